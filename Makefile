@@ -1,0 +1,59 @@
+# `make` does everything: environment, installation, compilation, demo. Needs python3 (3.10 or newer, with venv), a C
+# compiler and this file. Nothing is installed twice: stamps in .venv remember what was installed from which sources.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# What an installation is made from. Python and templates are read in place; C and the build's own files are compiled.
+SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
+           $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
+
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint types generate check wheel clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/installed-demo
+	$(BIN)/derive demo
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+
+types: $(VENV)/installed-test
+	$(BIN)/mypy
+
+generate: $(VENV)/installed-demo
+	$(BIN)/derive build
+
+check: $(VENV)/installed-test
+	$(BIN)/derive build --check
+	$(BIN)/derive check
+
+# A wheel into dist/; what an earlier build left behind must not end up in it.
+wheel: $(VENV)/installed-demo
+	rm -rf build dist
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+
+# The tests' installation contains the demo's.
+$(VENV)/installed-test: $(SOURCES) | $(VENV)/made
+	$(PIP) install --quiet --editable '.[demo,test]'
+	touch $(VENV)/installed-demo $@
+
+$(VENV)/installed-demo: $(SOURCES) | $(VENV)/made
+	$(PIP) install --quiet --editable '.[demo]'
+	touch $@
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "lstm-derive needs Python 3.10 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find derive generated tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find generated \( -name '*.so' -o -name '*.o' -o -name '*.pyd' \) -delete

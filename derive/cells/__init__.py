@@ -1,0 +1,1 @@
+"""One file per cell: equations and nothing else.  Copy one, change the lines, and the rest follows."""

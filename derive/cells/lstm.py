@@ -1,0 +1,15 @@
+"""LSTM with forget gate. Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000."""
+
+from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh
+
+
+@cell(states="h c", gates="i f g o")
+def lstm(x, h, c, W, U, b, z, i, f, g, o):
+    for q in (i, f, g, o):
+        z[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * h[t - 1, k], k) + b[q][n]
+    i[t, n] = sigmoid(z[i][t, n])
+    f[t, n] = sigmoid(z[f][t, n])
+    g[t, n] = tanh(z[g][t, n])
+    o[t, n] = sigmoid(z[o][t, n])
+    c[t, n] = f[t, n] * c[t - 1, n] + i[t, n] * g[t, n]
+    h[t, n] = o[t, n] * tanh(c[t, n])

@@ -1,0 +1,159 @@
+"""The command line. Each command imports what it needs when it runs, so that `derive --help` answers at once.
+
+Exit codes: 0 done; 1 a check failed or a generated file is out of date; 2 the request cannot be carried out.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from derive.errors import DeriveError
+
+FAILED, MISUSE = 1, 2
+
+
+class Commands(click.Group):
+    """A group of commands that shows a `DeriveError` as one panel and leaves every other exception as it is."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DeriveError as error:
+            panel = Panel(Text(str(error)), title="derive cannot do this", title_align="left", border_style="red")
+            Console(stderr=True).print(panel)
+            ctx.exit(MISUSE)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lstm-derive", prog_name="derive")
+def main() -> None:
+    """Recurrent cells from their equations: derivation, gradients, fast C."""
+
+
+def chosen(names: tuple[str, ...]) -> list[str]:
+    """Return the cells that were named, or all; a name that is none is an error that lists those that are."""
+    from derive import registry
+
+    return [registry.cell(name).name for name in dict.fromkeys(names)] or list(registry.cells())
+
+
+@main.command("list")
+def list_() -> None:
+    """Print every cell and every loss with its equations."""
+    from derive import display
+    from derive.registry import cells, losses
+
+    console = Console()
+    for title, family in (("Cells", cells()), ("Losses and readouts", losses())):
+        console.rule(Text(title, "bold"), align="left")
+        console.print()
+        for member in family.values():
+            display.equations(console, member)
+
+
+@main.command()
+@click.argument("cell", nargs=-1)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 and print a diff if a file would change.")
+def build(cell: tuple[str, ...], check: bool) -> None:
+    """Regenerate generated/ from the equations and compile it. Without CELL: all of it."""
+    from derive import display
+    from derive.compiler import compile_folder
+    from derive.emit import regenerate
+
+    console = Console()
+    names = chosen(cell)
+    with display.progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("deriving", total=len(names))
+
+        def show(name: str) -> None:
+            bar.update(task, description=f"deriving {name}", completed=names.index(name))
+
+        found = regenerate(names, check=check, progress=show)
+    different = [change for change in found if change.kind != "same"]
+    if check:
+        display.changes(console, different)
+        if different:
+            console.print(f"{len(different)} of {len(found)} files would change: run `derive build`.", style="bold red")
+            sys.exit(FAILED)
+        console.print(f"{len(found)} files are what the equations give.", highlight=False)
+        return
+    for change in different:
+        console.print(Text(f"{change.kind:8}{change.path}"), soft_wrap=True)
+    console.print(f"{len(different)} of {len(found)} files written.", highlight=False)
+    folders = generated_folders(names)
+    with display.progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("compiling", total=len(folders))
+        for folder in folders:
+            bar.update(task, description=f"compiling {folder.name}")
+            compile_folder(folder)
+            bar.advance(task)
+    console.print(f"{len(folders)} modules compiled.", highlight=False)
+
+
+def generated_folders(names: list[str]) -> list[Path]:
+    """Return the folders of the generated packages of `names`."""
+    import derive.generated
+
+    roots = [Path(place) for place in derive.generated.__path__]
+    return [root / name for root in roots for name in names if (root / name / "manifest.json").is_file()]
+
+
+@main.command()
+@click.argument("cell")
+@click.option("--format", "form", type=click.Choice(["tex", "text"]), default="tex", show_default=True)
+@click.option("--lang", type=click.Choice(["en"]), default="en", show_default=True, help="Language of the text.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+def latex(cell: str, form: str, lang: str, output: Path | None) -> None:
+    """Print a cell's equations and the derived ones, each with its identifier."""
+    from derive import document, registry
+
+    written = {"tex": document.tex, "text": document.text}[form](registry.cell(cell))
+    if output is None:
+        click.echo(written)
+        return
+    try:
+        output.write_text(written.rstrip("\n") + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DeriveError(f"cannot write {output}: {error.strerror}") from error
+
+
+@main.command()
+@click.argument("cell", nargs=-1)
+def check(cell: tuple[str, ...]) -> None:
+    """Compare the compiled gradients with independent references; exit 1 if one is off. Without CELL: all cells."""
+    import derive.check
+    from derive import display
+
+    names = chosen(cell)
+    rows: list[Any] = []
+    with display.progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("checking", total=len(names))
+        for name in names:
+            bar.update(task, description=f"checking {name}")
+            rows += derive.check.run(name)
+            bar.advance(task)
+    console = Console()
+    console.print(display.checks(rows))
+    failed = [row for row in rows if not row.ok]
+    if failed:
+        console.print(f"{len(failed)} of {len(rows)} checks failed.", style="bold red")
+        sys.exit(FAILED)
+    console.print(f"All {len(rows)} checks passed.", highlight=False)
+
+
+@main.command()
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("sunspots.png"),
+              show_default=True, help="Where the plot goes.")
+def demo(output: Path) -> None:
+    """Equations, derivation, C, checks, then training on the sunspot numbers, with a plot. Under two minutes."""
+    from derive import demo
+
+    if not demo.run(Console(), output):
+        sys.exit(FAILED)

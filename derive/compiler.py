@@ -1,0 +1,200 @@
+"""Compiling generated C with cffi (API mode), in place or into a cache.
+
+At import this module needs the standard library and cffi only: setup.py loads it by path in an environment where
+nothing else is installed.  The declarations that cffi wants are read from the generated header itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import cffi
+
+if TYPE_CHECKING:
+    from derive.notation import Cell, Head
+
+FLAGS = ("-std=c99", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH")
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
+
+
+def declarations(header: str) -> str:
+    """What cffi needs of a header: its types and prototypes, without comments, guards and inline functions."""
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    inline = re.findall(r"static inline ([^{]*?)\s*\{.*?\n\}", text, flags=re.DOTALL)
+    text = re.sub(r"static inline [^{]*\{.*?\n\}", "", text, flags=re.DOTALL)
+    text = re.sub(r'#ifdef __cplusplus\n.*?#endif', "", text, flags=re.DOTALL)
+    lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+    return "\n".join([*lines, *(f"{signature};" for signature in inline)])
+
+
+def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
+    """The cffi builder of a generated folder: `set_source` is done, with sources and flags.
+
+    Raises FileNotFoundError where the folder has no manifest.json.
+    """
+    here = Path(folder)
+    manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
+    ffi = cffi.FFI()
+    ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")))
+    ffi.set_source(module_name, f'#include "{manifest["header"]}"', sources=[str(here / s) for s in manifest["sources"]],
+                   include_dirs=[str(here)], extra_compile_args=list(FLAGS) if os.name != "nt" else [])
+    return ffi
+
+
+def compile_folder(folder: Path | str, module: str = "_kernels") -> Path:
+    """Compile a generated folder in place; returns the extension module.  Does nothing where it is up to date.
+
+    Raises DeriveError with the compiler's words if it fails, or if there is no compiler.
+    """
+    here = Path(folder).resolve()
+    made = here / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
+    stamp = here / f"{module}.stamp"
+    key = _key(here)
+    if made.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
+        return made
+    with tempfile.TemporaryDirectory(prefix="derive-") as temporary:
+        work = Path(temporary)
+        ffi = ffibuilder(str(here), module)
+        wrapper = work / f"{module}.c"
+        ffi.emit_c_code(str(wrapper))
+        manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
+        objects = _objects([*(here / s for s in manifest["sources"])], wrapper, here, work)
+        built = work / made.name
+        _run([*_linker(), *map(str, objects), "-lm", "-o", str(built)], here)
+        # Rename into place: another process may import or build the same module at this moment.
+        landing = here / f".{made.name}.{os.getpid()}"
+        shutil.copy(built, landing)
+        os.replace(landing, made)
+        stamp.write_text(key, encoding="utf-8")
+    return made
+
+
+def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path) -> list[Path]:
+    """Object files of the sources and of cffi's wrapper, compiled side by side on the CPUs that there are."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    python = [f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}"]
+    commands, objects = [], []
+    for source in [*sources, wrapper]:
+        made = work / f"{source.stem}.o"
+        own = [*FLAGS] if source != wrapper else ["-O2", *python]
+        commands.append([*_compiler(), "-fPIC", *own, f"-I{include}", "-c", str(source), "-o", str(made)])
+        objects.append(made)
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as pool:
+        list(pool.map(lambda command: _run(command, include), commands))
+    return objects
+
+
+def _compiler() -> list[str]:
+    configured = os.environ.get("CC") or (sysconfig.get_config_var("CC") or "cc").split()[0]
+    found = configured.split()
+    return found if shutil.which(found[0]) else ["cc"]
+
+
+def _linker() -> list[str]:
+    shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+    return [*_compiler(), *shared]
+
+
+def _run(command: list[str], folder: Path) -> None:
+    from derive.errors import DeriveError
+
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise DeriveError(f"no C compiler: {command[0]!r} was not found; install gcc or clang, or set CC") from error
+    if done.returncode:
+        raise DeriveError(f"compiling {folder.name} failed ({' '.join(command[:1])} ... {command[-3]}):\n{done.stderr.strip()}")
+
+
+def _key(folder: Path) -> str:
+    """What a compiled module depends on: sources, flags, compiler, Python, and the processor that it was built for."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h") and not p.name.startswith("_")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    compiler = _compiler()
+    try:
+        version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        version = ""
+    for part in (*FLAGS, *compiler, version, sys.version, platform.machine(), cpu_features()):
+        digest.update(part.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def cpu_features() -> str:
+    """The features of this processor that the operating system names, sorted; part of the key of the cache."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.lower().startswith(("flags", "features")):
+                return " ".join(sorted(line.split(":", 1)[1].split()))
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def cache_folder() -> Path:
+    """Where `derive.build` keeps what it compiled: $DERIVE_CACHE, or the user's cache folder."""
+    given = os.environ.get("DERIVE_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "lstm-derive"
+
+
+def build(cell: Cell, loss: Head | None = None) -> ModuleType:
+    """Derive, emit and compile a cell of your own: a module with the functions of `derive.generated.lstm`.
+
+    `cell` is what the `@cell` decorator made; `loss` a loss made by `@loss` (default: squared error).  The result is
+    cached under `cache_folder()`, keyed by generated source, flags, compiler and CPU features: the second call compiles
+    nothing.  Raises DeriveError for a cell that cannot be derived or a compiler that fails.
+    """
+    from derive import emit
+    from derive.errors import DeriveError
+    from derive.notation import Cell
+
+    if not isinstance(cell, Cell):
+        raise DeriveError(f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})")
+    made = emit.files(cell, loss)
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
+    package = f"{cell.name}_{digest}"
+    folder = cache_folder() / package
+    if not (folder / "manifest.json").is_file():
+        emit.write(folder, made)
+    name = f"_kernels_{_key(folder)[:16]}"
+    compile_folder(folder, name)
+    return _import(folder, package, name)
+
+
+def _import(folder: Path, package: str, kernels: str) -> ModuleType:
+    """Import a cached package under a name of its own; its `_kernels` is the extension of this very processor."""
+    full = f"derive._built.{package}"
+    if full in sys.modules:
+        return sys.modules[full]
+    spec = importlib.util.spec_from_file_location(full, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    extension = importlib.util.spec_from_file_location(kernels, compile_folder(folder, kernels))
+    assert spec and spec.loader and extension and extension.loader
+    module: Any = importlib.util.module_from_spec(spec)
+    native: Any = importlib.util.module_from_spec(extension)
+    extension.loader.exec_module(native)
+    sys.modules[full], sys.modules[f"{full}._kernels"] = module, native
+    module._kernels = native
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[full], sys.modules[f"{full}._kernels"]
+        raise
+    return module

@@ -1,0 +1,66 @@
+"""How results look in the terminal: equations, tables of checks, changes of files. For the commands and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+
+def progress_bar(console: Console) -> Progress:
+    """Return the progress bar that all long work shows; it disappears when the work is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
+def equations(console: Console, cell: Any) -> None:
+    """Print a cell's or a loss's name, where it comes from, and its equations. Long lines are left to the terminal."""
+    source = (cell.doc or "").strip().splitlines()
+    title = Text.assemble((cell.name, "bold cyan"), "  ", (source[0] if source else "", "dim"))
+    console.print(title, soft_wrap=True)
+    for equation in cell.program().equations:
+        console.print(Text(f"  {equation}"), soft_wrap=True)
+    console.print()
+
+
+def checks(rows: Iterable[Any]) -> Table:
+    """Return the table of numerical checks: one row per gradient and reference."""
+    table = Table(header_style="bold", row_styles=["", "dim"])
+    for name in ("cell", "dtype", "gradient", "against"):
+        table.add_column(name)
+    for name in ("error", "limit"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for row in rows:
+        verdict = Text("ok", "green") if row.ok else Text("FAILED", "bold red")
+        where = (row.cell, str(row.dtype), row.gradient, row.reference)
+        table.add_row(*where, f"{row.error:.1e}", f"{row.limit:.0e}", verdict, style="" if row.ok else "red")
+    return table
+
+
+def changes(console: Console, found: Iterable[Any]) -> None:
+    """Print which generated files changed, and how."""
+    colours = {"+": "green", "-": "red", "@": "cyan"}
+    for change in found:
+        if change.kind == "same":
+            continue
+        console.print(Text.assemble((f"{change.kind:8}", "bold yellow"), str(change.path)))
+        for line in change.diff.splitlines():
+            console.print(Text(line, colours.get(line[:1], "")), soft_wrap=True)
+
+
+def errors(rows: Iterable[tuple[str, float, float]]) -> Table:
+    """Return the table of forecast errors (name, validation, held-out); the smallest held-out one is bold."""
+    rows = list(rows)
+    smallest = min(held_out for _, _, held_out in rows)
+    table = Table(header_style="bold")
+    table.add_column("one year ahead")
+    table.add_column("validation RMSE", justify="right")
+    table.add_column("held-out RMSE", justify="right")
+    for name, validation, held_out in rows:
+        table.add_row(name, f"{validation:.2f}", f"{held_out:.2f}", style="bold" if held_out == smallest else "")
+    return table

@@ -1,0 +1,147 @@
+"""Every function that an equation may call: one record each, and nothing about it anywhere else.
+
+A record holds what each part of the system needs: the SymPy class (with its derivative), NumPy and mpmath evaluation,
+the C spelling, LaTeX, and the bound of its error in units in the last place (ulp).  `vector` functions have a kernel in
+templates/c/math.h.j2; the others are evaluated lane by lane through the C library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+
+class sigmoid(sp.Function):  # noqa: N801
+    """The logistic function 1/(1+exp(-a)), opaque: SymPy's own derivative of the quotient overflows at a = -800."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return self * (1 - self)
+
+
+class softplus(sp.Function):  # noqa: N801
+    """log(1 + exp(a)), without overflow."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sigmoid(self.args[0])
+
+
+class step(sp.Function):  # noqa: N801
+    """1 where a > 0, else 0: the derivative of relu, with the convention step(0) = 0."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.Integer(0)
+
+
+class relu(sp.Function):  # noqa: N801
+    """max(a, 0); its derivative at 0 is 0, as in PyTorch."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return step(self.args[0])
+
+
+class fma(sp.Function):  # noqa: N801
+    """a*b + c with one rounding where the machine has it: fma(a, b, c).  Written by simplify.py, not by people."""
+
+    nargs = 3
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return (self.args[1], self.args[0], sp.Integer(1))[argindex - 1]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the system knows of one function."""
+
+    function: Any
+    numpy: Callable[..., Any]
+    mpmath: Callable[..., Any]
+    c: str
+    latex: str
+    vector: bool
+    transcendental: bool
+    ulp: float
+
+
+def _real_or_complex(a: Any) -> Any:
+    """The logistic function through tanh: analytic, so that the complex step may pass, and without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * a))
+
+
+def _softplus(a: Any) -> Any:
+    return np.where(np.real(a) > 0, a + np.log(1 + np.exp(-abs(np.real(a)) - 1j * np.imag(a))), np.log(1 + np.exp(a))) \
+        if np.iscomplexobj(a) else np.logaddexp(0, a)
+
+
+RECORDS: tuple[Record, ...] = (
+    Record(sigmoid, _real_or_complex, lambda a: 1 / (1 + mpmath.exp(-a)), "sigmoid", r"\sigma", True, True, 4),
+    Record(sp.tanh, np.tanh, mpmath.tanh, "tanh", r"\tanh", True, True, 4),
+    Record(sp.exp, np.exp, mpmath.exp, "exp", r"\exp", True, True, 4),
+    Record(sp.log, np.log, mpmath.log, "log", r"\log", False, True, 1),
+    Record(sp.sin, np.sin, mpmath.sin, "sin", r"\sin", False, True, 1),
+    Record(sp.cos, np.cos, mpmath.cos, "cos", r"\cos", False, True, 1),
+    Record(softplus, _softplus, lambda a: mpmath.log(1 + mpmath.exp(a)), "softplus", r"\operatorname{softplus}",
+           False, True, 4),
+    Record(relu, lambda a: np.where(np.real(a) > 0, a, 0 * a), lambda a: a if mpmath.re(a) > 0 else 0 * a, "relu",
+           r"\operatorname{relu}", True, False, 0),
+    Record(step, lambda a: np.where(np.real(a) > 0, 1.0, 0.0), lambda a: mpmath.mpf(mpmath.re(a) > 0), "step",
+           r"\operatorname{step}", True, False, 0),
+    Record(sp.sign, lambda a: np.sign(np.real(a)), lambda a: mpmath.sign(mpmath.re(a)), "signum",
+           r"\operatorname{sgn}", True, False, 0),
+    Record(sp.Abs, lambda a: a * np.sign(np.real(a)), lambda a: a * mpmath.sign(mpmath.re(a)), "absolute",
+           r"\operatorname{abs}", True, False, 0),
+    Record(fma, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, "fused", r"\operatorname{fma}", True, False, 0.5),
+)
+
+BY_CLASS: dict[Any, Record] = {record.function: record for record in RECORDS}
+
+
+def record_of(expr: sp.Expr) -> Record | None:
+    """The record of a call, or None where the node is no function of this table."""
+    return BY_CLASS.get(expr.func)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """exp(x) = 2^k (1 + r + r^2 q(r)), x = k ln 2 + r, |r| <= ln(2)/2: what exp, sigmoid and tanh in C are made of.
+
+    `coefficients` are those of q, lowest first: the Taylor series cut after the degree at which the Lagrange remainder of
+    expm1(r), relative to expm1(r), is below a quarter of an ulp.  ln 2 is split so that k*high is exact.
+    """
+
+    coefficients: tuple[sp.Rational, ...]
+    log2e: float
+    high: float
+    low: float
+    largest: float
+    smallest: float
+    remainder: float
+
+
+def exponential(dtype: type) -> Exponential:
+    """The polynomial and constants for a NumPy scalar type."""
+    info = np.finfo(dtype)
+    bound = mpmath.log(2) / 2
+    degree = 2
+    while (remainder := bound**degree / mpmath.factorial(degree + 1) * mpmath.exp(bound)) > info.eps / 8:
+        degree += 1
+    bits = info.nmant - info.nexp - 2
+    high = mpmath.floor(mpmath.log(2) * 2**bits) / 2**bits
+    with mpmath.workdps(50):
+        low = mpmath.log(2) - high
+    coefficients = tuple(sp.Rational(1, sp.factorial(p)) for p in range(2, degree + 1))
+    largest = float(mpmath.log(2) * (2 ** (info.nexp - 1)))
+    smallest = float(-mpmath.log(2) * (2 ** (info.nexp - 1) + info.nmant))
+    return Exponential(coefficients, float(1 / mpmath.log(2)), float(high), float(low), largest, smallest, float(remainder))

@@ -1,0 +1,372 @@
+"""The index notation that every pass speaks: tensors, equations, programs.
+
+A `Program` is a system of recurrence equations over indexed tensors, for one sequence (a later pass adds the batch).
+The right-hand sides are ordinary SymPy expressions made of `Indexed`, `Sum` and functions, so that they can be
+inspected, substituted and printed.  What SymPy does not know is kept here: which tensors exist, over which range of
+time each lives, and that h[t] depends on h[t-1].
+
+Three rules give a program its meaning:
+
+1. Every tensor is defined by its equations and by nothing else; order in the list is for the reader.
+2. A tensor that has a time axis lives on a span, such as 1..T or 0..T.  **Read outside of its span it is zero.**
+   Boundary conditions of adjoints, such as "nothing arrives from T+1", are this rule and no equation.
+3. `span(t, lo, hi)` is 1 where lo <= t <= hi and 0 elsewhere: it restricts one term of a sum to part of the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed, IndexedBase
+
+from derive.errors import DeriveError
+
+t = sp.Symbol("t", integer=True)
+T = sp.Symbol("T", integer=True, positive=True)
+ROW = sp.Symbol("row", integer=True)
+B = sp.Symbol("B", integer=True, positive=True)
+
+
+class span(sp.Function):  # noqa: N801  (a function of mathematics, spelled like one)
+    """Indicator of a range of time: span(t, lo, hi) is 1 for lo <= t <= hi and 0 elsewhere."""
+
+    nargs = 3
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.Integer(0)
+
+
+def dimension(name: str) -> sp.Symbol:
+    """The symbol of a tensor dimension, such as H."""
+    return sp.Symbol(name, integer=True, positive=True)
+
+
+def index(name: str) -> sp.Symbol:
+    """The symbol of an index, such as n."""
+    return sp.Symbol(name, integer=True)
+
+
+Span = tuple[sp.Expr, sp.Expr]
+STEPS: Span = (sp.Integer(1), T)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A named tensor: its axes, the time on which it lives and the part that it plays.
+
+    `role` is one of: input, target, param, initial, final, seed, value, loss, adjoint, gradient, tangent, shared.
+    `indices` are the index names with which it is written when it stands on the left of an equation.
+    """
+
+    name: str
+    dims: tuple[sp.Symbol, ...]
+    indices: tuple[sp.Symbol, ...]
+    role: str = "value"
+    time: Span | None = None
+    batched: bool = True
+    latex: str = ""
+    family: str = ""
+    member: str = ""
+    primal: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.dims) != len(self.indices):
+            raise DeriveError(f"tensor {self.name}: {len(self.dims)} dimensions but {len(self.indices)} index names")
+
+    @property
+    def rank(self) -> int:
+        return len(self.dims) + (self.time is not None)
+
+    def at(self, when: Any = t, *indices: sp.Expr) -> sp.Expr:
+        """The access of this tensor at a time (ignored where it has none) and at indices (default: its own)."""
+        where = (*((when,) if self.time is not None else ()), *(indices or self.indices))
+        return IndexedBase(self.name)[where] if where else sp.Symbol(self.name, real=True)
+
+    @property
+    def shape(self) -> str:
+        axes = [f"{self.time[0]}..{self.time[1]}"] if self.time else []
+        return "(" + ", ".join([*axes, *map(str, self.dims)]) + ")"
+
+
+@dataclass(frozen=True)
+class Equation:
+    """lhs = rhs, for every value of the indices on the left; where time is free it runs over `when`."""
+
+    lhs: sp.Expr
+    rhs: sp.Expr
+    id: str = ""
+    when: Span | None = None
+    note: str = ""
+    merged: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """The name of the tensor that is defined."""
+        return name_of(self.lhs)
+
+    @property
+    def free(self) -> tuple[sp.Symbol, ...]:
+        """The free indices, time included."""
+        indices = self.lhs.indices if isinstance(self.lhs, Indexed) else ()
+        return tuple(i for i in indices if isinstance(i, sp.Symbol) and i != T)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Its own ID and those of the equations that simplification merged into it."""
+        return (*self.merged, self.id)
+
+    def __str__(self) -> str:
+        where = f"   for t = {self.when[0]}..{self.when[1]}" if self.when is not None else ""
+        return f"{self.id:>4}: {text(self.lhs)} = {text(self.rhs)}{where}"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A list of equations with the tensors that they speak of.
+
+    `outputs` are the names of interest; what nobody defines is an input.  `steps` holds the log of the pass that made
+    the program (see adjoint.py), `meta` what the notation said about the cell (states, gates, public names).
+    """
+
+    name: str
+    tensors: dict[str, Tensor]
+    equations: tuple[Equation, ...]
+    outputs: tuple[str, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict, hash=False)
+    steps: tuple[Any, ...] = ()
+    primal: Program | None = None
+
+    @cached_property
+    def defined(self) -> dict[str, tuple[Equation, ...]]:
+        found: dict[str, tuple[Equation, ...]] = {}
+        for equation in self.equations:
+            found[equation.target] = (*found.get(equation.target, ()), equation)
+        return found
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(name for name in self.tensors if name not in self.defined)
+
+    def of_role(self, *roles: str) -> tuple[Tensor, ...]:
+        return tuple(tensor for tensor in self.tensors.values() if tensor.role in roles)
+
+    def equation(self, id: str) -> Equation:
+        for equation in self.equations:
+            if id in equation.ids:
+                return equation
+        raise DeriveError(f"{self.name} has no equation {id}; it has {', '.join(e.id for e in self.equations)}")
+
+    def with_equations(self, equations: Iterable[Equation], tensors: dict[str, Tensor] | None = None) -> Program:
+        return replace(self, equations=tuple(equations), tensors=self.tensors if tensors is None else tensors)
+
+    @property
+    def digest(self) -> str:
+        """A hash of the mathematics: stable under hash seeds, changed by any change of any equation."""
+        lines = [f"{x.name} {x.shape} {x.role}" for x in self.tensors.values()]
+        lines += [f"{e.lhs} = {sp.srepr(e.rhs)} {e.when}" for e in self.equations]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+    def dump(self) -> str:
+        """The program as a person reads it: tensors, then equations."""
+        width = max((len(x.name) for x in self.tensors.values()), default=0)
+        head = [f"  {x.name:<{width}}  {x.role:<8}  {x.shape}" for x in self.tensors.values()]
+        return "\n".join([f"program {self.name}", *head, "", *(f"  {e}" for e in self.equations)])
+
+
+# -- looking at expressions -------------------------------------------------------------------------------------------
+
+
+def name_of(access: sp.Expr) -> str:
+    """The tensor that an access reads."""
+    return str(access.base.label) if isinstance(access, Indexed) else str(access)
+
+
+def accesses(expr: sp.Expr, tensors: dict[str, Tensor]) -> list[sp.Expr]:
+    """The distinct accesses in an expression, sorted by name and index so that runs agree."""
+    found = {a for a in expr.atoms(Indexed) if name_of(a) in tensors}
+    found |= {s for s in expr.free_symbols if str(s) in tensors and tensors[str(s)].rank == 0}
+    return sorted(found, key=sp.default_sort_key)
+
+
+def time_of(access: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr | None:
+    """The time index of an access, or None where the tensor has no time axis."""
+    return access.indices[0] if tensors[name_of(access)].time is not None else None
+
+
+def indices_of(access: sp.Expr, tensors: dict[str, Tensor]) -> tuple[sp.Expr, ...]:
+    """The indices of an access other than time."""
+    if not isinstance(access, Indexed):
+        return ()
+    return access.indices[1:] if tensors[name_of(access)].time is not None else access.indices
+
+
+def offset(when: sp.Expr | None) -> int | None:
+    """The k of t+k; None where time is absent or fixed."""
+    if when is None:
+        return None
+    difference = when - t
+    return int(difference) if difference.is_Integer else None
+
+
+def shifted(expr: sp.Expr, by: int, tensors: dict[str, Tensor]) -> sp.Expr:
+    """The expression with every access moved in time: h[t-1] shifted by +1 is h[t]."""
+    return expr.xreplace({t: t + by}) if by else expr
+
+
+def terms(expr: sp.Expr) -> list[sp.Expr]:
+    return list(sp.Add.make_args(expr))
+
+
+def ordered(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
+    return sorted(expressions, key=sp.default_sort_key)
+
+
+def walk(expr: sp.Expr, leave: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
+    """Rebuild bottom-up, calling `leave` on every node; an unchanged node is not rebuilt (SymPy would reorder it)."""
+    if expr.args and not isinstance(expr, Indexed):
+        children = [walk(a, leave) if isinstance(a, sp.Expr) else a for a in expr.args]
+        if any(new is not old for new, old in zip(children, expr.args, strict=True)):
+            expr = expr.func(*children)
+    return leave(expr)
+
+
+def text(expr: sp.Expr) -> str:
+    """An expression on one line, for dumps."""
+    if isinstance(expr, sp.Sum):
+        bounds = ", ".join(f"{s}={lo}..{hi}" for s, lo, hi in expr.limits)
+        return f"Sum_{{{bounds}}} {text(expr.function)}"
+    return str(expr.xreplace({s: sp.Symbol(text(s)) for s in expr.atoms(sp.Sum)}))
+
+
+def meet(a: Span, b: Span) -> Span:
+    """The intersection of two ranges whose ends are integers or T plus integers."""
+    return _extreme(a[0], b[0], -1), _extreme(a[1], b[1], 1)
+
+
+def _extreme(a: sp.Expr, b: sp.Expr, sign: int) -> sp.Expr:
+    difference = sp.expand(a - b) * sign
+    if difference.is_Integer:
+        return a if difference <= 0 else b
+    # T is large against every constant: 0 < T.
+    return a if difference.coeff(T) < 0 else b
+
+
+# -- the verifier -----------------------------------------------------------------------------------------------------
+
+
+def verify(program: Program) -> Program:
+    """Check ranks, index ranges, single definition and capture; return the program or raise a `DeriveError`."""
+    tensors = program.tensors
+    seen: dict[str, list[Span]] = {}
+    for equation in program.equations:
+        where = f"{program.name}, equation {equation.id or equation.lhs}"
+        if equation.target not in tensors:
+            raise DeriveError(f"{where}: defines {equation.target}, which is no tensor of the program")
+        tensor = tensors[equation.target]
+        domain = dict(zip(indices_of(equation.lhs, tensors), tensor.dims, strict=True))
+        if len(domain) != len(tensor.dims):
+            raise DeriveError(f"{where}: an index stands twice on the left in {equation.lhs}")
+        _verify_ranges(equation.rhs, {**domain, t: "time"} if equation.when else domain, tensors, where)
+        _verify_single(equation, tensor, seen, where)
+    return program
+
+
+def _verify_single(equation: Equation, tensor: Tensor, seen: dict[str, list[Span]], where: str) -> None:
+    if tensor.time is None:
+        part: Span = (sp.Integer(0), sp.Integer(0))
+    else:
+        when = equation.lhs.indices[0]
+        part = equation.when if when == t and equation.when else (when, when)
+    for lo, hi in seen.get(tensor.name, []):
+        if not (sp.simplify(part[0] - hi).is_positive or sp.simplify(lo - part[1]).is_positive):
+            raise DeriveError(f"{where}: {tensor.name} is defined twice for t = {lo}..{hi}; give one equation a new name")
+    seen.setdefault(tensor.name, []).append(part)
+
+
+def _verify_ranges(expr: sp.Expr, domain: dict[Any, Any], tensors: dict[str, Tensor], where: str) -> None:
+    if isinstance(expr, sp.Sum):
+        inner = dict(domain)
+        for symbol, lo, hi in expr.limits:
+            if symbol in domain:
+                raise DeriveError(f"{where}: the summed index {symbol} is also free there; give the sum its own index")
+            inner[symbol] = "time" if (hi - T).is_Integer else hi
+        return _verify_ranges(expr.function, inner, tensors, where)
+    if isinstance(expr, Indexed):
+        name = name_of(expr)
+        if name not in tensors:
+            raise DeriveError(f"{where}: reads {name}, which is no tensor of the program")
+        tensor = tensors[name]
+        if len(expr.indices) != tensor.rank:
+            raise DeriveError(f"{where}: {expr} has {len(expr.indices)} indices, {name} has {tensor.rank}")
+        for position, dim in zip(indices_of(expr, tensors), tensor.dims, strict=True):
+            if position not in domain:
+                raise DeriveError(f"{where}: index {position} of {expr} is neither on the left nor summed")
+            if domain[position] != dim:
+                raise DeriveError(f"{where}: index {position} of {expr} runs over {domain[position]}, {name} has {dim} there")
+        return None
+    for argument in expr.args:
+        if isinstance(argument, sp.Expr):
+            _verify_ranges(argument, domain, tensors, where)
+    return None
+
+
+# -- the order of evaluation ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tensors that are computed together: in one loop over time (direction +1 or -1), or for all t at once (0)."""
+
+    tensors: tuple[str, ...]
+    direction: int
+
+
+def dependencies(equation: Equation, tensors: dict[str, Tensor]) -> Iterator[tuple[str, int | None]]:
+    """(tensor, offset in time) of all that an equation reads; None where the time is fixed, summed or absent."""
+    for access in accesses(equation.rhs, tensors):
+        free = equation.lhs.has(t)
+        yield name_of(access), offset(time_of(access, tensors)) if free else None
+
+
+def order(program: Program) -> list[Group]:
+    """Strongly connected components of the dependencies, in an order in which they can be computed."""
+    from sympy.utilities.iterables import strongly_connected_components
+
+    names = [name for name in program.tensors if name in program.defined]
+    edges: dict[tuple[str, str], set[int | None]] = {}
+    for name in names:
+        for equation in program.defined[name]:
+            for read, by in dependencies(equation, program.tensors):
+                if read in program.defined:
+                    edges.setdefault((name, read), set()).add(by)
+    groups = []
+    for component in strongly_connected_components((names, list(edges))):
+        inside = {by for (a, b), offsets in edges.items() if a in component and b in component for by in offsets}
+        signs = {(by > 0) - (by < 0) for by in inside if by is not None} - {0}
+        if len(signs) > 1 or None in inside or (inside and not signs):
+            raise DeriveError(
+                f"{program.name}: {', '.join(sorted(component))} depend on each other "
+                + ("at the same time step" if not signs else "both forwards and backwards in time")
+            )
+        groups.append(Group(tuple(n for n in names if n in component), -signs.pop() if signs else 0))
+    return groups
+
+
+def in_step(program: Program, names: Iterable[str]) -> list[str]:
+    """The tensors of one loop in an order that respects what they read of each other within a step."""
+    from sympy.utilities.iterables import topological_sort
+
+    inside = list(names)
+    edges = []
+    for name in inside:
+        for equation in program.defined[name]:
+            edges += [(read, name) for read, by in dependencies(equation, program.tensors) if by == 0 and read in inside]
+    try:
+        return list(topological_sort((inside, edges), key=inside.index))
+    except ValueError as error:
+        raise DeriveError(f"{program.name}: {', '.join(inside)} depend on each other at the same time step") from error

@@ -1,0 +1,107 @@
+"""What the passes make of a cell, in one object: the input of templates, checks and documents.
+
+    equations -> adjoint -> simplify -> batch -> lower -> storage -> schedule
+
+The order of the passes is this file and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from derive import ir, registry
+from derive.adjoint import vjp
+from derive.batch import batch
+from derive.errors import DeriveError
+from derive.ir import Program
+from derive.lower import lower
+from derive.notation import Cell, Head
+from derive.schedule import Kernel, argument_places, parameter, schedule
+from derive.simplify import Count, simplify
+from derive.storage import Place, place, tape, tape_places
+
+
+@dataclass(frozen=True)
+class Model:
+    """A cell with everything that the passes made of it: input of the templates, of the checks and of the documents."""
+
+    name: str
+    doc: str
+    primal: Program
+    adjoint: Program
+    loss: Program
+    counts: tuple[Count, ...]
+    kernels: tuple[Kernel, ...]
+    tape: dict[str, Place]
+    meta: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        return self.adjoint.digest
+
+
+@cache
+def model(cell: Cell, loss: Head | None = None) -> Model:
+    """All passes in order: adjoint, simplify, batch, lower, storage, schedule."""
+    loss = loss or registry.loss("squared_error")
+    primal = cell.program()
+    adjoint, counts = simplify(vjp(primal))
+    judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
+    many = batch(adjoint)
+    ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.note == "saved derivative"}
+    first = many.with_equations([e for e in many.equations if e.id in ids])
+    first = replace(first, tensors={n: x for n, x in first.tensors.items()
+                                    if n in first.defined or x.role in ("param", "input", "initial")})
+    second = many.with_equations([e for e in many.equations if e.id not in ids])
+    saved = tape(first, second)
+    places = tape_places(first, saved)
+    kernels = (
+        _kernel("infer", _needed(first, primal.outputs), {}),
+        _kernel("forward", first, places),
+        _kernel("loss", batch(replace(judge, meta={**primal.meta, **judge.meta, "gates": (), "states": (),
+                                                     "output": primal.meta["output"]})), {}),
+        _kernel("backward", second, places),
+    )
+    return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
+
+
+def _kernel(name: str, program: Program, saved: dict[str, Place]) -> Kernel:
+    lowered = lower(replace(program, name=f"{program.name}, {name}"))
+    return schedule(name, lowered, place(lowered, argument_places(lowered.program), saved))
+
+
+def _needed(program: Program, outputs: Iterable[str]) -> Program:
+    """The program without what its outputs do not need (values that only the backward pass reads)."""
+    needed = set(outputs)
+    for _ in program.equations:
+        needed |= {ir.name_of(a) for e in program.equations if e.target in needed for a in ir.accesses(e.rhs, program.tensors)}
+    return program.with_equations([e for e in program.equations if e.target in needed],
+                                  {n: x for n, x in program.tensors.items() if n in needed})
+
+
+def _interface(primal: Program, loss: Program) -> dict[str, Any]:
+    """What the public module says of the cell; the SPEC of the generated package."""
+    params: dict[str, tuple[str, ...]] = {}
+    gates = primal.meta["gates"]
+    for tensor in primal.of_role("param"):
+        array, _ = parameter(primal, tensor)
+        stacked = array != f"{array}_{tensor.member}" and argument_places(primal)[tensor.name].slots > 1
+        first, *rest = (str(d) for d in tensor.dims)
+        params[array] = (f"{len(gates)}*{first}" if stacked else first, *rest)
+    inputs = primal.of_role("input")
+    if len(inputs) != 1:
+        raise DeriveError(f"{primal.name}: a cell reads one input sequence, found {', '.join(x.name for x in inputs) or 'none'}")
+    output = primal.tensors[primal.meta["output"]]
+    return {
+        "params": params,
+        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.meta["states"]},
+        "gates": gates,
+        "dims": primal.meta["sizes"],
+        "input": (inputs[0].name, str(inputs[0].dims[0])),
+        "output": (output.name, str(output.dims[0])),
+        "target": ("y", str(loss.of_role("target")[0].dims[0])),
+        "init": {p: "ones" if p.startswith("gain") else "uniform" for p in params},
+    }

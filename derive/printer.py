@@ -1,0 +1,163 @@
+"""C expressions: strict, typed, with nothing that the compiler must be trusted to undo.
+
+SymPy's own printer writes x**2 as pow(x, 2), leaks double constants into float code and prints what it does not know as
+Python text.  This one knows the few nodes that a scheduled equation may contain and raises on all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive.errors import DeriveError
+from derive.functions import record_of
+from derive.ir import span
+from derive.normalize import is_constant
+
+Namer = Callable[[sp.Expr], str]
+IsVector = Callable[[sp.Expr], bool]
+
+
+@dataclass(frozen=True)
+class Real:
+    """A C scalar type: its name, the suffix of its literals, the shortest exact decimal of a number."""
+
+    c: str
+    tag: str
+    suffix: str
+    dtype: type
+
+    def literal(self, value: float) -> str:
+        text = np.format_float_positional(self.dtype(value), unique=True, trim="0")
+        if len(text) > 20:
+            text = np.format_float_scientific(self.dtype(value), unique=True, trim="0")
+        return text + self.suffix
+
+
+F32 = Real("float", "f32", "f", np.float32)
+F64 = Real("double", "f64", "", np.float64)
+
+
+def size(expr: sp.Expr) -> str:
+    """A size in elements: products and sums of dimensions and integers."""
+    if expr.is_Integer or expr.is_Symbol:
+        return str(expr)
+    if isinstance(expr, sp.Mul):
+        return " * ".join(size(a) if not isinstance(a, sp.Add) else f"({size(a)})" for a in expr.args)
+    if isinstance(expr, sp.Add):
+        return " + ".join(size(a) for a in expr.args)
+    if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:
+        return " * ".join([size(expr.base)] * int(expr.exp))
+    raise DeriveError(f"{expr} is no size")
+
+
+class Expression:
+    """Prints one right-hand side; `name` spells accesses, `is_vector` tells values of units from numbers of a row."""
+
+    def __init__(self, real: Real, name: Namer, is_vector: IsVector) -> None:
+        self.real, self.name, self.is_vector = real, name, is_vector
+
+    def print(self, expr: sp.Expr) -> str:
+        if isinstance(expr, Indexed) or (expr.is_Symbol and not expr.is_integer):
+            return self.name(expr)
+        if is_constant(expr):
+            return self._constant(expr)
+        if isinstance(expr, sp.Add):
+            return self._add(expr)
+        if isinstance(expr, sp.Mul):
+            return self._mul(expr)
+        if isinstance(expr, sp.Pow):
+            return self._pow(expr.base, expr.exp)
+        record = record_of(expr)
+        if record is None:
+            raise DeriveError(f"no C for {type(expr).__name__} in {expr}; add a record to derive/functions.py")
+        kind = "vec_" if self._vector(expr) else "scalar_"
+        return f"{kind}{record.c}({', '.join(self.print(a) for a in expr.args)})"
+
+    def _vector(self, expr: sp.Expr) -> bool:
+        return any(self.is_vector(a) for a in expr.atoms(Indexed))
+
+    def _constant(self, expr: sp.Expr) -> str:
+        if expr.is_number:
+            return self.real.literal(float(expr))
+        numerator, denominator = expr.as_numer_denom()
+        above, below = (self._cast(e) for e in (numerator, denominator))
+        return above if denominator == 1 else f"({above} / ({below}))"
+
+    def _cast(self, expr: sp.Expr) -> str:
+        if expr.is_number:
+            return self.real.literal(float(expr))
+        if expr.is_Symbol:
+            return f"({self.real.c}){expr}"
+        parts = [self._cast(a) for a in expr.args]
+        if isinstance(expr, sp.Mul):
+            return " * ".join(parts)
+        if isinstance(expr, sp.Add):
+            return f"({' + '.join(parts)})"
+        raise DeriveError(f"no C for the constant {expr}")
+
+    def _add(self, expr: sp.Add) -> str:
+        scale, rest = expr.primitive()
+        if scale not in (1, -1) and isinstance(rest, sp.Add):
+            return f"{self.real.literal(float(scale))} * ({self._add(rest)})"
+        # Positive terms first: 1 - s, not -s + 1.
+        ordered = sorted(expr.as_ordered_terms(), key=lambda a: a.could_extract_minus_sign())
+        parts = []
+        for number, term in enumerate(ordered):
+            negative = term.could_extract_minus_sign()
+            body = self.print(-term if negative else term)
+            if negative and isinstance(-term, sp.Add):
+                body = f"({body})"
+            parts.append((("-" if negative else "") if not number else (" - " if negative else " + ")) + body)
+        return "".join(parts)
+
+    def _mul(self, expr: sp.Mul) -> str:
+        if expr.could_extract_minus_sign():
+            inner = -expr
+            text = self.print(inner)
+            return f"-({text})" if isinstance(inner, sp.Add) else f"-{text}"
+        scale = sp.Mul(*(a for a in expr.args if is_constant(a)))
+        factors = [a for a in expr.args if not is_constant(a)]
+        # Numbers of a row are multiplied first: one vector multiplication fewer for each.
+        factors.sort(key=lambda a: (self._vector(a), sp.default_sort_key(a)))
+        parts = [] if scale == 1 else [self._constant(scale)]
+        for factor in factors:
+            text = self.print(factor)
+            parts.append(f"({text})" if isinstance(factor, sp.Add) else text)
+        return " * ".join(parts)
+
+    def _pow(self, base: sp.Expr, power: sp.Expr) -> str:
+        text, kind = self.print(base), "vec_" if self._vector(base) else "scalar_"
+        one = self.real.literal(1.0)
+        if power.is_negative:
+            inner = self._pow(base, -power)
+            return f"({one} / {inner})" if power != -1 else f"({one} / {self._atom(base, text)})"
+        if power == sp.Rational(1, 2):
+            return f"{kind}root({text})"
+        if power.is_Integer:
+            return self._power(self._atom(base, text), int(power), kind)
+        if (2 * power).is_Integer:
+            whole = self._power(self._atom(base, text), int(power - sp.Rational(1, 2)), kind)
+            return f"({whole} * {kind}root({text}))"
+        raise DeriveError(f"no C for the power {base}**{power}: only multiples of 1/2 have one")
+
+    @staticmethod
+    def _atom(base: sp.Expr, text: str) -> str:
+        return f"({text})" if isinstance(base, (sp.Add, sp.Mul)) else text
+
+    @staticmethod
+    def _power(text: str, power: int, kind: str) -> str:
+        """x^n by squaring."""
+        if power == 1:
+            return text
+        half = Expression._power(f"{kind}square({text})", power // 2, kind)
+        return half if power % 2 == 0 else f"({half} * {text})"
+
+
+def without_guards(expr: sp.Expr) -> sp.Expr:
+    """The expression as C evaluates it inside of 1..T: guarded pointers are zeros where span is."""
+    return expr.xreplace({g: sp.Integer(1) for g in expr.atoms(span)})

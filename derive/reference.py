@@ -1,0 +1,179 @@
+"""An interpreter of programs on NumPy arrays: real, complex (for the complex step) or mpmath numbers.
+
+It executes equations as they stand, in the order that their dependencies ask for, with no knowledge of any cell, of
+batches, of lowering or of C.  Slow and plain on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sympy.functions.special.tensor_functions import KroneckerDelta
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.errors import DeriveError
+from derive.functions import record_of
+from derive.ir import Program, T, span, t
+
+Array = Any
+Value = tuple[Array, tuple[sp.Symbol, ...]]
+
+
+def run(program: Program, values: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Array]:
+    """Evaluate every equation.
+
+    `values` holds each input: shape (steps, *dims) where it has a time axis, (*dims) otherwise.  `sizes` maps "T", "H",
+    ... to integers.  Returns all tensors, inputs included; a tensor on 0..T has T+1 rows.  The dtype is that of the
+    values: float, complex, or object arrays of mpmath numbers.
+    """
+    return _Interpreter(program, values, sizes).run()
+
+
+class _Interpreter:
+    def __init__(self, program: Program, values: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
+        self.program, self.sizes = program, {str(k): int(v) for k, v in sizes.items()}
+        self.arrays: dict[str, Array] = {}
+        self.dtype = np.result_type(*(np.asarray(v).dtype for v in values.values()))
+        for name in program.inputs:
+            if name not in values:
+                raise DeriveError(f"{program.name}: no value for the input {name} {program.tensors[name].shape}")
+            array = np.asarray(values[name], dtype=self.dtype)
+            if array.shape != self._shape(name):
+                raise DeriveError(f"{program.name}: {name} must have shape {program.tensors[name].shape} = "
+                                  f"{self._shape(name)}, found {array.shape}")
+            self.arrays[name] = array
+
+    def _number(self, expr: sp.Expr) -> int:
+        return int(expr.subs({s: self.sizes[str(s)] for s in expr.free_symbols}))
+
+    def _span(self, name: str) -> tuple[int, int]:
+        life = self.program.tensors[name].time
+        assert life is not None
+        return self._number(life[0]), self._number(life[1])
+
+    def _shape(self, name: str) -> tuple[int, ...]:
+        tensor = self.program.tensors[name]
+        dims = tuple(self.sizes[str(d)] for d in tensor.dims)
+        if tensor.time is None:
+            return dims
+        lo, hi = self._span(name)
+        return (hi - lo + 1, *dims)
+
+    def run(self) -> dict[str, Array]:
+        for name in self.program.defined:
+            self.arrays[name] = np.zeros(self._shape(name), dtype=self.dtype)
+        for group in ir.order(self.program):
+            if not group.direction:
+                for equation in self.program.defined[group.tensors[0]]:
+                    for when in self._times(equation):
+                        self._assign(equation, when)
+                continue
+            names = ir.in_step(self.program, group.tensors)
+            equations = [e for name in names for e in self.program.defined[name]]
+            times = sorted({w for e in equations for w in self._times(e) if w is not None}, reverse=group.direction < 0)
+            for when in times:
+                for equation in equations:
+                    if when in self._times(equation):
+                        self._assign(equation, when)
+        return self.arrays
+
+    def _times(self, equation: ir.Equation) -> list[int | None] | range:
+        when = ir.time_of(equation.lhs, self.program.tensors)
+        if when is None:
+            return [None]
+        if when != t:
+            return [self._number(when)]
+        assert equation.when is not None
+        return range(self._number(equation.when[0]), self._number(equation.when[1]) + 1)
+
+    def _assign(self, equation: ir.Equation, when: int | None) -> None:
+        array, axes = self.evaluate(equation.rhs, {} if when is None else {t: when})
+        tensor = self.program.tensors[equation.target]
+        indices = ir.indices_of(equation.lhs, self.program.tensors)
+        shape = tuple(self.sizes[str(d)] for d in tensor.dims)
+        value = np.broadcast_to(self._align(array, axes, indices), shape)
+        if when is None:
+            self.arrays[equation.target][...] = value
+        else:
+            self.arrays[equation.target][when - self._span(equation.target)[0]] = value
+
+    @staticmethod
+    def _align(array: Array, axes: tuple[sp.Symbol, ...], wanted: tuple[sp.Symbol, ...]) -> Array:
+        """Axes in the wanted order, with length 1 where one is missing."""
+        array = np.asarray(array)
+        present = [s for s in wanted if s in axes]
+        array = array.transpose([axes.index(s) for s in present])
+        return array.reshape([array.shape[present.index(s)] if s in present else 1 for s in wanted])
+
+    # -- expressions: an array and the index symbols of its axes -------------------------------------------------------
+
+    def evaluate(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
+        if isinstance(expr, Indexed) or (expr.is_Symbol and str(expr) in self.arrays):
+            return self._read(expr, times)
+        if isinstance(expr, sp.Sum):
+            return self._sum(expr, times)
+        if isinstance(expr, (span, KroneckerDelta)):
+            numbers = [self._time(a, times) for a in expr.args]
+            holds = numbers[1] <= numbers[0] <= numbers[2] if isinstance(expr, span) else numbers[0] == numbers[1]
+            return np.asarray(int(holds), dtype=self.dtype), ()
+        if not expr.args:
+            return self._constant(expr), ()
+        parts = [self.evaluate(a, times) for a in expr.args]
+        axes = tuple(dict.fromkeys(s for _, own in parts for s in own))
+        arrays = [self._align(a, own, axes) for a, own in parts]
+        return self._apply(expr, arrays), axes
+
+    def _apply(self, expr: sp.Expr, arrays: list[Array]) -> Array:
+        if isinstance(expr, sp.Add):
+            return sum(arrays[1:], arrays[0])
+        if isinstance(expr, sp.Mul):
+            product = arrays[0]
+            for factor in arrays[1:]:
+                product = product * factor
+            return product
+        if isinstance(expr, sp.Pow):
+            return arrays[0] ** (int(expr.exp) if expr.exp.is_Integer else arrays[1])
+        record = record_of(expr)
+        if record is None:
+            raise DeriveError(f"{self.program.name}: no function {expr.func} in derive/functions.py")
+        if self.dtype == object:
+            return np.frompyfunc(record.mpmath, len(arrays), 1)(*arrays)
+        return record.numpy(*arrays)
+
+    def _constant(self, expr: sp.Expr) -> Array:
+        value: Any = self.sizes[str(expr)] if expr.is_Symbol and str(expr) in self.sizes else expr
+        if self.dtype == object:
+            import mpmath
+
+            number = sp.Rational(value)
+            return np.asarray(mpmath.mpf(int(number.p)) / int(number.q), dtype=object)
+        return np.asarray(float(value), dtype=self.dtype)
+
+    def _time(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> int:
+        return int(expr.subs({**{s: v for s, v in times.items()}, T: self.sizes["T"]}))
+
+    def _read(self, access: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
+        name = ir.name_of(access)
+        indices = ir.indices_of(access, self.program.tensors)
+        when = ir.time_of(access, self.program.tensors)
+        array = self.arrays[name]
+        if when is not None:
+            lo, hi = self._span(name)
+            at = self._time(when, times)
+            array = array[at - lo] if lo <= at <= hi else np.zeros(array.shape[1:], dtype=self.dtype)
+        return array, tuple(indices)
+
+    def _sum(self, expr: sp.Sum, times: Mapping[sp.Symbol, int]) -> Value:
+        *outer, (symbol, lo, hi) = expr.limits
+        body = sp.Sum(expr.function, *outer) if outer else expr.function
+        if symbol == t:
+            parts = [self.evaluate(body, {**times, t: when}) for when in range(self._number(lo), self._number(hi) + 1)]
+            return sum((a for a, _ in parts[1:]), parts[0][0]), parts[0][1]
+        array, axes = self.evaluate(body, times)
+        if symbol not in axes:
+            return array * self._number(hi - lo + 1), axes
+        return array.sum(axis=axes.index(symbol)), tuple(s for s in axes if s != symbol)

@@ -1,0 +1,7 @@
+"""What generated modules need at run time: checking of arguments, memory, calls into C. Imports NumPy only."""
+
+from .cell import Cell
+from .errors import DtypeError, KernelError, ShapeError
+from .tape import Tape
+
+__all__ = ["Cell", "DtypeError", "KernelError", "ShapeError", "Tape"]

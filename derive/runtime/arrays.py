@@ -1,0 +1,113 @@
+"""Arrays at the border to C: what may pass as it is, what is copied, what is refused."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DtypeError, ShapeError
+from .spec import Shape, show
+
+Array = NDArray[Any]
+
+FLOATS: tuple[np.dtype[Any], np.dtype[Any]] = (np.dtype(np.float32), np.dtype(np.float64))
+
+# Bits of ndarray.flags.num. C may read an array in place if it is C-contiguous and aligned.
+PLAIN = 0x0001 | 0x0100
+ALIGNMENT = 64
+
+
+def _physical_memory() -> int:
+    try:
+        nbytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        nbytes = 0
+    return nbytes if nbytes > 0 else sys.maxsize
+
+
+MEMORY = _physical_memory()
+
+
+def amount(nbytes: int) -> str:
+    """`nbytes` for people: 512 B, 18.5 KiB, 2.3 TiB."""
+    size, unit = float(nbytes), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if size < 1024 or unit == "PiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def require_memory(nbytes: int, where: str, what: str) -> None:
+    """Raise MemoryError for what cannot fit; a system that overcommits would kill the process instead."""
+    if nbytes > MEMORY:
+        raise MemoryError(
+            f"{where}: {what} needs {amount(nbytes)}, and this machine has {amount(MEMORY)}; "
+            "use smaller sizes, a smaller batch or shorter sequences"
+        )
+
+
+def aligned(nbytes: int) -> Array:
+    """`nbytes` of uninitialised memory that begins on a cache line."""
+    block = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -block.ctypes.data % ALIGNMENT
+    return block[start : start + nbytes]
+
+
+def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, like: str = "x") -> Array:
+    """`value` as a plain ndarray, without a copy, after checking its kind and dtype.
+
+    dtype None accepts float32 and float64 and is for the argument that decides the dtype of the call.
+    """
+    wanted = "float32 or float64" if dtype is None else dtype.name
+    if not isinstance(value, np.ndarray):
+        raise TypeError(
+            f"{where}: {name} must be a NumPy array of {wanted}, found {type(value).__name__}; "
+            f"convert it with np.asarray({name}, dtype=np.{dtype.name if dtype else 'float32'})"
+        )
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{where}: {name} is a masked array, and the mask would be lost; pass {name}.filled(...)")
+    found = value.dtype
+    if found in FLOATS and (dtype is None or found == dtype):
+        return value.view(np.ndarray)
+    if found.newbyteorder("=") in FLOATS and not found.isnative:
+        raise DtypeError(
+            f"{where}: {name} must be {wanted} in this machine's byte order, found byte-swapped {found.str!r}; "
+            f"convert it with {name}.astype({name}.dtype.newbyteorder('='))"
+        )
+    if dtype is None:
+        raise DtypeError(
+            f"{where}: {name} must be float32 or float64, found {found}; convert it with {name}.astype(np.float32)"
+        )
+    raise DtypeError(
+        f"{where}: {name} is {found}, but {like} is {dtype}: all arrays of a call must have one dtype; "
+        f"convert it with {name}.astype(np.{dtype})"
+    )
+
+
+def require_shape(array: Array, where: str, name: str, symbolic: str, expected: Shape) -> None:
+    """`array` has exactly the shape `expected`; `symbolic` is how the message spells it, such as (4*H, I)."""
+    if array.shape != expected:
+        raise ShapeError(f"{where}: {name} must have shape {symbolic} = {show(expected)}, found {show(array.shape)}")
+
+
+def compact(array: Array, where: str, name: str) -> Array:
+    """`array`, or a copy of it that C can read: C-contiguous and aligned."""
+    if array.flags.num & PLAIN == PLAIN:
+        return array
+    require_memory(array.nbytes, where, f"a contiguous copy of {name}")
+    return array.copy("C")
+
+
+def overlap(a: Array, b: Array) -> bool:
+    """Whether two arrays share memory. Exact unless that is too hard to tell; then a common range counts as sharing."""
+    if not np.may_share_memory(a, b):
+        return False
+    try:
+        return np.shares_memory(a, b, max_work=10_000)  # type: ignore[arg-type]  # the stubs know only -1 and 0
+    except np.exceptions.TooHardError:
+        return True

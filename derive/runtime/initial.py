@@ -1,0 +1,74 @@
+"""init_params: initial values of a cell's parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, require_memory
+from .inputs import check_dtype, check_size
+from .spec import Spec, show
+
+
+def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
+    """The init_params of a cell, with the cell's own signature and shapes in its help."""
+    where = f"{spec.name}.init_params"
+    scale_dim = "H" if "H" in spec.dims else next(iter(spec.states.values()))
+    signature = Signature(
+        [Parameter(keyword, Parameter.POSITIONAL_OR_KEYWORD, annotation=int) for keyword in spec.dims.values()]
+        + [
+            Parameter("dtype", Parameter.POSITIONAL_OR_KEYWORD, default=np.float32),
+            Parameter("seed", Parameter.POSITIONAL_OR_KEYWORD, default=0),
+        ],
+        return_annotation=dict[str, np.ndarray],
+    )
+
+    def init_params(*args: Any, **kwargs: Any) -> dict[str, Array]:
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
+        given.apply_defaults()
+        values = given.arguments
+        dims = {dim: check_size(where, keyword, values[keyword]) for dim, keyword in spec.dims.items()}
+        dtype = check_dtype(where, values["dtype"])
+        try:
+            rng = np.random.default_rng(values["seed"])
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{where}: seed must be an integer of at least 0, or None: {error}") from None
+        shapes = {name: tuple(axis.size(dims) for axis in shape) for name, shape in spec.params.items()}
+        # Values are drawn in float64, so that a seed means the same numbers in both dtypes.
+        draw = 8 * max(map(prod, shapes.values()), default=0)
+        require_memory(sum(map(prod, shapes.values())) * dtype.itemsize + draw, where, "the parameters")
+        bound = 1.0 / dims[scale_dim] ** 0.5
+
+        def value(rule: str, shape: tuple[int, ...]) -> Array:
+            match rule:
+                case "uniform":
+                    return rng.uniform(-bound, bound, shape).astype(dtype)
+                case "ones":
+                    return np.ones(shape, dtype)
+                case "zeros":
+                    return np.zeros(shape, dtype)
+            raise ValueError(f"{where}: unknown rule {rule!r}; the rules are uniform, ones, zeros")
+
+        return {name: value(spec.init[name], shape) for name, shape in shapes.items()}
+
+    lines = "\n".join(f"    {name} {show(shape)}: {spec.init[name]}" for name, shape in spec.params.items())
+    init_params.__doc__ = f"""Initial parameters of the {spec.name}, as a new dict of NumPy arrays.
+
+{lines}
+
+    uniform is U(-1/sqrt({scale_dim}), 1/sqrt({scale_dim})), as in PyTorch. The same seed gives the same numbers in
+    float32 and float64, up to rounding; seed=None gives others each time. dtype is np.float32 or np.float64.
+
+    Raises TypeError or ValueError for a size that is not an integer of at least 1, TypeError for another dtype,
+    MemoryError for what cannot fit.
+    """
+    init_params.__qualname__ = init_params.__name__
+    init_params.__signature__ = signature  # type: ignore[attr-defined]
+    return init_params

@@ -1,0 +1,167 @@
+"""Every check of what a caller passes, with its message. The fast paths of cell.py come here when something is unusual.
+
+Nothing here writes to an argument.
+"""
+
+from __future__ import annotations
+
+import difflib
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, as_array, compact, overlap, require_shape
+from .errors import DtypeError, ShapeError
+from .spec import Shape, Spec, show
+
+
+def check_threads(where: str, threads: object) -> None:
+    """`threads` is None or an integer of at least 1."""
+    if threads is None:
+        return
+    try:
+        count = operator.index(threads)  # type: ignore[arg-type]
+    except TypeError:
+        count = None
+    if count is None or isinstance(threads, (bool, np.bool_)):
+        raise TypeError(f"{where}: threads must be None or an integer, found {threads!r}")
+    if count < 1:
+        raise ValueError(f"{where}: threads must be at least 1, found {count}; None means as many as pay off")
+
+
+def check_size(where: str, name: str, value: object) -> int:
+    """`value` as the size of a dimension, an integer of at least 1."""
+    try:
+        size = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        size = None
+    if size is None or isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{where}: {name} must be an integer, found {value!r}")
+    if size < 1:
+        raise ValueError(f"{where}: {name} must be at least 1, found {size}")
+    return size
+
+
+def check_dtype(where: str, dtype: Any) -> np.dtype[Any]:
+    """`dtype` as a NumPy dtype: float32 or float64."""
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"{where}: dtype must be np.float32 or np.float64, found {dtype!r}") from None
+    if dtype is None or found not in (np.float32, np.float64):
+        raise DtypeError(f"{where}: dtype must be np.float32 or np.float64, found {dtype!r}")
+    return found
+
+
+def check_x(where: str, x: object) -> Array:
+    """x of rank 2 or 3 with at least one step."""
+    array = as_array(x, where, "x", None)
+    if array.ndim not in (2, 3):
+        raise ShapeError(f"{where}: x must be 2D (T, I) or 3D (T, B, I), found {array.ndim}D: {show(array.shape)}")
+    if array.shape[0] == 0:
+        raise ShapeError(f"{where}: x must have at least one step, found T=0 in shape {show(array.shape)}")
+    return array
+
+
+def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any]) -> list[Array]:
+    """The parameters in the order of the cell, each with the right kind, dtype and rank."""
+    if not isinstance(params, Mapping):
+        raise TypeError(
+            f"{where}: params must be a dict with {', '.join(spec.params)}, found {type(params).__name__}; "
+            f"{spec.name}.init_params makes one"
+        )
+    problems = []
+    if missing := [name for name in spec.params if name not in params]:
+        problems.append("missing " + ", ".join(missing))
+    for name in params:
+        if name not in spec.params:
+            near = difflib.get_close_matches(str(name), spec.params, n=1)
+            problems.append(f"unexpected {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
+    if problems:
+        raise ValueError(f"{where}: params: {'; '.join(problems)}; {spec.name} has {', '.join(spec.params)}")
+    arrays = [as_array(params[name], where, f"params[{name!r}]", dtype) for name in spec.params]
+    for (name, shape), array in zip(spec.params.items(), arrays, strict=True):
+        if array.ndim != len(shape):
+            raise ShapeError(
+                f"{where}: params[{name!r}] must be {len(shape)}D with shape {show(shape)}, "
+                f"found {array.ndim}D: {show(array.shape)}"
+            )
+    return arrays
+
+
+def check_dims(where: str, spec: Spec, x: Array, params: Sequence[Array]) -> dict[str, int]:
+    """The size of each dimension; the parameters agree with one another and x with them."""
+    dims = spec.solve(dict(zip(spec.params, (array.shape for array in params), strict=True)), x.shape[-1])
+    for (name, shape), array in zip(spec.params.items(), params, strict=True):
+        require_shape(array, where, f"params[{name!r}]", show(shape), tuple(axis.size(dims) for axis in shape))
+    for dim, size in dims.items():
+        if size == 0:
+            raise ShapeError(f"{where}: {spec.dims[dim]} must be at least 1, found 0")
+    expected = dims[spec.input_dim]
+    if x.shape[-1] != expected:
+        raise ShapeError(
+            f"{where}: x.shape[-1] must be equal to {spec.dims[spec.input_dim]}. Expected {expected} "
+            f"(from params[{spec.source(spec.input_dim)!r}]), got {x.shape[-1]} in shape {show(x.shape)}"
+        )
+    return dims
+
+
+def check_state(
+    where: str,
+    argument: str,
+    spec: Spec,
+    state: object,
+    dtype: np.dtype[Any],
+    shapes: Sequence[Shape],
+) -> list[Array | None]:
+    """One entry per state of the cell, None for zeros. Where x has no batch axis, (1, H) passes for (H,)."""
+    names = tuple(spec.states)
+    if state is None:
+        return [None] * len(names)
+    if isinstance(state, np.ndarray) and len(names) == 1:
+        state = (state,)
+    wanted = f"a tuple {show(names)}"
+    if not isinstance(state, (tuple, list)):
+        raise TypeError(f"{where}: {argument} must be None or {wanted}, found {type(state).__name__}")
+    if len(state) != len(names):
+        raise ValueError(f"{where}: {argument} must be {wanted} of {len(names)}, found {len(state)} entries")
+    arrays: list[Array | None] = []
+    for k, ((name, dim), value, shape) in enumerate(zip(spec.states.items(), state, shapes, strict=True)):
+        if value is None:
+            arrays.append(None)
+            continue
+        label = f"{argument}[{k}] ({name})"
+        array = as_array(value, where, label, dtype)
+        if len(shape) == 1:
+            if array.shape != (1, *shape):
+                require_shape(array, where, label, f"({dim},) or (1, {dim})", shape)
+            array = array.reshape(shape)
+        else:
+            require_shape(array, where, label, f"(B, {dim})", shape)
+        arrays.append(array)
+    return arrays
+
+
+def check_sequence(where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape) -> Array:
+    """An array over time, such as y or d_out, of exactly `shape`, ready for C."""
+    array = as_array(value, where, name, dtype)
+    require_shape(array, where, name, f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
+    return compact(array, where, name)
+
+
+def check_out(
+    where: str, out: object, dtype: np.dtype[Any], dim: str, shape: Shape, inputs: Mapping[str, Array]
+) -> Array:
+    """`out` can take the result as it is and shares no memory with what the call reads."""
+    array = as_array(out, where, "out", dtype)
+    require_shape(array, where, "out", f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
+    if not array.flags.c_contiguous or not array.flags.aligned:
+        raise ValueError(f"{where}: out must be C-contiguous and aligned; allocate it with np.empty, or leave it away")
+    if not array.flags.writeable:
+        raise ValueError(f"{where}: out is read-only; pass a writeable array, or leave it away")
+    for name, array_in in inputs.items():
+        if overlap(array, array_in):
+            raise ValueError(f"{where}: out overlaps {name}, which the call still reads; pass memory of its own")
+    return array

@@ -1,0 +1,428 @@
+"""From a lowered kernel with its storage to the plan that the C template writes down line by line.
+
+Here the products are merged: the four W_q x of an LSTM, whose weights lie one after the other and whose results do too,
+are one GEMM with N = 4H; the four U_q^T d_z_q are one with K = 4H.  Recurrent products become panels: for a block of
+units, the columns of all gates side by side, so that the pointwise stage finds every gate of its units in one tile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.errors import DeriveError
+from derive.ir import Equation, Program, Tensor, span
+from derive.lower import Lowered, Pair, Product, Stage
+from derive.notation import public_name
+from derive.storage import Place, Region, Storage
+
+TILE_VECTORS = 4
+
+
+@dataclass(frozen=True)
+class Field:
+    """A pointer that a stage uses: the tensor `name` at `offset` steps, under the C name `c`."""
+
+    c: str
+    name: str
+    offset: int
+    place: Place
+    written: bool
+    only_end: bool = False
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A block of a parameter array as a matrix [k][column]: element (k, column) at base + k*k_stride + column*c_stride."""
+
+    array: str
+    gate: int
+    rows: sp.Expr
+    columns: sp.Expr
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """C[M rows of the chunk][N] (+)= A[M][K] * weight."""
+
+    ids: tuple[str, ...]
+    text: str
+    operand: Place
+    offset: int
+    target: Place
+    weight: Weight
+    n: sp.Expr
+    k: sp.Expr
+    accumulate: bool
+    optional: str
+    pack: str
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """C[M][N] += left[rows][M]^T * right[rows][N], over the rows of the chunk."""
+
+    ids: tuple[str, ...]
+    text: str
+    array: str
+    gate: int
+    left: Place
+    left_offset: int
+    right: Place
+    right_offset: int
+    m: sp.Expr
+    n: sp.Expr
+    rows: sp.Expr
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One operand of a tile: K values of a row, and the weights that meet them, per slot (None: zero)."""
+
+    operand: Place
+    offset: int
+    k: sp.Expr
+    weights: tuple[Weight | None, ...]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The products of a stage: for a tile of rows and a block of units, one vector column per slot."""
+
+    pack: str
+    slots: tuple[str, ...]
+    groups: tuple[int, ...]
+    vectors: int
+    segments: tuple[Segment, ...]
+    text: str
+
+    @property
+    def columns(self) -> int:
+        return len(self.slots) * self.vectors
+
+
+@dataclass
+class StagePlan:
+    """One stage as C sees it: fields to load, statements to evaluate, places to store."""
+
+    name: str
+    dim: sp.Symbol | None
+    tile: Tile | None
+    scalars: list[Equation]
+    pointwise: list[Equation]
+    sums: list[Equation]
+    totals: list[Equation]
+    loads: list[Field] = field(default_factory=list)
+    scalar_loads: list[Field] = field(default_factory=list)
+    stores: dict[str, Field] = field(default_factory=dict)
+
+
+@dataclass
+class Kernel:
+    """Everything the template needs for one C function."""
+
+    name: str
+    program: Program
+    direction: int
+    fields: list[Field]
+    edge_fields: list[Field]
+    before_gemms: list[Gemm]
+    before: list[StagePlan]
+    loop: list[StagePlan]
+    edge: list[StagePlan]
+    after_gemms: list[Gemm]
+    reduces: list[Reduce]
+    after: list[StagePlan]
+    regions: tuple[Region, ...]
+    totals: list[tuple[str, sp.Symbol | None, Place]]
+    boundaries: list[Equation]
+    storage: Storage
+    initials: list[tuple[Place, str]] = field(default_factory=list)
+    finals: list[tuple[Equation, Place, str]] = field(default_factory=list)
+
+    @property
+    def packs(self) -> list[Gemm | Tile]:
+        tiles = {s.tile.pack: s.tile for s in [*self.loop, *self.edge] if s.tile}
+        return [*self.before_gemms, *tiles.values(), *self.after_gemms]
+
+
+def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
+    """Lowered kernel + storage -> plan."""
+    return _Scheduling(name, lowered, storage).run()
+
+
+def c_name(name: str, offset: int) -> str:
+    """The C variable of a tensor at an offset: c, c_prev, d_z_i_next."""
+    suffix = {0: "", -1: "_prev", 1: "_next"}[offset]
+    base = f"{name}{suffix}".replace("'", "_")
+    return f"{base}_" if base in RESERVED else base
+
+
+RESERVED = frozenset(
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
+    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while class new delete "
+    "this template typename namespace and or not xor bool true false try catch throw private public protected operator "
+    "at acc row rows row0 unit lanes full real vec ivec block tile T B V ROWS load store sum splat exp tanh log sin cos"
+    .split())
+
+
+class _Scheduling:
+    def __init__(self, name: str, lowered: Lowered, storage: Storage) -> None:
+        self.name, self.lowered, self.storage = name, lowered, storage
+        self.program, self.tensors = lowered.program, lowered.program.tensors
+        self.fields: dict[str, Field] = {}
+        self.tiles = 0
+
+    def run(self) -> Kernel:
+        lowered, places = self.lowered, self.storage.places
+        before = self._plans("before", lowered.before.stages, self.fields)
+        loop = self._plans("stage", lowered.loop, self.fields)
+        after = self._plans("after", lowered.after.stages, self.fields)
+        edge_fields: dict[str, Field] = {}
+        edge = self._plans("edge", lowered.edge, edge_fields, self.storage.edge)
+        for plan in edge:  # the edge multiplies with the panels of the loop
+            twin = next((s.tile for s in loop if s.tile and plan.tile and s.tile.text == plan.tile.text), None)
+            if plan.tile and twin:
+                plan.tile = replace(plan.tile, pack=twin.pack)
+        all_totals = [e for s in [*lowered.before.stages, *lowered.loop, *lowered.after.stages] for e in s.totals]
+        totals = [(e.target, places[e.target].dim, places[e.target]) for e in all_totals]
+        reducing = [p for p in lowered.after.products + lowered.before.products if p.kind == "reducing"]
+        initials = [(p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour]
+        finals = []
+        for boundary in lowered.boundaries:
+            if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
+                finals.append((boundary, places[ir.name_of(boundary.rhs)], boundary.target))
+        return Kernel(self.name, self.program, lowered.direction, list(self.fields.values()), list(edge_fields.values()),
+                      self._gemms(lowered.before.products), before, loop, edge, self._gemms(lowered.after.products),
+                      self._reduces(reducing), after, self.storage.regions, totals, lowered.boundaries, self.storage,
+                      initials, finals)
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    def _plans(self, prefix: str, stages: list[Stage], fields: dict[str, Field],
+               override: dict[str, Place] | None = None) -> list[StagePlan]:
+        return [self._plan(f"{prefix}{p + 1}", s, fields, override or {}) for p, s in enumerate(stages)]
+
+    def _plan(self, name: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]) -> StagePlan:
+        tile = self._tile(stage) if stage.products else None
+        plan = StagePlan(name, stage.dim, tile, stage.scalars, stage.pointwise, stage.sums, stage.totals)
+        made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
+        row_totals = stage.totals if stage.dim is None else []
+        for equation in [*stage.pointwise, *stage.sums, *(stage.totals if stage.dim is not None else [])]:
+            ends = _only_at_end(equation.rhs, self.tensors)
+            for access in ir.accesses(equation.rhs, self.tensors):
+                by = ir.offset(ir.time_of(access, self.tensors)) or 0
+                if ir.name_of(access) in made and not by:
+                    continue
+                self._use(plan.loads, access, by, access in ends, fields)
+        scalars_made = {e.target for e in stage.scalars}
+        for equation in [*stage.scalars, *row_totals]:
+            for access in ir.accesses(equation.rhs, self.tensors):
+                by = ir.offset(ir.time_of(access, self.tensors)) or 0
+                if ir.name_of(access) not in scalars_made or by:
+                    self._use(plan.scalar_loads, access, by, False, fields)
+        for target in [*(p.target for p in stage.products), *(e.target for e in stage.equations)]:
+            home = override.get(target, self.storage.places[target])
+            if target in [e.target for e in stage.totals]:
+                home = replace(home, kind="total")
+            if home.kind not in ("tile", "local"):
+                plan.stores[target] = self._field(target, 0, home, True, False, fields)
+        return plan
+
+    def _use(self, loads: list[Field], access: sp.Expr, by: int, only_end: bool, fields: dict[str, Field]) -> None:
+        name = ir.name_of(access)
+        found = self._field(name, by, self.storage.places[name], False, only_end, fields)
+        if found.c not in [f.c for f in loads]:
+            loads.append(found)
+
+    def _field(self, name: str, by: int, home: Place, written: bool, only_end: bool, fields: dict[str, Field]) -> Field:
+        c = c_name(name, by)
+        old = fields.get(c)
+        fields[c] = Field(c, name, by, home, written or bool(old and old.written), only_end or bool(old and old.only_end))
+        return fields[c]
+
+    # -- products ------------------------------------------------------------------------------------------------------
+
+    def _weight(self, access: sp.Expr, target: Tensor) -> Weight:
+        """The block of the parameter array behind an access W_q[a, b], seen as [k][column of the target]."""
+        tensor = self.tensors[ir.name_of(access)]
+        home = self.storage.places[tensor.name]
+        first, _ = ir.indices_of(access, self.tensors)
+        own = [i for i in target.indices if i != ir.ROW][0]
+        return Weight(home.array, home.slot, tensor.dims[0], tensor.dims[1], transposed=first == own)
+
+    def _gemms(self, products: list[Product]) -> list[Gemm]:
+        found: list[Gemm] = []
+        for product in products:
+            if product.kind != "parallel":
+                continue
+            for number, pair in enumerate(product.pairs):
+                found.append(self._gemm(product, pair, number > 0))
+        merged: list[Gemm] = []
+        for item in found:
+            last = merged[-1] if merged else None
+            joined = _join(last, item) if last else None
+            if joined is not None:
+                merged[-1] = joined
+            else:
+                merged.append(item)
+        return [replace(g, pack=f"{g.pack}_{p + 1}" if len(merged) > 1 else g.pack) for p, g in enumerate(merged)]
+
+    def _gemm(self, product: Product, pair: Pair, accumulate: bool) -> Gemm:
+        target = self.tensors[product.target]
+        weight = self._weight(pair.weight, target)
+        operand = self.storage.places[ir.name_of(pair.operand)]
+        by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
+        if by and operand.kind in ("arg", "tape"):
+            raise DeriveError(f"{self.program.name}, {product.ids[-1]}: the time-parallel product of {pair.operand} reads another "
+                              f"step; assign it to a tensor first")
+        home = self.storage.places[product.target]
+        n = weight.rows if weight.transposed else weight.columns
+        k = weight.columns if weight.transposed else weight.rows
+        optional = home.array if home.kind == "arg" and target.role == "gradient" else ""
+        return Gemm(product.ids, f"{product.target} = {pair.weight.base}*{ir.name_of(pair.operand)}", operand, by, home, weight,
+                    n, k, accumulate, optional, f"{weight.array}_{'rows' if weight.transposed else 'columns'}")
+
+    def _tile(self, stage: Stage) -> Tile:
+        slots = tuple(p.target for p in stage.products)
+        vectors = max(1, TILE_VECTORS // len(slots))
+        segments: list[Segment] = []
+        for number, product in enumerate(stage.products):
+            for pair in product.pairs:
+                weight = self._weight(pair.weight, self.tensors[product.target])
+                operand = self.storage.places[ir.name_of(pair.operand)]
+                by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
+                k = weight.columns if weight.transposed else weight.rows
+                segments = _add_segment(segments, operand, by, k, weight, number, len(slots))
+        groups = tuple(min(TILE_VECTORS, len(slots) * vectors - p) for p in range(0, len(slots) * vectors, TILE_VECTORS))
+        text = "; ".join(f"{p.target} = " + " + ".join(f"{q.weight.base}*{q.operand.base}" for q in p.pairs)
+                         for p in stage.products)
+        self.tiles += 1
+        return Tile(f"panels_{self.tiles}", slots, groups, vectors, tuple(segments), text)
+
+    def _reduces(self, products: list[Product]) -> list[Reduce]:
+        found: list[Reduce] = []
+        for product in products:
+            home = self.storage.places[product.target]
+            target = self.tensors[product.target]
+            for pair in product.pairs:
+                left, right = (self.storage.places[ir.name_of(a)] for a in (pair.weight, pair.operand))
+                by = [ir.offset(ir.time_of(a, self.tensors)) or 0 for a in (pair.weight, pair.operand)]
+                item = Reduce(product.ids, f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T",
+                              home.array, home.slot, left, by[0], right, by[1], target.dims[0], target.dims[1], target.dims[0])
+                last = found[-1] if found else None
+                if (last and (last.array, last.right, last.right_offset, last.left_offset) ==
+                        (item.array, item.right, item.right_offset, item.left_offset)
+                        and item.gate == last.gate + last.m / last.rows and _next_to(last.left, item.left, last.m / last.rows)):
+                    found[-1] = replace(last, ids=(*last.ids, *item.ids), m=last.m + item.m, text=f"{last.text}, {item.text}")
+                else:
+                    found.append(item)
+        return found
+
+
+def _next_to(first: Place, second: Place, count: sp.Expr) -> bool:
+    return first.region == second.region and first.array == second.array and second.slot == first.slot + count
+
+
+def _join(a: Gemm, b: Gemm) -> Gemm | None:
+    """Two products as one: side by side in N (same operand), or one after the other in K (same target)."""
+    if a.weight.array != b.weight.array or a.weight.transposed != b.weight.transposed or a.offset != b.offset:
+        return None
+    many = (a.n / a.weight.rows) if a.weight.transposed else (a.k / a.weight.rows)
+    if b.weight.gate != a.weight.gate + many:
+        return None
+    ids = (*a.ids, *(i for i in b.ids if i not in a.ids))
+    text = f"{a.text}, {b.text}"
+    if a.weight.transposed and a.operand == b.operand and _next_to(a.target, b.target, many) and a.accumulate == b.accumulate:
+        return replace(a, ids=ids, n=a.n + b.n, text=text)
+    if not a.weight.transposed and a.target == b.target and b.accumulate and _next_to(a.operand, b.operand, many):
+        return replace(a, ids=ids, k=a.k + b.k, text=text)
+    return None
+
+
+def _add_segment(segments: list[Segment], operand: Place, by: int, k: sp.Expr, weight: Weight, slot: int,
+                 slots: int) -> list[Segment]:
+    """Put a pair into the segment of its operand, or after the segment that it continues."""
+    for p, old in enumerate(segments):
+        if old.operand == operand and old.offset == by and old.weights[slot] is None:
+            return [*segments[:p], replace(old, weights=(*old.weights[:slot], weight, *old.weights[slot + 1:])),
+                    *segments[p + 1:]]
+        first = old.weights[slot]
+        if first is not None and slots == 1 and not weight.transposed and first.array == weight.array and old.offset == by:
+            many = old.k / first.rows
+            if weight.gate == first.gate + many and _next_to(old.operand, operand, many):
+                return [*segments[:p], replace(old, k=old.k + k), *segments[p + 1:]]
+    return [*segments, Segment(operand, by, k, tuple(weight if s == slot else None for s in range(slots)))]
+
+
+def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
+    """Accesses of terms that live at t = T only: their pointers are zeros at all other steps."""
+    found: set[sp.Expr] = set()
+    for term in ir.terms(rhs):
+        guards = list(term.atoms(span))
+        if not guards:
+            continue
+        if any(g.args[1:] != (ir.T, ir.T) for g in guards):
+            raise DeriveError(f"the term {term} lives on a range of time that has no lowering yet")
+        reads = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].role == "seed"]
+        if not reads:
+            raise DeriveError(f"the term {term} lives at t = T only but reads no seed")
+        found |= set(reads)
+    return found
+
+
+def argument_places(program: Program) -> dict[str, Place]:
+    """The tensors that the caller owns, by the names of the public interface."""
+    gates = list(program.meta["gates"])
+    places: dict[str, Place] = {}
+    output = program.meta["output"]
+    for tensor in program.tensors.values():
+        name = tensor.name
+        primal = program.tensors[tensor.primal] if tensor.primal in program.tensors else tensor
+        dim = next((d for d in tensor.dims if d != ir.B), None)
+        if primal.role == "param" and tensor.role in ("param", "gradient"):
+            array, slot = parameter(program, primal)
+            prefix = "d_" if tensor.role == "gradient" else ""
+            places[name] = Place("arg", prefix + array, slot, len(gates) if slot or _stacked(program, primal) else 1, dim)
+        elif tensor.role in ("input", "target"):
+            places[name] = Place("arg", "y" if tensor.role == "target" else _input(program, name), dim=dim, timed=True)
+        elif name == output:
+            places[name] = Place("arg", "out", dim=dim, timed=True, initial=initial_of(program, name))
+        elif tensor.role == "gradient" and primal.role == "input":
+            places[name] = Place("arg", f"d_{_input(program, primal.name)}", dim=dim, timed=True)
+        elif tensor.role == "seed":
+            places[name] = Place("arg", "d_out" if tensor.time is not None else name, dim=dim, timed=tensor.time is not None)
+        elif tensor.role in ("initial", "final") or (tensor.role == "gradient" and primal.role == "initial"):
+            places[name] = Place("arg", name, dim=dim)
+        elif tensor.role == "loss":
+            places[name] = Place("arg", "loss")
+    return places
+
+
+def initial_of(program: Program, name: str) -> str:
+    """The argument that stands for a state at t = 0; empty for what is no state."""
+    return f"{name}_0" if name in program.meta["states"] else ""
+
+
+def _input(program: Program, name: str) -> str:
+    return "out" if name == program.meta["output"] else name
+
+
+def _stacked(program: Program, tensor: Tensor) -> bool:
+    """Whether the arrays of a family are stacked in one public array: it must have a member for every gate."""
+    gates = list(program.meta["gates"])
+    members = [x.member for x in program.tensors.values() if x.family == tensor.family and x.role == "param"]
+    return bool(tensor.family) and bool(gates) and sorted(members) == sorted(gates)
+
+
+def parameter(program: Program, tensor: Tensor) -> tuple[str, int]:
+    """The public array of a parameter and the gate's position in it."""
+    gates = list(program.meta["gates"])
+    base = public_name(program, tensor)
+    if _stacked(program, tensor):
+        return base, gates.index(tensor.member)
+    return (f"{base}_{tensor.member}" if tensor.member else base), 0
