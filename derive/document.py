@@ -12,10 +12,12 @@ from sympy.printing.latex import LatexPrinter
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
+from derive.adjoint import vjp
 from derive.functions import BY_CLASS
-from derive.ir import Equation, Program, T, Tensor, t
+from derive.ir import Equation, Program, Tensor
 from derive.model import model
 from derive.notation import Cell, Head
+from derive.render import render
 from derive.simplify import adjoints
 
 _TERMS_ON_A_LINE = 3
@@ -92,8 +94,6 @@ def equation_tex(equation: Equation, tensors: dict[str, Tensor]) -> str:
 
 def tex(cell: Cell, loss: Head | None = None) -> str:
     """A LaTeX document that compiles alone: forward, loss, adjoint as derived, adjoint as compiled."""
-    from derive.emit import render
-
     made = model(cell, loss)
     derived = made.adjoint.primal
     assert derived is not None
@@ -104,8 +104,6 @@ def tex(cell: Cell, loss: Head | None = None) -> str:
 
 
 def _derived(cell: Cell) -> Program:
-    from derive.adjoint import vjp
-
     return vjp(cell.program())
 
 
@@ -139,6 +137,3 @@ def text(cell: Cell, loss: Head | None = None) -> str:
         ("Operations per unit and step of the pointwise adjoint", [str(c) for c in made.counts]),
     ]
     return "\n\n".join(f"{title}\n\n" + "\n".join(lines) if lines else title for title, lines in blocks) + "\n"
-
-
-__all__ = ["T", "equation_tex", "t", "tex", "text"]

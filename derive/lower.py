@@ -398,7 +398,7 @@ class _Lowering:
             return dims[0]
         if self.tensors[name].time is not None and name not in self.split.sums:
             return None
-        limits = [hi for s in self._equation(name).rhs.atoms(sp.Sum) for symbol, _, hi in s.limits if symbol not in (t, ROW)]
+        limits = [hi for s in ir.ordered(self._equation(name).rhs.atoms(sp.Sum)) for symbol, _, hi in s.limits if symbol not in (t, ROW)]
         return limits[0] if limits else None
 
     def _level(self, name: str, equation: Equation, level: dict[str, int]) -> int:

@@ -1,7 +1,8 @@
 """An interpreter of programs on NumPy arrays: real, complex (for the complex step) or mpmath numbers.
 
 It executes equations as they stand, in the order that their dependencies ask for, with no knowledge of any cell, of
-batches, of lowering or of C.  Slow and plain on purpose.
+batches, of lowering or of C.  Slow and plain on purpose; but an input may carry an extra leading axis, and then all of
+its slices are evaluated at once: a complex step in every element of every parameter is one run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from derive.ir import Program, T, span, t
 
 Array = Any
 Value = tuple[Array, tuple[sp.Symbol, ...]]
+SWEEP = sp.Symbol("sweep", integer=True)
 
 
 def run(program: Program, values: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Array]:
@@ -28,7 +30,8 @@ def run(program: Program, values: Mapping[str, Array], sizes: Mapping[str, int])
 
     `values` holds each input: shape (steps, *dims) where it has a time axis, (*dims) otherwise.  `sizes` maps "T", "H",
     ... to integers.  Returns all tensors, inputs included; a tensor on 0..T has T+1 rows.  The dtype is that of the
-    values: float, complex, or object arrays of mpmath numbers.
+    values: float, complex, or object arrays of mpmath numbers.  Inputs with one more axis in front are swept: every
+    result then has that axis in front as well.
     """
     return _Interpreter(program, values, sizes).run()
 
@@ -38,13 +41,23 @@ class _Interpreter:
         self.program, self.sizes = program, {str(k): int(v) for k, v in sizes.items()}
         self.arrays: dict[str, Array] = {}
         self.dtype = np.result_type(*(np.asarray(v).dtype for v in values.values()))
+        self.sweep: int | None = None
+        self.reads: dict[sp.Expr, tuple[str, tuple[sp.Expr, ...], sp.Expr | None, int | None, tuple[int, int]]] = {}
+        self.swept: set[str] = set()
         for name in program.inputs:
             if name not in values:
                 raise DeriveError(f"{program.name}: no value for the input {name} {program.tensors[name].shape}")
             array = np.asarray(values[name], dtype=self.dtype)
-            if array.shape != self._shape(name):
+            shape = self._shape(name)
+            if array.shape[1:] == shape and array.ndim == len(shape) + 1:
+                if self.sweep not in (None, array.shape[0]):
+                    raise DeriveError(f"{program.name}: inputs are swept over {self.sweep} and over {array.shape[0]} values")
+                self.sweep = array.shape[0]
+                self.swept.add(name)
+                array = np.moveaxis(array, 0, 1) if program.tensors[name].time is not None else array
+            elif array.shape != shape:
                 raise DeriveError(f"{program.name}: {name} must have shape {program.tensors[name].shape} = "
-                                  f"{self._shape(name)}, found {array.shape}")
+                                  f"{shape}, found {array.shape}")
             self.arrays[name] = array
 
     def _number(self, expr: sp.Expr) -> int:
@@ -65,7 +78,12 @@ class _Interpreter:
 
     def run(self) -> dict[str, Array]:
         for name in self.program.defined:
-            self.arrays[name] = np.zeros(self._shape(name), dtype=self.dtype)
+            shape = self._shape(name)
+            if self.sweep is not None:
+                at = 1 if self.program.tensors[name].time is not None else 0
+                shape = (*shape[:at], self.sweep, *shape[at:])
+                self.swept.add(name)
+            self.arrays[name] = np.zeros(shape, dtype=self.dtype)
         for group in ir.order(self.program):
             if not group.direction:
                 for equation in self.program.defined[group.tensors[0]]:
@@ -79,7 +97,8 @@ class _Interpreter:
                 for equation in equations:
                     if when in self._times(equation):
                         self._assign(equation, when)
-        return self.arrays
+        return {n: np.moveaxis(a, 1, 0) if n in self.swept and self.program.tensors[n].time is not None else a
+                for n, a in self.arrays.items()}
 
     def _times(self, equation: ir.Equation) -> list[int | None] | range:
         when = ir.time_of(equation.lhs, self.program.tensors)
@@ -95,6 +114,8 @@ class _Interpreter:
         tensor = self.program.tensors[equation.target]
         indices = ir.indices_of(equation.lhs, self.program.tensors)
         shape = tuple(self.sizes[str(d)] for d in tensor.dims)
+        if self.sweep is not None:
+            indices, shape = (SWEEP, *indices), (self.sweep, *shape)
         value = np.broadcast_to(self._align(array, axes, indices), shape)
         if when is None:
             self.arrays[equation.target][...] = value
@@ -157,15 +178,17 @@ class _Interpreter:
         return int(expr.subs({**{s: v for s, v in times.items()}, T: self.sizes["T"]}))
 
     def _read(self, access: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
-        name = ir.name_of(access)
-        indices = ir.indices_of(access, self.program.tensors)
-        when = ir.time_of(access, self.program.tensors)
+        if access not in self.reads:
+            name, tensors = ir.name_of(access), self.program.tensors
+            when = ir.time_of(access, tensors)
+            axes = (*((SWEEP,) if name in self.swept else ()), *ir.indices_of(access, tensors))
+            self.reads[access] = name, axes, when, ir.offset(when), self._span(name) if when is not None else (0, 0)
+        name, axes, when, by, (lo, hi) = self.reads[access]
         array = self.arrays[name]
         if when is not None:
-            lo, hi = self._span(name)
-            at = self._time(when, times)
+            at = times[t] + by if by is not None and t in times else self._time(when, times)
             array = array[at - lo] if lo <= at <= hi else np.zeros(array.shape[1:], dtype=self.dtype)
-        return array, tuple(indices)
+        return array, axes
 
     def _sum(self, expr: sp.Sum, times: Mapping[sp.Symbol, int]) -> Value:
         *outer, (symbol, lo, hi) = expr.limits

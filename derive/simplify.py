@@ -499,7 +499,7 @@ def _in_order(program: Program, equations: list[Equation]) -> list[Equation]:
     result = list(equations)
     for _ in equations:
         place = {e.target: p for p, e in enumerate(result) if e.lhs.has(t)}
-        late = next(((p, q) for p, e in enumerate(result) for a in e.rhs.atoms(Indexed)
+        late = next(((p, q) for p, e in enumerate(result) for a in ir.ordered(e.rhs.atoms(Indexed))
                      if (q := place.get(ir.name_of(a), -1)) > p and e.lhs.has(t) and a.has(t)
                      and ir.offset(ir.time_of(a, program.tensors)) == 0), None)
         if late is None:

@@ -33,6 +33,7 @@ printer
 layout
 model
 reference
+render
 reference
 document
 emit

@@ -16,7 +16,7 @@ from . import _kernels
 
 SPEC: dict[str, Any] = {
     "name": "lstm_peephole",
-    "digest": "26b76caff43004ba",
+    "digest": "4ea37dc94dcf8099",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -36,6 +36,7 @@ typedef float real;
 #endif
 typedef real vec __attribute__((vector_size(V * sizeof(real))));
 typedef int32_t ivec __attribute__((vector_size(V * sizeof(real))));
+typedef uint32_t uvec __attribute__((vector_size(V * sizeof(real))));
 #define INLINE static inline __attribute__((always_inline, unused))
 #define NOINLINE static __attribute__((noinline, unused))
 #define ALIGNED __attribute__((aligned(64)))
@@ -61,6 +62,7 @@ typedef int32_t ivec __attribute__((vector_size(V * sizeof(real))));
 #define ROWS 3
 typedef real vec;
 typedef int32_t ivec;
+typedef uint32_t uvec;
 #define INLINE static inline
 #define NOINLINE static
 #define ALIGNED
@@ -137,7 +139,8 @@ INLINE vec vec_root(vec x)
 /* a*b + c; one rounding where the machine has a fused multiply-add (the build sets -ffp-contract=fast). */
 INLINE vec vec_fused(vec x, vec y, vec z) { return x * y + z; }
 INLINE real scalar_fused(real x, real y, real z) { return x * y + z; }
-INLINE vec vec_absolute(vec x) { return WHERE(x < 0.0f, -x, x); }
+#define SIGN AS_INT(splat(-0.0f)) /* the bit of the sign */
+INLINE vec vec_absolute(vec x) { return AS_REAL(AS_INT(x) & ~SIGN); }
 INLINE vec vec_relu(vec x) { return WHERE(x <= 0.0f, splat(0.0f), x); }
 INLINE vec vec_step(vec x) { return WHERE(x > 0.0f, splat(1.0f), splat(0.0f)); }
 INLINE vec vec_signum(vec x) { return vec_step(x) - vec_step(-x); }
@@ -165,8 +168,8 @@ INLINE vec reduce(vec x, ivec *power)
 /* 2^k for exponents of normal numbers. */
 INLINE vec power_of_two(ivec k)
 {
-    const ivec bias = AS_INT(splat(1.0f));
-    return AS_REAL((k << 23) + bias);
+    const uvec bias = (uvec)AS_INT(splat(1.0f));
+    return AS_REAL((ivec)(((uvec)k << 23) + bias));
 }
 
 /* exp(x); x above 88.7228 gives Inf, below -104.665 zero, NaN stays NaN.  Two factors 2^k: the result may be subnormal. */
@@ -181,26 +184,32 @@ INLINE vec vec_exp(vec x)
     return ((m + 1.0f) * power_of_two(half)) * power_of_two(k - half);
 }
 
-/* 1/(1 + exp(-x)) = e/(1 + e) with e = exp(-|x|), or 1/(1 + e): never overflows, and small values keep their accuracy. */
+/* 1/(1 + exp(-x)) = s/(s + m) where exp(-x) = m/s, s = 2^-k, 0.7 < m < 1.42: nothing overflows, the smallest results keep
+ * their accuracy, and where m falls the quotient cannot fall, however it is rounded. */
 INLINE vec vec_sigmoid(vec x)
 {
-    const vec one = splat(1.0f);
-    const vec e = vec_exp(WHERE(x > 0.0f, -x, x));
-    return WHERE(x > 0.0f, one, e) / (one + e);
+    const vec low = splat(-105.66522f), high = splat(24.0f);
+    x = WHERE(x < low, low, x);
+    x = WHERE(x > high, high, x);
+    ivec k;
+    const vec m = reduce(-x, &k) + 1.0f;
+    const ivec half = k >> 1;
+    const vec s = power_of_two(-half) * power_of_two(half - k);
+    return s / (s + m);
 }
 
 /* tanh(x) = -m/(m + 2) with m = expm1(-2|x|), and the sign of x. */
 INLINE vec vec_tanh(vec x)
 {
     const vec low = splat(-24.0f);
-    vec y = WHERE(x > 0.0f, x * -2.0f, x * 2.0f);
+    vec y = AS_REAL(AS_INT(x) | SIGN) * 2.0f;
     y = WHERE(y < low, low, y);
     ivec k;
     const vec r = reduce(y, &k);
     const vec scale = power_of_two(k);
     const vec m = scale * r + (scale - 1.0f);
     const vec t = m / (m + 2.0f);
-    return WHERE(x > 0.0f, -t, t);
+    return AS_REAL((AS_INT(t) & ~SIGN) | (AS_INT(x) & SIGN));
 }
 
 INLINE real scalar_sigmoid(real x)

@@ -1,0 +1,290 @@
+"""Every numerical check of a cell, as rows of a table.
+
+    complex step   the derived adjoint, interpreted in float64, against a complex step through the forward equations;
+                   sees a wrong term, sign or time index in any derived equation
+    mpmath         the compiled C in both precisions against a complex step in 50 digits through the same equations
+    NumPy          the compiled C against the hand-written forward pass and BPTT of derive/references/
+    PyTorch        the compiled C against autograd, where torch is installed
+
+All sizes are odd, T >= 3, initial states are not zero, weights differ in every gate, there is a loss at every step, and
+every gradient is compared.  The error is normwise, ||value - reference|| / ||reference||; limits are below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from derive import ir, registry
+from derive.adjoint import adjoint_name
+from derive.emit import ROOT
+from derive.errors import DeriveError
+from derive.ir import Program
+from derive.model import Model, model
+from derive.reference import run as interpret
+from derive.references import get as reference_of
+from derive.references import numerics, pytorch
+from derive.schedule import parameter
+
+# The derived adjoint in float64: some tens of roundings of 1.1e-16 each, hundreds where a norm amplifies them.
+LIMIT_COMPLEX_STEP = 1e-13
+# The compiled C, in units of the machine epsilon of its type: sums of some tens of terms.  A cell that normalises
+# divides by a standard deviation of few values, which multiplies the rounding of its inputs.
+LIMIT_EPS = 32.0
+SMALL = {"T": 3, "B": 2, "I": 2, "H": 3, "O": 2}
+ODD = {"T": 7, "B": 3, "I": 5, "H": 9, "O": 4}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: an error and the limit that it must not pass."""
+
+    cell: str
+    dtype: str
+    gradient: str
+    reference: str
+    error: float
+    limit: float
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.error <= self.limit)  # NaN is not below any limit
+
+
+def run(name: str, progress: Callable[[str], None] = lambda step: None) -> list[Row]:
+    """All checks of one cell.  Raises DeriveError if there is no such cell or its C does not compile."""
+    cell = registry.cell(name)
+    made = model(cell)
+    progress(f"{name}: complex step")
+    rows = derivation(made)
+    progress(f"{name}: compiling")
+    module = _compiled(name)
+    progress(f"{name}: 50 digits")
+    rows += compiled(made, module, "mpmath", SMALL, lambda problem: _fifty_digits(made, problem))
+    written = reference_of(name)
+    if written is not None:
+        progress(f"{name}: NumPy")
+        rows += compiled(made, module, "NumPy", ODD, lambda q: written.loss_and_grad(q.x, q.y, q.params, q.state))
+    if pytorch.available(name):
+        progress(f"{name}: PyTorch")
+        rows += compiled(made, module, "PyTorch", ODD, lambda q: pytorch.loss_and_grad(name, q.x, q.y, q.params, q.state))
+    return rows
+
+
+def _compiled(name: str) -> ModuleType:
+    """The generated module; compiled first where it is out of date in a checkout."""
+    from derive import load
+    from derive.compiler import compile_folder
+
+    folder = ROOT / "generated" / name
+    if folder.is_dir():
+        compile_folder(folder)
+    return load(name)
+
+
+# -- the derivation ----------------------------------------------------------------------------------------------------
+
+
+def derivation(made: Model) -> list[Row]:
+    """The simplified adjoint, each gradient, against the complex step."""
+    errors = adjoint_errors(made.adjoint)
+    return [Row(made.name, "float64", _shown(made, name), "complex step", error, LIMIT_COMPLEX_STEP)
+            for name, error in errors.items()]
+
+
+def _shown(made: Model, name: str) -> str:
+    tensor = made.primal.tensors[name]
+    if tensor.role == "param":
+        array, _ = parameter(made.primal, tensor)
+        return f"{array}[{tensor.member}]" if tensor.member and not array.endswith(f"_{tensor.member}") else array
+    return name.replace("_0", "0")
+
+
+def adjoint_errors(program: Program, sizes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, float]:
+    """Normwise error of every gradient of a `vjp` result (simplified or not, mutated or not) against the complex step.
+
+    The objective is the sum of all outputs, each entry weighted by its seed; gradients run over all differentiable
+    inputs of the primal program.  Keys are the names of the inputs.
+    """
+    primal = program.primal
+    if primal is None:
+        raise DeriveError(f"{program.name} is no result of vjp: it has no primal program")
+    numbers = {**SMALL, **{str(d): 3 for x in program.tensors.values() for d in x.dims}, **(sizes or {"T": 4, "I": 2, "O": 2})}
+    values = draw(program, numbers, seed)
+    found = interpret(program, values, numbers)
+    errors = {}
+    wrt = [x.name for x in primal.tensors.values() if x.name in primal.inputs and adjoint_name(x.name) in program.tensors]
+    inputs = {n: values[n] for n in primal.inputs}
+    for name in wrt:
+        expected = _complex_step(primal, inputs, name, values, numbers)
+        errors[name] = float(numerics.normwise_error(found[adjoint_name(name)], expected))
+    return errors
+
+
+def draw(program: Program, sizes: Mapping[str, int], seed: int) -> dict[str, Any]:
+    """Random values of all inputs of a program: no two alike, none zero."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    for name in program.inputs:
+        tensor = program.tensors[name]
+        shape = [sizes[str(d)] for d in tensor.dims]
+        if tensor.time is not None:
+            shape.insert(0, int((tensor.time[1] - tensor.time[0] + 1).subs(ir.T, sizes["T"])))
+        values[name] = rng.normal(size=shape) * 0.6 + 0.1
+    return values
+
+
+def _complex_step(primal: Program, inputs: Mapping[str, Any], name: str, seeds: Mapping[str, Any],
+                  sizes: Mapping[str, int]) -> Any:
+    """d(objective)/d(name) with one run: every element of `name` gets its own slice of a sweep."""
+    value = np.asarray(inputs[name], dtype=complex)
+    swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
+    swept.reshape(value.size, -1)[np.arange(value.size), np.arange(value.size)] += 1e-30j
+    found = interpret(primal, {**inputs, name: swept}, sizes)
+    total = sum(_weighted(primal, output, found[output], seeds) for output in primal.outputs)
+    return (np.imag(total) / 1e-30).reshape(value.shape)
+
+
+def _weighted(primal: Program, output: str, value: Any, seeds: Mapping[str, Any]) -> Any:
+    """<seed, output> for each slice of the sweep; the seed of a scalar is 1."""
+    tensor = primal.tensors[output]
+    seed = seeds.get(f"seed_{output}", seeds.get(adjoint_name(output), np.ones(())))
+    if tensor.time is not None and tensor.time[0] == 0 and seed.shape != value.shape[1:]:
+        value = value[:, 1:]  # h(0) is the initial state, no output
+    return (value * seed).reshape(value.shape[0], -1).sum(axis=1)
+
+
+# -- the compiled module -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Inputs of a call in float64, rounded to the precision that is tested."""
+
+    x: Any
+    y: Any
+    params: dict[str, Any]
+    state: tuple[Any, ...]
+
+
+def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0) -> Problem:
+    """A drawn problem: what both sides compute with is exactly representable in `dtype`."""
+    rng = np.random.default_rng(seed)
+
+    def array(*shape: int) -> Any:
+        return (rng.normal(size=shape) * 0.5 + 0.05).astype(dtype).astype(np.float64)
+
+    def number(axis: str) -> int:
+        many, _, dim = axis.rpartition("*")
+        return int(many or 1) * sizes[dim]
+
+    params = {n: array(*map(number, shape)) for n, shape in made.meta["params"].items()}
+    x = array(sizes["T"], sizes["B"], sizes[made.meta["input"][1]])
+    y = array(sizes["T"], sizes["B"], sizes[made.meta["target"][1]])
+    return Problem(x, y, params, tuple(array(sizes["B"], sizes[d]) for d in made.meta["states"].values()))
+
+
+def compiled(made: Model, module: ModuleType, title: str, sizes: Mapping[str, int],
+             reference: Callable[[Problem], tuple[Any, Mapping[str, Any]]]) -> list[Row]:
+    """The loss and every gradient of `loss_and_grad`, in float64 and float32, against a reference in float64 or better."""
+    rows = []
+    sizes = {**{d: 3 for d in made.meta["dims"]}, **sizes}
+    for dtype in (np.float64, np.float32):
+        drawn = problem(made, sizes, dtype)
+        cast = [a.astype(dtype) for a in (drawn.x, drawn.y, *drawn.state)]
+        loss, grads = module.loss_and_grad(cast[0], cast[1], {n: a.astype(dtype) for n, a in drawn.params.items()},
+                                           tuple(cast[2:]))
+        expected_loss, expected = reference(drawn)
+        limit = LIMIT_EPS * float(np.finfo(dtype).eps)
+        pairs = {"loss": (np.asarray(loss), np.asarray(expected_loss)), **{n: (grads[n], expected[n]) for n in grads}}
+        for name, (value, wanted) in pairs.items():
+            rows.append(Row(made.name, np.dtype(dtype).name, name, title, float(numerics.normwise_error(value, wanted)), limit))
+    return rows
+
+
+def _fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
+    """Loss and gradients by a complex step in 50 digits, through the interpreter on the cell's own equations.
+
+    The derivative of a sum over sequences is taken one sequence at a time: the program is the one that people wrote.
+    """
+    import mpmath
+
+    primal, judge = made.primal, made.loss.primal
+    assert judge is not None
+    sizes = {**{d: n for d, n in zip(made.meta["dims"], _dims(made, drawn), strict=True)}, "T": len(drawn.x)}
+    total: Any = mpmath.mpf(0)
+    grads: dict[str, Any] = {}
+    with mpmath.workdps(60):
+        step = mpmath.mpc(0, mpmath.mpf(10) ** -40)
+        for row in range(drawn.x.shape[1]):
+            values = {n: numerics.to_mp(a) for n, a in _inputs(made, drawn, row).items()}
+            target = numerics.to_mp(drawn.y[:, row])
+            total += _loss_of(primal, judge, values, target, sizes)[()]
+            for name, value in values.items():
+                swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
+                flat = swept.reshape(value.size, -1)
+                for k in range(value.size):
+                    flat[k, k] = flat[k, k] + step
+                losses = _loss_of(primal, judge, {**values, name: swept}, target, sizes)
+                part = np.array([mpmath.im(v) * mpmath.mpf(10) ** 40 for v in losses], dtype=object).reshape(value.shape)
+                _collect(made, grads, name, part, row, drawn)
+    return total, grads
+
+
+def _dims(made: Model, drawn: Problem) -> list[int]:
+    """The sizes behind the dimensions of a problem, read off its arrays."""
+    known: dict[str, int] = {made.meta["input"][1]: drawn.x.shape[2], made.meta["target"][1]: drawn.y.shape[2]}
+    for name, shape in made.meta["params"].items():
+        for axis, size in zip(shape, drawn.params[name].shape, strict=True):
+            many, _, dim = axis.rpartition("*")
+            known[dim] = size // int(many or 1)
+    return [known[d] for d in made.meta["dims"]]
+
+
+def _inputs(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
+    """The values of one sequence, by the names of the cell's own tensors."""
+    primal, gates = made.primal, len(made.primal.meta["gates"])
+    values: dict[str, Any] = {}
+    for name in primal.inputs:
+        tensor = primal.tensors[name]
+        if tensor.role == "param":
+            array, gate = parameter(primal, tensor)
+            whole = drawn.params[array]
+            stacked = made.meta["params"][array][0].startswith(f"{gates}*") if gates else False
+            values[name] = np.split(whole, gates)[gate] if stacked else whole
+        elif tensor.role == "initial":
+            values[name] = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))][row]
+        else:
+            values[name] = drawn.x[:, row]
+    return values
+
+
+def _loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]) -> Any:
+    output = primal.meta["output"]
+    out = interpret(primal, values, sizes)[output]
+    time = primal.tensors[output].time
+    swept = out.ndim > len(primal.tensors[output].dims) + 1
+    if time is not None and time[0] == 0:
+        out = out[:, 1:] if swept else out[1:]
+    names = {x.role: x.name for x in judge.tensors.values() if x.name in judge.inputs}
+    return interpret(judge, {names["input"]: out, names["target"]: target}, sizes)[judge.of_role("loss")[0].name]
+
+
+def _collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, drawn: Problem) -> None:
+    """Add the gradient of one sequence with respect to one tensor to the public arrays."""
+    tensor = made.primal.tensors[name]
+    if tensor.role == "param":
+        array, gate = parameter(made.primal, tensor)
+        whole = grads.setdefault(array, numerics.to_mp(np.zeros_like(drawn.params[array])))
+        rows = part.shape[0]
+        whole[gate * rows:(gate + 1) * rows] += part
+    elif tensor.role == "initial":
+        key = f"{name.removesuffix('_0')}0"
+        state = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))]
+        grads.setdefault(key, numerics.to_mp(np.zeros_like(state)))[row] = part
+    else:
+        grads.setdefault("x", numerics.to_mp(np.zeros_like(drawn.x)))[:, row] = part
