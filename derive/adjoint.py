@@ -286,14 +286,9 @@ def _names_for(bounds: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]], taken: set[sp.E
 
 
 def _implied(body: sp.Expr, when: Span, lifetime: Span, tensors: dict[str, Tensor]) -> bool:
-    """Whether the spans of what the term reads already confine it to `when`."""
-    reach: Span = lifetime
-    for access in ir.accesses(body, tensors):
-        by = ir.offset(ir.time_of(access, tensors))
-        life = tensors[ir.name_of(access)].time
-        if by is not None and life is not None:
-            reach = ir.meet(reach, (life[0] - by, life[1] - by))
-    return reach == ir.meet(when, lifetime)
+    """Whether the spans of the factors of a term already confine it to `when`."""
+    reach = ir.reach(body, tensors)
+    return (ir.meet(reach, lifetime) if reach else lifetime) == ir.meet(when, lifetime)
 
 
 # -- forward mode -----------------------------------------------------------------------------------------------------

@@ -60,11 +60,15 @@ def show_derivation(console: Console) -> None:
     program = cell(CELL).program()
     adjoint = vjp(program)
     seconds = time.perf_counter() - began
-    console.print("Each equation is differentiated on its own, and the Kronecker deltas are contracted:\n")
-    for step in adjoint.steps[:GLIMPSE]:
+    state = program.meta["states"][-1]
+    console.print(
+        f"Each equation is differentiated on its own, and the Kronecker deltas are contracted. Everything that reads {state}:\n"
+    )
+    shown = [step for step in adjoint.steps if step.read.startswith(f"{state}[")]
+    for step in shown:
         for line in str(step).splitlines():
             console.print(Text("  " + line), soft_wrap=True)
-    rest = len(adjoint.steps) - GLIMPSE
+    rest = len(adjoint.steps) - len(shown)
     console.print(f"\n  ... and {rest} more steps, for any T and any size, in {seconds:.2f} s.")
     console.print(f"  `derive latex {CELL} --format text` prints the derived equations.", highlight=False)
 

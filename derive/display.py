@@ -38,7 +38,7 @@ def checks(rows: Iterable[Any]) -> Table:
     for row in rows:
         verdict = Text("ok", "green") if row.ok else Text("FAILED", "bold red")
         where = (row.cell, str(row.dtype), row.gradient, row.reference)
-        table.add_row(*where, f"{row.error:.1e}", f"{row.limit:.0e}", verdict, style="" if row.ok else "red")
+        table.add_row(*map(Text, where), f"{row.error:.1e}", f"{row.limit:.0e}", verdict, style="" if row.ok else "red")
     return table
 
 

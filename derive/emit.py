@@ -110,7 +110,8 @@ def _tape_regions(made: Model) -> list[tuple[str, str]]:
 
 
 def c_header(made: Model) -> str:
-    return render("c/header.h.j2", model=made, reals=(F32, F64), tape=_tape_regions(made), text=ir.text)
+    return render("c/header.h.j2", model=made, reals=(F32, F64), tape=_tape_regions(made),
+                  text=lambda expr: ir.text(expr, ascii=True))
 
 
 def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:

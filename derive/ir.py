@@ -8,20 +8,23 @@ time each lives, and that h[t] depends on h[t-1].
 Three rules give a program its meaning:
 
 1. Every tensor is defined by its equations and by nothing else; order in the list is for the reader.
-2. A tensor that has a time axis lives on a span, such as 1..T or 0..T.  **Read outside of its span it is zero.**
-   Boundary conditions of adjoints, such as "nothing arrives from T+1", are this rule and no equation.
+2. A tensor that has a time axis lives on a span, such as 1..T or 0..T.  **Read outside of its span it is zero**, and so
+   is every product of which it is a factor.  Boundary conditions of adjoints, such as "nothing arrives from T+1", are
+   this rule and no equation.
 3. `span(t, lo, hi)` is 1 where lo <= t <= hi and 0 elsewhere: it restricts one term of a sum to part of the time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import sympy as sp
+from sympy.printing.str import StrPrinter
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive.errors import DeriveError
@@ -235,17 +238,92 @@ def walk(expr: sp.Expr, leave: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
     return leave(expr)
 
 
-def text(expr: sp.Expr) -> str:
-    """An expression on one line, for dumps."""
-    if isinstance(expr, sp.Sum):
-        bounds = ", ".join(f"{s}={lo}..{hi}" for s, lo, hi in expr.limits)
-        return f"Sum_{{{bounds}}} {text(expr.function)}"
-    return str(expr.xreplace({s: sp.Symbol(text(s)) for s in expr.atoms(sp.Sum)}))
+class _Text(StrPrinter):
+    """One line of Unicode: Σ_j W_i[n,j]·x[t,j]; with `ascii`, of ASCII: Sum_j W_i[n,j]*x[t,j]."""
+
+    def __init__(self, ascii: bool) -> None:
+        super().__init__()
+        self.sigma, self.delta, self.total, self.dot = (
+            ("sigmoid", "delta", "Sum", "*") if ascii else ("σ", "δ", "Σ", "·"))
+        self.squares = {} if ascii else {"**2": "²", "**3": "³"}
+
+    def line(self, expr: sp.Expr) -> str:
+        found = str(self.doprint(expr))
+        for power, mark in self.squares.items():
+            found = re.sub(re.escape(power) + r"(?![0-9])", mark, found)
+        return found.replace("**", "^").replace("*", self.dot)
+
+    def _print_Sum(self, expr: sp.Sum) -> str:  # noqa: N802
+        body = self._print(expr.function)
+        body = f"({body})" if isinstance(expr.function, sp.Add) else body
+        return f"{self.total}_{{{','.join(str(s) for s, *_ in expr.limits)}}} {body}".replace("_{" + str(
+            expr.limits[0][0]) + "}", f"_{expr.limits[0][0]}")
+
+    def _print_Indexed(self, expr: Indexed) -> str:  # noqa: N802
+        return f"{expr.base.label}[{','.join(self._print(i).replace(' ', '') for i in expr.indices)}]"
+
+    def _print_sigmoid(self, expr: sp.Expr) -> str:
+        return f"{self.sigma}({self._print(expr.args[0])})"
+
+    def _print_KroneckerDelta(self, expr: sp.Expr) -> str:  # noqa: N802
+        return f"{self.delta}({', '.join(self._print(a) for a in expr.args)})"
+
+    def _print_span(self, expr: sp.Expr) -> str:
+        _, lo, hi = expr.args
+        return f"[t={lo}]" if lo == hi else f"[{lo}<=t<={hi}]"
+
+    def _print_fma(self, expr: sp.Expr) -> str:
+        a, b, c = expr.args
+        return f"({self._print(c)} {'-' if a.could_extract_minus_sign() else '+'} {self._print(abs_of(a) * b)})"
+
+
+def abs_of(expr: sp.Expr) -> sp.Expr:
+    """The expression without its leading minus sign."""
+    return -expr if expr.could_extract_minus_sign() else expr
+
+
+def text(expr: sp.Expr, ascii: bool = False) -> str:
+    """An expression on one line, for dumps, terminals and comments."""
+    return _Text(ascii).line(expr)
 
 
 def meet(a: Span, b: Span) -> Span:
     """The intersection of two ranges whose ends are integers or T plus integers."""
     return _extreme(a[0], b[0], -1), _extreme(a[1], b[1], 1)
+
+
+def hull(a: Span, b: Span) -> Span:
+    """The smallest range that holds two ranges."""
+    return _extreme(a[0], b[0], 1), _extreme(a[1], b[1], -1)
+
+
+def within(a: Span, b: Span) -> bool:
+    """Whether the range a lies inside of b."""
+    return meet(a, b) == a
+
+
+def reach(expr: sp.Expr, tensors: dict[str, Tensor]) -> Span | None:
+    """The range of t outside of which an expression is zero because what it multiplies is; None: no such range.
+
+        d_h[t+1]*o[t+1]  with d_h on 0..T, o on 1..T    ->  0..T-1
+        d_h[t]*(1 - o[t])                               ->  0..T: outside of its span o is 0, and 1 - o is not
+    """
+    if isinstance(expr, span):
+        by = offset(expr.args[0])
+        return (expr.args[1] - by, expr.args[2] - by) if by is not None else None
+    if isinstance(expr, Indexed):
+        by, life = offset(time_of(expr, tensors)), tensors[name_of(expr)].time
+        return (life[0] - by, life[1] - by) if by is not None and life is not None else None
+    if isinstance(expr, sp.Sum):
+        return reach(expr.function, tensors) if all(symbol != t for symbol, *_ in expr.limits) else None
+    if isinstance(expr, sp.Pow) and expr.exp.is_positive:
+        return reach(expr.base, tensors)
+    if not isinstance(expr, (sp.Mul, sp.Add)):
+        return None
+    parts = [reach(a, tensors) for a in expr.args]
+    if isinstance(expr, sp.Mul):
+        return reduce(meet, found) if (found := [p for p in parts if p is not None]) else None
+    return None if None in parts else reduce(hull, [p for p in parts if p is not None])
 
 
 def _extreme(a: sp.Expr, b: sp.Expr, sign: int) -> sp.Expr:

@@ -143,6 +143,8 @@ class _Interpreter:
             return np.asarray(int(holds), dtype=self.dtype), ()
         if not expr.args:
             return self._constant(expr), ()
+        if isinstance(expr, sp.Mul) and any(self._is_outside(a, times) for a in expr.args):
+            return self._constant(sp.Integer(0)), ()
         parts = [self.evaluate(a, times) for a in expr.args]
         axes = tuple(dict.fromkeys(s for _, own in parts for s in own))
         arrays = [self._align(a, own, axes) for a, own in parts]
@@ -176,6 +178,17 @@ class _Interpreter:
 
     def _time(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> int:
         return int(expr.subs({**{s: v for s, v in times.items()}, T: self.sizes["T"]}))
+
+    def _is_outside(self, factor: sp.Expr, times: Mapping[sp.Symbol, int]) -> bool:
+        """Whether a factor makes its product zero, whatever the others are: 0 times 1/0 is 0 outside of a span."""
+        if isinstance(factor, span):
+            when, lo, hi = (self._time(a, times) for a in factor.args)
+            return not lo <= when <= hi
+        at = ir.time_of(factor, self.program.tensors) if isinstance(factor, Indexed) else None
+        if at is None:
+            return False
+        lo, hi = self._span(ir.name_of(factor))
+        return not lo <= self._time(at, times) <= hi
 
     def _read(self, access: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
         if access not in self.reads:

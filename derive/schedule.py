@@ -94,6 +94,7 @@ class Tile:
     """The products of a stage: for a tile of rows and a block of units, one vector column per slot."""
 
     pack: str
+    ids: tuple[str, ...]
     slots: tuple[str, ...]
     groups: tuple[int, ...]
     vectors: int
@@ -302,7 +303,8 @@ class _Scheduling:
         text = "; ".join(f"{p.target} = " + " + ".join(f"{q.weight.base}*{q.operand.base}" for q in p.pairs)
                          for p in stage.products)
         self.tiles += 1
-        return Tile(f"panels_{self.tiles}", slots, groups, vectors, tuple(segments), text)
+        ids = tuple(dict.fromkeys(i for p in stage.products for i in p.ids))
+        return Tile(f"panels_{self.tiles}", ids, slots, groups, vectors, tuple(segments), text)
 
     def _reduces(self, products: list[Product]) -> list[Reduce]:
         found: list[Reduce] = []

@@ -4,12 +4,12 @@
  * Equations 2b7aabeb92199d74 (digest of the derived program).
  *
  * Forward, for t = 1..T:
- *   F1:   a_r[t, i] = Sum_{j=1..I} W_r[i, j]*x[t, j] + b_r[i]
- *   F2:   s_r[t, i] = Sum_{k=1..H} U_r[i, k]*h[t - 1, k] + v_r[i]
- *   F3:   a_z[t, i] = Sum_{j=1..I} W_z[i, j]*x[t, j] + b_z[i]
- *   F4:   s_z[t, i] = Sum_{k=1..H} U_z[i, k]*h[t - 1, k] + v_z[i]
- *   F5:   a_n[t, i] = Sum_{j=1..I} W_n[i, j]*x[t, j] + b_n[i]
- *   F6:   s_n[t, i] = Sum_{k=1..H} U_n[i, k]*h[t - 1, k] + v_n[i]
+ *   F1:   a_r[t, i] = b_r[i] + Sum_j W_r[i, j]*x[t, j]
+ *   F2:   s_r[t, i] = v_r[i] + Sum_k U_r[i, k]*h[t - 1, k]
+ *   F3:   a_z[t, i] = b_z[i] + Sum_j W_z[i, j]*x[t, j]
+ *   F4:   s_z[t, i] = v_z[i] + Sum_k U_z[i, k]*h[t - 1, k]
+ *   F5:   a_n[t, i] = b_n[i] + Sum_j W_n[i, j]*x[t, j]
+ *   F6:   s_n[t, i] = v_n[i] + Sum_k U_n[i, k]*h[t - 1, k]
  *   F7:   r[t, i] = sigmoid(a_r[t, i] + s_r[t, i])
  *   F8:   z[t, i] = sigmoid(a_z[t, i] + s_z[t, i])
  *   F9:   n[t, i] = tanh(a_n[t, i] + r[t, i]*s_n[t, i])

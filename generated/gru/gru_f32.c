@@ -63,8 +63,13 @@ typedef uint32_t uvec __attribute__((vector_size(V * sizeof(real))));
 typedef real vec;
 typedef int32_t ivec;
 typedef uint32_t uvec;
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((unused))
+#define NOINLINE static __attribute__((unused))
+#else
 #define INLINE static inline
 #define NOINLINE static
+#endif
 #define ALIGNED
 #define UNROLL
 #define KEEP(x) ((void)0)
@@ -601,6 +606,7 @@ static int infer_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 3 * V];
+                        /* F2, F4, F6: U_h_r = U_r*h; U_h_z = U_z*h; U_h_n = U_n*h */
                         tile_3(rows, H, (t > 1 ? a->out + ((t - 1) - 1) * B * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 3) * V, acc + 0 * V, 3 * V, 0);
                         if (full)
                             infer_stage1(&at, row, rows, unit, 1, acc);
@@ -815,6 +821,7 @@ static int forward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 3 * V];
+                        /* F2, F4, F6: U_h_r = U_r*h; U_h_z = U_z*h; U_h_n = U_n*h */
                         tile_3(rows, H, (t > 1 ? a->out + ((t - 1) - 1) * B * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 3) * V, acc + 0 * V, 3 * V, 0);
                         if (full)
                             forward_stage1(&at, row, rows, unit, 1, acc);
@@ -1192,6 +1199,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
                         if (t < T)
                             tile_4(rows, 3 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + H + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         else
@@ -1249,6 +1257,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
                         tile_4(rows, 3 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + H + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             backward_edge1(&at, row, rows, unit, 1, acc);

@@ -4,19 +4,19 @@
  * Equations c84f886c71dfc23f (digest of the derived program).
  *
  * Forward, for t = 1..T:
- *   F1:   a_i[t, n] = Sum_{j=1..I} W_i[n, j]*x[t, j]
- *   F2:   s_i[t, n] = Sum_{k=1..H} U_i[n, k]*h[t - 1, k]
- *   F3:   a_f[t, n] = Sum_{j=1..I} W_f[n, j]*x[t, j]
- *   F4:   s_f[t, n] = Sum_{k=1..H} U_f[n, k]*h[t - 1, k]
- *   F5:   a_g[t, n] = Sum_{j=1..I} W_g[n, j]*x[t, j]
- *   F6:   s_g[t, n] = Sum_{k=1..H} U_g[n, k]*h[t - 1, k]
- *   F7:   a_o[t, n] = Sum_{j=1..I} W_o[n, j]*x[t, j]
- *   F8:   s_o[t, n] = Sum_{k=1..H} U_o[n, k]*h[t - 1, k]
- *   F9:   mu_a[t] = (Sum_{n=1..H} a_f[t, n] + Sum_{n=1..H} a_g[t, n] + Sum_{n=1..H} a_i[t, n] + Sum_{n=1..H} a_o[t, n])/(4*H)
- *   F10:  var_a[t] = (Sum_{n=1..H} (a_f[t, n] - mu_a[t])**2 + Sum_{n=1..H} (a_g[t, n] - mu_a[t])**2 + Sum_{n=1..H} (a_i[t, n] - mu_a[t])**2 + Sum_{n=1..H} (a_o[t, n] - mu_a[t])**2)/(4*H)
+ *   F1:   a_i[t, n] = Sum_j W_i[n, j]*x[t, j]
+ *   F2:   s_i[t, n] = Sum_k U_i[n, k]*h[t - 1, k]
+ *   F3:   a_f[t, n] = Sum_j W_f[n, j]*x[t, j]
+ *   F4:   s_f[t, n] = Sum_k U_f[n, k]*h[t - 1, k]
+ *   F5:   a_g[t, n] = Sum_j W_g[n, j]*x[t, j]
+ *   F6:   s_g[t, n] = Sum_k U_g[n, k]*h[t - 1, k]
+ *   F7:   a_o[t, n] = Sum_j W_o[n, j]*x[t, j]
+ *   F8:   s_o[t, n] = Sum_k U_o[n, k]*h[t - 1, k]
+ *   F9:   mu_a[t] = (Sum_n a_f[t, n] + Sum_n a_g[t, n] + Sum_n a_i[t, n] + Sum_n a_o[t, n])/(4*H)
+ *   F10:  var_a[t] = (Sum_n (a_f[t, n] - mu_a[t])^2 + Sum_n (a_g[t, n] - mu_a[t])^2 + Sum_n (a_i[t, n] - mu_a[t])^2 + Sum_n (a_o[t, n] - mu_a[t])^2)/(4*H)
  *   F11:  rho_a[t] = 1/sqrt(var_a[t] + 1/100000)
- *   F12:  mu_s[t] = (Sum_{n=1..H} s_f[t, n] + Sum_{n=1..H} s_g[t, n] + Sum_{n=1..H} s_i[t, n] + Sum_{n=1..H} s_o[t, n])/(4*H)
- *   F13:  var_s[t] = (Sum_{n=1..H} (-mu_s[t] + s_f[t, n])**2 + Sum_{n=1..H} (-mu_s[t] + s_g[t, n])**2 + Sum_{n=1..H} (-mu_s[t] + s_i[t, n])**2 + Sum_{n=1..H} (-mu_s[t] + s_o[t, n])**2)/(4*H)
+ *   F12:  mu_s[t] = (Sum_n s_f[t, n] + Sum_n s_g[t, n] + Sum_n s_i[t, n] + Sum_n s_o[t, n])/(4*H)
+ *   F13:  var_s[t] = (Sum_n (-mu_s[t] + s_f[t, n])^2 + Sum_n (-mu_s[t] + s_g[t, n])^2 + Sum_n (-mu_s[t] + s_i[t, n])^2 + Sum_n (-mu_s[t] + s_o[t, n])^2)/(4*H)
  *   F14:  rho_s[t] = 1/sqrt(var_s[t] + 1/100000)
  *   F15:  z_i[t, n] = (a_i[t, n] - mu_a[t])*gamma_x_i[n]*rho_a[t] + (-mu_s[t] + s_i[t, n])*gamma_h_i[n]*rho_s[t] + b_i[n]
  *   F16:  z_f[t, n] = (a_f[t, n] - mu_a[t])*gamma_x_f[n]*rho_a[t] + (-mu_s[t] + s_f[t, n])*gamma_h_f[n]*rho_s[t] + b_f[n]
@@ -27,8 +27,8 @@
  *   F21:  g[t, n] = tanh(z_g[t, n])
  *   F22:  o[t, n] = sigmoid(z_o[t, n])
  *   F23:  c[t, n] = c[t - 1, n]*f[t, n] + g[t, n]*i[t, n]
- *   F24:  mu_c[t] = Sum_{n=1..H} c[t, n]/H
- *   F25:  var_c[t] = Sum_{n=1..H} (c[t, n] - mu_c[t])**2/H
+ *   F24:  mu_c[t] = Sum_n c[t, n]/H
+ *   F25:  var_c[t] = Sum_n (c[t, n] - mu_c[t])^2/H
  *   F26:  rho_c[t] = 1/sqrt(var_c[t] + 1/100000)
  *   F27:  tanh_h[t, n] = tanh((c[t, n] - mu_c[t])*gamma_c[n]*rho_c[t] + beta_c[n])
  *   F28:  h[t, n] = o[t, n]*tanh_h[t, n]

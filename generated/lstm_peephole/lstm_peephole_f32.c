@@ -63,8 +63,13 @@ typedef uint32_t uvec __attribute__((vector_size(V * sizeof(real))));
 typedef real vec;
 typedef int32_t ivec;
 typedef uint32_t uvec;
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((unused))
+#define NOINLINE static __attribute__((unused))
+#else
 #define INLINE static inline
 #define NOINLINE static
+#endif
 #define ALIGNED
 #define UNROLL
 #define KEEP(x) ((void)0)
@@ -563,6 +568,7 @@ static int infer_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
                         tile_4(rows, H, (t > 1 ? a->out + ((t - 1) - 1) * B * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             infer_stage1(&at, row, rows, unit, 1, acc);
@@ -764,6 +770,7 @@ static int forward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
                         tile_4(rows, H, (t > 1 ? a->out + ((t - 1) - 1) * B * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             forward_stage1(&at, row, rows, unit, 1, acc);
@@ -1176,6 +1183,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         if (t < T)
                             tile_4(rows, 4 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         else
@@ -1229,6 +1237,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         tile_4(rows, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             backward_edge1(&at, row, rows, unit, 1, acc);

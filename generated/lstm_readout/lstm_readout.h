@@ -4,10 +4,10 @@
  * Equations 396ce5a98d471ed1 (digest of the derived program).
  *
  * Forward, for t = 1..T:
- *   F1:   z_i[t, n] = Sum_{j=1..I} W_i[n, j]*x[t, j] + Sum_{k=1..H} U_i[n, k]*h[t - 1, k] + b_i[n]
- *   F2:   z_f[t, n] = Sum_{j=1..I} W_f[n, j]*x[t, j] + Sum_{k=1..H} U_f[n, k]*h[t - 1, k] + b_f[n]
- *   F3:   z_g[t, n] = Sum_{j=1..I} W_g[n, j]*x[t, j] + Sum_{k=1..H} U_g[n, k]*h[t - 1, k] + b_g[n]
- *   F4:   z_o[t, n] = Sum_{j=1..I} W_o[n, j]*x[t, j] + Sum_{k=1..H} U_o[n, k]*h[t - 1, k] + b_o[n]
+ *   F1:   z_i[t, n] = b_i[n] + Sum_k U_i[n, k]*h[t - 1, k] + Sum_j W_i[n, j]*x[t, j]
+ *   F2:   z_f[t, n] = b_f[n] + Sum_k U_f[n, k]*h[t - 1, k] + Sum_j W_f[n, j]*x[t, j]
+ *   F3:   z_g[t, n] = b_g[n] + Sum_k U_g[n, k]*h[t - 1, k] + Sum_j W_g[n, j]*x[t, j]
+ *   F4:   z_o[t, n] = b_o[n] + Sum_k U_o[n, k]*h[t - 1, k] + Sum_j W_o[n, j]*x[t, j]
  *   F5:   i[t, n] = sigmoid(z_i[t, n])
  *   F6:   f[t, n] = sigmoid(z_f[t, n])
  *   F7:   g[t, n] = tanh(z_g[t, n])
@@ -15,7 +15,7 @@
  *   F9:   c[t, n] = c[t - 1, n]*f[t, n] + g[t, n]*i[t, n]
  *   F10:  tanh_c[t, n] = tanh(c[t, n])
  *   F11:  h[t, n] = o[t, n]*tanh_c[t, n]
- *   F12:  p[t, o] = Sum_{n=1..H} V[o, n]*h[t, n] + d[o]
+ *   F12:  p[t, o] = d[o] + Sum_n V[o, n]*h[t, n]
  *   F13:  h[0, n] = h_0[n]
  *   F14:  h_T[n] = h[T, n]
  *   F15:  c[0, n] = c_0[n]

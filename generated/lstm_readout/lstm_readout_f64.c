@@ -63,8 +63,13 @@ typedef uint64_t uvec __attribute__((vector_size(V * sizeof(real))));
 typedef real vec;
 typedef int64_t ivec;
 typedef uint64_t uvec;
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((unused))
+#define NOINLINE static __attribute__((unused))
+#else
 #define INLINE static inline
 #define NOINLINE static
+#endif
 #define ALIGNED
 #define UNROLL
 #define KEEP(x) ((void)0)
@@ -589,6 +594,7 @@ static int infer_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
                         tile_4(rows, H, w.chunk_H + ((t - 1) - first + 1) * B * (5 * H) + 4 * H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             infer_stage1(&at, row, rows, unit, 1, acc);
@@ -826,6 +832,7 @@ static int forward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
                         tile_4(rows, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (7 * H) + 6 * H : a->h_0) + row * (t > 1 ? 7 * H : H), t > 1 ? 7 * H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             forward_stage1(&at, row, rows, unit, 1, acc);
@@ -1255,6 +1262,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         if (t < T)
                             tile_4(rows, 4 * H, w.chunk_H + ((t + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         else
@@ -1309,6 +1317,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
+                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         tile_4(rows, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             backward_edge1(&at, row, rows, unit, 1, acc);

@@ -4,10 +4,10 @@
  * Equations 84dbfd88f5544c5e (digest of the derived program).
  *
  * Forward, for t = 1..T:
- *   F1:   z_i[t, n] = Sum_{j=1..I} W_i[n, j]*x[t, j] + Sum_{k=1..H} U_i[n, k]*h[t - 1, k] + b_i[n]
- *   F2:   z_f[t, n] = Sum_{j=1..I} W_f[n, j]*x[t, j] + Sum_{k=1..H} U_f[n, k]*h[t - 1, k] + b_f[n]
- *   F3:   z_g[t, n] = Sum_{j=1..I} W_g[n, j]*x[t, j] + Sum_{k=1..H} U_g[n, k]*h[t - 1, k] + b_g[n]
- *   F4:   z_o[t, n] = Sum_{j=1..I} W_o[n, j]*x[t, j] + Sum_{k=1..H} U_o[n, k]*h[t - 1, k] + b_o[n]
+ *   F1:   z_i[t, n] = b_i[n] + Sum_k U_i[n, k]*h[t - 1, k] + Sum_j W_i[n, j]*x[t, j]
+ *   F2:   z_f[t, n] = b_f[n] + Sum_k U_f[n, k]*h[t - 1, k] + Sum_j W_f[n, j]*x[t, j]
+ *   F3:   z_g[t, n] = b_g[n] + Sum_k U_g[n, k]*h[t - 1, k] + Sum_j W_g[n, j]*x[t, j]
+ *   F4:   z_o[t, n] = b_o[n] + Sum_k U_o[n, k]*h[t - 1, k] + Sum_j W_o[n, j]*x[t, j]
  *   F5:   i[t, n] = sigmoid(z_i[t, n])
  *   F6:   f[t, n] = sigmoid(z_f[t, n])
  *   F7:   g[t, n] = tanh(z_g[t, n])

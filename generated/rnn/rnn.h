@@ -4,7 +4,7 @@
  * Equations 13ecbd01a1c11af4 (digest of the derived program).
  *
  * Forward, for t = 1..T:
- *   F1:   z[t, n] = Sum_{j=1..I} W[n, j]*x[t, j] + Sum_{k=1..H} U[n, k]*h[t - 1, k] + b[n]
+ *   F1:   z[t, n] = b[n] + Sum_k U[n, k]*h[t - 1, k] + Sum_j W[n, j]*x[t, j]
  *   F2:   h[t, n] = tanh(z[t, n])
  *   F3:   h[0, n] = h_0[n]
  *   F4:   h_T[n] = h[T, n]

@@ -1,0 +1,244 @@
+"""exp, sigmoid and tanh of templates/c/math.h.j2: accurate, monotone, bounded, right at the special values."""
+
+import ctypes
+import math
+import os
+import subprocess
+from functools import cache
+
+import mpmath
+import numpy as np
+import pytest
+from c_tools import ISA_FLAGS, MATH, compilers, need, run, runnable
+
+from derive import functions
+from derive.emit import render
+from derive.printer import F32, F64
+
+NAMES = ("exp", "sigmoid", "tanh")
+ULP = {record.c: record.ulp for record in functions.RECORDS}
+REALS = {"f32": F32, "f64": F64}
+VARIANTS = [(real, isa) for real in REALS for isa in ISA_FLAGS]
+HEAD = "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
+
+
+def header(real):
+    """The template with every function in it."""
+    calls = [record.c for record in functions.RECORDS]
+    return HEAD + render("c/math.h.j2", real=real, polynomial=functions.exponential(real.dtype), records=functions.RECORDS,
+                         calls=calls)
+
+
+def source(real):
+    """One exported function per record: y[n] = f(x[n])."""
+    text = header(real)
+    for record in functions.RECORDS:
+        if record.c == "fused":
+            continue
+        text += (f"\nvoid run_{record.c}(const real *x, real *y, size_t n);\n"
+                 f"void run_{record.c}(const real *x, real *y, size_t n)\n{{\n"
+                 f"    for (size_t k = 0; k < n; k += V) {{\n"
+                 f"        const size_t lanes = n - k < V ? n - k : V;\n"
+                 f"        store(y + k, vec_{record.c}(load(x + k, lanes)), lanes);\n    }}\n}}\n")
+    return text
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """(real, isa, compiler) -> function(name, values): the compiled functions."""
+    work = tmp_path_factory.mktemp("math")
+
+    @cache
+    def compiled(real, isa, compiler):
+        made = work / f"{real}_{isa}_{compiler}.so"
+        code = made.with_suffix(".c")
+        code.write_text(source(REALS[real]))
+        run(compiler, "-std=c99", "-O2", *MATH, *ISA_FLAGS[isa], "-shared", "-fPIC", code, "-o", made, "-lm")
+        return ctypes.CDLL(str(made))
+
+    def call(real, isa, name, x, compiler=compilers()[0]):
+        if isa not in runnable():
+            pytest.skip(f"this processor has no {isa}")
+        x = np.ascontiguousarray(x, REALS[real].dtype)
+        y = np.empty_like(x)
+        getattr(compiled(real, isa, compiler), f"run_{name}")(
+            ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data), ctypes.c_size_t(x.size))
+        return y
+
+    return call
+
+
+@cache
+def sample(real):
+    """Sorted: all exponents, random mantissas, a dense grid where the functions bend, and the edges of their ranges."""
+    dtype = REALS[real].dtype
+    info, rng = np.finfo(dtype), np.random.default_rng(7)
+    unsigned, per = (np.uint32, 1500) if real == "f32" else (np.uint64, 180)
+    exponents = np.arange(2 ** info.nexp - 1, dtype=unsigned) << unsigned(info.nmant)
+    mantissas = rng.integers(0, 2 ** info.nmant, size=(per, exponents.size), dtype=unsigned)
+    wild = (exponents | mantissas).ravel().view(dtype)
+    largest = -functions.exponential(dtype).smallest + 3
+    dense = np.concatenate([rng.uniform(0, 1, 200_000), rng.uniform(0, 24, 200_000), rng.uniform(0, largest, 100_000),
+                            np.arange(1, 2000) * np.log(2) / 2]).astype(dtype)
+    edges = [dtype(functions.exponential(dtype).largest), dtype(largest - 3), dtype(1), dtype(24), dtype(48), info.tiny, info.max]
+    # Where the argument reduction takes the next power of two: an approximation joins its neighbour there.
+    joints = (np.arange(0.5, largest / np.log(2)) * np.log(2)).astype(dtype)
+    centres = np.concatenate([np.array(edges, dtype), joints, joints / 2]).view(unsigned)
+    near = (centres[:, None] + np.arange(-200, 201).astype(unsigned)).ravel().view(dtype)
+    positive = np.concatenate([wild, dense, near, [0, info.smallest_subnormal]])
+    positive = positive[np.isfinite(positive)]
+    return np.unique(np.concatenate([-positive, positive]).astype(dtype))
+
+
+def exact(name, x):
+    """The reference in the next wider type."""
+    wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+    with np.errstate(over="ignore", under="ignore"):
+        if name == "exp":
+            return np.exp(wide)
+        if name == "tanh":
+            return np.tanh(wide)
+        return np.where(wide > 0, 1 / (1 + np.exp(-abs(wide))), np.exp(-abs(wide)) / (1 + np.exp(-abs(wide))))
+
+
+def ulps(y, truth):
+    """Distance in units in the last place of the truth; none where both are beyond the largest number."""
+    largest = np.finfo(y.dtype).max
+    with np.errstate(over="ignore", invalid="ignore"):
+        unit = np.spacing(np.minimum(abs(truth), largest).astype(y.dtype)).astype(truth.dtype)
+        error = abs(y.astype(truth.dtype) - truth) / unit
+        return np.where((y == truth.astype(y.dtype)) & np.isinf(y), 0, error).astype(float)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("real", "isa"), VARIANTS)
+def test_accurate_monotone_bounded(library, real, isa, name, record_property):
+    if real == "f64" and np.finfo(np.longdouble).nmant < 63:
+        pytest.skip("needs a long double wider than double")
+    x = sample(real)
+    y, truth = library(real, isa, name, x), exact(name, x)
+    error = ulps(y, truth)
+    record_property("max_ulp", float(error.max()))
+    assert error.max() <= ULP[name], f"{error.max():.3g} ulp at {x[error.argmax()]!r}"
+    down = np.flatnonzero(np.diff(y) < 0)
+    assert not down.size, f"{down.size} steps down, first from {x[down[0]]!r}: {y[down[0]]!r}, then {y[down[0] + 1]!r}"
+    low, high = {"exp": (0, np.inf), "sigmoid": (0, 1), "tanh": (-1, 1)}[name]
+    assert (y >= low).all() and (y <= high).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("real", REALS)
+def test_against_many_digits(library, real, name):
+    x = sample(real)
+    x = x[np.linspace(0, x.size - 1, 400).astype(int)]
+    y, dtype = library(real, "base", name, x), REALS[real].dtype
+    record = next(r for r in functions.RECORDS if r.c == name)
+    with mpmath.workdps(60):
+        for a, b in zip(x.tolist(), y.tolist(), strict=True):
+            truth = record.mpmath(mpmath.mpf(a))
+            if math.isinf(b):
+                assert truth > mpmath.mpf(float(np.finfo(dtype).max))
+                continue
+            unit = np.spacing(np.abs(dtype(min(float(abs(truth)), float(np.finfo(dtype).max)))))
+            assert abs(mpmath.mpf(b) - truth) <= ULP[name] * mpmath.mpf(float(unit)), (a, b)
+
+
+@pytest.mark.parametrize("compiler", compilers())
+@pytest.mark.parametrize(("real", "isa"), VARIANTS)
+def test_special_values(library, real, isa, compiler):
+    dtype = REALS[real].dtype
+    info = np.finfo(dtype)
+    inf, nan, tiny = np.inf, np.nan, info.smallest_subnormal
+    expected = {
+        "exp": {0.0: 1, -0.0: 1, inf: inf, -inf: 0, info.max: inf, info.min: 0, tiny: 1, -tiny: 1},
+        "sigmoid": {0.0: 0.5, inf: 1, -inf: 0, info.max: 1, info.min: 0, tiny: 0.5, -tiny: 0.5},
+        "tanh": {0.0: 0, inf: 1, -inf: -1, info.max: 1, info.min: -1, tiny: tiny, -tiny: -tiny, info.tiny: info.tiny},
+        "relu": {0.0: 0, inf: inf, -inf: 0, tiny: tiny, -tiny: 0},
+        "step": {0.0: 0, inf: 1, -inf: 0, tiny: 1, -tiny: 0},
+        "signum": {0.0: 0, inf: 1, -inf: -1, tiny: 1, -tiny: -1},
+        "absolute": {0.0: 0, inf: inf, -inf: inf, -tiny: tiny},
+        "softplus": {inf: inf, -inf: 0, 0.0: dtype(math.log(2)), dtype(1000): 1000},
+    }
+    for name, pairs in expected.items():
+        x = np.array(list(pairs), dtype)
+        np.testing.assert_array_equal(library(real, isa, name, x, compiler), np.array(list(pairs.values()), dtype), name)
+    for name in ("exp", "sigmoid", "tanh", "relu", "absolute", "softplus", "log"):
+        y = library(real, isa, name, np.array([nan, -nan, 1, nan], dtype), compiler)
+        assert np.isnan(y[[0, 1, 3]]).all() and np.isfinite(y[2]), name
+    signs = library(real, isa, "tanh", np.array([0.0, -0.0], dtype), compiler)
+    assert not np.signbit(signs[0]) and np.signbit(signs[1])
+    assert not np.signbit(library(real, isa, "absolute", np.array([-0.0], dtype), compiler))
+
+
+@pytest.mark.parametrize("compiler", compilers())
+def test_one_lane_does_not_depend_on_the_others(library, compiler):
+    x = np.random.default_rng(0).normal(size=64).astype(np.float32) * 10
+    for isa in runnable():
+        for name in NAMES:
+            together = library("f32", isa, name, x, compiler)
+            alone = [library("f32", isa, name, x[k:k + 1], compiler)[0] for k in range(x.size)]
+            np.testing.assert_array_equal(together, alone)
+
+
+EVERY = r"""
+#include <stdio.h>
+/* Every float of [lo, hi): against the C library in double, and against its neighbour below. */
+int main(void)
+{
+    static real x[4096], y[4096];
+    double worst = 0.0, at = 0.0;
+    unsigned long down = 0, out = 0, wrong = 0;
+    /* in order of value: negative floats from the largest bit pattern down, then positive ones up */
+    real before = (real)LOWER;
+    for (int64_t n = -0x7f800000; n <= 0x7f800000; n += 4096) {
+        size_t count = 0;
+        for (int64_t m = n; m < n + 4096 && m <= 0x7f800000; ++m, ++count) {
+            const uint32_t bits = m < 0 ? 0x80000000u | (uint32_t)(-m) : (uint32_t)m;
+            memcpy(x + count, &bits, 4);
+        }
+        for (size_t k = 0; k < 4096; k += V) store(y + k, FUNCTION(load(x + k, V)), V);
+        for (size_t k = 0; k < count; ++k) {
+            const double truth = TRUTH((double)x[k]), size = fabs(truth);
+            int exponent;
+            double unit;
+            if (y[k] < before) ++down;
+            before = y[k];
+            if (!(y[k] >= (real)LOWER && y[k] <= (real)UPPER)) ++out;
+            if (y[k] == (float)truth) continue; /* correctly rounded, Inf and zero included */
+            frexp(size, &exponent);
+            unit = ldexp(1.0, exponent < -125 ? -149 : exponent - 24);
+            if (size > 3.4028234663852886e38) { ++wrong; continue; }
+            if (fabs((double)y[k] - truth) / unit > worst) worst = fabs((double)y[k] - truth) / unit, at = (double)x[k];
+        }
+    }
+    for (uint32_t bits = 0x7f800001u; bits; ++bits) { /* NaN, of both signs */
+        real v;
+        if (bits == 0x80000000u) bits = 0xff800001u;
+        memcpy(&v, &bits, 4);
+        const vec w = FUNCTION(splat(v));
+        if (LANE(w, 0) == LANE(w, 0)) ++wrong;
+    }
+    printf("%.17g %.9g %lu %lu %lu\n", worst, at, down, out, wrong);
+    return 0;
+}
+"""
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("isa", ["base", "avx2", "avx512"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_float32(tmp_path, name, isa, record_property):
+    if isa not in runnable():
+        pytest.skip(f"this processor has no {isa}")
+    truth = {"exp": "exp(a)", "tanh": "tanh(a)", "sigmoid": "(1.0 / (1.0 + exp(-a)))"}[name]
+    lower, upper = {"exp": ("0.0", "HUGE_VAL"), "tanh": ("-1.0", "1.0"), "sigmoid": ("0.0", "1.0")}[name]
+    text = f"{header(F32)}\n#define FUNCTION vec_{name}\n#define LOWER {lower}\n#define UPPER {upper}\n"
+    text += f"static double TRUTH(double a) {{ return {truth}; }}\n{EVERY}"
+    (tmp_path / "every.c").write_text(text)
+    run(need("gcc"), "-std=c99", "-O2", *MATH, *ISA_FLAGS[isa], tmp_path / "every.c", "-o", tmp_path / "every", "-lm")
+    done = subprocess.run([tmp_path / "every"], capture_output=True, text=True, check=True, env={**os.environ})
+    worst, at, down, out, wrong = done.stdout.split()
+    record_property("max_ulp", float(worst))
+    assert float(worst) <= ULP[name], f"{worst} ulp at {at}"
+    assert (down, out, wrong) == ("0", "0", "0")
+    print(f"{name} {isa}: {float(worst):.3f} ulp at {at}")
