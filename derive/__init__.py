@@ -3,6 +3,7 @@
     from derive.generated import lstm       the compiled cells; imports neither SymPy nor a compiler
     derive.load("lstm")                     the same
     derive.build(my_cell)                   a cell of your own, compiled into a cache
+    derive.cpu()                            the instruction sets that run here, and the one in use
 
 Everything here is imported when it is first used: `import derive` costs nothing.
 """
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from derive.errors import DeriveError as DeriveError
 
 __version__ = "0.1.0"
-__all__ = ["DeriveError", "build", "load"]
+__all__ = ["DeriveError", "build", "cpu", "load"]
 
 
 def load(name: str) -> ModuleType:
@@ -37,6 +38,27 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(f"derive.generated.{name}")
     except ImportError as error:
         raise DeriveError(f"the cell {name!r} is generated but not compiled: run `derive build {name}` ({error})") from error
+
+
+def cpu() -> dict[str, Any]:
+    """Instruction sets: {"available": those of base, avx2, avx512 that run here, "isa": the one that cells use}.
+
+    That is the best one, or the one that the environment variable DERIVE_ISA names; each cell reads it when it is imported.
+    Raises ValueError for a DERIVE_ISA that cannot be had, DeriveError if no cell was ever compiled.
+    """
+    import importlib
+    import pkgutil
+
+    from derive import generated, runtime
+    from derive.errors import DeriveError
+
+    for found in pkgutil.iter_modules(generated.__path__):
+        try:
+            kernels = importlib.import_module(f"derive.generated.{found.name}._kernels")
+        except ImportError:
+            continue
+        return runtime.cpu(kernels, found.name)
+    raise DeriveError("no cell is compiled yet, and the compiled cells know the processor: run `derive build`")
 
 
 def __getattr__(name: str) -> Any:

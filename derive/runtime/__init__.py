@@ -2,6 +2,7 @@
 
 from .cell import Cell
 from .errors import DtypeError, KernelError, ShapeError
+from .isa import cpu
 from .tape import Tape
 
-__all__ = ["Cell", "DtypeError", "KernelError", "ShapeError", "Tape"]
+__all__ = ["Cell", "DtypeError", "KernelError", "ShapeError", "Tape", "cpu"]

@@ -18,8 +18,9 @@ from .inputs import (
     check_threads,
     check_x,
 )
-from .plan import Kernels, Plan
+from .plan import Call, Kernels, Plan
 from .spec import Spec
+from .split import Split, count
 from .tape import Tape
 
 State = tuple[Array, ...]
@@ -64,7 +65,9 @@ class Cell:
         x: (T, B, I) or (T, I), T >= 1. params: a dict with the shapes in PARAMS, as init_params makes it.
         state: the state before the first step, a tuple in the order of STATES, each (B, H); None, or an entry None,
         means zeros. Without a batch axis each is (H,) or (1, H). A cell with one state also takes the bare array.
-        threads: None (as many as pay off) or an integer >= 1.
+        threads: None (as many as pay off, at most the processors that this process may use) or an integer >= 1. The
+        batch is cut into that many parts; parameter gradients are sums over the parts, so that their last bits depend
+        on the number of threads, and on nothing else.
         out: a C-contiguous array for the result, which shares no memory with the other arguments.
 
         Returns (out, state): the output of every step, (T, B, H) or (T, H), and the state after the last step, a
@@ -77,8 +80,7 @@ class Cell:
         result = self._out("infer", plan, out, x, params, state)
         final = tuple([np.empty(shape, plan.dtype) for shape in plan.state_shapes])
         if plan.batch:
-            call = plan.infer
-            call.done(call.run([*reads, result, *final]))
+            self._run(plan, plan.infer, [*reads, result, *final], threads)
         return result if out is None else out, final
 
     def forward(
@@ -100,8 +102,7 @@ class Cell:
         final = tuple([np.empty(shape, plan.dtype) for shape in plan.state_shapes])
         tape = Tape(self, plan, reads, result)
         if plan.batch:
-            call = plan.forward
-            call.done(call.run([*reads, result, *final, tape._memory]))
+            tape._parts = self._run(plan, plan.forward, [*reads, result, *final, tape._memory], threads)[1]
         return result if out is None else out, final, tape
 
     def backward(
@@ -116,7 +117,7 @@ class Cell:
 
         d_out: dL/d out, with the shape of out; None means zeros, if d_state is given.
         d_state: dL/d state after the last step, a tuple like state; None, or an entry None, means zeros.
-        threads: as in `infer`.
+        threads: checked, but a tape is read on as many threads as `forward` wrote it on.
 
         Returns a dict of new arrays: dL/dx as "x", dL/dp for every name in PARAMS, summed over time and batch, and
         dL/d state before the first step as the state's name with a 0, such as "h0". Shapes are those of the arguments
@@ -143,8 +144,8 @@ class Cell:
         if not plan.batch:
             return self._gradients(plan, np.zeros)
         grads = self._gradients(plan, np.empty)
-        call = plan.backward
-        call.done(call.run([*tape._reads, tape._out, tape._memory, seed, *d_final, *grads.values()]))
+        # The tape of a split call lies in parts, and only the same parts can read it.
+        self._run(plan, plan.backward, [*tape._reads, tape._out, tape._memory, seed, *d_final, *grads.values()], tape._parts)
         return grads
 
     def loss_and_grad(
@@ -170,11 +171,27 @@ class Cell:
         if not plan.batch:
             return 0.0, self._gradients(plan, np.zeros)
         grads = self._gradients(plan, np.empty)
-        call = plan.loss_and_grad
-        slot = call.run([*reads, y, *grads.values()])
+        loss, _ = self._run(plan, plan.loss_and_grad, [*reads, y, *grads.values()], threads)
+        return loss, grads
+
+    @staticmethod
+    def _run(plan: Plan, call: Call, arrays: list[Array], threads: int | None) -> tuple[float, int]:
+        """Calls C, on as many threads as pay off; returns the loss and the number of threads."""
+        if threads is None:
+            parts = plan.counts.get(call.op)
+            if parts is None:
+                parts = plan.counts[call.op] = count(plan, call.op, None)
+        else:
+            parts = count(plan, call.op, threads)
+        if parts > 1:
+            split = plan.splits.get(parts)
+            if split is None:
+                split = plan.splits[parts] = Split(plan, parts)
+            return split.run(call.op, call.fields, arrays), parts
+        slot = call.run(arrays)
         loss = float(slot.loss[0])
         call.done(slot)
-        return loss, grads
+        return loss, 1
 
     def _read(self, op: str, x: Any, params: Any, state: Any, threads: Any) -> tuple[Plan, list[Array]]:
         """Checks what all calls read. Returns the plan, and [x, parameters, states] ready for C.

@@ -13,6 +13,7 @@ import numpy as np
 
 from .arrays import Array, aligned, require_memory
 from .errors import KernelError
+from .isa import best, wanted
 from .spec import Shape, Spec
 
 PLANS = 64  # shapes remembered per dtype; many more means that nothing repeats
@@ -22,12 +23,14 @@ SMALL = 1 << 18  # bytes of scratch memory that a Call keeps for the next time
 class Kernels:
     """The compiled functions of a cell for one dtype, and the plans made for it so far.
 
-    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64.
+    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64. DERIVE_ISA is read here,
+    once, when the cell is imported: sizes and calls must agree on the instruction set.
     """
 
     def __init__(self, spec: Spec, module: Any, dtype: np.dtype[Any], real: str) -> None:
         self.spec = spec
         self.dtype = dtype
+        self.isa = wanted(best(module, spec.name))
         self.ffi: Any = module.ffi
         self.from_buffer: Any = module.ffi.from_buffer
         self.error: Any = getattr(module.lib, f"{spec.name}_error")
@@ -77,6 +80,9 @@ class Plan:
         self.y_shape = (*lead, dims[spec.target_dim])
         self.state_shapes = [(*lead[1:], dims[dim]) for dim in spec.states.values()]
         params = [tuple(axis.size(dims) for axis in shape) for shape in spec.params.values()]
+        self.param_shapes = params
+        self.splits: dict[int, Any] = {}
+        self.counts: dict[str, int] = {}
         self.gradient_shapes = [x_shape, *params, *self.state_shapes]
 
         # Bytes of the tape and of the workspace of each call. Without sequences C is not asked, here or later.
@@ -99,7 +105,8 @@ class Plan:
         return ", ".join(f"{name}={size}" for name, size in sizes.items() if name != "B" or not self.unbatched)
 
     def fill(self, args: Any) -> None:
-        """Writes T, B and the dimensions into the struct."""
+        """Writes the instruction set, T, B and the dimensions into the struct."""
+        args.isa = self.kernels.isa
         args.T = self.steps
         args.B = self.batch
         for dim, size in self.dims.items():

@@ -16,7 +16,7 @@ class Tape:
     safe.) Dropping the tape frees what it saved.
     """
 
-    __slots__ = ("_memory", "_out", "_owner", "_plan", "_reads")
+    __slots__ = ("_memory", "_out", "_owner", "_parts", "_plan", "_reads")
 
     def __init__(self, owner: object, plan: Plan, reads: Sequence[Array], out: Array) -> None:
         nbytes = plan.sizes.tape if plan.batch else 0
@@ -25,6 +25,7 @@ class Tape:
         self._plan = plan
         self._reads = reads
         self._out = out
+        self._parts = 1
         self._memory = aligned(nbytes)
 
     @property

@@ -82,6 +82,7 @@ typedef struct {
     float *d_h_0;
     void *workspace;
     size_t workspace_size; /* bytes */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     int isa;               /* 0: the best that this processor has; see gru_isa() */
 } gru_f32_args;
 
@@ -114,6 +115,7 @@ typedef struct {
     double *d_h_0;
     void *workspace;
     size_t workspace_size; /* bytes */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     int isa;               /* 0: the best that this processor has; see gru_isa() */
 } gru_f64_args;
 
@@ -131,7 +133,7 @@ static inline const char *gru_error(int code)
     switch (code) {
     case 0: return "no error";
     case 1: return "a pointer that this call needs is NULL";
-    case 2: return "T, B or a dimension is 0";
+    case 2: return "T, B or a dimension is 0, or batch is less than B";
     case 3: return "the sizes do not fit into size_t";
     case 4: return "the workspace is smaller than gru_*_sizes() says";
     default: return "unknown error code";

@@ -233,13 +233,13 @@ INLINE real scalar_tanh(real x)
  * One micro-kernel serves them all: a tile of up to ROWS rows times n vectors, C = A * panel, where the panel holds for
  * each k the n vectors side by side.  The tile goes to a small buffer in the first level cache, where the caller's
  * epilogue finds it. */
-INLINE void tile_body(const size_t rows, const size_t n, const size_t k_stride, size_t K, const real *a, size_t row_stride,
+INLINE void tile_body(const size_t rows, const size_t n, const int split, const size_t k_stride, size_t K, const real *a, size_t row_stride,
                       const real *panel, real *c, size_t ldc, int add)
 {
     vec s[ROWS][4], odd[2][4]; /* rows and n are constants wherever this is inlined: both live in registers */
     UNROLL for (size_t r = 0; r < rows; ++r)
         UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(0.0f);
-    if (rows <= 2) { /* few sums: a second set for odd k, so that the multiply-adds do not wait for each other */
+    if (split && rows <= 2) { /* few sums: a second set for odd k, so that the multiply-adds do not wait for each other */
         UNROLL for (size_t r = 0; r < rows; ++r)
             UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(0.0f);
         for (; K >= 2; K -= 2, a += 2 * k_stride, panel += 2 * n * V) {
@@ -273,19 +273,23 @@ INLINE void tile_body(const size_t rows, const size_t n, const size_t k_stride, 
 }
 
 /* 4 vectors wide; row r, value k of A at a[r*lda + k] */
-NOINLINE void tile_4_1(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(1, 4, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_2(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(2, 4, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_3(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(3, 4, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_1(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(1, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_2(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(2, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_3(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(3, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
 #if ROWS > 3
-NOINLINE void tile_4_4(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(4, 4, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_5(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(5, 4, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_6(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(6, 4, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_4(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(4, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_5(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(5, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_6(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(6, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
 #endif
-INLINE void tile_4(size_t rows, size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add)
+NOINLINE void tile_4_1_few(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(1, 4, 1, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_2_few(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(2, 4, 1, 1, K, a, lda, panel, c, ldc, add); }
+/* `few`: the whole batch is one or two rows.  Otherwise every row is summed in the same order, whatever tile it falls
+ * into: its bits do not depend on how many rows or steps are taken together. */
+INLINE void tile_4(size_t rows, int few, size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add)
 {
     switch (rows) {
-    case 1: tile_4_1(K, a, lda, panel, c, ldc, add); break;
-    case 2: tile_4_2(K, a, lda, panel, c, ldc, add); break;
+    case 1: (few ? tile_4_1_few : tile_4_1)(K, a, lda, panel, c, ldc, add); break;
+    case 2: (few ? tile_4_2_few : tile_4_2)(K, a, lda, panel, c, ldc, add); break;
     case 3: tile_4_3(K, a, lda, panel, c, ldc, add); break;
 #if ROWS > 3
     case 4: tile_4_4(K, a, lda, panel, c, ldc, add); break;
@@ -297,7 +301,7 @@ INLINE void tile_4(size_t rows, size_t K, const real *a, size_t lda, const real 
 }
 
 /* 4 vectors wide, A packed: row r, value k at a[k*ROWS + r] */
-NOINLINE void tile_packed(size_t K, const real *a, const real *panel, real *c, size_t ldc, int add) { tile_body(ROWS, 4, ROWS, K, a, 1, panel, c, ldc, add); }
+NOINLINE void tile_packed(size_t K, const real *a, const real *panel, real *c, size_t ldc, int add) { tile_body(ROWS, 4, 0, ROWS, K, a, 1, panel, c, ldc, add); }
 
 #define PANEL (4 * V) /* columns of a panel of the large products */
 #define DEPTH 256     /* rows that a reducing product takes at a time */
@@ -337,34 +341,62 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
         }
 }
 
-/* C[M][N] (+)= A[M][K] * panels: the time-parallel products, M = steps * sequences. */
-NOINLINE void gemm(size_t M, size_t N, size_t K, const real *a, size_t lda, const real *panels, real *c, size_t ldc, int add)
+/* C (+)= A * panels for all rows of `steps` steps of B rows each: the time-parallel products.  Row r of step s is at
+ * a + s*a_step + r*lda. */
+NOINLINE void gemm(size_t steps, size_t B, size_t N, size_t K, const real *a, size_t a_step, size_t lda, const real *panels, real *c,
+                 size_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
+    if (a_step == B * lda && c_step == B * ldc) { /* no gap between the steps: one block of rows */
+        B *= steps;
+        steps = 1;
+    }
     for (size_t n = 0; n < N; n += PANEL, panels += K * PANEL)
-        for (size_t m = 0; m < M; m += ROWS) {
-            const size_t rows = least(ROWS, M - m);
-            tile_4(rows, K, a + m * lda, lda, panels, tile, PANEL, 0);
-            put(c + m * ldc + n, ldc, tile, rows, least(PANEL, N - n), add);
-        }
+        for (size_t s = 0; s < steps; ++s)
+            for (size_t m = 0; m < B; m += ROWS) {
+                const size_t rows = least(ROWS, B - m);
+                tile_4(rows, 0, K, a + s * a_step + m * lda, lda, panels, tile, PANEL, 0);
+                put(c + s * c_step + m * ldc + n, ldc, tile, rows, least(PANEL, N - n), add);
+            }
 }
 
-/* C[M][N] += A[K][M]^T * B[K][N]: the time-reducing products, K = steps * sequences, in slices of DEPTH rows.
- * `scratch` holds both operands packed: DEPTH * (round_up(M, ROWS) + round_up(N, PANEL)) values. */
-NOINLINE void gemm_reduce(size_t K, size_t M, size_t N, const real *a, size_t lda, const real *b, size_t ldb, real *c, size_t ldc,
-                        real *scratch)
+/* Panels of `depth` rows of a [rows][N] matrix, from row k0 on; row k is row k % B of step k / B. */
+NOINLINE void pack_rows(real *panels, const real *b, size_t b_step, size_t ldb, size_t B, size_t k0, size_t depth, size_t N)
+{
+    size_t s = k0 / B, r = k0 % B;
+    for (size_t k = 0; k < depth; ++k) {
+        const real *row = b + s * b_step + r * ldb;
+        for (size_t n = 0; n < N; n += V)
+            store(panels + n / PANEL * PANEL * depth + k * PANEL + n % PANEL, load(row + n, least(V, N - n)), V);
+        if (++r == B) r = 0, ++s;
+    }
+}
+
+/* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS]. */
+NOINLINE void pack_strips(real *strips, const real *a, size_t a_step, size_t lda, size_t B, size_t k0, size_t depth, size_t M)
+{
+    size_t s = k0 / B, r = k0 % B;
+    for (size_t k = 0; k < depth; ++k) {
+        const real *row = a + s * a_step + r * lda;
+        size_t m = 0;
+        for (; m + ROWS <= M; m += ROWS) memcpy(strips + m * depth + k * ROWS, row + m, ROWS * sizeof(real));
+        if (m < M)
+            for (size_t j = 0; j < ROWS; ++j) strips[m * depth + k * ROWS + j] = m + j < M ? row[m + j] : 0.0f;
+        if (++r == B) r = 0, ++s;
+    }
+}
+
+/* C[M][N] += A[rows][M]^T * B[rows][N] over the rows of `steps` steps: the time-reducing products, DEPTH rows at a time.
+ * `scratch` holds both operands packed: DEPTH * (round_up(M, ROWS) + round_up(N, PANEL)) + PANEL values. */
+NOINLINE void gemm_reduce(size_t steps, size_t B, size_t M, size_t N, const real *a, size_t a_step, size_t lda, const real *b,
+                        size_t b_step, size_t ldb, real *c, size_t ldc, real *scratch)
 {
     ALIGNED real tile[ROWS * PANEL];
-    for (size_t k0 = 0; k0 < K; k0 += DEPTH, a += DEPTH * lda, b += DEPTH * ldb) {
-        const size_t depth = least(DEPTH, K - k0);
-        real *left = scratch, *right = scratch + round_up(DEPTH * round_up(M, ROWS), PANEL);
-        pack_panels(right, b, ldb, 1, N, depth);
-        for (size_t m = 0; m < M; m += ROWS) {
-            real *p = left + m * depth;
-            const size_t rows = least(ROWS, M - m);
-            for (size_t k = 0; k < depth; ++k)
-                for (size_t r = 0; r < ROWS; ++r) p[k * ROWS + r] = r < rows ? a[k * lda + m + r] : 0.0f;
-        }
+    real *left = scratch, *right = scratch + round_up(DEPTH * round_up(M, ROWS), PANEL);
+    for (size_t k = 0; k < steps * B; k += DEPTH) {
+        const size_t depth = least(DEPTH, steps * B - k);
+        pack_rows(right, b, b_step, ldb, B, k, depth, N);
+        pack_strips(left, a, a_step, lda, B, k, depth, M);
         for (size_t n = 0; n < N; n += PANEL)
             for (size_t m = 0; m < M; m += ROWS) {
                 tile_packed(depth, left + m * depth, right + n * depth, tile, PANEL, 0);
@@ -497,13 +529,14 @@ static int infer_layout(const args *a, struct infer_workspace *w)
 
 static int infer_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H;
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
     memset(&at, 0, sizeof at);
+    (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
@@ -543,8 +576,8 @@ static int infer_run(const args *a)
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
-        gemm(steps * B, 4 * H, I, a->x + ((first) - 1) * B * I, I,
-             w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), 4 * H, 0);
+        gemm(steps, B, 4 * H, I, a->x + ((first) - 1) * S * I, S * I, I,
+             w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
         for (size_t t = first; t < first + steps; ++t) {
             at.W_x_i = w.chunk_H + (t - first) * B * (4 * H);
             at.b_i = a->bias;
@@ -559,7 +592,7 @@ static int infer_run(const args *a)
             at.b_o = a->bias + 3 * H;
             at.p_o = a->peephole_o;
             at.c = w.ring_H + (t & 1) * B * H;
-            at.h = a->out + (t - 1) * B * H;
+            at.h = a->out + (t - 1) * S * H;
             {
                 const size_t depth = H;
                 const real *panels = w.panels_1;
@@ -569,7 +602,7 @@ static int infer_run(const args *a)
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
                         /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
-                        tile_4(rows, H, (t > 1 ? a->out + ((t - 1) - 1) * B * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        tile_4(rows, B <= 2, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             infer_stage1(&at, row, rows, unit, 1, acc);
                         else
@@ -582,7 +615,7 @@ static int infer_run(const args *a)
     }
     /* F13 */
     for (size_t row = 0; row < B; ++row)
-        memcpy(a->h_T + row * H, a->out + (T - 1) * B * H + row * H, H * sizeof(real));
+        memcpy(a->h_T + row * H, a->out + (T - 1) * S * H + row * H, H * sizeof(real));
     /* F15 */
     for (size_t row = 0; row < B; ++row)
         memcpy(a->c_T + row * H, w.ring_H + (T & 1) * B * H + row * H, H * sizeof(real));
@@ -696,13 +729,14 @@ static int forward_layout(const args *a, struct forward_workspace *w)
 
 static int forward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H;
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
     memset(&at, 0, sizeof at);
+    (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
@@ -739,8 +773,8 @@ static int forward_run(const args *a)
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
-        gemm(steps * B, 4 * H, I, a->x + ((first) - 1) * B * I, I,
-             w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), 4 * H, 0);
+        gemm(steps, B, 4 * H, I, a->x + ((first) - 1) * S * I, S * I, I,
+             w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
         for (size_t t = first; t < first + steps; ++t) {
             at.W_x_i = w.chunk_H + (t - first) * B * (4 * H);
             at.b_i = a->bias;
@@ -761,7 +795,7 @@ static int forward_run(const args *a)
             at.c = tape_H + (t - 1) * B * (6 * H) + 3 * H;
             at.tanh_c = tape_H + (t - 1) * B * (6 * H) + 5 * H;
             at.o = tape_H + (t - 1) * B * (6 * H) + 4 * H;
-            at.h = a->out + (t - 1) * B * H;
+            at.h = a->out + (t - 1) * S * H;
             {
                 const size_t depth = H;
                 const real *panels = w.panels_1;
@@ -771,7 +805,7 @@ static int forward_run(const args *a)
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
                         /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
-                        tile_4(rows, H, (t > 1 ? a->out + ((t - 1) - 1) * B * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        tile_4(rows, B <= 2, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             forward_stage1(&at, row, rows, unit, 1, acc);
                         else
@@ -784,7 +818,7 @@ static int forward_run(const args *a)
     }
     /* F13 */
     for (size_t row = 0; row < B; ++row)
-        memcpy(a->h_T + row * H, a->out + (T - 1) * B * H + row * H, H * sizeof(real));
+        memcpy(a->h_T + row * H, a->out + (T - 1) * S * H + row * H, H * sizeof(real));
     /* F15 */
     for (size_t row = 0; row < B; ++row)
         memcpy(a->c_T + row * H, tape_H + (T - 1) * B * (6 * H) + 3 * H + row * (6 * H), H * sizeof(real));
@@ -857,13 +891,14 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 
 static int loss_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H;
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
     memset(&at, 0, sizeof at);
+    (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
@@ -873,9 +908,9 @@ static int loss_run(const args *a)
         steps = least(chunk_steps(T, B), T + 1 - first);
         memset(w.total_L, 0, sizeof(real));
         for (size_t t = first; t < first + steps; ++t) {
-            at.h = a->out + (t - 1) * B * H;
-            at.y = a->y + (t - 1) * B * H;
-            at.d_h = a->d_out + (t - 1) * B * H;
+            at.h = a->out + (t - 1) * S * H;
+            at.y = a->y + (t - 1) * S * H;
+            at.d_h = a->d_out + (t - 1) * S * H;
             at.l = w.chunk_row + (t - first) * B * 1;
             at.L = w.total_L;
             {
@@ -1083,13 +1118,14 @@ static int backward_layout(const args *a, struct backward_workspace *w)
 
 static int backward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H;
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
     memset(&at, 0, sizeof at);
+    (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
@@ -1149,7 +1185,7 @@ static int backward_run(const args *a)
         memset(w.total_d_p_o, 0, H * sizeof(real));
         for (size_t t = first + steps - 1; t >= first; --t) {
             at.d_h_T = t == T ? a->d_h_T : w.zeros;
-            at.seed_h = a->d_out + (t - 1) * B * H;
+            at.seed_h = a->d_out + (t - 1) * S * H;
             at.o = tape_H + (t - 1) * B * (6 * H) + 4 * H;
             at.tanh_c = tape_H + (t - 1) * B * (6 * H) + 5 * H;
             at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
@@ -1185,7 +1221,7 @@ static int backward_run(const args *a)
                         ALIGNED real acc[ROWS * 4 * V];
                         /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         if (t < T)
-                            tile_4(rows, 4 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                            tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         else
                             memset(acc, 0, sizeof acc);
                         if (full)
@@ -1198,17 +1234,17 @@ static int backward_run(const args *a)
             }
         }
         /* B12: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
-        if (a->d_x) gemm(steps * B, I, 4 * H, w.chunk_H + ((first) - first) * B * (4 * H), 4 * H,
-             w.weight_ih_columns, a->d_x + (first - 1) * B * I, I, 0);
+        if (a->d_x) gemm(steps, B, I, 4 * H, w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H,
+             w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         /* B13, B14, B15, B16: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-        gemm_reduce(steps * B, 4 * H, I, w.chunk_H + (first - first) * B * (4 * H), 4 * H, a->x + ((first) - 1) * B * I, I,
+        gemm_reduce(steps, B, 4 * H, I, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, a->x + ((first) - 1) * S * I, S * I, I,
                     a->d_weight_ih, I, w.scratch);
         /* B17, B18, B19, B20: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-        if (first == 1) gemm_reduce(B, 4 * H, H, w.chunk_H + (first - first) * B * (4 * H), 4 * H, a->h_0, H,
+        if (first == 1) gemm_reduce(1, B, 4 * H, H, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, a->h_0, B * H, H,
                     a->d_weight_hh, H, w.scratch);
         if (first > 1 || steps > 1) {
             const size_t from = first == 1 ? 2 : first;
-            gemm_reduce((first + steps - from) * B, 4 * H, H, w.chunk_H + (from - first) * B * (4 * H), 4 * H, a->out + ((from - 1) - 1) * B * H, H,
+            gemm_reduce(first + steps - from, B, 4 * H, H, w.chunk_H + (from - first) * B * (4 * H), B * (4 * H), 4 * H, a->out + ((from - 1) - 1) * S * H, S * H, H,
                     a->d_weight_hh, H, w.scratch);
         }
         for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
@@ -1238,7 +1274,7 @@ static int backward_run(const args *a)
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
                         /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        tile_4(rows, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             backward_edge1(&at, row, rows, unit, 1, acc);
                         else
@@ -1256,6 +1292,7 @@ static int backward_run(const args *a)
 static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
+    if (a->batch && a->batch < a->B) return EMPTY;
     if (!a->T || !a->B || !a->I || !a->H) return EMPTY;
     return OK;
 }

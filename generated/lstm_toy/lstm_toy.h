@@ -87,6 +87,7 @@ typedef struct {
     float *d_c_0;
     void *workspace;
     size_t workspace_size; /* bytes */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     int isa;               /* 0: the best that this processor has; see lstm_toy_isa() */
 } lstm_toy_f32_args;
 
@@ -121,6 +122,7 @@ typedef struct {
     double *d_c_0;
     void *workspace;
     size_t workspace_size; /* bytes */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     int isa;               /* 0: the best that this processor has; see lstm_toy_isa() */
 } lstm_toy_f64_args;
 
@@ -138,7 +140,7 @@ static inline const char *lstm_toy_error(int code)
     switch (code) {
     case 0: return "no error";
     case 1: return "a pointer that this call needs is NULL";
-    case 2: return "T, B or a dimension is 0";
+    case 2: return "T, B or a dimension is 0, or batch is less than B";
     case 3: return "the sizes do not fit into size_t";
     case 4: return "the workspace is smaller than lstm_toy_*_sizes() says";
     default: return "unknown error code";

@@ -25,11 +25,11 @@ def without_comments(text):
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 @pytest.mark.parametrize("isa", ISA_FLAGS)
-@pytest.mark.parametrize("cell", ["lstm", "lstm_layernorm"])
-def test_no_warnings(cell, isa, compiler):
+def test_no_warnings(isa, compiler):
+    """The cell with the most kinds of stages; the slow test below has all of them."""
     for real in REALS:
-        run(need(compiler), "-std=c99", "-O1", *MATH, *WARNINGS, *ISA_FLAGS[isa], "-c", folder(cell) / f"{cell}_{real.tag}.c",
-            "-o", "/dev/null")
+        run(need(compiler), "-std=c99", "-O1", *MATH, *WARNINGS, *ISA_FLAGS[isa], "-c",
+            folder("lstm_layernorm") / f"lstm_layernorm_{real.tag}.c", "-o", "/dev/null")
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
@@ -43,7 +43,7 @@ def test_no_warnings_in_what_is_shipped(cell, compiler, tmp_path):
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_no_warnings_when_optimised(compiler):
     """-O3 sees more: values that may be uninitialised, loops that run too far."""
-    run(need(compiler), "-std=c99", "-O3", *MATH, *WARNINGS, "-c", folder("gru") / "gru_f32.c", "-o", "/dev/null")
+    run(need(compiler), "-std=c99", "-O3", *MATH, *WARNINGS, "-c", folder("rnn") / "rnn_f32.c", "-o", "/dev/null")
     run(need(compiler), "-std=c99", "-O3", *MATH, *WARNINGS, "-DDERIVE_PORTABLE", "-c", folder("gru") / "gru_f64.c", "-o", "/dev/null")
 
 
@@ -61,7 +61,7 @@ def test_no_warnings_at_all(cell, isa, compiler):
 @pytest.mark.parametrize("cell", CELLS)
 def test_compiles_as_cpp(cell, compiler):
     for name in (f"{cell}_f32.c", f"{cell}_dispatch.c"):
-        run(need(compiler), "-x", "c++", "-std=c++11", "-O0", *CPP_WARNINGS, "-c", folder(cell) / name, "-o", "/dev/null")
+        run(need(compiler), "-x", "c++", "-std=c++11", *CPP_WARNINGS, "-fsyntax-only", folder(cell) / name)
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
@@ -69,7 +69,7 @@ def test_compiles_as_cpp(cell, compiler):
 def test_compiles_as_cpp_for_every_isa(isa, compiler):
     for real in REALS:
         run(need(compiler), "-x", "c++", "-std=c++11", "-O1", *CPP_WARNINGS, *ISA_FLAGS[isa], "-c",
-            folder("lstm_layernorm") / f"lstm_layernorm_{real.tag}.c", "-o", "/dev/null")
+            folder("gru") / f"gru_{real.tag}.c", "-o", "/dev/null")
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang", "g++", "clang++"])
@@ -96,7 +96,7 @@ def test_objects_hold_functions_only(cell, compiler, tmp_path):
     """No variable, mutable or zero-filled, and no name but those of the header; of the C library only what computes."""
     for real in REALS:
         made = tmp_path / "made.o"
-        run(compiler, "-std=c99", "-O1", *MATH, "-fPIC", "-c", folder(cell) / f"{cell}_{real.tag}.c", "-o", made)
+        run(compiler, "-std=c99", "-O0", *MATH, "-fPIC", "-c", folder(cell) / f"{cell}_{real.tag}.c", "-o", made)
         lines = [line.split() for line in run(need("nm"), made).splitlines()]
         assert not [line for line in lines if line[-2] in "dDbBCcgGsS"], "variables"
         assert {line[-1] for line in lines if line[-2] in "TRVW"} == {f"{cell}_{real.tag}_{call}" for call in CALLS}
@@ -104,7 +104,7 @@ def test_objects_hold_functions_only(cell, compiler, tmp_path):
         assert used <= {"memcpy", "memset", "memmove", "sqrt", "sqrtf"}, used
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", ["rnn", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_dispatch_names(cell, tmp_path):
     """One library of all files exports the names of the header, and those with the tag of an instruction set."""
     public = {f"{cell}_{real.tag}_{call}" for real in REALS for call in CALLS}

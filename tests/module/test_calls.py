@@ -386,14 +386,73 @@ def test_nan_and_inf_go_through(lstm, value):
     assert np.isfinite(grads["x"][:, 0]).all()
 
 
-@pytest.mark.parametrize("threads", [None, 1, 2, 1000, np.int32(1), np.uint8(2)])
-def test_threads_do_not_change_the_result(lstm, threads):
-    x, y, params, state = problem(lstm)
+def close(a, b, dtype):
+    """The same up to the order in which sums were taken: some tens of roundings of their largest entry."""
+    for left, right in zip(a.values() if isinstance(a, dict) else a, b.values() if isinstance(b, dict) else b, strict=True):
+        np.testing.assert_allclose(left, right, rtol=0, atol=50 * np.finfo(dtype).eps * max(np.abs(right).max(), 1e-30))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("threads", [None, 1, 2, 3, 1000, np.int32(1), np.uint8(2)])
+def test_threads_change_only_the_order_of_sums(lstm, threads, dtype):
+    x, y, params, state = problem(lstm, dtype=dtype)
     out, final, tape = lstm.forward(x, params, state)
-    equal(lstm.infer(x, params, state, threads=threads), lstm.infer(x, params, state))
-    equal(lstm.forward(x, params, state, threads=threads)[:2], (out, final))
-    equal(lstm.backward(tape, y, threads=threads), lstm.backward(tape, y))
-    equal(lstm.loss_and_grad(x, y, params, state, threads=threads), lstm.loss_and_grad(x, y, params, state))
+    grads, (loss, both) = lstm.backward(tape, y), lstm.loss_and_grad(x, y, params, state)
+
+    again, last, other = lstm.forward(x, params, state, threads=threads)
+    close([again, *last], [out, *final], dtype)
+    close([lstm.infer(x, params, state, threads=threads)[0]], [out], dtype)
+    close(lstm.backward(other, y), grads, dtype)
+    value, split = lstm.loss_and_grad(x, y, params, state, threads=threads)
+    close(split, both, dtype)
+    assert abs(value - loss) <= 50 * np.finfo(dtype).eps * loss
+
+
+def test_a_batch_on_several_threads_has_the_same_rows_and_always_the_same_bits(lstm):
+    """Sequences do not know of each other; only sums over the batch depend on how it is cut, and nothing on timing."""
+    x, y, params, state = problem(lstm, batch=33, steps=20)
+    alone = lstm.forward(x, params, state, threads=1)
+    for threads in (2, 3):
+        split = lstm.forward(x, params, state, threads=threads)
+        equal(split[:2], alone[:2])
+        equal(lstm.infer(x, params, state, threads=threads), alone[:2])
+        first = lstm.loss_and_grad(x, y, params, state, threads=threads)
+        equal(lstm.loss_and_grad(x, y, params, state, threads=threads), first)
+        equal(lstm.backward(split[2], y), lstm.backward(split[2], y))
+        equal({n: lstm.backward(split[2], y)[n] for n in ("x", "h0", "c0")},
+              {n: lstm.backward(alone[2], y)[n] for n in ("x", "h0", "c0")})
+
+
+def test_when_threads_pay_off(lstm, monkeypatch):
+    """One thread for what takes microseconds or has few sequences, all for what takes milliseconds."""
+    from derive.runtime import split
+
+    monkeypatch.setattr(split, "cpus", lambda: 2)
+    kernels = lstm._cell._kernels[np.dtype(np.float32)]
+
+    def parts(steps, batch, size, op="loss_and_grad"):
+        params = lstm.init_params(size, size)
+        lstm.infer(np.zeros((steps, batch, size), np.float32), params)
+        plan = kernels.plans[((steps, batch, size), *(p.shape for p in params.values()))]
+        return split.count(plan, op, None)
+
+    assert parts(64, 1, 8) == 1
+    assert parts(64, 4, 64) == 1
+    assert parts(3, 32, 8) == 1
+    assert parts(50, 32, 128) == 2
+    assert parts(50, 32, 128, "infer") == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_may_use_threads(lstm):
+    x, y, params, state = problem(lstm, batch=33)
+    expected = lstm.loss_and_grad(x, y, params, state, threads=2)
+    child = os.fork()
+    if child == 0:
+        loss, _ = lstm.loss_and_grad(x, y, params, state, threads=2)
+        os._exit(0 if loss == expected[0] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("same_shapes", [True, False])
