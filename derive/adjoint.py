@@ -82,7 +82,7 @@ def vjp(program: Program, wrt: Iterable[str] | None = None) -> Program:
 class _Reverse:
     def __init__(self, program: Program, wrt: tuple[str, ...]) -> None:
         self.program, self.wrt, self.order = program, wrt, _order(program)
-        self.prefix = "B" * self.order
+        self.prefix = program.meta.get("prefixes", ("F", "B"))[1] * self.order
         self.tensors = dict(program.tensors)
         self.active = _depends_on(program, wrt)
         self.steps: list[Step] = []
@@ -140,7 +140,7 @@ class _Reverse:
         present = {ir.name_of(a) for a in ir.accesses(equation.rhs, tensors)}
         for name in [n for n in reads if n in present]:
             read = tensors[name]
-            fresh = read.at(sp.Symbol("s", integer=True), *(ir.index(f"{i}'") for i in read.indices))
+            fresh = _fresh(read, equation)
             local = equation.rhs.diff(fresh)
             if local == 0:
                 continue
@@ -166,6 +166,18 @@ class _Reverse:
         self.parts.setdefault(read.name, []).append(total)
         contraction = sp.Sum(seed * local, *limits) if limits else seed * local
         self.steps.append(Step(f"S{len(self.steps) + 1}", equation.id, str(fresh), local, contraction, total, when))
+
+
+def _fresh(read: Tensor, equation: Equation) -> sp.Expr:
+    """The access X[s, n'] by which an equation is differentiated: indices that stand nowhere in it."""
+    taken = set(equation.lhs.atoms(sp.Symbol)) | set(equation.rhs.atoms(sp.Symbol))
+    fresh = []
+    for symbol in (ir.index("s"), *(ir.index(f"{i}'") for i in read.indices)):
+        while symbol in taken:
+            symbol = ir.index(f"{symbol}'")
+        fresh.append(symbol)
+        taken.add(symbol)
+    return read.at(*fresh)
 
 
 def _indices(lhs: sp.Expr, tensors: dict[str, Tensor]) -> tuple[sp.Expr, ...]:

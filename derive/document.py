@@ -5,6 +5,7 @@ Every equation carries its ID as tag and label; it is the ID in the comment besi
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import sympy as sp
@@ -20,7 +21,7 @@ from derive.notation import Cell, Head
 from derive.render import render
 from derive.simplify import adjoints
 
-_TERMS_ON_A_LINE = 3
+_LINE = 74  # letters on a line of the page
 
 
 class Latex(LatexPrinter):
@@ -39,6 +40,12 @@ class Latex(LatexPrinter):
     def _print_Symbol(self, expr: sp.Symbol, style: str = "plain") -> str:  # noqa: N802
         tensor = self.tensors.get(str(expr))
         return (tensor.latex or tensor.name) if tensor is not None and tensor.rank == 0 else str(expr)
+
+    def _print_Add(self, expr: sp.Add, order: Any = None) -> str:  # noqa: N802
+        scale, rest = expr.primitive()
+        if scale == 1 or not isinstance(rest, sp.Add):
+            return str(super()._print_Add(expr, order))
+        return rf"{self._print(scale)}\left({super()._print_Add(rest, order)}\right)"
 
     def _print_span(self, expr: sp.Expr) -> str:
         _, lo, hi = expr.args
@@ -76,20 +83,25 @@ def equation_tex(equation: Equation, tensors: dict[str, Tensor]) -> str:
     """One numbered display; long sums are broken at their signs."""
     printer = Latex(tensors)
     lhs = printer.doprint(equation.lhs)
-    parts = [printer.doprint(a) for a in sp.Add.make_args(equation.rhs)]
-    if isinstance(equation.rhs, sp.Add):
+    parts = [printer.doprint(equation.rhs)]
+    if isinstance(equation.rhs, sp.Add) and equation.rhs.primitive()[0] == 1:
         parts = [printer.doprint(a) for a in equation.rhs.as_ordered_terms()]
+    where = rf"\qquad t = {sp.latex(equation.when[0])},\dots,{sp.latex(equation.when[1])}" if equation.when else ""
     lines: list[str] = []
-    for number, part in enumerate(parts):
-        joined = part if not number or part.startswith("-") else f"+ {part}"
-        if number % _TERMS_ON_A_LINE == 0:
+    for number, part in enumerate([*parts, *([where] if where else [])]):
+        joined = part if not number or part.startswith("-") or part == where else f"+ {part}"
+        if not lines or _width(f"{lhs} {lines[-1]} {joined}") > _LINE:
             lines.append(joined)
         else:
             lines[-1] += f" {joined}"
     body = (" \\\\\n    &\\quad ").join(lines)
-    where = rf" \qquad t = {sp.latex(equation.when[0])},\dots,{sp.latex(equation.when[1])}" if equation.when else ""
-    return (f"\\begin{{equation}}\n  \\begin{{aligned}}\n    {lhs} &= {body}{where}\n  \\end{{aligned}}\n"
+    return (f"\\begin{{equation}}\n  \\begin{{aligned}}\n    {lhs} &= {body}\n  \\end{{aligned}}\n"
             f"  \\tag{{{equation.id}}}\\label{{eq:{equation.id}}}\n\\end{{equation}}")
+
+
+def _width(latex: str) -> int:
+    """About how many letters wide a line is: commands count as one, braces and subscripts' markers as none."""
+    return len(re.sub(r"\\[a-zA-Z]+|\\.", "x", latex).translate(str.maketrans("", "", "{}_^ ")))
 
 
 def tex(cell: Cell, loss: Head | None = None) -> str:

@@ -253,6 +253,12 @@ class _Text(StrPrinter):
             found = re.sub(re.escape(power) + r"(?![0-9])", mark, found)
         return found.replace("**", "^").replace("*", self.dot)
 
+    def _print_Add(self, expr: sp.Add, order: Any = None) -> str:  # noqa: N802
+        scale, rest = expr.primitive()
+        if scale == 1 or not isinstance(rest, sp.Add):
+            return str(super()._print_Add(expr, order))
+        return f"{self._print(scale)}*({super()._print_Add(rest, order)})"
+
     def _print_Sum(self, expr: sp.Sum) -> str:  # noqa: N802
         body = self._print(expr.function)
         body = f"({body})" if isinstance(expr.function, sp.Add) else body

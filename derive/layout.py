@@ -26,7 +26,7 @@ def tiles(kernel: Kernel) -> list[tuple[Tile, sp.Symbol | None]]:
 def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
     """(name, number of values, the same as an upper bound in doubles) of each workspace buffer."""
     found: list[tuple[str, str, str]] = []
-    for gemm in [*kernel.before_gemms, *kernel.after_gemms]:
+    for gemm in kernel.gemms:
         n, k = size(gemm.n), size(gemm.k)
         found.append((gemm.pack, f"round_up({n}, PANEL) * ({k})", f"({n} + PANEL) * ({k})"))
     for tile, dim in tiles(kernel):

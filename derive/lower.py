@@ -65,7 +65,7 @@ class Stage:
 
 @dataclass
 class Phase:
-    """Products for all steps at once, and the stages that follow them."""
+    """Products for all steps at once, and the stages that follow them; the next phase multiplies with what these made."""
 
     products: list[Product] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
@@ -77,17 +77,17 @@ class Lowered:
 
     program: Program
     direction: int
-    before: Phase
+    before: list[Phase]
     loop: list[Stage]
-    after: Phase
+    after: list[Phase]
     edge: list[Stage]
     boundaries: list[Equation]
 
     def dump(self) -> str:
         """The kernel as a person reads it."""
         lines = [f"kernel {self.program.name}, time {'+' if self.direction > 0 else '-' if self.direction < 0 else '='}"]
-        for title, products, stages in (("before", self.before.products, self.before.stages), ("loop", [], self.loop),
-                                        ("edge", [], self.edge), ("after", self.after.products, self.after.stages)):
+        for title, products, stages in (*(("before", p.products, p.stages) for p in self.before), ("loop", [], self.loop),
+                                        ("edge", [], self.edge), *(("after", p.products, p.stages) for p in self.after)):
             lines += [f"  {title}:"] if products or stages else []
             lines += [f"    {_product_text(p)}" for p in products]
             for number, stage in enumerate(stages, 1):
@@ -299,8 +299,7 @@ class _Lowering:
         where = self._place(body, cyclic)
         chosen = {part: [n for n in body if where[n] == part] for part in ("before", "loop", "after")}
         self._kinds(where)
-        before = Phase(*self._phase(chosen["before"]))
-        after = Phase(*self._phase(chosen["after"]))
+        before, after = self._phases(chosen["before"]), self._phases(chosen["after"])
         loop = self._stages(chosen["loop"], edge=False)
         return Lowered(program, direction, before, loop, after, self._edge(chosen["loop"]), boundaries)
 
@@ -352,6 +351,16 @@ class _Lowering:
             if product.kind != "reducing":
                 kind = "recurrent" if where[name] == "loop" else "parallel"
                 self.products[name] = replace(product, kind=kind)
+
+    def _phases(self, names: list[str]) -> list[Phase]:
+        """A product belongs to the phase after that in which its operand is made; reducing products wait for all."""
+        number: dict[str, int] = {}
+        for name in names:
+            later = 1 if name in self.products and self.products[name].kind != "reducing" else 0
+            reads = [ir.name_of(a) for a in ir.accesses(self._equation(name).rhs, self.tensors)]
+            number[name] = max((number[r] + later for r in reads if r in number), default=0)
+        count = max(number.values(), default=-1) + 1
+        return [Phase(*self._phase([n for n in names if number[n] == k])) for k in range(count)]
 
     def _phase(self, names: list[str]) -> tuple[list[Product], list[Stage]]:
         order = list(self.tensors)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import sympy as sp
+
 from derive import ir, registry
-from derive.adjoint import vjp
+from derive.adjoint import adjoint_name, vjp
 from derive.batch import batch
 from derive.errors import DeriveError
 from derive.ir import Program
@@ -39,6 +41,11 @@ class Model:
     meta: dict[str, Any]
 
     @property
+    def title(self) -> str:
+        """The first line of the cell's documentation."""
+        return next(iter(self.doc.splitlines()), "") or "a cell without documentation"
+
+    @property
     def digest(self) -> str:
         return self.adjoint.digest
 
@@ -50,6 +57,7 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     primal = cell.program()
     adjoint, counts = simplify(vjp(primal))
     judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
+    judge = _as_seed(judge, adjoint, primal.meta["output"])
     many = batch(adjoint)
     ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.note == "saved derivative"}
     first = many.with_equations([e for e in many.equations if e.id in ids])
@@ -66,6 +74,17 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
         _kernel("backward", second, places),
     )
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
+
+
+def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
+    """The gradient of the loss under the name by which the adjoint of the cell reads it, its direct part of dL/dh."""
+    old, new = adjoint_name(output), f"seed_{output}"
+    seed = adjoint.tensors.get(new)
+    tensors = {n if n != old else new: x if n != old else replace(x, name=new, latex=seed.latex if seed else x.latex)
+               for n, x in judge.tensors.items()}
+    swap = {sp.tensor.IndexedBase(old): sp.tensor.IndexedBase(new), sp.Symbol(old): sp.Symbol(new)}
+    equations = [replace(e, lhs=e.lhs.xreplace(swap), rhs=e.rhs.xreplace(swap)) for e in judge.equations]
+    return replace(judge, tensors=tensors, equations=tuple(equations), outputs=(new,))
 
 
 def _kernel(name: str, program: Program, saved: dict[str, Place]) -> Kernel:

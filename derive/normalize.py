@@ -20,8 +20,9 @@ from derive.functions import record_of
 from derive.ir import Equation, Program, Tensor, t
 
 
-def normalize(program: Program, prefix: str = "F") -> Program:
-    """Program -> Program in normal form, with IDs numbered in order."""
+def normalize(program: Program) -> Program:
+    """Program -> Program in normal form, with IDs numbered in order: F1.. for a cell, L1.. for a loss."""
+    prefix = program.meta.get("prefixes", ("F", "B"))[0]
     tensors = dict(program.tensors)
     equations: list[Equation] = []
     for equation in program.equations:
@@ -65,11 +66,26 @@ class _Splitter:
             if len(carrying) == 1 and all(is_constant(a) for a in expr.args if a is not carrying[0]):
                 return self._rebuild(expr, [self.split(a) if a is carrying[0] else a for a in expr.args])
         if isinstance(expr, sp.Sum):
-            body = self.inner(expr.function, bound=tuple(s for s, *_ in expr.limits))
+            body = self._operand(self.inner(expr.function, bound=tuple(s for s, *_ in expr.limits)), expr.limits)
             return expr if body is expr.function else sp.Sum(body, *expr.limits)
         if expr is self.equation.rhs and is_transcendental(expr):
             return self._rebuild(expr, [self.inner(a) for a in expr.args])
         return self.inner(expr)
+
+    def _operand(self, body: sp.Expr, limits: tuple[sp.Tuple, ...]) -> sp.Expr:
+        """U[n,k]*r[t,k]*h[t-1,k] under a sum over k -> U[n,k]*r_h[t,k]: a matrix meets one vector, made beforehand."""
+        if len(limits) != 1 or not isinstance(body, sp.Mul):
+            return body
+        symbol = limits[0][0]
+        weights = [f for f in body.args if isinstance(f, Indexed) and len(f.indices) == 2 and symbol in f.indices
+                   and self.tensors[ir.name_of(f)].time is None]
+        rest = [f for f in body.args if f not in weights and f.has(symbol)]
+        if len(weights) != 1 or not rest or (len(rest) == 1 and isinstance(rest[0], Indexed)):
+            return body
+        vector = sp.Mul(*rest)
+        names = [ir.name_of(a) for a in ir.accesses(vector, self.tensors)]
+        others = [f for f in body.args if f not in weights and f not in rest]
+        return sp.Mul(weights[0], self._hoist(vector, "_".join(names), ""), *others)
 
     def inner(self, expr: sp.Expr, bound: tuple[sp.Symbol, ...] = ()) -> sp.Expr:
         """Below the top level: calls and sums get tensors of their own."""

@@ -176,7 +176,8 @@ def loss(function: Callable[..., None]) -> Head:
         raise DeriveError(f"loss {function.__name__}: expected a prediction, a target and at last a scalar L[()] = ...")
     target = program.meta["inputs"][1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
-    return Head(function.__name__, _doc(function), replace(program, tensors=tensors))
+    return Head(function.__name__, _doc(function),
+                replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")}))
 
 
 def _doc(function: Callable[..., None]) -> str:
@@ -277,8 +278,8 @@ def _latex(item: Name) -> str:
     greek = {"mu": r"\mu", "gamma": r"\gamma", "beta": r"\beta", "rho": r"\rho", "nu": r"\nu", "eta": r"\eta"}
     base = greek.get(item._family or str(item), item._family or str(item))
     head, *rest = base.split("_")
-    base = head if not rest else rf"{greek.get(head, head)}_{{{','.join(rest)}}}"
-    return rf"{base}_{{{item._member}}}" if item._member else base
+    below = ",".join([*rest, *([item._member] if item._member else [])])
+    return rf"{greek.get(head, head)}_{{{below}}}" if below else greek.get(head, head)
 
 
 class _Sizes:

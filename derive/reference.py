@@ -184,22 +184,28 @@ class _Interpreter:
         if isinstance(factor, span):
             when, lo, hi = (self._time(a, times) for a in factor.args)
             return not lo <= when <= hi
-        at = ir.time_of(factor, self.program.tensors) if isinstance(factor, Indexed) else None
-        if at is None:
+        if not isinstance(factor, Indexed):
             return False
-        lo, hi = self._span(ir.name_of(factor))
-        return not lo <= self._time(at, times) <= hi
+        _, _, when, by, (lo, hi) = self._access(factor)
+        return when is not None and not lo <= self._at(when, by, times) <= hi
 
-    def _read(self, access: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
+    def _access(self, access: sp.Expr) -> tuple[str, tuple[sp.Expr, ...], sp.Expr | None, int | None, tuple[int, int]]:
+        """Of an access: tensor, axes, time, offset in time, and the span of the tensor."""
         if access not in self.reads:
             name, tensors = ir.name_of(access), self.program.tensors
             when = ir.time_of(access, tensors)
             axes = (*((SWEEP,) if name in self.swept else ()), *ir.indices_of(access, tensors))
             self.reads[access] = name, axes, when, ir.offset(when), self._span(name) if when is not None else (0, 0)
-        name, axes, when, by, (lo, hi) = self.reads[access]
+        return self.reads[access]
+
+    def _at(self, when: sp.Expr, by: int | None, times: Mapping[sp.Symbol, int]) -> int:
+        return times[t] + by if by is not None and t in times else self._time(when, times)
+
+    def _read(self, access: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
+        name, axes, when, by, (lo, hi) = self._access(access)
         array = self.arrays[name]
         if when is not None:
-            at = times[t] + by if by is not None and t in times else self._time(when, times)
+            at = self._at(when, by, times)
             array = array[at - lo] if lo <= at <= hi else np.zeros(array.shape[1:], dtype=self.dtype)
         return array, axes
 

@@ -15,7 +15,7 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, Tensor, span
-from derive.lower import Lowered, Pair, Product, Stage
+from derive.lower import Lowered, Pair, Phase, Product, Stage
 from derive.notation import public_name
 from derive.storage import Place, Region, Storage
 
@@ -122,6 +122,14 @@ class StagePlan:
     stores: dict[str, Field] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Round:
+    """Products over all steps of a chunk, and the stages that follow them, step by step."""
+
+    gemms: list[Gemm]
+    stages: list[StagePlan]
+
+
 @dataclass
 class Kernel:
     """Everything the template needs for one C function."""
@@ -131,13 +139,11 @@ class Kernel:
     direction: int
     fields: list[Field]
     edge_fields: list[Field]
-    before_gemms: list[Gemm]
-    before: list[StagePlan]
+    rounds_before: list[Round]
     loop: list[StagePlan]
     edge: list[StagePlan]
-    after_gemms: list[Gemm]
+    rounds_after: list[Round]
     reduces: list[Reduce]
-    after: list[StagePlan]
     regions: tuple[Region, ...]
     totals: list[tuple[str, sp.Symbol | None, Place]]
     boundaries: list[Equation]
@@ -146,9 +152,14 @@ class Kernel:
     finals: list[tuple[Equation, Place, str]] = field(default_factory=list)
 
     @property
-    def packs(self) -> list[Gemm | Tile]:
-        tiles = {s.tile.pack: s.tile for s in [*self.loop, *self.edge] if s.tile}
-        return [*self.before_gemms, *tiles.values(), *self.after_gemms]
+    def gemms(self) -> list[Gemm]:
+        return [g for r in [*self.rounds_before, *self.rounds_after] for g in r.gemms]
+
+    @property
+    def stages(self) -> list[StagePlan]:
+        """All stages in the order of their execution."""
+        before, after = ([s for r in rounds for s in r.stages] for rounds in (self.rounds_before, self.rounds_after))
+        return [*before, *self.loop, *self.edge, *after]
 
 
 def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
@@ -177,29 +188,30 @@ class _Scheduling:
         self.program, self.tensors = lowered.program, lowered.program.tensors
         self.fields: dict[str, Field] = {}
         self.tiles = 0
+        self.packs: dict[str, int] = {}
 
     def run(self) -> Kernel:
         lowered, places = self.lowered, self.storage.places
-        before = self._plans("before", lowered.before.stages, self.fields)
+        before = self._rounds("before", lowered.before)
         loop = self._plans("stage", lowered.loop, self.fields)
-        after = self._plans("after", lowered.after.stages, self.fields)
+        after = self._rounds("after", lowered.after)
         edge_fields: dict[str, Field] = {}
         edge = self._plans("edge", lowered.edge, edge_fields, self.storage.edge)
         for plan in edge:  # the edge multiplies with the panels of the loop
             twin = next((s.tile for s in loop if s.tile and plan.tile and s.tile.text == plan.tile.text), None)
             if plan.tile and twin:
                 plan.tile = replace(plan.tile, pack=twin.pack)
-        all_totals = [e for s in [*lowered.before.stages, *lowered.loop, *lowered.after.stages] for e in s.totals]
+        phases = [*lowered.before, *lowered.after]
+        all_totals = [e for s in [*lowered.loop, *(s for p in phases for s in p.stages)] for e in s.totals]
         totals = [(e.target, places[e.target].dim, places[e.target]) for e in all_totals]
-        reducing = [p for p in lowered.after.products + lowered.before.products if p.kind == "reducing"]
+        reducing = [p for phase in [*lowered.after, *lowered.before] for p in phase.products if p.kind == "reducing"]
         initials = [(p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour]
         finals = []
         for boundary in lowered.boundaries:
             if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
                 finals.append((boundary, places[ir.name_of(boundary.rhs)], boundary.target))
         return Kernel(self.name, self.program, lowered.direction, list(self.fields.values()), list(edge_fields.values()),
-                      self._gemms(lowered.before.products), before, loop, edge, self._gemms(lowered.after.products),
-                      self._reduces(reducing), after, self.storage.regions, totals, lowered.boundaries, self.storage,
+                      before, loop, edge, after, self._reduces(reducing), self.storage.regions, totals, lowered.boundaries, self.storage,
                       initials, finals)
 
     # -- stages --------------------------------------------------------------------------------------------------------
@@ -207,6 +219,14 @@ class _Scheduling:
     def _plans(self, prefix: str, stages: list[Stage], fields: dict[str, Field],
                override: dict[str, Place] | None = None) -> list[StagePlan]:
         return [self._plan(f"{prefix}{p + 1}", s, fields, override or {}) for p, s in enumerate(stages)]
+
+    def _rounds(self, prefix: str, phases: list[Phase]) -> list[Round]:
+        found: list[Round] = []
+        for phase in phases:
+            done = sum(len(r.stages) for r in found)
+            plans = [self._plan(f"{prefix}{done + p + 1}", s, self.fields, {}) for p, s in enumerate(phase.stages)]
+            found.append(Round(self._gemms(phase.products), plans))
+        return found
 
     def _plan(self, name: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]) -> StagePlan:
         tile = self._tile(stage) if stage.products else None
@@ -271,7 +291,12 @@ class _Scheduling:
                 merged[-1] = joined
             else:
                 merged.append(item)
-        return [replace(g, pack=f"{g.pack}_{p + 1}" if len(merged) > 1 else g.pack) for p, g in enumerate(merged)]
+        return [replace(g, pack=self._pack_name(g.pack)) for g in merged]
+
+    def _pack_name(self, name: str) -> str:
+        """Several products may use one array, each with panels of its own."""
+        self.packs[name] = self.packs.get(name, 0) + 1
+        return name if self.packs[name] == 1 else f"{name}_{self.packs[name]}"
 
     def _gemm(self, product: Product, pair: Pair, accumulate: bool) -> Gemm:
         target = self.tensors[product.target]

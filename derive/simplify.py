@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import combinations, permutations
 from typing import Any
 
@@ -112,7 +113,7 @@ def save_values(program: Program) -> Program:
     """
     new = {e.id for e in adjoints(program)}
     keeper = _Saved(program)
-    equations = [replace(e, rhs=ir.walk(e.rhs, keeper.substitute)) if e.id in new else e for e in program.equations]
+    equations = [keeper.rewrite(e) if e.id in new else e for e in program.equations]
     first = next((p for p, e in enumerate(equations) if e.id in new), len(equations))
     for equation in keeper.added:
         at = max((p for p, e in enumerate(equations[:first])
@@ -128,41 +129,55 @@ class _Saved:
         self.added: list[Equation] = []
         self.defined = [e for e in program.equations if is_transcendental(e.rhs) or isinstance(e.rhs, sp.Pow)]
 
-    def substitute(self, node: sp.Expr) -> sp.Expr:
+    def rewrite(self, equation: Equation) -> Equation:
+        """Each term on its own: where a term lives decides which saved values are there for it."""
+        parts = ir.terms(equation.rhs)
+        made = []
+        for part in parts:
+            life = _living(part, equation, self.tensors)
+            made.append(ir.walk(part, lambda node, life=life: self._substitute(node, life)))
+        return equation if made == parts else replace(equation, rhs=sp.Add(*made))
+
+    def _substitute(self, node: sp.Expr, life: ir.Span | None) -> sp.Expr:
         if is_transcendental(node):
-            return self._find(node) or self._add(node)
+            return self._find(node, life) or self._add(node, life)
         if isinstance(node, sp.Pow) and node.exp.is_Rational and not node.exp.is_Integer:
-            return self._power(node)
+            return self._power(node, life)
         return node
 
-    def _find(self, node: sp.Expr) -> sp.Expr | None:
+    def _find(self, node: sp.Expr, life: ir.Span | None) -> sp.Expr | None:
         for equation in [*self.defined, *self.added]:
-            for move in self._moves(equation, node):
+            for move in self._moves(equation, node, life):
                 if equation.rhs.xreplace(move) == node:
                     return equation.lhs.xreplace(move)
         return None
 
-    def _power(self, node: sp.Pow) -> sp.Expr:
+    def _power(self, node: sp.Pow, life: ir.Span | None) -> sp.Expr:
         for equation in self.defined:
             if isinstance(equation.rhs, sp.Pow) and (node.exp / equation.rhs.exp).is_Integer:
-                for move in self._moves(equation, node):
+                for move in self._moves(equation, node, life):
                     if equation.rhs.base.xreplace(move) == node.base:
                         return equation.lhs.xreplace(move) ** (node.exp / equation.rhs.exp)
         return node
 
-    def _moves(self, equation: Equation, node: sp.Expr) -> Iterator[dict[Any, Any]]:
-        """Renamings of indices and shifts of time that could turn the saved expression into the node."""
+    def _moves(self, equation: Equation, node: sp.Expr, life: ir.Span | None) -> Iterator[dict[Any, Any]]:
+        """Renamings of indices and shifts of time that could turn the saved expression into the node.
+
+        tanh(c[t]) is saved on 1..T: a term on 0..T-1 that has tanh(c[t]) of h[t+1] = tanh(c[t]) finds it elsewhere.
+        """
         reads = ir.accesses(node, self.tensors)
         symbols = ir.ordered({i for a in reads for i in ir.indices_of(a, self.tensors)})
         own = [s for s in equation.free if s != t]
         for by in (0, 1, -1):
+            if life and equation.when and not ir.within((life[0] + by, life[1] + by), equation.when):
+                continue
             for names in permutations(symbols, len(own)) if len(symbols) == len(own) else ():
                 yield {t: t + by, **dict(zip(own, names, strict=True))}
 
-    def _add(self, node: sp.Expr) -> sp.Expr:
-        reads = ir.accesses(node, self.tensors)
-        by = next((ir.offset(ir.time_of(a, self.tensors)) or 0 for a in reads), 0)
-        here = node.xreplace({t: t - by})
+    def _add(self, node: sp.Expr, life: ir.Span | None) -> sp.Expr:
+        # Saved at the step of the equation whose derivative it is: the first on which the term lives becomes step 1.
+        by = int(life[0]) - 1 if life is not None and life[0].is_Integer else 0
+        here = node.xreplace({t: t + by})
         reads = ir.accesses(here, self.tensors)
         shapes = {i: d for a in reads for i, d in zip(ir.indices_of(a, self.tensors),
                                                       self.tensors[ir.name_of(a)].dims, strict=True)}
@@ -175,7 +190,16 @@ class _Saved:
                         latex=name.replace("_", r"\_"))
         self.tensors[name] = tensor
         self.added.append(Equation(tensor.at(), here, f"F'{len(self.added) + 1}", tensor.time, "saved derivative"))
-        return tensor.at().xreplace({t: t + by})
+        return tensor.at().xreplace({t: t - by})
+
+
+def _living(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor]) -> ir.Span | None:
+    """The range of t on which a term of an equation may be other than zero; None where time is fixed or absent."""
+    limits = [(lo, hi) for total in term.atoms(sp.Sum) for symbol, lo, hi in total.limits if symbol == t]
+    life = limits[0] if limits else equation.when
+    body = term.xreplace({total: total.function for total in term.atoms(sp.Sum)}) if limits else term
+    confined = ir.reach(body, tensors)
+    return ir.meet(life, confined) if life and confined else life
 
 
 # -- carries ----------------------------------------------------------------------------------------------------------
@@ -201,7 +225,9 @@ def make_carries(program: Program) -> Program:
             target = tensors[equation.target]
             here = sp.Add(*group).xreplace({t: t - by})
             name = f"carry_{target.primal or target.name}" + ("" if len(moved) == 1 else f"_{'next' if by > 0 else 'last'}")
-            life = _lifetime(here, tensors)
+            assert equation.when is not None
+            read = (equation.when[0] + by, equation.when[1] + by)
+            life = ir.meet(read, reduce(ir.hull, [_lifetime(a, tensors) for a in ir.terms(here)]))
             carry = replace(target, name=name, role="adjoint", time=life, family="", member="",
                             latex=accented(r"\tilde", tensors[target.primal].latex or target.primal) if target.primal else "")
             tensors[name] = carry
@@ -234,7 +260,10 @@ def _common_shift(term: sp.Expr, tensors: dict[str, Tensor]) -> int:
 
 
 def _lifetime(expr: sp.Expr, tensors: dict[str, Tensor]) -> ir.Span:
-    """Where no access of a product, or of every product of a sum, is outside of its span."""
+    """Where no access of an expression is outside of its span.
+
+    Terms of adjoints read nothing outside of its span on the range on which they live, so that this range holds it.
+    """
     life: ir.Span | None = None
     for access in ir.accesses(expr, tensors):
         own = tensors[ir.name_of(access)].time
@@ -268,7 +297,7 @@ def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
     equations = list(program.equations)
     new = {e.id for e in adjoints(program)} | {e.id for e in equations if e.id.endswith("'") and not e.note}
     while found := next((e for e in equations if e.id in new and program.tensors[e.target].role == "adjoint"
-                         and foldable(e)), None):
+                         and foldable(e) and _read_within(e, equations, program.tensors)), None):
         equations.remove(found)
         ids = found.ids
         for p, reader in enumerate(equations):
@@ -279,6 +308,19 @@ def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
                 equations[p] = replace(reader, rhs=reader.rhs.xreplace(swap), merged=(*ids, *reader.merged))
                 ids = ()
     return program.with_equations(equations, _live(program, equations))
+
+
+def _read_within(found: Equation, equations: list[Equation], tensors: dict[str, Tensor]) -> bool:
+    """Whether a tensor is only read inside of its span: outside it is zero, and what would stand for it may not be."""
+    life = tensors[found.target].time
+    for reader in equations if life is not None else ():
+        for term in ir.terms(reader.rhs):
+            for use in (a for a in ir.accesses(term, tensors) if ir.name_of(a) == found.target):
+                when, by = ir.time_of(use, tensors), ir.offset(ir.time_of(use, tensors))
+                read = _living(term.xreplace({use: sp.Integer(1)}), reader, tensors) if by is not None else (when, when)
+                if read is None or not ir.within((read[0] + (by or 0), read[1] + (by or 0)), life):
+                    return False
+    return True
 
 
 def _live(program: Program, equations: list[Equation]) -> dict[str, Tensor]:
@@ -309,6 +351,10 @@ def inline(program: Program) -> Program:
             if sum(a.count(uses[0]) for a in ir.terms(reader.rhs)) != 1:
                 continue
             body = equation.rhs.xreplace(dict(zip(equation.lhs.indices, uses[0].indices, strict=True)))
+            term = next(a for a in ir.terms(reader.rhs) if a.has(uses[0])).xreplace({uses[0]: body})
+            life = _living(term, reader, program.tensors)
+            if life is None or equation.when is None or not ir.within(life, equation.when):
+                continue
             rhs = _factored(reader.rhs.xreplace({uses[0]: _factored(body)}))
             equations[p] = replace(reader, rhs=rhs, merged=(*equation.ids, *reader.merged))
             equations.remove(equation)

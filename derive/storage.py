@@ -131,8 +131,8 @@ class _Placing:
 
     def _written(self) -> list[str]:
         names = []
-        for stages, products in ((self.lowered.before.stages, self.lowered.before.products), (self.lowered.loop, []),
-                                 (self.lowered.after.stages, self.lowered.after.products)):
+        for stages, products in (*((p.stages, p.products) for p in self.lowered.before), (self.lowered.loop, []),
+                                 *((p.stages, p.products) for p in self.lowered.after)):
             names += [p.target for p in products]
             for stage in stages:
                 names += [p.target for p in stage.products] + [e.target for e in stage.equations]
@@ -164,14 +164,16 @@ class _Placing:
                     if ir.offset(ir.time_of(pair.operand, tensors)):
                         self.neighbours.add(name)
 
-        for phase, part in (("before", self.lowered.before), ("after", self.lowered.after)):
+        reached = 0
+        for phase, part in (*(("before", p) for p in self.lowered.before), *(("after", p) for p in self.lowered.after)):
             for product in part.products:
                 seen(product.target, phase, -1)
                 for pair in product.pairs:
                     for access in (pair.weight, pair.operand):
                         seen(ir.name_of(access), "product" if phase == "before" else phase, -1)
-            for number, stage in enumerate(part.stages):
-                look(phase, number, stage)
+            for stage in part.stages:
+                look(phase, reached, stage)
+                reached += 1
         for number, stage in enumerate(self.lowered.loop):
             look("loop", number, stage)
 

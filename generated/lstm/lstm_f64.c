@@ -513,6 +513,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(4 * H, PANEL) * (I)) * sizeof(real), 64);
@@ -523,7 +524,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
-    return infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int infer_run(const args *a)
@@ -706,6 +707,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(4 * H, PANEL) * (I)) * sizeof(real), 64);
@@ -714,7 +716,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (4 * H)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
-    return forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int forward_run(const args *a)
@@ -819,11 +821,11 @@ struct loss_at {
     size_t B, I, H;
     const real *h;
     const real *y;
-    real *d_h;
+    real *seed_h;
     real *l;
     real *L;
 };
-/* loss, before1: B1, B2, B3, F1.
+/* loss, before1: D1, D2, D3, L1.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void loss_before1(const struct loss_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
@@ -833,9 +835,9 @@ INLINE void loss_before1(const struct loss_at *at, size_t row0, size_t rows, siz
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec h = load(at->h + row * H + unit, lanes);
             const vec y = load(at->y + row * H + unit, lanes);
-            const vec d_h = 2.0 * (h - y); /* B1, B2, B3 */
-            store(at->d_h + row * H + unit, d_h, lanes);
-            at->l[row * 1] += sum(vec_square((h - y)), lanes); /* F1 */
+            const vec seed_h = 2.0 * (h - y); /* D1, D2, D3 */
+            store(at->seed_h + row * H + unit, seed_h, lanes);
+            at->l[row * 1] += sum(vec_square((h - y)), lanes); /* L1 */
         }
     }
 }
@@ -844,7 +846,7 @@ INLINE void loss_before2_rows(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         const real l = at->l[row * 1];
-        at->L[0] += l; /* F2 */
+        at->L[0] += l; /* L2 */
     }
 }
 
@@ -867,13 +869,14 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (1)) * sizeof(real), 64);
     w->total_L = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((1) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
-    return loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int loss_run(const args *a)
@@ -897,7 +900,7 @@ static int loss_run(const args *a)
         for (size_t t = first; t < first + steps; ++t) {
             at.h = a->out + (t - 1) * S * H;
             at.y = a->y + (t - 1) * S * H;
-            at.d_h = a->d_out + (t - 1) * S * H;
+            at.seed_h = a->d_out + (t - 1) * S * H;
             at.l = w.chunk_row + (t - first) * B * 1;
             at.L = w.total_L;
             {
@@ -1046,6 +1049,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(I, PANEL) * (4 * H)) * sizeof(real), 64);
@@ -1068,7 +1072,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->scratch = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((most(DEPTH * (round_up(4 * H, ROWS) + round_up(I, PANEL)) + PANEL, DEPTH * (round_up(4 * H, ROWS) + round_up(H, PANEL)) + PANEL)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
-    return backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int backward_run(const args *a)
@@ -1233,6 +1237,8 @@ static int checked(const args *a)
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
     if (!a->T || !a->B || !a->I || !a->H) return EMPTY;
+    /* the caller's longest array, in double: that cannot overflow */
+    if ((double)a->T * (double)(a->batch ? a->batch : a->B) * ((double)a->I + (double)a->H) * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     return OK;
 }
 
@@ -1300,10 +1306,13 @@ int PUBLIC(lstm_f64_backward)(const args *a)
 
 int PUBLIC(lstm_f64_loss_and_grad)(const args *a)
 {
+    lstm_sizes sizes;
     int error = checked(a);
     if (!error) error = pointers(a, 1);
     if (!error) error = pointers(a, 2);
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
+    if (!error) error = PUBLIC(lstm_f64_sizes)(a, &sizes);
+    if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
     if (!error) error = forward_run(a);
     if (!error) error = loss_run(a);
     return error ? error : backward_run(a);

@@ -14,10 +14,10 @@
  *   F8:   s_o[t, n] = Sum_k U_o[n, k]*h[t - 1, k]
  *   F9:   mu_a[t] = (Sum_n a_f[t, n] + Sum_n a_g[t, n] + Sum_n a_i[t, n] + Sum_n a_o[t, n])/(4*H)
  *   F10:  var_a[t] = (Sum_n (a_f[t, n] - mu_a[t])^2 + Sum_n (a_g[t, n] - mu_a[t])^2 + Sum_n (a_i[t, n] - mu_a[t])^2 + Sum_n (a_o[t, n] - mu_a[t])^2)/(4*H)
- *   F11:  rho_a[t] = 1/sqrt(var_a[t] + 1/100000)
+ *   F11:  rho_a[t] = 1/sqrt(1/100000*(100000*var_a[t] + 1))
  *   F12:  mu_s[t] = (Sum_n s_f[t, n] + Sum_n s_g[t, n] + Sum_n s_i[t, n] + Sum_n s_o[t, n])/(4*H)
  *   F13:  var_s[t] = (Sum_n (-mu_s[t] + s_f[t, n])^2 + Sum_n (-mu_s[t] + s_g[t, n])^2 + Sum_n (-mu_s[t] + s_i[t, n])^2 + Sum_n (-mu_s[t] + s_o[t, n])^2)/(4*H)
- *   F14:  rho_s[t] = 1/sqrt(var_s[t] + 1/100000)
+ *   F14:  rho_s[t] = 1/sqrt(1/100000*(100000*var_s[t] + 1))
  *   F15:  z_i[t, n] = (a_i[t, n] - mu_a[t])*gamma_x_i[n]*rho_a[t] + (-mu_s[t] + s_i[t, n])*gamma_h_i[n]*rho_s[t] + b_i[n]
  *   F16:  z_f[t, n] = (a_f[t, n] - mu_a[t])*gamma_x_f[n]*rho_a[t] + (-mu_s[t] + s_f[t, n])*gamma_h_f[n]*rho_s[t] + b_f[n]
  *   F17:  z_g[t, n] = (a_g[t, n] - mu_a[t])*gamma_x_g[n]*rho_a[t] + (-mu_s[t] + s_g[t, n])*gamma_h_g[n]*rho_s[t] + b_g[n]
@@ -29,7 +29,7 @@
  *   F23:  c[t, n] = c[t - 1, n]*f[t, n] + g[t, n]*i[t, n]
  *   F24:  mu_c[t] = Sum_n c[t, n]/H
  *   F25:  var_c[t] = Sum_n (c[t, n] - mu_c[t])^2/H
- *   F26:  rho_c[t] = 1/sqrt(var_c[t] + 1/100000)
+ *   F26:  rho_c[t] = 1/sqrt(1/100000*(100000*var_c[t] + 1))
  *   F27:  tanh_h[t, n] = tanh((c[t, n] - mu_c[t])*gamma_c[n]*rho_c[t] + beta_c[n])
  *   F28:  h[t, n] = o[t, n]*tanh_h[t, n]
  *   F29:  h[0, n] = h_0[n]

@@ -533,6 +533,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(4 * H, PANEL) * (I)) * sizeof(real), 64);
@@ -547,7 +548,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
-    return infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int infer_run(const args *a)
@@ -775,6 +776,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(4 * H, PANEL) * (I)) * sizeof(real), 64);
@@ -787,7 +789,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
-    return forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int forward_run(const args *a)
@@ -911,11 +913,11 @@ struct loss_at {
     size_t B, I, H, O;
     const real *p;
     const real *y;
-    real *d_p;
+    real *seed_p;
     real *l;
     real *L;
 };
-/* loss, before1: B1, B2, B3, F1.
+/* loss, before1: D1, D2, D3, L1.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void loss_before1(const struct loss_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
@@ -925,9 +927,9 @@ INLINE void loss_before1(const struct loss_at *at, size_t row0, size_t rows, siz
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec p = load(at->p + row * O + unit, lanes);
             const vec y = load(at->y + row * O + unit, lanes);
-            const vec d_p = 2.0 * (p - y); /* B1, B2, B3 */
-            store(at->d_p + row * O + unit, d_p, lanes);
-            at->l[row * 1] += sum(vec_square((p - y)), lanes); /* F1 */
+            const vec seed_p = 2.0 * (p - y); /* D1, D2, D3 */
+            store(at->seed_p + row * O + unit, seed_p, lanes);
+            at->l[row * 1] += sum(vec_square((p - y)), lanes); /* L1 */
         }
     }
 }
@@ -936,7 +938,7 @@ INLINE void loss_before2_rows(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         const real l = at->l[row * 1];
-        at->L[0] += l; /* F2 */
+        at->L[0] += l; /* L2 */
     }
 }
 
@@ -959,13 +961,14 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (1)) * sizeof(real), 64);
     w->total_L = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((1) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
-    return loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int loss_run(const args *a)
@@ -990,7 +993,7 @@ static int loss_run(const args *a)
         for (size_t t = first; t < first + steps; ++t) {
             at.p = a->out + (t - 1) * S * O;
             at.y = a->y + (t - 1) * S * O;
-            at.d_p = a->d_out + (t - 1) * S * O;
+            at.seed_p = a->d_out + (t - 1) * S * O;
             at.l = w.chunk_row + (t - first) * B * 1;
             at.L = w.total_L;
             {
@@ -1018,8 +1021,9 @@ static int loss_run(const args *a)
 struct backward_at {
     size_t B, I, H, O;
     const real *seed_p;
+    real *d_p;
     real *d_d;
-    const real *V_seed_p;
+    const real *V_d_p;
     const real *d_h_T;
     const real *o;
     const real *tanh_c;
@@ -1042,7 +1046,7 @@ struct backward_at {
     real *d_h;
     real *d_c;
 };
-/* backward, before1: B29.
+/* backward, before1: B1, B29.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
@@ -1052,12 +1056,14 @@ INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t r
         vec d_d = load(at->d_d + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec seed_p = load(at->seed_p + row * O + unit, lanes);
-            d_d += seed_p; /* B29 */
+            const vec d_p = seed_p; /* B1 */
+            store(at->d_p + row * O + unit, d_p, lanes);
+            d_d += d_p; /* B29 */
         }
         store(at->d_d + unit, d_d, lanes);
     }
 }
-/* backward, stage1: B1, B2, B3, P1, B4, B5, B9, B4', B7, B11, P2, P3, B6, B10, B8, B12, B22, B23, B24, B25.
+/* backward, stage1: B2, B3, P1, B4, B5, B9, B4', B7, B11, P2, P3, B6, B10, B8, B12, B22, B23, B24, B25.
  * acc holds the tile of the products U_d_z.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -1072,7 +1078,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
-            const vec V_seed_p = load(at->V_seed_p + row * (5 * H) + unit, lanes);
+            const vec V_d_p = load(at->V_d_p + row * (5 * H) + unit, lanes);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec o = load(at->o + row * (7 * H) + unit, lanes);
             const vec tanh_c = load(at->tanh_c + row * (7 * H) + unit, lanes);
@@ -1082,7 +1088,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
             const vec i = load(at->i + row * (7 * H) + unit, lanes);
             const vec g = load(at->g + row * (7 * H) + unit, lanes);
-            const vec d_h = U_d_z + V_seed_p + d_h_T; /* B1, B2 */
+            const vec d_h = U_d_z + V_d_p + d_h_T; /* B2 */
             const vec d_tanh_c = d_h * o; /* B3 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B4 */
@@ -1109,7 +1115,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         store(at->d_b_o + unit, d_b_o, lanes);
     }
 }
-/* backward, edge1: B1, B2, B4.
+/* backward, edge1: B2, B4.
  * acc holds the tile of the products U_d_z.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -1121,7 +1127,7 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
             const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
-            const vec d_h = U_d_z; /* B1, B2 */
+            const vec d_h = U_d_z; /* B2 */
             store(at->d_h + row * H + unit, d_h, lanes);
             const vec d_c = carry_c_next; /* B4 */
             store(at->d_c + row * H + unit, d_c, lanes);
@@ -1134,13 +1140,14 @@ struct backward_workspace {
     real *weight_ho_columns;
     real *weight_ih_columns;
     real *panels_1;
+    real *chunk_O;
     real *chunk_H;
     real *ring_H;
-    real *total_d_d;
     real *total_d_b_i;
     real *total_d_b_f;
     real *total_d_b_g;
     real *total_d_b_o;
+    real *total_d_d;
     real *zeros;
     real *scratch;
     size_t bytes; /* of all buffers together */
@@ -1150,7 +1157,7 @@ struct backward_workspace {
 static double backward_bound(double T, double B, double I, double H, double O)
 {
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (H + PANEL) * (O) + 64 + (I + PANEL) * (4 * H) + 64 + (H + 4 * V) * (4 * H) * 1 + 64 + (T + 1) * B * (5 * H) + 64 + 2 * B * (H) + 64 + O + 64 + H + 64 + H + 64 + H + 64 + H + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS + I + PANEL) + PANEL + DEPTH * (4 * H + ROWS + H + PANEL) + PANEL + DEPTH * (O + ROWS + H + PANEL) + PANEL + 64);
+    return (double)sizeof(real) * (0.0 + (H + PANEL) * (O) + 64 + (I + PANEL) * (4 * H) + 64 + (H + 4 * V) * (4 * H) * 1 + 64 + (T + 1) * B * (O) + 64 + (T + 1) * B * (5 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS + I + PANEL) + PANEL + DEPTH * (4 * H + ROWS + H + PANEL) + PANEL + DEPTH * (O + ROWS + H + PANEL) + PANEL + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1158,6 +1165,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
 {
     const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
+    if (backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ho_columns = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, PANEL) * (O)) * sizeof(real), 64);
@@ -1165,12 +1173,12 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((round_up(I, PANEL) * (4 * H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, 4 * V) * (4 * H) * 1) * sizeof(real), 64);
+    w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (5 * H)) * sizeof(real), 64);
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
-    w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((O) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((H) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
@@ -1179,12 +1187,14 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((H) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((O) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((B * (H)) * sizeof(real), 64);
     w->scratch = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((most(most(DEPTH * (round_up(4 * H, ROWS) + round_up(I, PANEL)) + PANEL, DEPTH * (round_up(4 * H, ROWS) + round_up(H, PANEL)) + PANEL), DEPTH * (round_up(O, ROWS) + round_up(H, PANEL)) + PANEL)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
-    return backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) < (double)(SIZE_MAX / 2) ? OK : OVERFLOW;
+    return OK;
 }
 
 static int backward_run(const args *a)
@@ -1235,11 +1245,11 @@ static int backward_run(const args *a)
     memset(a->d_weight_ih, 0, 4 * H * I * sizeof(real));
     memset(a->d_weight_hh, 0, 4 * H * H * sizeof(real));
     memset(a->d_weight_ho, 0, H * O * sizeof(real));
-    memset(a->d_bias_o, 0, O * sizeof(real));
     memset(a->d_bias, 0, H * sizeof(real));
     memset(a->d_bias + H, 0, H * sizeof(real));
     memset(a->d_bias + 2 * H, 0, H * sizeof(real));
     memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+    memset(a->d_bias_o, 0, O * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.chunk_H + chunk_steps(T, B) * B * (5 * H), 0, B * (5 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
@@ -1248,16 +1258,14 @@ static int backward_run(const args *a)
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
         first -= steps;
-        memset(w.total_d_d, 0, O * sizeof(real));
         memset(w.total_d_b_i, 0, H * sizeof(real));
         memset(w.total_d_b_f, 0, H * sizeof(real));
         memset(w.total_d_b_g, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * sizeof(real));
-        /* B1, B2: V_seed_p = V*seed_p */
-        gemm(steps, B, H, O, a->d_out + ((first) - 1) * S * O, S * O, O,
-             w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
+        memset(w.total_d_d, 0, O * sizeof(real));
         for (size_t t = first + steps - 1; t >= first; --t) {
             at.seed_p = a->d_out + (t - 1) * S * O;
+            at.d_p = w.chunk_O + (t - first) * B * O;
             at.d_d = w.total_d_d;
             {
                 for (size_t unit = 0; unit < O; unit += 1 * V) {
@@ -1269,8 +1277,11 @@ static int backward_run(const args *a)
                 }
             }
         }
+        /* B2: V_d_p = V*d_p */
+        gemm(steps, B, H, O, w.chunk_O + ((first) - first) * B * O, B * O, O,
+             w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
         for (size_t t = first + steps - 1; t >= first; --t) {
-            at.V_seed_p = w.chunk_H + (t - first) * B * (5 * H);
+            at.V_d_p = w.chunk_H + (t - first) * B * (5 * H);
             at.d_h_T = t == T ? a->d_h_T : w.zeros;
             at.o = tape_H + (t - 1) * B * (7 * H) + 3 * H;
             at.tanh_c = tape_H + (t - 1) * B * (7 * H) + 5 * H;
@@ -1298,7 +1309,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
-                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        /* B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         if (t < T)
                             tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((t + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         else
@@ -1326,14 +1337,14 @@ static int backward_run(const args *a)
             gemm_reduce(first + steps - from, B, 4 * H, H, w.chunk_H + (from - first) * B * (5 * H) + H, B * (5 * H), 5 * H, tape_H + ((from - 1) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
                     a->d_weight_hh, H, w.scratch);
         }
-        /* B28: d_V = seed_p h^T */
-        gemm_reduce(steps, B, O, H, a->d_out + (first - 1) * S * O, S * O, O, tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
+        /* B28: d_V = d_p h^T */
+        gemm_reduce(steps, B, O, H, w.chunk_O + (first - first) * B * O, B * O, O, tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
                     a->d_weight_ho, H, w.scratch);
-        for (size_t n = 0; n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
         for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
         for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
         for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
         for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
         /* the step that the next chunk sees as its neighbour */
         if (first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (5 * H), w.chunk_H, B * (5 * H) * sizeof(real));
@@ -1353,7 +1364,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
-                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        /* B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             backward_edge1(&at, row, rows, unit, 1, acc);
@@ -1374,6 +1385,8 @@ static int checked(const args *a)
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
     if (!a->T || !a->B || !a->I || !a->H || !a->O) return EMPTY;
+    /* the caller's longest array, in double: that cannot overflow */
+    if ((double)a->T * (double)(a->batch ? a->batch : a->B) * ((double)a->I + (double)a->O) * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     return OK;
 }
 
@@ -1443,10 +1456,13 @@ int PUBLIC(lstm_readout_f64_backward)(const args *a)
 
 int PUBLIC(lstm_readout_f64_loss_and_grad)(const args *a)
 {
+    lstm_readout_sizes sizes;
     int error = checked(a);
     if (!error) error = pointers(a, 1);
     if (!error) error = pointers(a, 2);
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
+    if (!error) error = PUBLIC(lstm_readout_f64_sizes)(a, &sizes);
+    if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
     if (!error) error = forward_run(a);
     if (!error) error = loss_run(a);
     return error ? error : backward_run(a);

@@ -66,16 +66,18 @@ def seeds_of(program: Program) -> dict[str, str | None]:
 
 
 def objective(program: Program, values: Values, result: Values) -> Any:
-    """The scalar whose gradient the adjoint program computes: each output times its seed, summed."""
+    """The scalar whose gradient the adjoint program computes, for each slice of a sweep: outputs times seeds, summed."""
     assert program.primal is not None
     total: Any = 0
     for name, seed in seeds_of(program).items():
         value = result[name]
-        if seed is None:
-            total = total + value
+        if seed is None:  # either a loss, or nothing that depends on what is differentiated
+            total = total + value if program.primal.tensors[name].rank == 0 else total
             continue
         weights = values[seed]
-        total = total + (value[len(value) - len(weights):] * weights).sum() if np.ndim(value) else total + value * weights
+        if np.ndim(weights) and value.shape[1] > len(weights):
+            value = value[:, 1:]  # a state at t = 0 is no output
+        total = total + (value * weights).reshape(len(value), -1).sum(axis=1)
     return total
 
 
@@ -86,13 +88,12 @@ def complex_step(program: Program, values: Values, sizes: Mapping[str, int], wrt
     inputs = {n: np.asarray(values[n], dtype=complex) for n in source.inputs}
     found = {}
     for name in wrt:
-        gradient = np.zeros(inputs[name].shape)
-        for where in np.ndindex(*gradient.shape):
-            moved = inputs[name].copy()
-            moved[where] += 1j * STEP
-            result = reference.run(source, {**inputs, name: moved}, sizes)
-            gradient[where] = np.imag(objective(program, values, result)) / STEP
-        found[name] = gradient
+        count = inputs[name].size
+        moved = np.broadcast_to(inputs[name], (count, *inputs[name].shape)).copy()
+        moved.reshape(count, -1)[np.arange(count), np.arange(count)] += 1j * STEP
+        result = reference.run(source, {**inputs, name: moved}, sizes)
+        total = np.imag(objective(program, values, result)) / STEP
+        found[name] = np.broadcast_to(total, (count,)).reshape(inputs[name].shape)
     return found
 
 

@@ -1,0 +1,197 @@
+"""Memory: no call touches a byte outside of its arrays, writes what it only reads, or reads what nobody wrote."""
+
+import itertools
+import subprocess
+
+import numpy as np
+import pytest
+from c_tools import CELLS, REALS, best_isa, need
+from driver import program
+
+from derive import registry
+from derive.model import model
+
+# T, B, I, H; V is 2, 4, 8 or 16.
+SMALL = [(1, 1, 1, 1), (2, 1, 1, 1), (3, 2, 2, 3), (2, 3, 3, 2), (3, 4, 5, 7), (2, 5, 4, 8), (3, 1, 8, 9), (2, 7, 9, 4),
+         (4, 3, 7, 15), (2, 6, 15, 16), (3, 2, 17, 17), (2, 8, 16, 33), (1, 2, 33, 5), (2, 13, 1, 31)]
+LONG = [(257, 1, 3, 5), (300, 2, 1, 3), (2, 257, 3, 5), (1, 300, 1, 1), (3, 256, 2, 3), (86, 3, 5, 9), (129, 2, 65, 7)]
+
+
+def arguments(cell, sizes, isas, ends=(0, 1)):
+    """Sizes as words; dimensions beyond I and H are odd numbers of their own."""
+    others = len(model(registry.cell(cell)).meta["dims"]) - 2
+    found = []
+    for where, isa, (steps, batch, inputs, units) in itertools.product(ends, isas, sizes):
+        found += [where, isa, steps, batch, inputs, units, *((units * 2 + 1) % 19 + 1 for _ in range(others))]
+    return [str(n) for n in found]
+
+
+def execute(*command, **kwargs):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **kwargs)
+    if done.returncode:
+        lines = done.stderr.splitlines()
+        last = max((k for k, line in enumerate(lines) if line.startswith("sizes")), default=0)
+        pytest.fail(f"exit {done.returncode}; where, isa, T, B, dims:\n" + "\n".join(lines[last:last + 40]))
+    return done.stderr
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_guard_pages(cell, tmp_path):
+    pytest.importorskip("mmap")
+    made = program(cell, tmp_path, "-O1", "-DGUARD")
+    execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1)))
+
+
+@pytest.mark.parametrize("cell", ["lstm_layernorm", *(pytest.param(c, marks=pytest.mark.slow) for c in CELLS if c != "lstm_layernorm")])
+def test_sanitizers(cell, tmp_path):
+    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    made = program(cell, tmp_path, *flags)
+    execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1), [0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELLS)
+def test_sanitizers_without_vectors(cell, tmp_path):
+    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DDERIVE_PORTABLE")
+    made = program(cell, tmp_path, *flags)
+    execute(made, *arguments(cell, SMALL + LONG, [1], [0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELLS)
+def test_valgrind(cell, tmp_path):
+    """No read of what nobody wrote decides anything.  Valgrind does not know AVX-512."""
+    made = program(cell, tmp_path, "-O1", "-g")
+    report = execute(need("valgrind"), "--error-exitcode=9", "--leak-check=full", "-q", made,
+                     *arguments(cell, SMALL + [(257, 1, 3, 5), (2, 257, 2, 3)], range(1, min(best_isa(), 2) + 1), [0]))
+    assert "ERROR" not in report
+
+
+# -- misuse ------------------------------------------------------------------------------------------------------------
+
+CALLS = ("infer", "forward", "backward", "loss_and_grad")
+
+
+class Arguments:
+    """A correct struct for any call, with every array exactly as long as it must be."""
+
+    def __init__(self, cell, real):
+        module = pytest.importorskip(f"derive.generated.{cell}")
+        self.cell, self.real, self.spec = cell, real, module.SPEC
+        self.ffi, self.lib = module._kernels.ffi, module._kernels.lib
+        self.args, self.sizes = self.ffi.new(f"{cell}_{real.tag}_args *"), self.ffi.new(f"{cell}_sizes *")
+        sizes = {"T": 3, "B": 2, **dict(zip(self.spec["dims"], (5, 7, 3), strict=False))}
+        for name, value in sizes.items():
+            setattr(self.args, name, value)
+        assert self("sizes") == 0
+        one = lambda shape: int(np.prod([eval(str(s), {}, sizes) for s in shape]))  # noqa: E731
+        states, dim = self.spec["states"], lambda role: self.spec[role][1]
+        self.shapes = {"x": ("T", "B", dim("input")), "out": ("T", "B", dim("output")), "y": ("T", "B", dim("target")), "loss": (1,)}
+        self.shapes |= self.spec["params"]
+        self.shapes |= {f"{s}_{e}": ("B", d) for s, d in states.items() for e in ("0", "T")}
+        self.shapes |= {f"d_{n}": s for n, s in self.shapes.items() if n not in ("y", "loss")}
+        self.arrays = {n: np.full(one(s), 0.25, real.dtype) for n, s in self.shapes.items()}
+        self.arrays["tape"] = np.full(self.sizes.tape, 7, np.uint8)
+        self.arrays["workspace"] = np.full(max(getattr(self.sizes, c) for c in CALLS), 7, np.uint8)
+        self.args.workspace_size = self.arrays["workspace"].size
+        for name in self.arrays:
+            self.point(name)
+
+    def __call__(self, call, args=True):
+        function = getattr(self.lib, f"{self.cell}_{self.real.tag}_{call}")
+        first = self.args if args else self.ffi.NULL
+        return function(first, self.sizes) if call == "sizes" else function(first)
+
+    def point(self, name):
+        pointer = self.ffi.from_buffer(self.arrays[name])
+        setattr(self.args, name, pointer if name == "workspace" else self.ffi.cast(f"{self.real.c} *", pointer))
+
+    def needed(self, call):
+        """The pointers that the header names for a call."""
+        states = list(self.spec["states"])
+        reads = ["x", *self.spec["params"], *(f"{s}_0" for s in states)]
+        seeds, finals = [f"d_{s}_T" for s in states], [f"{s}_T" for s in states]
+        grads = [f"d_{n}" for n in reads if n != "x"]
+        tape = ["tape"] if self.sizes.tape else []
+        more = {"infer": [*finals], "forward": [*finals, *tape], "backward": [*tape, "d_out", *seeds, *grads],
+                "loss_and_grad": [*finals, *tape, "y", "loss", "d_out", *seeds, *grads]}
+        return [*reads, "out", "workspace", *more[call]]
+
+    def refused(self, call, code):
+        before = {n: a.copy() for n, a in self.arrays.items()}
+        assert self(call) == code, f"{self.cell} {self.real.tag} {call}"
+        for name, old in before.items():
+            np.testing.assert_array_equal(self.arrays[name], old, f"{call} wrote {name}, although it returned {code}")
+
+
+@pytest.fixture(params=[(c, r) for c in CELLS for r in REALS], ids=lambda p: f"{p[0]}-{p[1].tag}")
+def made(request):
+    return Arguments(*request.param)
+
+
+def test_correct_arguments_pass(made):
+    for call in CALLS:
+        assert made(call) == 0
+
+
+def test_null(made):
+    for call in ("sizes", *CALLS):
+        assert made(call, args=False) == 1
+    made.sizes, sizes = made.ffi.NULL, made.sizes
+    assert made("sizes") == 1
+    made.sizes = sizes
+    for call in CALLS:
+        for name in made.needed(call):
+            setattr(made.args, name, made.ffi.NULL)
+            made.refused(call, 1)
+            made.point(name)
+        for name in set(made.arrays) - set(made.needed(call)):  # what a call does not mention may be NULL
+            setattr(made.args, name, made.ffi.NULL)
+        assert made(call) == 0
+        for name in made.arrays:
+            made.point(name)
+
+
+def test_zero_sizes(made):
+    for name in ("T", "B", *made.spec["dims"]):
+        old = getattr(made.args, name)
+        setattr(made.args, name, 0)
+        for call in ("sizes", *CALLS):
+            made.refused(call, 2)
+        setattr(made.args, name, old)
+
+
+def test_sizes_that_overflow(made):
+    names = ("T", "B", *made.spec["dims"])
+    largest = 2 ** (8 * made.ffi.sizeof("size_t")) - 1
+    patterns = [{n: largest} for n in ("B", *made.spec["dims"])]
+    patterns += [dict.fromkeys(names, largest), {"T": largest, "B": 2}, {"T": 2 ** 62}, {"T": 2 ** 40, "B": 2 ** 22},
+                 {"T": 2 ** 32, "B": 2 ** 32}, {"B": 2 ** 31, "H": 2 ** 31}, {"I": 2 ** 31, "H": 2 ** 31}, {"H": 2 ** 32},
+                 {"T": 2 ** 30, "B": 2 ** 20, "I": 2 ** 14, "H": 1}]
+    for pattern in patterns:
+        old = {n: getattr(made.args, n) for n in pattern}
+        for name, value in pattern.items():
+            setattr(made.args, name, value)
+        for call in ("sizes", *CALLS):
+            made.refused(call, 3)
+        for name, value in old.items():
+            setattr(made.args, name, value)
+
+
+def test_workspace_too_small(made):
+    """One byte less than `sizes` says is refused, by every call and before anything is written; exactly as many pass."""
+    for call in CALLS:
+        exact = getattr(made.sizes, call)
+        for size in (exact - 1, exact // 2, 0):
+            made.args.workspace_size = size
+            made.refused(call, 4)
+        made.args.workspace_size = exact
+        assert made(call) == 0
+
+
+def test_error_texts(made):
+    error = getattr(made.lib, f"{made.cell}_error")
+    texts = [made.ffi.string(error(code)).decode() for code in range(6)]
+    assert len(set(texts)) == 6 and texts[0] == "no error"
+    for code, word in ((1, "NULL"), (2, "0"), (3, "size_t"), (4, "workspace"), (5, "unknown")):
+        assert word in texts[code]
