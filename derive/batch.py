@@ -23,11 +23,12 @@ def batch(program: Program) -> Program:
     tensors = {name: _batched(x) for name, x in program.tensors.items()}
 
     def access(node: sp.Expr) -> sp.Expr:
-        if isinstance(node, Indexed) and program.tensors[ir.name_of(node)].batched:
-            when = ir.time_of(node, program.tensors)
-            first = () if when is None else (when,)
-            return IndexedBase(str(node.base.label))[(*first, ROW, *ir.indices_of(node, program.tensors))]
-        return node
+        read = program.tensors.get(ir.name_of(node)) if isinstance(node, Indexed) or node.is_Symbol else None
+        if read is None or not read.batched or isinstance(node, Indexed) == (read.rank == 0):
+            return node
+        when = ir.time_of(node, program.tensors)
+        first = () if when is None else (when,)
+        return IndexedBase(read.name)[(*first, ROW, *ir.indices_of(node, program.tensors))]
 
     equations = []
     for equation in program.equations:

@@ -12,6 +12,7 @@ every gradient is compared.  The error is normwise, ||value - reference|| / ||re
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -21,13 +22,14 @@ import numpy as np
 
 from derive import ir, registry
 from derive.adjoint import adjoint_name
-from derive.emit import ROOT
+from derive.compiler import compile_folder
 from derive.errors import DeriveError
 from derive.ir import Program
 from derive.model import Model, model
 from derive.reference import run as interpret
 from derive.references import get as reference_of
 from derive.references import numerics, pytorch
+from derive.render import ROOT
 from derive.schedule import parameter
 
 # The derived adjoint in float64: some tens of roundings of 1.1e-16 each, hundreds where a norm amplifies them.
@@ -77,13 +79,13 @@ def run(name: str, progress: Callable[[str], None] = lambda step: None) -> list[
 
 def _compiled(name: str) -> ModuleType:
     """The generated module; compiled first where it is out of date in a checkout."""
-    from derive import load
-    from derive.compiler import compile_folder
-
     folder = ROOT / "generated" / name
     if folder.is_dir():
         compile_folder(folder)
-    return load(name)
+    try:
+        return importlib.import_module(f"derive.generated.{name}")
+    except ImportError as error:
+        raise DeriveError(f"the cell {name} is not compiled: run `derive build {name}` ({error})") from error
 
 
 # -- the derivation ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cffi
+import cffi.recompiler
 
 if TYPE_CHECKING:
     from derive.notation import Cell, Head
@@ -57,9 +59,23 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
 def compile_folder(folder: Path | str, module: str = "_kernels") -> Path:
     """Compile a generated folder in place; returns the extension module.  Does nothing where it is up to date.
 
-    Raises DeriveError with the compiler's words if it fails, or if there is no compiler.
+    Raises DeriveError with the compiler's words if it fails, if there is no compiler, or if the folder cannot be written.
     """
     here = Path(folder).resolve()
+    try:
+        return _compile(here, module)
+    except OSError as error:
+        raise _unwritable(here, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> Exception:
+    from derive.errors import DeriveError
+
+    return DeriveError(f"cannot build in {folder}: {error.strerror or error}; for cells of your own, DERIVE_CACHE names "
+                       f"another folder to build in")
+
+
+def _compile(here: Path, module: str) -> Path:
     made = here / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
     stamp = here / f"{module}.stamp"
     key = _key(here)
@@ -69,13 +85,13 @@ def compile_folder(folder: Path | str, module: str = "_kernels") -> Path:
         work = Path(temporary)
         ffi = ffibuilder(str(here), module)
         wrapper = work / f"{module}.c"
-        ffi.emit_c_code(str(wrapper))
         manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
+        cffi.recompiler.make_c_source(ffi, module, f'#include "{manifest["header"]}"', str(wrapper), verbose=False)
         objects = _objects([*(here / s for s in manifest["sources"])], wrapper, here, work)
         built = work / made.name
         _run([*_linker(), *map(str, objects), "-lm", "-o", str(built)], here)
         # Rename into place: another process may import or build the same module at this moment.
-        landing = here / f".{made.name}.{os.getpid()}"
+        landing = here / f".{made.name}.{work.name}"
         shutil.copy(built, landing)
         os.replace(landing, made)
         stamp.write_text(key, encoding="utf-8")
@@ -99,9 +115,12 @@ def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path) -> l
 
 
 def _compiler() -> list[str]:
-    configured = os.environ.get("CC") or (sysconfig.get_config_var("CC") or "cc").split()[0]
-    found = configured.split()
-    return found if shutil.which(found[0]) else ["cc"]
+    """$CC, which may have arguments; else the compiler that Python was built with, if it is there; else cc."""
+    given = shlex.split(os.environ.get("CC", ""))
+    if given:
+        return given
+    own = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
+    return [own if shutil.which(own) else "cc"]
 
 
 def _linker() -> list[str]:
@@ -114,10 +133,11 @@ def _run(command: list[str], folder: Path) -> None:
 
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise DeriveError(f"no C compiler: {command[0]!r} was not found; install gcc or clang, or set CC") from error
+    except (FileNotFoundError, PermissionError) as error:
+        raise DeriveError(f"no C compiler: {command[0]!r} cannot be run; install gcc or clang, or set CC") from error
     if done.returncode:
-        raise DeriveError(f"compiling {folder.name} failed ({' '.join(command[:1])} ... {command[-3]}):\n{done.stderr.strip()}")
+        words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+        raise DeriveError(f"compiling {folder.name} failed ({command[0]} ... {command[-3]}):\n{words}")
 
 
 def _key(folder: Path) -> str:
@@ -128,7 +148,7 @@ def _key(folder: Path) -> str:
     compiler = _compiler()
     try:
         version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    except FileNotFoundError:
+    except OSError:
         version = ""
     for part in (*FLAGS, *compiler, version, sys.version, platform.machine(), cpu_features()):
         digest.update(part.encode() + b"\0")
@@ -172,20 +192,36 @@ def build(cell: Cell, loss: Head | None = None) -> ModuleType:
     digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
     package = f"{cell.name}_{digest}"
     folder = cache_folder() / package
-    if not (folder / "manifest.json").is_file():
-        emit.write(folder, made)
-    name = f"_kernels_{_key(folder)[:16]}"
-    compile_folder(folder, name)
-    return _import(folder, package, name)
+    try:
+        if not (folder / "manifest.json").is_file():
+            _place(folder, made)
+        name = f"_kernels_{_key(folder)[:16]}"
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return _import(folder, package, compile_folder(folder, name))
 
 
-def _import(folder: Path, package: str, kernels: str) -> ModuleType:
+def _place(folder: Path, made: dict[str, str]) -> None:
+    """Write the files of a package, all at once: another process may be building the same cell."""
+    from derive import emit
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        emit.write(Path(temporary) / "made", made)
+        try:
+            (Path(temporary) / "made").rename(folder)
+        except OSError:  # somebody was faster, or an earlier attempt was cut off
+            if not (folder / "manifest.json").is_file():
+                emit.write(folder, made)
+
+
+def _import(folder: Path, package: str, extension_file: Path) -> ModuleType:
     """Import a cached package under a name of its own; its `_kernels` is the extension of this very processor."""
     full = f"derive._built.{package}"
     if full in sys.modules:
         return sys.modules[full]
     spec = importlib.util.spec_from_file_location(full, folder / "__init__.py", submodule_search_locations=[str(folder)])
-    extension = importlib.util.spec_from_file_location(kernels, compile_folder(folder, kernels))
+    extension = importlib.util.spec_from_file_location(extension_file.name.split(".")[0], extension_file)
     assert spec and spec.loader and extension and extension.loader
     module: Any = importlib.util.module_from_spec(spec)
     native: Any = importlib.util.module_from_spec(extension)

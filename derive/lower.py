@@ -287,6 +287,10 @@ class _Lowering:
 
     def run(self) -> Lowered:
         program = self.program
+        for equation in program.equations:
+            if program.tensors[equation.target].time is None and program.tensors[equation.target].role == "value":
+                raise DeriveError(f"{program.name}, {equation.id}: {equation.lhs} = {ir.text(equation.rhs)} depends on parameters "
+                                  f"only; let it have a time index, in an equation of its own: {equation.target}[t, ...] = ...")
         groups = ir.order(program)
         directions = {g.direction for g in groups} - {0}
         if len(directions) > 1:

@@ -266,7 +266,7 @@ def _lifetime(expr: sp.Expr, tensors: dict[str, Tensor]) -> ir.Span:
     """
     life: ir.Span | None = None
     for access in ir.accesses(expr, tensors):
-        own = tensors[ir.name_of(access)].time
+        own = ir.reach(access, tensors)
         if own is not None:
             life = own if life is None else ir.meet(life, own)
     assert life is not None

@@ -928,7 +928,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t row0, size_t rows, siz
         }
     }
 }
-/* loss, before2: the numbers of a row, . */
+/* loss, before2: the numbers of a row, L2. */
 INLINE void loss_before2_rows(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {

@@ -45,7 +45,7 @@ def test_list_shows_every_cell_and_loss_with_its_equations() -> None:
     lines = result.output.splitlines()
     for name in [*CELLS, "squared_error", "readout"]:
         assert any(line.split()[:1] == [name] for line in lines), f"{name} is not listed"
-    assert any("F1:" in line and "W_i[n, j]*x[t, j]" in line for line in lines)
+    assert any("F1:" in line and "W_i[n, j]·x[t, j]" in line for line in lines)
 
 
 @pytest.mark.parametrize("command", ["build", "check", "latex"])
