@@ -300,7 +300,7 @@ def _names_for(bounds: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]], taken: set[sp.E
 def _implied(body: sp.Expr, when: Span, lifetime: Span, tensors: dict[str, Tensor]) -> bool:
     """Whether the spans of the factors of a term already confine it to `when`."""
     reach = ir.reach(body, tensors)
-    return (ir.meet(reach, lifetime) if reach else lifetime) == ir.meet(when, lifetime)
+    return ir.within(ir.meet(reach, lifetime) if reach else lifetime, when)
 
 
 # -- forward mode -----------------------------------------------------------------------------------------------------

@@ -73,7 +73,9 @@ def run(name: str, progress: Callable[[str], None] = lambda step: None) -> list[
         rows += compiled(made, module, "NumPy", ODD, lambda q: written.loss_and_grad(q.x, q.y, q.params, q.state))
     if pytorch.available(name):
         progress(f"{name}: PyTorch")
-        rows += compiled(made, module, "PyTorch", ODD, lambda q: pytorch.loss_and_grad(name, q.x, q.y, q.params, q.state))
+        rows += compiled(
+            made, module, "PyTorch", ODD, lambda q: pytorch.loss_and_grad(name, q.x, q.y, q.params, q.state)
+        )
     return rows
 
 
@@ -94,8 +96,10 @@ def _compiled(name: str) -> ModuleType:
 def derivation(made: Model) -> list[Row]:
     """The simplified adjoint, each gradient, against the complex step."""
     errors = adjoint_errors(made.adjoint)
-    return [Row(made.name, "float64", _shown(made, name), "complex step", error, LIMIT_COMPLEX_STEP)
-            for name, error in errors.items()]
+    return [
+        Row(made.name, "float64", _shown(made, name), "complex step", error, LIMIT_COMPLEX_STEP)
+        for name, error in errors.items()
+    ]
 
 
 def _shown(made: Model, name: str) -> str:
@@ -115,11 +119,17 @@ def adjoint_errors(program: Program, sizes: Mapping[str, int] | None = None, see
     primal = program.primal
     if primal is None:
         raise DeriveError(f"{program.name} is no result of vjp: it has no primal program")
-    numbers = {**SMALL, **{str(d): 3 for x in program.tensors.values() for d in x.dims}, **(sizes or {"T": 4, "I": 2, "O": 2})}
+    numbers = {
+        **SMALL,
+        **{str(d): 3 for x in program.tensors.values() for d in x.dims},
+        **(sizes or {"T": 4, "I": 2, "O": 2}),
+    }
     values = draw(program, numbers, seed)
     found = interpret(program, values, numbers)
     errors = {}
-    wrt = [x.name for x in primal.tensors.values() if x.name in primal.inputs and adjoint_name(x.name) in program.tensors]
+    wrt = [
+        x.name for x in primal.tensors.values() if x.name in primal.inputs and adjoint_name(x.name) in program.tensors
+    ]
     inputs = {n: values[n] for n in primal.inputs}
     for name in wrt:
         expected = _complex_step(primal, inputs, name, values, numbers)
@@ -140,8 +150,9 @@ def draw(program: Program, sizes: Mapping[str, int], seed: int) -> dict[str, Any
     return values
 
 
-def _complex_step(primal: Program, inputs: Mapping[str, Any], name: str, seeds: Mapping[str, Any],
-                  sizes: Mapping[str, int]) -> Any:
+def _complex_step(
+    primal: Program, inputs: Mapping[str, Any], name: str, seeds: Mapping[str, Any], sizes: Mapping[str, int]
+) -> Any:
     """d(objective)/d(name) with one run: every element of `name` gets its own slice of a sweep."""
     value = np.asarray(inputs[name], dtype=complex)
     swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
@@ -190,21 +201,29 @@ def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0) ->
     return Problem(x, y, params, tuple(array(sizes["B"], sizes[d]) for d in made.meta["states"].values()))
 
 
-def compiled(made: Model, module: ModuleType, title: str, sizes: Mapping[str, int],
-             reference: Callable[[Problem], tuple[Any, Mapping[str, Any]]]) -> list[Row]:
-    """The loss and every gradient of `loss_and_grad`, in float64 and float32, against a reference in float64 or better."""
+def compiled(
+    made: Model,
+    module: ModuleType,
+    title: str,
+    sizes: Mapping[str, int],
+    reference: Callable[[Problem], tuple[Any, Mapping[str, Any]]],
+) -> list[Row]:
+    """Loss and gradients of `loss_and_grad`, in float64 and float32, against a reference in float64 or better."""
     rows = []
     sizes = {**{d: 3 for d in made.meta["dims"]}, **sizes}
     for dtype in (np.float64, np.float32):
         drawn = problem(made, sizes, dtype)
         cast = [a.astype(dtype) for a in (drawn.x, drawn.y, *drawn.state)]
-        loss, grads = module.loss_and_grad(cast[0], cast[1], {n: a.astype(dtype) for n, a in drawn.params.items()},
-                                           tuple(cast[2:]))
+        loss, grads = module.loss_and_grad(
+            cast[0], cast[1], {n: a.astype(dtype) for n, a in drawn.params.items()}, tuple(cast[2:])
+        )
         expected_loss, expected = reference(drawn)
         limit = LIMIT_EPS * float(np.finfo(dtype).eps)
         pairs = {"loss": (np.asarray(loss), np.asarray(expected_loss)), **{n: (grads[n], expected[n]) for n in grads}}
         for name, (value, wanted) in pairs.items():
-            rows.append(Row(made.name, np.dtype(dtype).name, name, title, float(numerics.normwise_error(value, wanted)), limit))
+            rows.append(
+                Row(made.name, np.dtype(dtype).name, name, title, float(numerics.normwise_error(value, wanted)), limit)
+            )
     return rows
 
 
@@ -232,7 +251,9 @@ def _fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
                 for k in range(value.size):
                     flat[k, k] = flat[k, k] + step
                 losses = _loss_of(primal, judge, {**values, name: swept}, target, sizes)
-                part = np.array([mpmath.im(v) * mpmath.mpf(10) ** 40 for v in losses], dtype=object).reshape(value.shape)
+                part = np.array([mpmath.im(v) * mpmath.mpf(10) ** 40 for v in losses], dtype=object).reshape(
+                    value.shape
+                )
                 _collect(made, grads, name, part, row, drawn)
     return total, grads
 
@@ -283,7 +304,7 @@ def _collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int,
         array, gate = parameter(made.primal, tensor)
         whole = grads.setdefault(array, numerics.to_mp(np.zeros_like(drawn.params[array])))
         rows = part.shape[0]
-        whole[gate * rows:(gate + 1) * rows] += part
+        whole[gate * rows : (gate + 1) * rows] += part
     elif tensor.role == "initial":
         key = f"{name.removesuffix('_0')}0"
         state = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))]

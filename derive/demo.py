@@ -62,7 +62,8 @@ def show_derivation(console: Console) -> None:
     seconds = time.perf_counter() - began
     state = program.meta["states"][-1]
     console.print(
-        f"Each equation is differentiated on its own, and the Kronecker deltas are contracted. Everything that reads {state}:\n"
+        "Each equation is differentiated on its own, and the Kronecker deltas are contracted. "
+        f"Everything that reads {state}:\n"
     )
     shown = [step for step in adjoint.steps if step.read.startswith(f"{state}[")]
     for step in shown:

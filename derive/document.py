@@ -74,7 +74,7 @@ def with_indices(latex: str, indices: list[str]) -> str:
         return rf"{head}_{{{subscript[1:-1]},{below}}}"
     if sign and len(subscript) == 1:
         return rf"{head}_{{{subscript},{below}}}"
-    if " " in latex or len(latex) > 1 and not latex.startswith("\\"):
+    if " " in latex or (len(latex) > 1 and not latex.startswith("\\")):
         return rf"\left({latex}\right)_{{{below}}}"
     return rf"{latex}_{{{below}}}"
 
@@ -95,8 +95,10 @@ def equation_tex(equation: Equation, tensors: dict[str, Tensor]) -> str:
         else:
             lines[-1] += f" {joined}"
     body = (" \\\\\n    &\\quad ").join(lines)
-    return (f"\\begin{{equation}}\n  \\begin{{aligned}}\n    {lhs} &= {body}\n  \\end{{aligned}}\n"
-            f"  \\tag{{{equation.id}}}\\label{{eq:{equation.id}}}\n\\end{{equation}}")
+    return (
+        f"\\begin{{equation}}\n  \\begin{{aligned}}\n    {lhs} &= {body}\n  \\end{{aligned}}\n"
+        f"  \\tag{{{equation.id}}}\\label{{eq:{equation.id}}}\n\\end{{equation}}"
+    )
 
 
 def _width(latex: str) -> int:
@@ -110,9 +112,18 @@ def tex(cell: Cell, loss: Head | None = None) -> str:
     derived = made.adjoint.primal
     assert derived is not None
     plain = _derived(cell)
-    return render("latex/plain.tex.j2", model=made, loss_equations=_loss(made.loss), equation=equation_tex,
-                  derived=adjoints(plain), derived_tensors=plain.tensors, simplified=adjoints(made.adjoint), symbols=_symbols(plain),
-                  saved=[e for e in made.adjoint.equations if e.note == "saved derivative"], plain_name=cell.name.replace("_", r"\_"))
+    return render(
+        "latex/plain.tex.j2",
+        model=made,
+        loss_equations=_loss(made.loss),
+        equation=equation_tex,
+        derived=adjoints(plain),
+        derived_tensors=plain.tensors,
+        simplified=adjoints(made.adjoint),
+        symbols=_symbols(plain),
+        saved=[e for e in made.adjoint.equations if e.note == "saved derivative"],
+        plain_name=cell.name.replace("_", r"\_"),
+    )
 
 
 def _derived(cell: Cell) -> Program:
@@ -144,8 +155,10 @@ def text(cell: Cell, loss: Head | None = None) -> str:
         ("Loss", [str(e) for e in _loss(made.loss)]),
         ("Chain rule, one step for each tensor that an equation reads", [str(s) for s in plain.steps]),
         ("Adjoint", [str(e) for e in adjoints(plain)]),
-        ("Adjoint as compiled (merged IDs in brackets)",
-         [f"{e}{'   [' + ', '.join(e.merged) + ']' if e.merged else ''}" for e in adjoints(made.adjoint)]),
+        (
+            "Adjoint as compiled (merged IDs in brackets)",
+            [f"{e}{'   [' + ', '.join(e.merged) + ']' if e.merged else ''}" for e in adjoints(made.adjoint)],
+        ),
         ("Operations per unit and step of the pointwise adjoint", [str(c) for c in made.counts]),
     ]
     return "\n\n".join(f"{title}\n\n" + "\n".join(lines) if lines else title for title, lines in blocks) + "\n"

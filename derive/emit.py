@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
@@ -21,9 +20,8 @@ from derive.errors import DeriveError
 from derive.model import Model, model
 from derive.notation import Cell, Head
 from derive.printer import F32, F64, Expression, Real, size, without_guards
-from derive.render import DO_NOT_EDIT, ROOT, render
+from derive.render import ROOT, render
 from derive.schedule import Kernel, StagePlan, c_name
-
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,11 @@ class _C:
 
     def integrand(self, rhs: sp.Expr) -> str:
         """The terms under the sums of an equation, which run over the same units."""
-        parts = [term.function if isinstance(term, sp.Sum) else term / total * total.function
-                 for term in ir.terms(rhs) for total in [next(iter(sorted(term.atoms(sp.Sum), key=sp.default_sort_key)))]]
+        parts = [
+            term.function if isinstance(term, sp.Sum) else term / total * total.function
+            for term in ir.terms(rhs)
+            for total in [next(iter(sorted(term.atoms(sp.Sum), key=sp.default_sort_key)))]
+        ]
         return self.expr(sp.Add(*parts))
 
     def vector(self, rhs: sp.Expr) -> bool:
@@ -79,8 +80,12 @@ class _C:
 
     def dims(self, stage: StagePlan) -> list[str]:
         """The dimensions that the statements of a stage mention."""
-        found = {str(s) for e in [*stage.pointwise, *stage.sums, *stage.totals, *stage.scalars] for s in e.rhs.free_symbols
-                 if s.is_integer and str(s) in self.kernel.program.meta["sizes"]}
+        found = {
+            str(s)
+            for e in [*stage.pointwise, *stage.sums, *stage.totals, *stage.scalars]
+            for s in e.rhs.free_symbols
+            if s.is_integer and str(s) in self.kernel.program.meta["sizes"]
+        }
         for item in [*stage.loads, *stage.stores.values(), *stage.scalar_loads]:
             found |= {str(item.place.dim)} if item.place.dim is not None else set()
         found |= {str(stage.dim)} if stage.dim is not None else set()
@@ -90,10 +95,19 @@ class _C:
 def c_source(made: Model, real: Real) -> str:
     """The C file of one scalar type."""
     kernels = [(k, _C(k, real)) for k in made.kernels]
-    calls = sorted({functions.record_of(node).c for k in made.kernels for e in k.program.equations
-                    for node in sp.preorder_traversal(e.rhs) if functions.record_of(node) is not None})
-    return render("c/kernels.c.j2", model=made, real=real, kernels=kernels, calls=calls, tape=_tape_regions(made),
-                  vectors=_vectors(made), polynomial=functions.exponential(real.dtype), records=functions.RECORDS)
+    nodes = [node for k in made.kernels for e in k.program.equations for node in sp.preorder_traversal(e.rhs)]
+    calls = sorted({record.c for node in nodes if (record := functions.record_of(node)) is not None})
+    return render(
+        "c/kernels.c.j2",
+        model=made,
+        real=real,
+        kernels=kernels,
+        calls=calls,
+        tape=_tape_regions(made),
+        vectors=_vectors(made),
+        polynomial=functions.exponential(real.dtype),
+        records=functions.RECORDS,
+    )
 
 
 def _vectors(made: Model) -> list[int]:
@@ -110,8 +124,14 @@ def _tape_regions(made: Model) -> list[tuple[str, str]]:
 
 
 def c_header(made: Model) -> str:
-    return render("c/header.h.j2", model=made, reals=(F32, F64), tape=_tape_regions(made),
-                  text=lambda expr: ir.text(expr, ascii=True))
+    """The header: both scalar types, every array with its shape."""
+    return render(
+        "c/header.h.j2",
+        model=made,
+        reals=(F32, F64),
+        tape=_tape_regions(made),
+        text=lambda expr: ir.text(expr, ascii=True),
+    )
 
 
 def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:
@@ -128,9 +148,14 @@ def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:
         for real in (F32, F64):
             found[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
     found[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, reals=(F32, F64), isas=ISAS)
-    manifest = {"cell": made.name, "digest": made.digest, "dims": made.meta["dims"],
-                "sources": sorted(n for n in found if n.endswith(".c")), "header": f"{made.name}.h",
-                "files": sorted([*found, "manifest.json"])}
+    manifest = {
+        "cell": made.name,
+        "digest": made.digest,
+        "dims": made.meta["dims"],
+        "sources": sorted(n for n in found if n.endswith(".c")),
+        "header": f"{made.name}.h",
+        "files": sorted([*found, "manifest.json"]),
+    }
     found["manifest.json"] = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
     return found
 
@@ -148,13 +173,18 @@ class Change:
 
 
 def write(folder: Path, made: dict[str, str]) -> None:
+    """Write the files of a cell into a folder, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in made.items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def regenerate(names: Iterable[str] = (), check: bool = False, progress: Callable[[str], None] = lambda name: None,
-               target: Path | None = None) -> list[Change]:
+def regenerate(
+    names: Iterable[str] = (),
+    check: bool = False,
+    progress: Callable[[str], None] = lambda name: None,
+    target: Path | None = None,
+) -> list[Change]:
     """Write generated/ (or only compare, with `check`): one Change per file, those that stay the same included."""
     target = target or ROOT / "generated"
     if not target.is_dir():
@@ -166,8 +196,18 @@ def regenerate(names: Iterable[str] = (), check: bool = False, progress: Callabl
         made = files(registry.cell(name))
         folder = target / name
         changes += [_compare(folder / file, f"{name}/{file}", text) for file, text in sorted(made.items())]
-        stale = [p for p in sorted(folder.iterdir()) if p.is_file() and p.name not in made and p.suffix in
-                 (".c", ".h", ".py", ".tex", ".md", ".json") and p.name != "_kernels.c"] if folder.is_dir() else []
+        stale = (
+            [
+                p
+                for p in sorted(folder.iterdir())
+                if p.is_file()
+                and p.name not in made
+                and p.suffix in (".c", ".h", ".py", ".tex", ".md", ".json")
+                and p.name != "_kernels.c"
+            ]
+            if folder.is_dir()
+            else []
+        )
         changes += [Change(f"{name}/{p.name}", "removed") for p in stale]
         if not check:
             write(folder, made)
@@ -182,5 +222,7 @@ def _compare(path: Path, shown: str, text: str) -> Change:
     old = path.read_text(encoding="utf-8")
     if old == text:
         return Change(shown, "same")
-    diff = difflib.unified_diff(old.splitlines(), text.splitlines(), f"generated/{shown}", f"regenerated/{shown}", lineterm="")
+    diff = difflib.unified_diff(
+        old.splitlines(), text.splitlines(), f"generated/{shown}", f"regenerated/{shown}", lineterm=""
+    )
     return Change(shown, "changed", "\n".join(diff))

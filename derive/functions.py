@@ -81,8 +81,11 @@ def _real_or_complex(a: Any) -> Any:
 
 
 def _softplus(a: Any) -> Any:
-    return np.where(np.real(a) > 0, a + np.log(1 + np.exp(-abs(np.real(a)) - 1j * np.imag(a))), np.log(1 + np.exp(a))) \
-        if np.iscomplexobj(a) else np.logaddexp(0, a)
+    return (
+        np.where(np.real(a) > 0, a + np.log(1 + np.exp(-abs(np.real(a)) - 1j * np.imag(a))), np.log(1 + np.exp(a)))
+        if np.iscomplexobj(a)
+        else np.logaddexp(0, a)
+    )
 
 
 RECORDS: tuple[Record, ...] = (
@@ -92,16 +95,56 @@ RECORDS: tuple[Record, ...] = (
     Record(sp.log, np.log, mpmath.log, "log", r"\log", False, True, 1),
     Record(sp.sin, np.sin, mpmath.sin, "sin", r"\sin", False, True, 1),
     Record(sp.cos, np.cos, mpmath.cos, "cos", r"\cos", False, True, 1),
-    Record(softplus, _softplus, lambda a: mpmath.log(1 + mpmath.exp(a)), "softplus", r"\operatorname{softplus}",
-           False, True, 4),
-    Record(relu, lambda a: np.where(np.real(a) > 0, a, 0 * a), lambda a: a if mpmath.re(a) > 0 else 0 * a, "relu",
-           r"\operatorname{relu}", True, False, 0),
-    Record(step, lambda a: np.where(np.real(a) > 0, 1.0, 0.0), lambda a: mpmath.mpf(mpmath.re(a) > 0), "step",
-           r"\operatorname{step}", True, False, 0),
-    Record(sp.sign, lambda a: np.sign(np.real(a)), lambda a: mpmath.sign(mpmath.re(a)), "signum",
-           r"\operatorname{sgn}", True, False, 0),
-    Record(sp.Abs, lambda a: a * np.sign(np.real(a)), lambda a: a * mpmath.sign(mpmath.re(a)), "absolute",
-           r"\operatorname{abs}", True, False, 0),
+    Record(
+        softplus,
+        _softplus,
+        lambda a: mpmath.log(1 + mpmath.exp(a)),
+        "softplus",
+        r"\operatorname{softplus}",
+        False,
+        True,
+        4,
+    ),
+    Record(
+        relu,
+        lambda a: np.where(np.real(a) > 0, a, 0 * a),
+        lambda a: a if mpmath.re(a) > 0 else 0 * a,
+        "relu",
+        r"\operatorname{relu}",
+        True,
+        False,
+        0,
+    ),
+    Record(
+        step,
+        lambda a: np.where(np.real(a) > 0, 1.0, 0.0),
+        lambda a: mpmath.mpf(mpmath.re(a) > 0),
+        "step",
+        r"\operatorname{step}",
+        True,
+        False,
+        0,
+    ),
+    Record(
+        sp.sign,
+        lambda a: np.sign(np.real(a)),
+        lambda a: mpmath.sign(mpmath.re(a)),
+        "signum",
+        r"\operatorname{sgn}",
+        True,
+        False,
+        0,
+    ),
+    Record(
+        sp.Abs,
+        lambda a: a * np.sign(np.real(a)),
+        lambda a: a * mpmath.sign(mpmath.re(a)),
+        "absolute",
+        r"\operatorname{abs}",
+        True,
+        False,
+        0,
+    ),
     Record(fma, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, "fused", r"\operatorname{fma}", True, False, 0.5),
 )
 
@@ -117,8 +160,8 @@ def record_of(expr: sp.Expr) -> Record | None:
 class Exponential:
     """exp(x) = 2^k (1 + r + r^2 q(r)), x = k ln 2 + r, |r| <= ln(2)/2: what exp, sigmoid and tanh in C are made of.
 
-    `coefficients` are those of q, lowest first: the Taylor series cut after the degree at which the Lagrange remainder of
-    expm1(r), relative to expm1(r), is below a quarter of an ulp.  ln 2 is split so that k*high is exact.
+    `coefficients` are those of q, lowest first: the Taylor series cut after the degree at which the Lagrange remainder
+    of expm1(r), relative to expm1(r), is below a quarter of an ulp.  ln 2 is split so that k*high is exact.
     """
 
     coefficients: tuple[sp.Rational, ...]
@@ -144,4 +187,6 @@ def exponential(dtype: type) -> Exponential:
     coefficients = tuple(sp.Rational(1, sp.factorial(p)) for p in range(2, degree + 1))
     largest = float(mpmath.log(2) * (2 ** (info.nexp - 1)))
     smallest = float(-mpmath.log(2) * (2 ** (info.nexp - 1) + info.nmant))
-    return Exponential(coefficients, float(1 / mpmath.log(2)), float(high), float(low), largest, smallest, float(remainder))
+    return Exponential(
+        coefficients, float(1 / mpmath.log(2)), float(high), float(low), largest, smallest, float(remainder)
+    )

@@ -214,7 +214,8 @@ class _Interpreter:
         body = sp.Sum(expr.function, *outer) if outer else expr.function
         if symbol == t:
             parts = [self.evaluate(body, {**times, t: when}) for when in range(self._number(lo), self._number(hi) + 1)]
-            return sum((a for a, _ in parts[1:]), parts[0][0]), parts[0][1]
+            axes = tuple(dict.fromkeys(s for _, own in parts for s in own))
+            return sum(self._align(a, own, axes) for a, own in parts), axes
         array, axes = self.evaluate(body, times)
         if symbol not in axes:
             return array * self._number(hi - lo + 1), axes

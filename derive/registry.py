@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from typing import Any
 
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
 
 
 @cache
-def _found(package: str, kind: type) -> dict[str, Cell | Head]:
+def _found(package: str, kind: type) -> dict[str, Any]:
     folder = importlib.import_module(package)
     found = {}
     for module in sorted(pkgutil.iter_modules(folder.__path__), key=lambda m: m.name):

@@ -31,9 +31,15 @@ def _templates() -> Path:
 @cache
 def environment() -> jinja2.Environment:
     """One environment: undefined names are errors, blocks leave no blank lines."""
-    env = jinja2.Environment(loader=jinja2.FileSystemLoader(_templates()), undefined=jinja2.StrictUndefined, trim_blocks=True,
-                             lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
-                             extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"])
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_templates()),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+        extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
+    )
     env.filters["size"] = lambda e: size(sp.sympify(e))
     env.filters["ids"] = lambda e: ", ".join(e.ids)
     env.filters["pylist"] = lambda items: json.dumps(list(items))
@@ -44,13 +50,24 @@ def environment() -> jinja2.Environment:
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
     env.filters["as_double"] = lambda text: re.sub(r"\b([A-Z])\b", r"(double)a->\1", text.replace("4", "4.0"))
     env.globals["c_name"] = c_name
-    for function in (layout.buffers, layout.tiles, layout.all_fields, layout.fields_of, layout.uses_tape, layout.has_zeros,
-                     layout.zero_width, layout.reduce_arrays, layout.region_width, layout.mentions):
+    for function in (
+        layout.buffers,
+        layout.tiles,
+        layout.all_fields,
+        layout.fields_of,
+        layout.uses_tape,
+        layout.has_zeros,
+        layout.zero_width,
+        layout.reduce_arrays,
+        layout.region_width,
+        layout.mentions,
+    ):
         env.filters[function.__name__] = function
     env.globals["needs_ld"] = layout.needs_ld
     return env
 
 
 def render(template: str, **values: Any) -> str:
+    """The text of a template, without blanks at the ends of lines."""
     text = environment().get_template(template).render(do_not_edit=DO_NOT_EDIT, **values)
     return "\n".join(line.rstrip() for line in text.split("\n"))

@@ -446,7 +446,7 @@ class _Sharing:
         for product in products:
             factors = ir.ordered(f for f in product.factors if not is_constant(f))
             for pair in combinations(factors, 2):
-                seen[pair] += 1
+                seen[pair] += pair[0].has(t) or pair[1].has(t)
         best = [pair for pair, times in seen.items() if times >= 2]
         if not best:
             return None
@@ -486,7 +486,7 @@ class _Sharing:
             for factor in ir.ordered(product.factors):
                 s = _square_root_of_complement(factor)
                 rest = product.factors - Counter([factor])
-                if s is None or product.coefficient != 1 or sum(rest.values()) != 1:
+                if s is None or not s.has(t) or product.coefficient != 1 or sum(rest.values()) != 1:
                     continue
                 (a,) = rest
                 pair = Counter([a, s])
@@ -500,7 +500,7 @@ class _Sharing:
         seen: Counter[sp.Expr] = Counter()
         for product in products:
             for factor in product.factors:
-                if isinstance(factor, sp.Add):
+                if isinstance(factor, sp.Add) and factor.has(t):
                     seen[factor] += 1
         for factor in ir.ordered(f for f, times in seen.items() if times >= 2):
             shared = self._tensor(factor, dims, indices)

@@ -35,8 +35,10 @@ def test_all_references_of_one_cell():
 def test_a_dropped_term_fails():
     """The check must not pass whatever it is given: without one of the two parents of c, gradients are wrong."""
     made = model(registry.cell("lstm"))
-    broken = [replace(e, rhs=e.rhs - next(a for a in e.rhs.args if "carry_c" in str(a))) if e.target == "d_c" else e
-              for e in made.adjoint.equations]
+    broken = [
+        replace(e, rhs=e.rhs - next(a for a in e.rhs.args if "carry_c" in str(a))) if e.target == "d_c" else e
+        for e in made.adjoint.equations
+    ]
     errors = check.adjoint_errors(made.adjoint.with_equations(broken))
     assert errors["W_f"] > 1e-3 and errors["h_0"] > 1e-3
     assert errors["b_o"] <= check.LIMIT_COMPLEX_STEP or errors["b_o"] > 1e-6  # o is reached through h alone

@@ -27,7 +27,9 @@ def test_every_equation_is_printed_once_under_its_id(name):
     assert [i for i in labels if i.startswith("F") and "'" not in i] == forward
     assert [i for i in re.findall(r"\\tag\{([^}]*)\}", compiled) if i[0] in "BP"] == backward
     merged = [i for e in adjoints(made.adjoint) for i in e.merged]
-    assert re.findall(r"with (.*) merged into", compiled) == [", ".join(e.merged) for e in adjoints(made.adjoint) if e.merged]
+    assert re.findall(r"with (.*) merged into", compiled) == [
+        ", ".join(e.merged) for e in adjoints(made.adjoint) if e.merged
+    ]
     assert len(set(merged)) == len(merged)
 
 
@@ -46,8 +48,12 @@ def test_latex_is_well_formed(name):
 @pytest.mark.parametrize("name", ["lstm", "lstm_layernorm"])
 def test_latex_compiles(name, tmp_path):
     (tmp_path / "d.tex").write_text(document.tex(registry.cell(name)), encoding="utf-8")
-    done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "d.tex"], cwd=tmp_path, capture_output=True,
-                          check=False)
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "d.tex"],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
 
 

@@ -107,7 +107,9 @@ def test_the_build_can_be_loaded_without_the_package() -> None:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or "derive"] if isinstance(node, ast.ImportFrom) else []
         for name in names:
-            assert name.split(".")[0] in {"cffi", *sys.stdlib_module_names}, f"compiler.py imports {name} at module level"
+            assert name.split(".")[0] in {"cffi", *sys.stdlib_module_names}, (
+                f"compiler.py imports {name} at module level"
+            )
 
 
 def generated() -> list[str]:
@@ -125,7 +127,8 @@ def test_a_compiled_cell_needs_no_engine(name: str) -> None:
 import sys
 import numpy as np
 from derive.generated import {name} as cell
-params = cell.init_params(**{{size: 3 if dim == 'I' else 5 for dim, size in cell.SPEC['dims'].items()}}, dtype=np.float32, seed=0)
+sizes = {{size: 3 if dim == "I" else 5 for dim, size in cell.SPEC["dims"].items()}}
+params = cell.init_params(**sizes, dtype=np.float32, seed=0)
 x = np.zeros((4, 2, 3), np.float32)
 out = cell.infer(x, params)[0]
 cell.loss_and_grad(x, np.ones_like(out), params)

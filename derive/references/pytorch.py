@@ -38,7 +38,9 @@ def loss_and_grad(cell: str, x: Any, y: Any, params: Arrays, state: tuple[Any, .
     loss.backward()  # type: ignore[no-untyped-call]
     names = [*leaves, "x", *(f"{s}0" for s, _ in zip("hc", states, strict=False))]
     found = [*leaves.values(), first, *states]
-    return float(loss.detach()), {n: leaf.grad.numpy() for n, leaf in zip(names, found, strict=True) if leaf.grad is not None}
+    return float(loss.detach()), {
+        n: leaf.grad.numpy() for n, leaf in zip(names, found, strict=True) if leaf.grad is not None
+    }
 
 
 def forward(cell: str, p: Arrays, x: Any, state: tuple[Any, ...]) -> Any:
@@ -57,8 +59,12 @@ def _library(cell: str, p: Arrays, x: Any, state: tuple[Any, ...]) -> Any:
     hidden, inputs = p["weight_hh"].shape[1], p["weight_ih"].shape[1]
     net = getattr(torch.nn, _LIBRARY[cell])(inputs, hidden, dtype=x.dtype)
     bias = p["bias_ih"] if "bias_ih" in p else p["bias"]
-    weights = {"weight_ih_l0": p["weight_ih"], "weight_hh_l0": p["weight_hh"], "bias_ih_l0": bias,
-               "bias_hh_l0": p["bias_hh"] if "bias_hh" in p else torch.zeros_like(bias)}
+    weights = {
+        "weight_ih_l0": p["weight_ih"],
+        "weight_hh_l0": p["weight_hh"],
+        "bias_ih_l0": bias,
+        "bias_hh_l0": p["bias_hh"] if "bias_hh" in p else torch.zeros_like(bias),
+    }
     first = tuple(s[None] for s in state)
     out, _ = torch.func.functional_call(net, weights, (x, first if len(first) > 1 else first[0]))
     return out
@@ -85,8 +91,11 @@ def _lstm_like(cell: str, p: Arrays, x: Any, h: Any, c: Any) -> Any:
         c = torch.sigmoid(a["f"]) * c + torch.sigmoid(a["i"]) * torch.tanh(a["g"])
         if cell == "lstm_peephole":
             a["o"] = a["o"] + p["peephole_o"] * c
-        squashed = c if cell == "lstm_toy" else torch.tanh(
-            norm(c, c.shape, p["gain_c"], p["bias_c"], eps) if cell == "lstm_layernorm" else c)
+        squashed = (
+            c
+            if cell == "lstm_toy"
+            else torch.tanh(norm(c, c.shape, p["gain_c"], p["bias_c"], eps) if cell == "lstm_layernorm" else c)
+        )
         h = torch.sigmoid(a["o"]) * squashed
         outputs.append(torch.mv(p["weight_ho"], h) + p["bias_o"] if cell == "lstm_readout" else h)
     return torch.stack(outputs)

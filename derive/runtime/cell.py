@@ -145,7 +145,9 @@ class Cell:
             return self._gradients(plan, np.zeros)
         grads = self._gradients(plan, np.empty)
         # The tape of a split call lies in parts, and only the same parts can read it.
-        self._run(plan, plan.backward, [*tape._reads, tape._out, tape._memory, seed, *d_final, *grads.values()], tape._parts)
+        self._run(
+            plan, plan.backward, [*tape._reads, tape._out, tape._memory, seed, *d_final, *grads.values()], tape._parts
+        )
         return grads
 
     def loss_and_grad(

@@ -23,8 +23,8 @@ SMALL = 1 << 18  # bytes of scratch memory that a Call keeps for the next time
 class Kernels:
     """The compiled functions of a cell for one dtype, and the plans made for it so far.
 
-    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64. DERIVE_ISA is read here,
-    once, when the cell is imported: sizes and calls must agree on the instruction set.
+    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64. DERIVE_ISA is read
+    here, once, when the cell is imported: sizes and calls must agree on the instruction set.
     """
 
     def __init__(self, spec: Spec, module: Any, dtype: np.dtype[Any], real: str) -> None:

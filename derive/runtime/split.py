@@ -4,8 +4,9 @@ Sequences do not know of each other, so the parts run from the first step to the
 the parameter gradients, which sum over the batch, are added at the end, in the order of the parts.  C is told the whole
 batch as the distance between two steps, so that no part of x or out is copied.
 
-When it pays: a part costs a wake-up of some 50 microseconds and the packing of the weights once more.  Each thread should
-therefore have work for several times that, taken as WORK operations, and ROWS sequences, which fill a tile of the kernels.
+When it pays: a part costs a wake-up of some 50 microseconds and the packing of the weights once more.  Each thread
+should therefore have work for several times that, taken as WORK operations, and ROWS sequences, which fill a tile of the
+kernels.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -68,7 +70,7 @@ class Split:
         where = plan.kernels.spec.name
         self.plans = [
             Plan(where, plan.kernels, (plan.steps, stop - start, plan.x_shape[-1]), plan.dims)
-            for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+            for start, stop in pairwise(bounds)
         ]
 
     def run(self, op: str, fields: Sequence[str], arrays: Sequence[Array]) -> float:

@@ -67,5 +67,20 @@ def run(*command: object) -> str:
     return done.stdout
 
 
-__all__ = ["CELLS", "CPP_WARNINGS", "FLAGS", "ISA_FLAGS", "MATH", "NUMBERED", "REALS", "WARNINGS", "best_isa", "compilers",
-           "files", "folder", "need", "run", "runnable"]
+__all__ = [
+    "CELLS",
+    "CPP_WARNINGS",
+    "FLAGS",
+    "ISA_FLAGS",
+    "MATH",
+    "NUMBERED",
+    "REALS",
+    "WARNINGS",
+    "best_isa",
+    "compilers",
+    "files",
+    "folder",
+    "need",
+    "run",
+    "runnable",
+]

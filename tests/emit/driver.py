@@ -2,7 +2,8 @@
 
 Compiled with -DGUARD the blocks end at (or begin after) a page that cannot be touched, and what a call only reads cannot
 be written; without it they come from malloc, for sanitizers and Valgrind.  Arguments: one list of sizes after the other,
-`where isa T B dims...`, where 0 puts the blocks after the forbidden page and 1 before it.
+`where isa others T B dims...`, where 0 puts the blocks after the forbidden page and 1 before it; `others` sequences of the
+batch stand before the B of this call, and belong to somebody else.
 """
 
 from __future__ import annotations
@@ -82,11 +83,17 @@ static double drawn(void)
 """
 
 BODY = r"""
-static void finite_@R@(const block *b, const char *name)
+/* Of each step the first values are not ours and still what they were, the others are results. */
+static void rows_@R@(const block *b, size_t not_ours, size_t ours, const char *name)
 {
-    for (size_t k = 0; k < b->bytes / sizeof(@C@); ++k) {
+    const size_t count = b->bytes / sizeof(@C@);
+    for (size_t k = 0; k < count; ++k) {
         const @C@ v = ((const @C@ *)(const void *)b->p)[k];
-        if (!(v - v == 0)) fail("a result was not written, or is not finite", name);
+        const int mine = k % (not_ours + ours) >= not_ours;
+        if (mine && !(v - v == 0)) fail("a result was not written, or is not finite", name);
+#if defined(GUARD)
+        if (!mine && v == v) fail("another's value was written", name);
+#endif
     }
 }
 
@@ -95,7 +102,7 @@ static void draw_@R@(block *b)
     for (size_t k = 0; k < b->bytes / sizeof(@C@); ++k) ((@C@ *)(void *)b->p)[k] = (@C@)drawn();
 }
 
-static void run_@R@(int isa, const size_t *size)
+static void run_@R@(int isa, size_t others, const size_t *size)
 {
     @CELL@_@R@_args q, a;
     @CELL@_sizes need;
@@ -103,8 +110,9 @@ static void run_@R@(int isa, const size_t *size)
     memset(&q, 0, sizeof q);
     q.isa = isa;
     q.T = size[0], q.B = size[1]@DIMS@;
-    const size_t T = q.T, B = q.B@SIZES@;
+    const size_t T = q.T, B = q.B, S = B + others@SIZES@;
     (void)T, (void)B;
+    q.batch = others ? S : 0;
     if (@CELL@_@R@_sizes(&q, &need)) fail("error", "sizes");
     state = 1;
 @TAKE@
@@ -112,10 +120,10 @@ static void run_@R@(int isa, const size_t *size)
 @INFER@
     /* forward gives the same */
     take(&again, out.bytes);
-    memcpy(again.p, out.p, out.bytes);
+    if (!others) memcpy(again.p, out.p, out.bytes);
     memset(out.p, 0xff, out.bytes);
 @FORWARD@
-    if (memcmp(again.p, out.p, out.bytes)) fail("differs from infer", "forward");
+    if (!others && memcmp(again.p, out.p, out.bytes)) fail("differs from infer", "forward");
     give(&again);
     /* backward, and once more without d_x */
 @BACKWARD@
@@ -129,16 +137,17 @@ static void run_@R@(int isa, const size_t *size)
 MAIN = r"""
 int main(int count, char **words)
 {
-    const int each = 4 + @COUNT@;
+    const int each = 5 + @COUNT@;
     for (int k = 1; k + each <= count; k += each) {
         size_t size[16];
-        for (int n = 0; n < each - 2; ++n) size[n] = (size_t)strtoul(words[k + 2 + n], NULL, 10);
+        const size_t others = (size_t)atoi(words[k + 2]);
+        for (int n = 0; n < each - 3; ++n) size[n] = (size_t)strtoul(words[k + 3 + n], NULL, 10);
         at_end = atoi(words[k]);
         fprintf(stderr, "sizes");
         for (int n = 0; n < each; ++n) fprintf(stderr, " %s", words[k + n]);
         fprintf(stderr, "\n");
-        run_f32(atoi(words[k + 1]), size);
-        run_f64(atoi(words[k + 1]), size);
+        run_f32(atoi(words[k + 1]), others, size);
+        run_f64(atoi(words[k + 1]), others, size);
     }
     return 0;
 }
@@ -150,7 +159,8 @@ def source(cell: str) -> str:
     meta = model(registry.cell(cell)).meta
     dims, states, params = list(meta["dims"]), list(meta["states"].items()), list(meta["params"].items())
     i, o, y = (meta[k][1] for k in ("input", "output", "target"))
-    width = {"x": f"T * B * {i}", "y": f"T * B * {y}", "out": f"T * B * {o}", "loss": "1"}
+    width = {"x": f"T * S * {i}", "y": f"T * S * {y}", "out": f"T * S * {o}", "loss": "1"}
+    step = {"x": i, "d_x": i, "y": y, "out": o, "d_out": o}
     width |= {n: " * ".join(shape) for n, shape in params} | {f"{n}_0": f"B * {d}" for n, d in states}
     width |= {f"{n}_T": f"B * {d}" for n, d in states}
     width |= {f"d_{n}": w for n, w in width.items() if n not in ("y", "loss")}
@@ -161,19 +171,26 @@ def source(cell: str) -> str:
     blocks = [*width, "tape"]
 
     def call(real, name, read, write):
-        lines = [f"a = q, take(&workspace, need.{name}), a.workspace = workspace.p, a.workspace_size = workspace.bytes;"]
+        lines = [
+            f"a = q, take(&workspace, need.{name}), a.workspace = workspace.p, a.workspace_size = workspace.bytes;"
+        ]
         for n in [*read, *write]:
-            lines.append(f"a.{n} = (void *){n}.p, only_read(&{n}, {int(n in read)});")
+            first = f" + others * {step[n]} * sizeof({real.c})" if n in step else ""
+            lines.append(f"a.{n} = (void *)({n}.p{first}), only_read(&{n}, {int(n in read)});")
         lines.append(f'if ({cell}_{real.tag}_{name}(&a)) fail("error", "{name}");')
         lines += [f"only_read(&{n}, 0);" for n in read]
-        lines += [f'finite_{real.tag}(&{n}, "{name}: {n}");' for n in write if n != "tape"]
+        for n in write:
+            if n in step:
+                lines.append(f'rows_{real.tag}(&{n}, others * {step[n]}, B * {step[n]}, "{name}: {n}");')
+            elif n != "tape":
+                lines.append(f'rows_{real.tag}(&{n}, 0, {n}.bytes / sizeof({real.c}), "{name}: {n}");')
         return "\n".join(f"    {line}" for line in [*lines, "give(&workspace);"])
 
     text = HEAD
     for real in REALS:
         take = [f"take(&{n}, ({w}) * sizeof({real.c}));" for n, w in width.items()] + ["take(&tape, need.tape);"]
         take += [f"draw_{real.tag}(&{n});" for n in [*reads, *seeds, "y", "d_out"]]
-        clear = "".join(f"    memset({n}.p, 0xff, {n}.bytes);\n" for n in ["out", *last, *grads])
+        clear = "".join(f"    memset({n}.p, 0xff, {n}.bytes);\n" for n in ["out", *last, "d_out", *grads])
         fill = {
             "BLOCKS": ", ".join(blocks),
             "DIMS": "".join(f", q.{d} = size[{k + 2}]" for k, d in enumerate(dims)),
@@ -182,9 +199,13 @@ def source(cell: str) -> str:
             "INFER": call(real, "infer", reads, ["out", *last]),
             "FORWARD": call(real, "forward", reads, ["out", *last, "tape"]),
             "BACKWARD": call(real, "backward", [*reads, "out", "tape", "d_out", *seeds], grads),
-            "WITHOUT": call(real, "backward", [*reads, "out", "tape", "d_out", *seeds], [n for n in grads if n != "d_x"]),
-            "LOSS": "#if defined(GUARD)\n" + clear + "#endif\n" +
-                    call(real, "loss_and_grad", [*reads, "y", *seeds], ["loss", "out", *last, "tape", "d_out", *grads]),
+            "WITHOUT": call(
+                real, "backward", [*reads, "out", "tape", "d_out", *seeds], [n for n in grads if n != "d_x"]
+            ),
+            "LOSS": "#if defined(GUARD)\n"
+            + clear
+            + "#endif\n"
+            + call(real, "loss_and_grad", [*reads, "y", *seeds], ["loss", "out", *last, "tape", "d_out", *grads]),
             "GIVE": "\n".join(f"    give(&{n});" for n in blocks),
         }
         body = BODY.replace("@R@", real.tag).replace("@C@", real.c)

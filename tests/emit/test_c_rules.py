@@ -28,8 +28,18 @@ def without_comments(text):
 def test_no_warnings(isa, compiler):
     """The cell with the most kinds of stages; the slow test below has all of them."""
     for real in REALS:
-        run(need(compiler), "-std=c99", "-O1", *MATH, *WARNINGS, *ISA_FLAGS[isa], "-c",
-            folder("lstm_layernorm") / f"lstm_layernorm_{real.tag}.c", "-o", "/dev/null")
+        run(
+            need(compiler),
+            "-std=c99",
+            "-O1",
+            *MATH,
+            *WARNINGS,
+            *ISA_FLAGS[isa],
+            "-c",
+            folder("lstm_layernorm") / f"lstm_layernorm_{real.tag}.c",
+            "-o",
+            "/dev/null",
+        )
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
@@ -44,7 +54,18 @@ def test_no_warnings_in_what_is_shipped(cell, compiler, tmp_path):
 def test_no_warnings_when_optimised(compiler):
     """-O3 sees more: values that may be uninitialised, loops that run too far."""
     run(need(compiler), "-std=c99", "-O3", *MATH, *WARNINGS, "-c", folder("rnn") / "rnn_f32.c", "-o", "/dev/null")
-    run(need(compiler), "-std=c99", "-O3", *MATH, *WARNINGS, "-DDERIVE_PORTABLE", "-c", folder("gru") / "gru_f64.c", "-o", "/dev/null")
+    run(
+        need(compiler),
+        "-std=c99",
+        "-O3",
+        *MATH,
+        *WARNINGS,
+        "-DDERIVE_PORTABLE",
+        "-c",
+        folder("gru") / "gru_f64.c",
+        "-o",
+        "/dev/null",
+    )
 
 
 @pytest.mark.slow
@@ -53,8 +74,18 @@ def test_no_warnings_when_optimised(compiler):
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_warnings_at_all(cell, isa, compiler):
     for real, level in itertools.product(REALS, ("-O0", "-O2", "-O3")):
-        run(need(compiler), "-std=c99", level, *MATH, *WARNINGS, *ISA_FLAGS[isa], "-c", folder(cell) / f"{cell}_{real.tag}.c",
-            "-o", "/dev/null")
+        run(
+            need(compiler),
+            "-std=c99",
+            level,
+            *MATH,
+            *WARNINGS,
+            *ISA_FLAGS[isa],
+            "-c",
+            folder(cell) / f"{cell}_{real.tag}.c",
+            "-o",
+            "/dev/null",
+        )
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++"])
@@ -68,8 +99,19 @@ def test_compiles_as_cpp(cell, compiler):
 @pytest.mark.parametrize("isa", ISA_FLAGS)
 def test_compiles_as_cpp_for_every_isa(isa, compiler):
     for real in REALS:
-        run(need(compiler), "-x", "c++", "-std=c++11", "-O1", *CPP_WARNINGS, *ISA_FLAGS[isa], "-c",
-            folder("gru") / f"gru_{real.tag}.c", "-o", "/dev/null")
+        run(
+            need(compiler),
+            "-x",
+            "c++",
+            "-std=c++11",
+            "-O1",
+            *CPP_WARNINGS,
+            *ISA_FLAGS[isa],
+            "-c",
+            folder("gru") / f"gru_{real.tag}.c",
+            "-o",
+            "/dev/null",
+        )
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang", "g++", "clang++"])
@@ -78,8 +120,10 @@ def test_headers_alone(compiler, tmp_path):
     language = ("-x", "c++", "-std=c++11") if "++" in compiler else ("-x", "c", "-std=c99", *WARNINGS)
     together = ""
     for cell in CELLS:
-        text = (f'#include "{folder(cell) / f"{cell}.h"}"\n#include "{folder(cell) / f"{cell}.h"}"\n'
-                f"const char *use_{cell}(int code);\nconst char *use_{cell}(int code) {{ return {cell}_error(code); }}\n")
+        text = (
+            f'#include "{folder(cell) / f"{cell}.h"}"\n#include "{folder(cell) / f"{cell}.h"}"\n'
+            f"const char *use_{cell}(int code);\nconst char *use_{cell}(int code) {{ return {cell}_error(code); }}\n"
+        )
         together += text
         (tmp_path / "alone.c").write_text(text)
         run(need(compiler), *language, *CPP_WARNINGS, "-fsyntax-only", tmp_path / "alone.c")
@@ -111,7 +155,17 @@ def test_dispatch_names(cell, tmp_path):
     tags = ("_base", *(f"_{isa.tag}" for isa in emit.ISAS))
     exported = set()
     for name in sources(cell):
-        run(need("gcc"), "-std=c99", "-O0", *MATH, "-DDERIVE_DISPATCH", "-c", folder(cell) / name, "-o", tmp_path / "made.o")
+        run(
+            need("gcc"),
+            "-std=c99",
+            "-O0",
+            *MATH,
+            "-DDERIVE_DISPATCH",
+            "-c",
+            folder(cell) / name,
+            "-o",
+            tmp_path / "made.o",
+        )
         lines = [line.split() for line in run(need("nm"), tmp_path / "made.o").splitlines()]
         assert not [line for line in lines if line[-2] in "dDbBCcgGsS"], name
         new = {line[-1] for line in lines if line[-2] in "TRVW"}
@@ -128,11 +182,25 @@ def test_text(cell):
     for name, text in files(cell).items():
         assert text.endswith("\n") and "\r" not in text and not re.search(r"[ \t]$", text, re.MULTILINE), name
         assert not re.search(r"\b20\d\d-\d\d-\d\d\b|__DATE__|__TIME__|__FILE__", text), f"{name} has a date"
-        assert str(emit.ROOT) not in text and not re.search(r"(?<![\w.*/])/(home|usr|tmp|work|root|var|opt)/", text), f"{name} has a path"
+        assert str(emit.ROOT) not in text and not re.search(r"(?<![\w.*/])/(home|usr|tmp|work|root|var|opt)/", text), (
+            f"{name} has a path"
+        )
         if name.endswith((".c", ".h")):
             assert text.isascii(), name
             code = without_comments(text)
-            for word in ("malloc", "calloc", "realloc", "free", "alloca", "abort", "exit", "printf", "assert", "goto", "errno"):
+            for word in (
+                "malloc",
+                "calloc",
+                "realloc",
+                "free",
+                "alloca",
+                "abort",
+                "exit",
+                "printf",
+                "assert",
+                "goto",
+                "errno",
+            ):
                 assert not re.search(rf"\b{word}\b", code), f"{name} has {word}"
             assert not re.search(r"\b(pow|powf|long double|register)\b", code), name
             assert "//" not in code, f"{name} has a comment that C90 tools do not know"
@@ -151,7 +219,9 @@ def test_constants_have_the_type_of_the_file(cell):
             assert suffix == "f" or ("." not in whole and not power), line
     assert not re.search(r"\b(exp|log|tanh|sin|cos|sqrt|fabs|log1p|expm1)\(", code)
     wide = without_comments(files(cell)[f"{cell}_f64.c"])
-    assert not re.search(r"\d[fF]\b", wide) and not re.search(r"\bfloat\b|\b(exp|log|tanh|sin|cos|sqrt|fabs|log1p|expm1)f\(", wide)
+    assert not re.search(r"\d[fF]\b", wide) and not re.search(
+        r"\bfloat\b|\b(exp|log|tanh|sin|cos|sqrt|fabs|log1p|expm1)f\(", wide
+    )
 
 
 # -- IDs ---------------------------------------------------------------------------------------------------------------
@@ -181,7 +251,7 @@ def test_ids_of_the_model_are_those_of_the_comments(cell):
     assert wanted <= scheduled | copies(made)
     for real in REALS:
         code = files(cell)[f"{cell}_{real.tag}.c"]
-        body = code[code.index("/* ==== infer"):]
+        body = code[code.index("/* ==== infer") :]
         written = in_comments(body)
         assert wanted - copies(made) <= written, f"no line for {sorted(wanted - copies(made) - written)}"
         assert written <= wanted | ids_of(made.loss.equations), "an ID that is in no equation"
@@ -196,7 +266,9 @@ def test_ids_stand_where_they_are_computed(cell):
         for e in kernel.program.equations:
             targets.setdefault(", ".join(e.ids), set()).add(emit.c_name(e.target, 0))
     code = files(cell)[f"{cell}_f64.c"]
-    marked = re.findall(r"^ *(?:const (?:vec|real) )?(?:at->)?(\w+)(?:\[[^=]*\])? \+?= .*; /\* ([FBP][^*]*) \*/$", code, re.MULTILINE)
+    marked = re.findall(
+        r"^ *(?:const (?:vec|real) )?(?:at->)?(\w+)(?:\[[^=]*\])? \+?= .*; /\* ([FBP][^*]*) \*/$", code, re.MULTILINE
+    )
     assert len(marked) > 10
     for name, ids in marked:
         assert name in targets.get(ids, ()), f"{name} is not what {ids} computes"
@@ -208,7 +280,9 @@ def test_ids_of_the_document(cell):
     text = files(cell)["derivation.tex"]
     tags = re.findall(r"\\tag\{([^}]*)\}", text)
     written = {t for tag in tags for t in re.split(r"[,\s]+", tag)}
-    assert ids_of(made.primal.equations) | ids_of(made.adjoint.equations) <= written | {t for e in made.adjoint.equations for t in e.merged}
+    assert ids_of(made.primal.equations) | ids_of(made.adjoint.equations) <= written | {
+        t for e in made.adjoint.equations for t in e.merged
+    }
     labels = re.findall(r"\\label\{([^}]*)\}", text)
     assert len(labels) == len(set(labels)), "a label twice"
 

@@ -34,13 +34,27 @@ def portable(tmp_path_factory):
         extra = work / f"{cell}.c"
         extra.write_text(f"int {cell}_isa(void);\nint {cell}_isa(void) {{ return 1; }}\n")
         code = [folder(cell) / f"{cell}_{real.tag}.c" for real in REALS]
-        run(need("gcc"), "-std=c99", "-O1", *MATH, "-DDERIVE_PORTABLE", "-shared", "-fPIC", *code, extra, "-o", work / f"{cell}.so",
-            "-lm")
+        run(
+            need("gcc"),
+            "-std=c99",
+            "-O1",
+            *MATH,
+            "-DDERIVE_PORTABLE",
+            "-shared",
+            "-fPIC",
+            *code,
+            extra,
+            "-o",
+            work / f"{cell}.so",
+            "-lm",
+        )
         ffi = cffi.FFI()
         ffi.cdef(declarations((folder(cell) / f"{cell}.h").read_text()))
         lib = ffi.dlopen(str(work / f"{cell}.so"))
         names = {n: getattr(lib, n) for n in dir(lib) if not n.endswith("_error")}
-        return SimpleNamespace(ffi=ffi, lib=SimpleNamespace(**names, **{f"{cell}_error": lambda code: ffi.new("char[]", b"error")}))
+        return SimpleNamespace(
+            ffi=ffi, lib=SimpleNamespace(**names, **{f"{cell}_error": lambda code: ffi.new("char[]", b"error")})
+        )
 
     return made
 
@@ -115,8 +129,14 @@ def test_dispatch(cell, module):
 
 
 def python(code, **environment):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False,
-                          env={**{k: v for k, v in os.environ.items() if k != "DERIVE_ISA"}, **environment})
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**{k: v for k, v in os.environ.items() if k != "DERIVE_ISA"}, **environment},
+    )
 
 
 SHOW = "import derive; from derive.generated import rnn; print(derive.cpu()['isa'], {k.isa for k in rnn._cell._kernels.values()})"
@@ -159,7 +179,10 @@ def test_cpu(monkeypatch):
     pytest.importorskip("derive.generated.rnn")
     monkeypatch.delenv("DERIVE_ISA", raising=False)
     found = derive.cpu()
-    assert found == {"available": ("base", "avx2", "avx512")[:best_isa()], "isa": ("base", "avx2", "avx512")[best_isa() - 1]}
+    assert found == {
+        "available": ("base", "avx2", "avx512")[: best_isa()],
+        "isa": ("base", "avx2", "avx512")[best_isa() - 1],
+    }
     monkeypatch.setenv("DERIVE_ISA", "base")
     assert derive.cpu()["isa"] == "base"
 

@@ -25,8 +25,9 @@ HEAD = "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <s
 def header(real):
     """The template with every function in it."""
     calls = [record.c for record in functions.RECORDS]
-    return HEAD + render("c/math.h.j2", real=real, polynomial=functions.exponential(real.dtype), records=functions.RECORDS,
-                         calls=calls)
+    return HEAD + render(
+        "c/math.h.j2", real=real, polynomial=functions.exponential(real.dtype), records=functions.RECORDS, calls=calls
+    )
 
 
 def source(real):
@@ -35,11 +36,13 @@ def source(real):
     for record in functions.RECORDS:
         if record.c == "fused":
             continue
-        text += (f"\nvoid run_{record.c}(const real *x, real *y, size_t n);\n"
-                 f"void run_{record.c}(const real *x, real *y, size_t n)\n{{\n"
-                 f"    for (size_t k = 0; k < n; k += V) {{\n"
-                 f"        const size_t lanes = n - k < V ? n - k : V;\n"
-                 f"        store(y + k, vec_{record.c}(load(x + k, lanes)), lanes);\n    }}\n}}\n")
+        text += (
+            f"\nvoid run_{record.c}(const real *x, real *y, size_t n);\n"
+            f"void run_{record.c}(const real *x, real *y, size_t n)\n{{\n"
+            f"    for (size_t k = 0; k < n; k += V) {{\n"
+            f"        const size_t lanes = n - k < V ? n - k : V;\n"
+            f"        store(y + k, vec_{record.c}(load(x + k, lanes)), lanes);\n    }}\n}}\n"
+        )
     return text
 
 
@@ -62,7 +65,8 @@ def library(tmp_path_factory):
         x = np.ascontiguousarray(x, REALS[real].dtype)
         y = np.empty_like(x)
         getattr(compiled(real, isa, compiler), f"run_{name}")(
-            ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data), ctypes.c_size_t(x.size))
+            ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(y.ctypes.data), ctypes.c_size_t(x.size)
+        )
         return y
 
     return call
@@ -74,13 +78,27 @@ def sample(real):
     dtype = REALS[real].dtype
     info, rng = np.finfo(dtype), np.random.default_rng(7)
     unsigned, per = (np.uint32, 1500) if real == "f32" else (np.uint64, 180)
-    exponents = np.arange(2 ** info.nexp - 1, dtype=unsigned) << unsigned(info.nmant)
-    mantissas = rng.integers(0, 2 ** info.nmant, size=(per, exponents.size), dtype=unsigned)
+    exponents = np.arange(2**info.nexp - 1, dtype=unsigned) << unsigned(info.nmant)
+    mantissas = rng.integers(0, 2**info.nmant, size=(per, exponents.size), dtype=unsigned)
     wild = (exponents | mantissas).ravel().view(dtype)
     largest = -functions.exponential(dtype).smallest + 3
-    dense = np.concatenate([rng.uniform(0, 1, 200_000), rng.uniform(0, 24, 200_000), rng.uniform(0, largest, 100_000),
-                            np.arange(1, 2000) * np.log(2) / 2]).astype(dtype)
-    edges = [dtype(functions.exponential(dtype).largest), dtype(largest - 3), dtype(1), dtype(24), dtype(48), info.tiny, info.max]
+    dense = np.concatenate(
+        [
+            rng.uniform(0, 1, 200_000),
+            rng.uniform(0, 24, 200_000),
+            rng.uniform(0, largest, 100_000),
+            np.arange(1, 2000) * np.log(2) / 2,
+        ]
+    ).astype(dtype)
+    edges = [
+        dtype(functions.exponential(dtype).largest),
+        dtype(largest - 3),
+        dtype(1),
+        dtype(24),
+        dtype(48),
+        info.tiny,
+        info.max,
+    ]
     # Where the argument reduction takes the next power of two: an approximation joins its neighbour there.
     joints = (np.arange(0.5, largest / np.log(2)) * np.log(2)).astype(dtype)
     centres = np.concatenate([np.array(edges, dtype), joints, joints / 2]).view(unsigned)
@@ -161,7 +179,9 @@ def test_special_values(library, real, isa, compiler):
     }
     for name, pairs in expected.items():
         x = np.array(list(pairs), dtype)
-        np.testing.assert_array_equal(library(real, isa, name, x, compiler), np.array(list(pairs.values()), dtype), name)
+        np.testing.assert_array_equal(
+            library(real, isa, name, x, compiler), np.array(list(pairs.values()), dtype), name
+        )
     for name in ("exp", "sigmoid", "tanh", "relu", "absolute", "softplus", "log"):
         y = library(real, isa, name, np.array([nan, -nan, 1, nan], dtype), compiler)
         assert np.isnan(y[[0, 1, 3]]).all() and np.isfinite(y[2]), name
@@ -176,7 +196,7 @@ def test_one_lane_does_not_depend_on_the_others(library, compiler):
     for isa in runnable():
         for name in NAMES:
             together = library("f32", isa, name, x, compiler)
-            alone = [library("f32", isa, name, x[k:k + 1], compiler)[0] for k in range(x.size)]
+            alone = [library("f32", isa, name, x[k : k + 1], compiler)[0] for k in range(x.size)]
             np.testing.assert_array_equal(together, alone)
 
 

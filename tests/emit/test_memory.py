@@ -5,15 +5,29 @@ import subprocess
 
 import numpy as np
 import pytest
-from c_tools import CELLS, REALS, best_isa, need
+from c_tools import CELLS, REALS, best_isa, compilers, need
 from driver import program
 
 from derive import registry
 from derive.model import model
 
 # T, B, I, H; V is 2, 4, 8 or 16.
-SMALL = [(1, 1, 1, 1), (2, 1, 1, 1), (3, 2, 2, 3), (2, 3, 3, 2), (3, 4, 5, 7), (2, 5, 4, 8), (3, 1, 8, 9), (2, 7, 9, 4),
-         (4, 3, 7, 15), (2, 6, 15, 16), (3, 2, 17, 17), (2, 8, 16, 33), (1, 2, 33, 5), (2, 13, 1, 31)]
+SMALL = [
+    (1, 1, 1, 1),
+    (2, 1, 1, 1),
+    (3, 2, 2, 3),
+    (2, 3, 3, 2),
+    (3, 4, 5, 7),
+    (2, 5, 4, 8),
+    (3, 1, 8, 9),
+    (2, 7, 9, 4),
+    (4, 3, 7, 15),
+    (2, 6, 15, 16),
+    (3, 2, 17, 17),
+    (2, 8, 16, 33),
+    (1, 2, 33, 5),
+    (2, 13, 1, 31),
+]
 LONG = [(257, 1, 3, 5), (300, 2, 1, 3), (2, 257, 3, 5), (1, 300, 1, 1), (3, 256, 2, 3), (86, 3, 5, 9), (129, 2, 65, 7)]
 
 
@@ -21,8 +35,18 @@ def arguments(cell, sizes, isas, ends=(0, 1)):
     """Sizes as words; dimensions beyond I and H are odd numbers of their own."""
     others = len(model(registry.cell(cell)).meta["dims"]) - 2
     found = []
-    for where, isa, (steps, batch, inputs, units) in itertools.product(ends, isas, sizes):
-        found += [where, isa, steps, batch, inputs, units, *((units * 2 + 1) % 19 + 1 for _ in range(others))]
+    for where, isa, (number, (steps, batch, inputs, units)) in itertools.product(ends, isas, enumerate(sizes)):
+        for before in (0, 1 + number % 3):
+            found += [
+                where,
+                isa,
+                before,
+                steps,
+                batch,
+                inputs,
+                units,
+                *((units * 2 + 1) % 19 + 1 for _ in range(others)),
+            ]
     return [str(n) for n in found]
 
 
@@ -31,29 +55,44 @@ def execute(*command, **kwargs):
     if done.returncode:
         lines = done.stderr.splitlines()
         last = max((k for k, line in enumerate(lines) if line.startswith("sizes")), default=0)
-        pytest.fail(f"exit {done.returncode}; where, isa, T, B, dims:\n" + "\n".join(lines[last:last + 40]))
+        pytest.fail(f"exit {done.returncode}; where, isa, others, T, B, dims:\n" + "\n".join(lines[last : last + 40]))
     return done.stderr
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_guard_pages(cell, tmp_path):
-    pytest.importorskip("mmap")
-    made = program(cell, tmp_path, "-O1", "-DGUARD")
+    made = program(cell, tmp_path, "-O0", "-DGUARD")
     execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1)))
 
 
-@pytest.mark.parametrize("cell", ["lstm_layernorm", *(pytest.param(c, marks=pytest.mark.slow) for c in CELLS if c != "lstm_layernorm")])
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", compilers())
+@pytest.mark.parametrize("cell", CELLS)
+def test_guard_pages_when_optimised(cell, compiler, tmp_path):
+    made = program(cell, tmp_path, "-O3", "-DGUARD", compiler=compiler)
+    execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1)))
+
+
+SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm_layernorm", "lstm_readout"])
 def test_sanitizers(cell, tmp_path):
-    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-    made = program(cell, tmp_path, *flags)
+    made = program(cell, tmp_path, "-O0", *SANITIZERS)
+    execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1), [0]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", CELLS)
+def test_sanitizers_when_optimised(cell, tmp_path):
+    made = program(cell, tmp_path, "-O1", *SANITIZERS)
     execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1), [0]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 def test_sanitizers_without_vectors(cell, tmp_path):
-    flags = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DDERIVE_PORTABLE")
-    made = program(cell, tmp_path, *flags)
+    made = program(cell, tmp_path, "-O1", "-DDERIVE_PORTABLE", *SANITIZERS)
     execute(made, *arguments(cell, SMALL + LONG, [1], [0]))
 
 
@@ -62,8 +101,14 @@ def test_sanitizers_without_vectors(cell, tmp_path):
 def test_valgrind(cell, tmp_path):
     """No read of what nobody wrote decides anything.  Valgrind does not know AVX-512."""
     made = program(cell, tmp_path, "-O1", "-g")
-    report = execute(need("valgrind"), "--error-exitcode=9", "--leak-check=full", "-q", made,
-                     *arguments(cell, SMALL + [(257, 1, 3, 5), (2, 257, 2, 3)], range(1, min(best_isa(), 2) + 1), [0]))
+    report = execute(
+        need("valgrind"),
+        "--error-exitcode=9",
+        "--leak-check=full",
+        "-q",
+        made,
+        *arguments(cell, SMALL + [(257, 1, 3, 5), (2, 257, 2, 3)], range(1, min(best_isa(), 2) + 1), [0]),
+    )
     assert "ERROR" not in report
 
 
@@ -86,7 +131,12 @@ class Arguments:
         assert self("sizes") == 0
         one = lambda shape: int(np.prod([eval(str(s), {}, sizes) for s in shape]))  # noqa: E731
         states, dim = self.spec["states"], lambda role: self.spec[role][1]
-        self.shapes = {"x": ("T", "B", dim("input")), "out": ("T", "B", dim("output")), "y": ("T", "B", dim("target")), "loss": (1,)}
+        self.shapes = {
+            "x": ("T", "B", dim("input")),
+            "out": ("T", "B", dim("output")),
+            "y": ("T", "B", dim("target")),
+            "loss": (1,),
+        }
         self.shapes |= self.spec["params"]
         self.shapes |= {f"{s}_{e}": ("B", d) for s, d in states.items() for e in ("0", "T")}
         self.shapes |= {f"d_{n}": s for n, s in self.shapes.items() if n not in ("y", "loss")}
@@ -113,8 +163,12 @@ class Arguments:
         seeds, finals = [f"d_{s}_T" for s in states], [f"{s}_T" for s in states]
         grads = [f"d_{n}" for n in reads if n != "x"]
         tape = ["tape"] if self.sizes.tape else []
-        more = {"infer": [*finals], "forward": [*finals, *tape], "backward": [*tape, "d_out", *seeds, *grads],
-                "loss_and_grad": [*finals, *tape, "y", "loss", "d_out", *seeds, *grads]}
+        more = {
+            "infer": [*finals],
+            "forward": [*finals, *tape],
+            "backward": [*tape, "d_out", *seeds, *grads],
+            "loss_and_grad": [*finals, *tape, "y", "loss", "d_out", *seeds, *grads],
+        }
         return [*reads, "out", "workspace", *more[call]]
 
     def refused(self, call, code):
@@ -165,9 +219,17 @@ def test_sizes_that_overflow(made):
     names = ("T", "B", *made.spec["dims"])
     largest = 2 ** (8 * made.ffi.sizeof("size_t")) - 1
     patterns = [{n: largest} for n in ("B", *made.spec["dims"])]
-    patterns += [dict.fromkeys(names, largest), {"T": largest, "B": 2}, {"T": 2 ** 62}, {"T": 2 ** 40, "B": 2 ** 22},
-                 {"T": 2 ** 32, "B": 2 ** 32}, {"B": 2 ** 31, "H": 2 ** 31}, {"I": 2 ** 31, "H": 2 ** 31}, {"H": 2 ** 32},
-                 {"T": 2 ** 30, "B": 2 ** 20, "I": 2 ** 14, "H": 1}]
+    patterns += [
+        dict.fromkeys(names, largest),
+        {"T": largest, "B": 2},
+        {"T": 2**62},
+        {"T": 2**40, "B": 2**22},
+        {"T": 2**32, "B": 2**32},
+        {"B": 2**31, "H": 2**31},
+        {"I": 2**31, "H": 2**31},
+        {"H": 2**32},
+        {"T": 2**30, "B": 2**20, "I": 2**14, "H": 1},
+    ]
     for pattern in patterns:
         old = {n: getattr(made.args, n) for n in pattern}
         for name, value in pattern.items():

@@ -388,7 +388,9 @@ def test_nan_and_inf_go_through(lstm, value):
 
 def close(a, b, dtype):
     """The same up to the order in which sums were taken: some tens of roundings of their largest entry."""
-    for left, right in zip(a.values() if isinstance(a, dict) else a, b.values() if isinstance(b, dict) else b, strict=True):
+    for left, right in zip(
+        a.values() if isinstance(a, dict) else a, b.values() if isinstance(b, dict) else b, strict=True
+    ):
         np.testing.assert_allclose(left, right, rtol=0, atol=50 * np.finfo(dtype).eps * max(np.abs(right).max(), 1e-30))
 
 
@@ -419,8 +421,10 @@ def test_a_batch_on_several_threads_has_the_same_rows_and_always_the_same_bits(l
         first = lstm.loss_and_grad(x, y, params, state, threads=threads)
         equal(lstm.loss_and_grad(x, y, params, state, threads=threads), first)
         equal(lstm.backward(split[2], y), lstm.backward(split[2], y))
-        equal({n: lstm.backward(split[2], y)[n] for n in ("x", "h0", "c0")},
-              {n: lstm.backward(alone[2], y)[n] for n in ("x", "h0", "c0")})
+        equal(
+            {n: lstm.backward(split[2], y)[n] for n in ("x", "h0", "c0")},
+            {n: lstm.backward(alone[2], y)[n] for n in ("x", "h0", "c0")},
+        )
 
 
 def test_when_threads_pay_off(lstm, monkeypatch):
