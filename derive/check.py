@@ -110,31 +110,39 @@ def _shown(made: Model, name: str) -> str:
     return name.replace("_0", "0")
 
 
-def adjoint_errors(program: Program, sizes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, float]:
+def adjoint_errors(
+    program: Program,
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+    expected: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
     """Normwise error of every gradient of a `vjp` result (simplified or not, mutated or not) against the complex step.
 
     The objective is the sum of all outputs, each entry weighted by its seed; gradients run over all differentiable
-    inputs of the primal program.  Keys are the names of the inputs.
+    inputs of the primal program.  Keys are the names of the inputs.  `expected` saves the complex step where several
+    variants of one program are compared: see `expected_gradients`.
     """
+    numbers = _numbers(program, sizes)
+    wanted = expected_gradients(program, sizes, seed) if expected is None else expected
+    found = interpret(program, draw(program, numbers, seed), numbers)
+    return {n: float(numerics.normwise_error(found[adjoint_name(n)], value)) for n, value in wanted.items()}
+
+
+def expected_gradients(program: Program, sizes: Mapping[str, int] | None = None, seed: int = 0) -> dict[str, Any]:
+    """The gradients that a `vjp` result should have, by a complex step through the program that was differentiated."""
     primal = program.primal
     if primal is None:
         raise DeriveError(f"{program.name} is no result of vjp: it has no primal program")
-    numbers = {
-        **SMALL,
-        **{str(d): 3 for x in program.tensors.values() for d in x.dims},
-        **(sizes or {"T": 4, "I": 2, "O": 2}),
-    }
+    numbers = _numbers(program, sizes)
     values = draw(program, numbers, seed)
-    found = interpret(program, values, numbers)
-    errors = {}
-    wrt = [
-        x.name for x in primal.tensors.values() if x.name in primal.inputs and adjoint_name(x.name) in program.tensors
-    ]
     inputs = {n: values[n] for n in primal.inputs}
-    for name in wrt:
-        expected = _complex_step(primal, inputs, name, values, numbers)
-        errors[name] = float(numerics.normwise_error(found[adjoint_name(name)], expected))
-    return errors
+    wrt = [x.name for x in primal.tensors.values() if x.name in inputs and adjoint_name(x.name) in program.tensors]
+    return {name: _complex_step(primal, inputs, name, values, numbers) for name in wrt}
+
+
+def _numbers(program: Program, sizes: Mapping[str, int] | None) -> dict[str, int]:
+    dims = {str(d): 3 for x in program.tensors.values() for d in x.dims}
+    return {**SMALL, **dims, **(sizes or {"T": 4, "I": 2, "O": 2})}
 
 
 def draw(program: Program, sizes: Mapping[str, int], seed: int) -> dict[str, Any]:
