@@ -33,17 +33,21 @@ def load(name: str) -> ModuleType:
     from derive.errors import DeriveError
 
     if not name.isidentifier() or importlib.util.find_spec(f"derive.generated.{name}") is None:
-        raise DeriveError(f"no generated cell named {name!r}; `derive list` shows what there is, `derive build {name}` makes it")
+        raise DeriveError(
+            f"no generated cell named {name!r}; `derive list` shows what there is, `derive build {name}` makes it"
+        )
     try:
         return importlib.import_module(f"derive.generated.{name}")
     except ImportError as error:
-        raise DeriveError(f"the cell {name!r} is generated but not compiled: run `derive build {name}` ({error})") from error
+        raise DeriveError(
+            f"the cell {name!r} is generated but not compiled: run `derive build {name}` ({error})"
+        ) from error
 
 
 def cpu() -> dict[str, Any]:
     """Instruction sets: {"available": those of base, avx2, avx512 that run here, "isa": the one that cells use}.
 
-    That is the best one, or the one that the environment variable DERIVE_ISA names; each cell reads it when it is imported.
+    That is the best one, or the one that the environment variable DERIVE_ISA names; a cell reads it when imported.
     Raises ValueError for a DERIVE_ISA that cannot be had, DeriveError if no cell was ever compiled.
     """
     import importlib
@@ -52,7 +56,7 @@ def cpu() -> dict[str, Any]:
     from derive import generated, runtime
     from derive.errors import DeriveError
 
-    for found in pkgutil.iter_modules(generated.__path__):
+    for found in pkgutil.iter_modules(generated.__path__):  # type: ignore[attr-defined]  # mypy skips that package
         try:
             kernels = importlib.import_module(f"derive.generated.{found.name}._kernels")
         except ImportError:

@@ -15,7 +15,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
-from derive.ir import ROW, B, Program, Tensor
+from derive.ir import ROW, B, Program, Tensor, t
 
 
 def batch(program: Program) -> Program:
@@ -33,8 +33,8 @@ def batch(program: Program) -> Program:
     equations = []
     for equation in program.equations:
         rhs = ir.walk(equation.rhs, access)
-        if not program.tensors[equation.target].batched and rhs.has(ROW):
-            rhs = sp.Add(*(_summed(term) if term.has(ROW) else term for term in ir.terms(rhs)))
+        if not program.tensors[equation.target].batched:
+            rhs = sp.Add(*(_summed(term) if _of_sequences(term) else term for term in ir.terms(rhs)))
         equations.append(replace(equation, lhs=access(equation.lhs), rhs=rhs))
     primal = batch(program.primal) if program.primal is not None else None
     return ir.verify(replace(program, tensors=tensors, equations=tuple(equations), primal=primal))
@@ -44,6 +44,11 @@ def _batched(tensor: Tensor) -> Tensor:
     if not tensor.batched:
         return tensor
     return replace(tensor, dims=(B, *tensor.dims), indices=(ROW, *tensor.indices))
+
+
+def _of_sequences(term: sp.Expr) -> bool:
+    """Whether each sequence has a part in a term: it reads one, or it sums over its steps (Sum_t 1 counts steps)."""
+    return term.has(ROW) or any(symbol == t for total in term.atoms(sp.Sum) for symbol, *_ in total.limits)
 
 
 def _summed(term: sp.Expr) -> sp.Expr:

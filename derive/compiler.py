@@ -37,7 +37,7 @@ def declarations(header: str) -> str:
     text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     inline = re.findall(r"static inline ([^{]*?)\s*\{.*?\n\}", text, flags=re.DOTALL)
     text = re.sub(r"static inline [^{]*\{.*?\n\}", "", text, flags=re.DOTALL)
-    text = re.sub(r'#ifdef __cplusplus\n.*?#endif', "", text, flags=re.DOTALL)
+    text = re.sub(r"#ifdef __cplusplus\n.*?#endif", "", text, flags=re.DOTALL)
     lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
     return "\n".join([*lines, *(f"{signature};" for signature in inline)])
 
@@ -51,15 +51,20 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
     ffi = cffi.FFI()
     ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")))
-    ffi.set_source(module_name, f'#include "{manifest["header"]}"', sources=[str(here / s) for s in manifest["sources"]],
-                   include_dirs=[str(here)], extra_compile_args=list(FLAGS) if os.name != "nt" else [])
+    ffi.set_source(
+        module_name,
+        f'#include "{manifest["header"]}"',
+        sources=[str(here / s) for s in manifest["sources"]],
+        include_dirs=[str(here)],
+        extra_compile_args=list(FLAGS) if os.name != "nt" else [],
+    )
     return ffi
 
 
 def compile_folder(folder: Path | str, module: str = "_kernels") -> Path:
     """Compile a generated folder in place; returns the extension module.  Does nothing where it is up to date.
 
-    Raises DeriveError with the compiler's words if it fails, if there is no compiler, or if the folder cannot be written.
+    Raises DeriveError with the compiler's words if it fails; also without a compiler, or if the folder is closed to us.
     """
     here = Path(folder).resolve()
     try:
@@ -71,8 +76,10 @@ def compile_folder(folder: Path | str, module: str = "_kernels") -> Path:
 def _unwritable(folder: Path, error: OSError) -> Exception:
     from derive.errors import DeriveError
 
-    return DeriveError(f"cannot build in {folder}: {error.strerror or error}; for cells of your own, DERIVE_CACHE names "
-                       f"another folder to build in")
+    return DeriveError(
+        f"cannot build in {folder}: {error.strerror or error}; for cells of your own, DERIVE_CACHE names "
+        f"another folder to build in"
+    )
 
 
 def _compile(here: Path, module: str) -> Path:
@@ -109,7 +116,9 @@ def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path) -> l
         own = [*FLAGS] if source != wrapper else ["-O2", *python]
         commands.append([*_compiler(), "-fPIC", *own, f"-I{include}", "-c", str(source), "-o", str(made)])
         objects.append(made)
-    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as pool:
+    with ThreadPoolExecutor(
+        max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+    ) as pool:
         list(pool.map(lambda command: _run(command, include), commands))
     return objects
 
@@ -187,7 +196,9 @@ def build(cell: Cell, loss: Head | None = None) -> ModuleType:
     from derive.notation import Cell
 
     if not isinstance(cell, Cell):
-        raise DeriveError(f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})")
+        raise DeriveError(
+            f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})"
+        )
     made = emit.files(cell, loss)
     digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
     package = f"{cell.name}_{digest}"
@@ -220,7 +231,9 @@ def _import(folder: Path, package: str, extension_file: Path) -> ModuleType:
     full = f"derive._built.{package}"
     if full in sys.modules:
         return sys.modules[full]
-    spec = importlib.util.spec_from_file_location(full, folder / "__init__.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location(
+        full, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     extension = importlib.util.spec_from_file_location(extension_file.name.split(".")[0], extension_file)
     assert spec and spec.loader and extension and extension.loader
     module: Any = importlib.util.module_from_spec(spec)

@@ -186,13 +186,14 @@ class Program:
 
 def name_of(access: sp.Expr) -> str:
     """The tensor that an access reads."""
-    return str(access.base.label) if isinstance(access, Indexed) else str(access)
+    label = access.base.label if isinstance(access, Indexed) else access
+    return str(label.name if label.is_Symbol else label)
 
 
 def accesses(expr: sp.Expr, tensors: dict[str, Tensor]) -> list[sp.Expr]:
     """The distinct accesses in an expression, sorted by name and index so that runs agree."""
     found = {a for a in expr.atoms(Indexed) if name_of(a) in tensors}
-    found |= {s for s in expr.free_symbols if str(s) in tensors and tensors[str(s)].rank == 0}
+    found |= {s for s in expr.free_symbols if s.is_Symbol and s.name in tensors and tensors[s.name].rank == 0}
     return sorted(found, key=sp.default_sort_key)
 
 
@@ -352,6 +353,8 @@ def verify(program: Program) -> Program:
         if equation.target not in tensors:
             raise DeriveError(f"{where}: defines {equation.target}, which is no tensor of the program")
         tensor = tensors[equation.target]
+        if len(getattr(equation.lhs, "indices", ())) != tensor.rank:
+            raise DeriveError(f"{where}: {equation.lhs} on the left must have {tensor.rank} indices")
         domain = dict(zip(indices_of(equation.lhs, tensors), tensor.dims, strict=True))
         if len(domain) != len(tensor.dims):
             raise DeriveError(f"{where}: an index stands twice on the left in {equation.lhs}")
@@ -387,6 +390,8 @@ def _verify_ranges(expr: sp.Expr, domain: dict[Any, Any], tensors: dict[str, Ten
         tensor = tensors[name]
         if len(expr.indices) != tensor.rank:
             raise DeriveError(f"{where}: {expr} has {len(expr.indices)} indices, {name} has {tensor.rank}")
+        if len(set(indices_of(expr, tensors))) < len(tensor.dims):
+            raise DeriveError(f"{where}: an index stands twice in {expr}; a diagonal matrix is written as a vector")
         for position, dim in zip(indices_of(expr, tensors), tensor.dims, strict=True):
             if position not in domain:
                 raise DeriveError(f"{where}: index {position} of {expr} is neither on the left nor summed")
@@ -433,10 +438,10 @@ def order(program: Program) -> list[Group]:
         inside = {by for (a, b), offsets in edges.items() if a in component and b in component for by in offsets}
         signs = {(by > 0) - (by < 0) for by in inside if by is not None} - {0}
         if len(signs) > 1 or None in inside or (inside and not signs):
-            raise DeriveError(
-                f"{program.name}: {', '.join(sorted(component))} depend on each other "
-                + ("at the same time step" if not signs else "both forwards and backwards in time")
-            )
+            when = "at the same time step" if not signs else "both forwards and backwards in time"
+            names_of = f"{', '.join(sorted(component))} depend on each other" if len(component) > 1 else \
+                f"{component[0]} depends on itself"
+            raise DeriveError(f"{program.name}: {names_of} {when}")
         groups.append(Group(tuple(n for n in names if n in component), -signs.pop() if signs else 0))
     return groups
 

@@ -31,8 +31,13 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
         found.append((gemm.pack, f"round_up({n}, PANEL) * ({k})", f"({n} + PANEL) * ({k})"))
     for tile, dim in tiles(kernel):
         depth, block = size(sum((s.k for s in tile.segments), sp.Integer(0))), f"{tile.vectors} * V"
-        found.append((tile.pack, f"round_up({dim}, {block}) * ({depth}) * {len(tile.slots)}",
-                      f"({dim} + {block}) * ({depth}) * {len(tile.slots)}"))
+        found.append(
+            (
+                tile.pack,
+                f"round_up({dim}, {block}) * ({depth}) * {len(tile.slots)}",
+                f"({dim} + {block}) * ({depth}) * {len(tile.slots)}",
+            )
+        )
     for region in kernel.regions:
         width, extra = region_width(region), 1 if region.neighbour else 0
         steps = {"ring": "2", "step": "1", "chunk": f"(steps + {extra})" if extra else "steps"}[region.kind]
@@ -44,7 +49,9 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
     if has_zeros(kernel):
         found.append(("zeros", f"B * ({zero_width(kernel)})", f"B * ({zero_width(kernel)})"))
     if kernel.reduces:
-        counts = [f"DEPTH * (round_up({size(r.m)}, ROWS) + round_up({size(r.n)}, PANEL)) + PANEL" for r in kernel.reduces]
+        counts = [
+            f"DEPTH * (round_up({size(r.m)}, ROWS) + round_up({size(r.n)}, PANEL)) + PANEL" for r in kernel.reduces
+        ]
         overs = [f"DEPTH * ({size(r.m)} + ROWS + {size(r.n)} + PANEL) + PANEL" for r in kernel.reduces]
         text = counts[0]
         for count in counts[1:]:
@@ -74,10 +81,12 @@ def needs_ld(item: Field) -> bool:
 
 
 def uses_tape(kernel: Kernel) -> bool:
+    """Whether anything that the kernel touches is saved between forward and backward."""
     return any(p.kind == "tape" for p in kernel.storage.places.values())
 
 
 def has_zeros(kernel: Kernel) -> bool:
+    """Whether a term lives at the last step only, and reads zeros at all others."""
     return any(f.only_end for f in kernel.fields)
 
 
@@ -92,8 +101,11 @@ def reduce_arrays(kernel: Kernel) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     totals: dict[str, sp.Expr] = {}
     for item in kernel.reduces:
-        totals[item.array] = sp.Max(totals.get(item.array, 0), (item.gate * item.rows + item.m) * item.n) \
-            if item.array not in totals else totals[item.array] + item.m * item.n
+        totals[item.array] = (
+            sp.Max(totals.get(item.array, 0), (item.gate * item.rows + item.m) * item.n)
+            if item.array not in totals
+            else totals[item.array] + item.m * item.n
+        )
     for array, count in totals.items():
         found[array] = size(count)
     return list(found.items())

@@ -15,6 +15,7 @@ The result, a `Lowered`, is still mathematics: no layout, no tile, no C.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
@@ -35,7 +36,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Product:
-    """target[t,row,n] = sum of pairs (parallel, recurrent), or target[n,j] += left[t,row,n]*right[t,row,j] (reducing)."""
+    """target[t,row,n] = sum of pairs (parallel, recurrent); target[n,j] += left[t,row,n]*right[t,row,j] (reducing)."""
 
     target: str
     kind: str
@@ -65,7 +66,7 @@ class Stage:
 
 @dataclass
 class Phase:
-    """Products for all steps at once, and the stages that follow them; the next phase multiplies with what these made."""
+    """Products for all steps at once, and the stages that follow; the next phase multiplies with what these made."""
 
     products: list[Product] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
@@ -85,16 +86,25 @@ class Lowered:
 
     def dump(self) -> str:
         """The kernel as a person reads it."""
-        lines = [f"kernel {self.program.name}, time {'+' if self.direction > 0 else '-' if self.direction < 0 else '='}"]
-        for title, products, stages in (*(("before", p.products, p.stages) for p in self.before), ("loop", [], self.loop),
-                                        ("edge", [], self.edge), *(("after", p.products, p.stages) for p in self.after)):
+        lines = [
+            f"kernel {self.program.name}, time {'+' if self.direction > 0 else '-' if self.direction < 0 else '='}"
+        ]
+        for title, products, stages in (
+            *(("before", p.products, p.stages) for p in self.before),
+            ("loop", [], self.loop),
+            ("edge", [], self.edge),
+            *(("after", p.products, p.stages) for p in self.after),
+        ):
             lines += [f"  {title}:"] if products or stages else []
             lines += [f"    {_product_text(p)}" for p in products]
             for number, stage in enumerate(stages, 1):
                 lines += [f"    stage {number} over {stage.dim}"]
                 lines += [f"      {_product_text(p)}" for p in stage.products]
-                lines += [f"      {kind:<9} {e}" for kind in ("scalars", "pointwise", "sums", "totals")
-                          for e in getattr(stage, kind)]
+                lines += [
+                    f"      {kind:<9} {e}"
+                    for kind in ("scalars", "pointwise", "sums", "totals")
+                    for e in getattr(stage, kind)
+                ]
         return "\n".join([*lines, *(f"  boundary {e}" for e in self.boundaries)])
 
 
@@ -142,8 +152,14 @@ def _split(program: Program) -> _Split:
 
 
 class _Splitter:
-    def __init__(self, program: Program, equation: Equation, tensors: dict[str, Tensor], products: dict[str, Product],
-                 sums: set[str]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        equation: Equation,
+        tensors: dict[str, Tensor],
+        products: dict[str, Product],
+        sums: set[str],
+    ) -> None:
         self.program, self.equation, self.tensors, self.products, self.sums = program, equation, tensors, products, sums
         self.made: list[Equation] = []
 
@@ -178,7 +194,7 @@ class _Splitter:
         for s in others:
             by_range.setdefault(s.limits, []).append(s.function)
         for limits, bodies in by_range.items():
-            result += self._sum(sp.Sum(sp.Add(*bodies), *limits), lhs)
+            result += self._sum(sp.Sum(sp.Add(*bodies), *cast(tuple[sp.Tuple, ...], limits)), lhs)
         return result
 
     def _pair(self, total: sp.Expr) -> Pair | None:
@@ -189,7 +205,9 @@ class _Splitter:
         factors = list(sp.Mul.make_args(total.function))
         if len(factors) != 2 or not all(isinstance(f, Indexed) for f in factors):
             return None
-        weights = [f for f in factors if not f.has(ROW) and len(ir.indices_of(f, self.tensors)) == 2 and symbol in f.indices]
+        weights = [
+            f for f in factors if not f.has(ROW) and len(ir.indices_of(f, self.tensors)) == 2 and symbol in f.indices
+        ]
         if len(weights) != 1:
             return None
         operand = next(f for f in factors if f is not weights[0])
@@ -213,12 +231,27 @@ class _Splitter:
             by, own = ir.offset(ir.time_of(pair.operand, self.tensors)), self.tensors[ir.name_of(pair.operand)].time
             if by is not None and own is not None and life is not None:
                 life = ir.meet(life, (own[0] - by, own[1] - by))
-        tensor = replace(target, name=name, role="product", family=f"{weight.family}_{operand.name}" if member else "",
-                         member=member, latex="", primal="", time=life)
+        tensor = replace(
+            target,
+            name=name,
+            role="product",
+            family=f"{weight.family}_{operand.name}" if member else "",
+            member=member,
+            latex="",
+            primal="",
+            time=life,
+        )
         self.tensors[name] = tensor
         lhs = tensor.at()
-        self.made.append(Equation(lhs, sp.Add(*(sp.Sum(p.weight * p.operand, (p.index, 1, T)) for p in ordered)),
-                                  self.equation.id, life, "product"))
+        self.made.append(
+            Equation(
+                lhs,
+                sp.Add(*(sp.Sum(p.weight * p.operand, (p.index, 1, T)) for p in ordered)),
+                self.equation.id,
+                life,
+                "product",
+            )
+        )
         self.products[name] = Product(name, "", ordered, self.equation.ids)
         return lhs
 
@@ -227,8 +260,9 @@ class _Splitter:
         target = self.tensors[self.equation.target]
         if lhs != (ROW,):
             raise DeriveError(
-                f"{self.program.name}, {self.equation.id}: {ir.text(total)} is neither a matrix times a vector nor a sum over "
-                f"the units of one row; write the matrix as a parameter with two indices, or split the equation")
+                f"{self.program.name}, {self.equation.id}: {ir.text(total)} is neither a matrix times a vector nor "
+                f"a sum over the units of one row; write the matrix as a parameter with two indices, or split it"
+            )
         if self.equation.rhs == total:
             self.sums.add(target.name)
             return total
@@ -250,8 +284,10 @@ class _Splitter:
                 left = [f for f in factors if target.indices[0] in getattr(f, "indices", ())]
                 right = [f for f in factors if target.indices[1] in getattr(f, "indices", ())]
                 if len(factors) != 2 or len(left) != 1 or len(right) != 1:
-                    raise DeriveError(f"{self.program.name}, {self.equation.id}: {ir.text(total)} is no outer product of two "
-                                      f"sequences")
+                    raise DeriveError(
+                        f"{self.program.name}, {self.equation.id}: {ir.text(total)} is no outer product of two "
+                        f"sequences"
+                    )
                 pairs.append(Pair(left[0], right[0], t))
             self.products[target.name] = Product(target.name, "reducing", tuple(pairs), self.equation.ids)
             self.made.append(replace(self.equation, rhs=sp.Add(*totals), note="product"))
@@ -289,12 +325,16 @@ class _Lowering:
         program = self.program
         for equation in program.equations:
             if program.tensors[equation.target].time is None and program.tensors[equation.target].role == "value":
-                raise DeriveError(f"{program.name}, {equation.id}: {equation.lhs} = {ir.text(equation.rhs)} depends on parameters "
-                                  f"only; let it have a time index, in an equation of its own: {equation.target}[t, ...] = ...")
+                raise DeriveError(
+                    f"{program.name}, {equation.id}: {equation.lhs} = {ir.text(equation.rhs)} depends on parameters "
+                    f"only; let it have a time index, in an equation of its own: {equation.target}[t, ...] = ..."
+                )
         groups = ir.order(program)
         directions = {g.direction for g in groups} - {0}
         if len(directions) > 1:
-            raise DeriveError(f"{program.name}: some equations run forwards in time and some backwards; lower them apart")
+            raise DeriveError(
+                f"{program.name}: some equations run forwards in time and some backwards; lower them apart"
+            )
         direction = directions.pop() if directions else 0
         names = [n for g in groups for n in (ir.in_step(program, g.tensors) if g.direction else g.tensors)]
         cyclic = {n for g in groups if g.direction for n in g.tensors} | self._read_elsewhere()
@@ -369,8 +409,12 @@ class _Lowering:
     def _phase(self, names: list[str]) -> tuple[list[Product], list[Stage]]:
         order = list(self.tensors)
         products = [self.products[n] for n in names if n in self.products]
-        products.sort(key=lambda p: (p.kind, order.index(ir.name_of(p.pairs[0].weight if p.kind != "reducing" else
-                                                                     self.tensors[p.target].at()))))
+        products.sort(
+            key=lambda p: (
+                p.kind,
+                order.index(ir.name_of(p.pairs[0].weight if p.kind != "reducing" else self.tensors[p.target].at())),
+            )
+        )
         return products, self._stages([n for n in names if n not in self.products], edge=False)
 
     def _stages(self, names: list[str], edge: bool) -> list[Stage]:
@@ -411,7 +455,12 @@ class _Lowering:
             return dims[0]
         if self.tensors[name].time is not None and name not in self.split.sums:
             return None
-        limits = [hi for s in ir.ordered(self._equation(name).rhs.atoms(sp.Sum)) for symbol, _, hi in s.limits if symbol not in (t, ROW)]
+        limits = [
+            hi
+            for s in ir.ordered(self._equation(name).rhs.atoms(sp.Sum))
+            for symbol, _, hi in s.limits
+            if symbol not in (t, ROW)
+        ]
         return limits[0] if limits else None
 
     def _level(self, name: str, equation: Equation, level: dict[str, int]) -> int:
@@ -422,7 +471,9 @@ class _Lowering:
         found = 0
         for access in ir.accesses(equation.rhs, self.tensors):
             read = ir.name_of(access)
-            if read not in level or (self.tensors[name].time is not None and ir.offset(ir.time_of(access, self.tensors))):
+            if read not in level or (
+                self.tensors[name].time is not None and ir.offset(ir.time_of(access, self.tensors))
+            ):
                 continue
             later = read in self.split.sums or (name in self.products) or self._dim(read) not in (self._dim(name), None)
             found = max(found, level[read] + (1 if later else 0))
@@ -437,10 +488,14 @@ class _Lowering:
             tensor = self.tensors[name]
             if tensor.time is None or tensor.time[0] != 0 or not self._equation(name).when:
                 continue
-            if self._equation(name).when[0] == 0:
+            when = self._equation(name).when
+            if when is not None and when[0] == 0:
                 alive.append(name)
-        needed = {ir.name_of(e.rhs) for e in self.program.equations if self._is_boundary(e)
-                  and ir.time_of(e.rhs, self.tensors) == 0}
+        needed = {
+            ir.name_of(e.rhs)
+            for e in self.program.equations
+            if self._is_boundary(e) and ir.time_of(e.rhs, self.tensors) == 0
+        }
         for name in reversed(alive):
             if name in needed:
                 reads = ir.accesses(self._alive(self._equation(name)).rhs, self.tensors)
@@ -451,8 +506,12 @@ class _Lowering:
 
     def _alive(self, equation: Equation) -> Equation:
         """The equation at t = 0, without the terms that read outside of a span there."""
-        kept = [term for term in ir.terms(equation.rhs) if all(self._lives(a, 0) for a in ir.accesses(term, self.tensors))
-                and all(f.args[1] == 0 for f in term.atoms(span))]
+        kept = [
+            term
+            for term in ir.terms(equation.rhs)
+            if all(self._lives(a, 0) for a in ir.accesses(term, self.tensors))
+            and all(f.args[1] == 0 for f in term.atoms(span))
+        ]
         return replace(equation, rhs=sp.Add(*kept))
 
     def _lives(self, access: sp.Expr, when: int) -> bool:

@@ -21,7 +21,7 @@ from derive.errors import DeriveError
 from derive.ir import Program
 from derive.lower import lower
 from derive.notation import Cell, Head
-from derive.schedule import Kernel, argument_places, parameter, schedule
+from derive.schedule import RESERVED, Kernel, argument_places, parameter, schedule
 from derive.simplify import Count, simplify
 from derive.storage import Place, place, tape, tape_places
 
@@ -96,7 +96,8 @@ def _needed(program: Program, outputs: Iterable[str]) -> Program:
     """The program without what its outputs do not need (values that only the backward pass reads)."""
     needed = set(outputs)
     for _ in program.equations:
-        needed |= {ir.name_of(a) for e in program.equations if e.target in needed for a in ir.accesses(e.rhs, program.tensors)}
+        needed |= {ir.name_of(a) for e in program.equations if e.target in needed
+                   for a in ir.accesses(e.rhs, program.tensors)}
     return program.with_equations([e for e in program.equations if e.target in needed],
                                   {n: x for n, x in program.tensors.items() if n in needed})
 
@@ -112,15 +113,27 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
         params[array] = (f"{len(gates)}*{first}" if stacked else first, *rest)
     inputs = primal.of_role("input")
     if len(inputs) != 1:
-        raise DeriveError(f"{primal.name}: a cell reads one input sequence, found {', '.join(x.name for x in inputs) or 'none'}")
+        names = ", ".join(x.name for x in inputs) or "none"
+        raise DeriveError(f"{primal.name}: a cell reads one input sequence, found {names}")
+    _check_names(primal, params)
     output = primal.tensors[primal.meta["output"]]
     return {
         "params": params,
         "states": {s: str(primal.tensors[s].dims[0]) for s in primal.meta["states"]},
         "gates": gates,
         "dims": primal.meta["sizes"],
-        "input": (inputs[0].name, str(inputs[0].dims[0])),
+        "input": ("x", str(inputs[0].dims[0])),
         "output": (output.name, str(output.dims[0])),
         "target": ("y", str(loss.of_role("target")[0].dims[0])),
         "init": {p: "ones" if p.startswith("gain") else "uniform" for p in params},
     }
+
+
+def _check_names(primal: Program, params: Iterable[str]) -> None:
+    """A parameter is a keyword of the Python interface and a field of the C struct: it needs a name that is free."""
+    taken = {"x", "y", "out", "loss", "tape", "workspace", "workspace_size", "batch", "isa", "d_out"} | RESERVED
+    taken |= set(primal.meta["sizes"]) | {f"{s}_{end}" for s in primal.meta["states"] for end in "0T"}
+    for name in params:
+        if name in taken or name.removeprefix("d_") in {*taken, *params} - {name}:
+            raise DeriveError(f"{primal.name}: the interface has another use for the name {name}; rename the "
+                              f'parameter, or give it a public name: @cell(..., weight_{name.lower()}="{name}")')

@@ -69,7 +69,8 @@ class _Splitter:
             body = self._operand(self.inner(expr.function, bound=tuple(s for s, *_ in expr.limits)), expr.limits)
             return expr if body is expr.function else sp.Sum(body, *expr.limits)
         if expr is self.equation.rhs and is_transcendental(expr):
-            return self._rebuild(expr, [self.inner(a) for a in expr.args])
+            rebuilt = self._rebuild(expr, [self.inner(a) for a in expr.args])
+            return rebuilt if is_transcendental(rebuilt) else self.inner(rebuilt)
         return self.inner(expr)
 
     def _operand(self, body: sp.Expr, limits: tuple[sp.Tuple, ...]) -> sp.Expr:
@@ -94,9 +95,11 @@ class _Splitter:
         if isinstance(expr, sp.Sum):
             return self._hoist(self.split(expr), self._name_of_sum(expr), "")
         rebuilt = self._rebuild(expr, [self.inner(a, bound) for a in expr.args])
-        if is_transcendental(rebuilt):
-            label, latex = self._name_of_call(rebuilt)
-            return self._hoist(rebuilt, label, latex)
+        # With a new argument SymPy may pull a sign out of an odd function: tanh(c - a) becomes -tanh(a - c).
+        sign, call = rebuilt.as_coeff_Mul() if is_transcendental(expr) else (sp.Integer(1), rebuilt)
+        if is_transcendental(call):
+            label, latex = self._name_of_call(call)
+            return sign * self._hoist(call, label, latex)
         return rebuilt
 
     @staticmethod

@@ -15,6 +15,7 @@ Keyword arguments of `@cell` give parameters their public names: `bias_ih="b"`.
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.functions import relu, sigmoid, softplus
+from derive.functions import BY_CLASS, record_of, relu, sigmoid, softplus
 from derive.ir import Equation, Program, Tensor, T, t
 from derive.normalize import normalize
 
@@ -42,6 +43,8 @@ _SIZES = {"I": "input_size", "H": "hidden_size", "O": "output_size"}
 
 def Sum(expr: sp.Expr, *indices: sp.Symbol) -> sp.Expr:  # noqa: N802  (as SymPy spells it)
     """SymPy's Sum over the whole range of each index; the range is found from the tensors that carry the index."""
+    if not indices:
+        raise DeriveError(f"Sum({expr}) names no index; write Sum(..., j), or Sum(..., j, k) for two")
     limits = []
     for symbol in indices:
         if not isinstance(symbol, sp.Symbol):
@@ -62,17 +65,24 @@ class Name:
         return self._writer.access(self._label, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        where, label = self._writer.where, self._label
+        if isinstance(key, Name):
+            raise DeriveError(f"{where}: {label}[{key}] = ... lacks indices; write {label}[{key}][t, n] = ...")
         if isinstance(value, Name):
-            raise DeriveError(f"{self._writer.where}: {self._label}[...] = {value} assigns a tensor without indices")
-        self._writer.write(self, key, sp.sympify(value))
+            raise DeriveError(f"{where}: {label}[...] = {value} assigns a tensor without indices")
+        self._writer.write(self, key, value)
 
     def __iter__(self) -> Iterator[Any]:
         raise DeriveError(f"{self._writer.where}: {self._label} is one tensor; loop over a tuple of gates, as in (i, f, g, o)")
 
     def _bare(self, *_: Any) -> Any:
-        raise DeriveError(f"{self._writer.where}: {self._label} stands without indices in a formula; write {self._label}[t, n]")
+        raise DeriveError(
+            f"{self._writer.where}: {self._label} stands without indices in a formula; write {self._label}[t, n] where it "
+            f"has a value at each step, {self._label}[n] where it has not"
+        )
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = __pow__ = _bare
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _bare
+    __matmul__ = __rmatmul__ = __neg__ = __pos__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = _bare
     _sympy_ = _bare
 
     def __str__(self) -> str:
@@ -94,7 +104,10 @@ class _Writer:
     def member(self, family: Name, gate: Name) -> Name:
         label = f"{family}_{gate}"
         self.used |= {str(family), str(gate)}
-        return self.names.setdefault(label, Name(label, self, str(family), str(gate)))
+        found = self.names.setdefault(label, Name(label, self, str(family), str(gate)))
+        if not found._family:
+            raise DeriveError(f"{self.where}: {family}[{gate}] and the argument {label} would have one name; rename one")
+        return found
 
     def position(self, label: str) -> tuple[int, int]:
         """Where a tensor stands among the arguments: by its family, then by its gate."""
@@ -105,17 +118,46 @@ class _Writer:
         self.used.add(label)
         indices = key if isinstance(key, tuple) else (key,)
         for position in indices:
-            if isinstance(position, (Name, str, slice)) or not isinstance(sp.sympify(position), sp.Expr):
-                raise DeriveError(f"{self.where}: {label}[{position}]: {position!r} is no index; use t, n, j, k, ...")
-        return IndexedBase(label)[indices]
+            if isinstance(position, Name):
+                raise DeriveError(
+                    f"{self.where}: {label}[...] has {position} as an index, but {position} is an argument of the function, "
+                    f"so it is a tensor here; rename one of the two"
+                )
+            if not isinstance(position, (sp.Expr, int)):
+                raise DeriveError(f"{self.where}: {label}[...] has {position!r} as an index; use t, n, j, k, ...")
+        return IndexedBase(label)[indices] if indices else sp.Symbol(label, real=True)
 
-    def write(self, name: Name, key: Any, value: sp.Expr) -> None:
-        lhs = self.access(str(name), key) if key != () else sp.Symbol(str(name), real=True)
-        if key == ():
-            self.used.add(str(name))
+    def write(self, name: Name, key: Any, value: Any) -> None:
+        lhs = self.access(str(name), key)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = sp.sympify(value)
         if not isinstance(value, sp.Expr):
             raise DeriveError(f"{self.where}: the right-hand side of {lhs} is {value!r}, not an expression")
+        when = lhs.indices[0] if isinstance(lhs, Indexed) else t
+        if when != t and when.has(t):
+            raise DeriveError(f"{self.where}: {lhs} = ... defines a value at time {when}; shift it to {name}[t, ...] = ...")
+        _check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
         self.equations.append((lhs, value))
+
+
+def _check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None:
+    """Raise for what stands in a formula and has no meaning there: an unknown function, a time or an index as a number."""
+    if isinstance(expr, Indexed):
+        return
+    if isinstance(expr, sp.Sum):
+        _check_nodes(where, expr.function, (*bound, *(symbol for symbol, *_ in expr.limits)))
+        return
+    if isinstance(expr, sp.Pow) and not expr.exp.is_Rational:
+        raise DeriveError(f"{where}, {ir.text(expr)} has no number as its exponent; write exp(b*log(a)) for a power of tensors")
+    if expr.is_Symbol and (expr == t or expr in bound):
+        raise DeriveError(f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own")
+    if expr.args and not isinstance(expr, (sp.Add, sp.Mul, sp.Pow)) and record_of(expr) is None:
+        known = ", ".join(sorted(f.__name__ for f in BY_CLASS))
+        raise DeriveError(f"{where}, {type(expr).__name__} is no function that an equation may call; there are: {known}")
+    if not expr.args and not expr.is_Symbol and not (expr.is_real and expr.is_finite):
+        raise DeriveError(f"{where}, {expr} is no real number")
+    for argument in expr.args:
+        _check_nodes(where, argument, bound)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +200,14 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
     Raises DeriveError with the cell, the equation and the index for anything that is no recurrent cell.
     """
 
+    if callable(states):
+        raise DeriveError(f'cell {states.__name__}: write @cell(states="h") above it, with the names of its states')
+    if not isinstance(states, str) or not isinstance(gates, str):
+        raise DeriveError(f'@cell(states={states!r}, gates={gates!r}): write the names in one string, as in states="h c"')
+    if not states.split():
+        raise DeriveError("@cell(states=\"\"): a cell has at least one state, and the first is its output; for equations "
+                          "without states there is @head")
+
     def build(function: Callable[..., None]) -> Cell:
         return Cell(function.__name__, _doc(function), _build(function, states.split(), gates.split(), public))
 
@@ -194,7 +244,8 @@ def _build(function: Callable[..., None], states: list[str], gates: list[str], p
     arguments = list(inspect.signature(function).parameters)
     for unknown in [name for name in (*states, *gates, *public.values()) if name not in arguments]:
         raise DeriveError(f"{where}: {unknown!r} in the decorator is no argument of the function ({', '.join(arguments)})")
-    function(*(writer.argument(a) for a in arguments))
+    _check_arguments(where, function, states, gates)
+    _write(where, function, writer, arguments)
     if not writer.equations:
         raise DeriveError(f"{where}: the function writes no equation; write h[t, n] = ...")
     for unused in [a for a in arguments if a not in writer.used]:
@@ -203,8 +254,36 @@ def _build(function: Callable[..., None], states: list[str], gates: list[str], p
         twice = [str(lhs) for p, (lhs, _) in enumerate(writer.equations) if lhs in [x for x, _ in writer.equations[:p]]]
         raise DeriveError(f"{where}: {twice[0]} is assigned twice; give one of the two a new name")
     sizes = _Sizes(where, writer, states)
-    program = _program(function.__name__, where, writer, states, gates, public, sizes)
-    return ir.verify(program)
+    program = ir.verify(_program(function.__name__, where, writer, states, gates, public, sizes))
+    for group in ir.order(program):
+        ir.in_step(program, group.tensors)
+    return program
+
+
+def _check_arguments(where: str, function: Callable[..., None], states: list[str], gates: list[str]) -> None:
+    for argument in inspect.signature(function).parameters.values():
+        if argument.default is not argument.empty or argument.kind is not argument.POSITIONAL_OR_KEYWORD:
+            raise DeriveError(f"{where}: the argument {argument} is no plain name; arguments are tensors, and a constant is "
+                              f"set above the function")
+        if argument.name in ("t", "T", "B", "row"):
+            raise DeriveError(f"{where}: {argument.name} has a meaning of its own in equations; rename the argument")
+    for twice in [name for p, name in enumerate(states) if name in states[:p] or name in gates]:
+        raise DeriveError(f"{where}: {twice} stands twice in the decorator")
+
+
+def _write(where: str, function: Callable[..., None], writer: _Writer, arguments: list[str]) -> None:
+    """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
+    try:
+        function(*(writer.argument(a) for a in arguments))
+    except DeriveError as error:
+        raise error if str(error).startswith(where) else DeriveError(f"{where}: {error}") from error
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
+                 if frame.filename == function.__code__.co_filename]
+        raise DeriveError(
+            f"{where}, line {lines[-1]}: {type(error).__name__}: {error}; equations call the functions of derive.notation, "
+            f"not those of math or NumPy"
+        ) from error
 
 
 def _program(name: str, where: str, writer: _Writer, states: list[str], gates: list[str], public: dict[str, str],
@@ -227,7 +306,7 @@ def _program(name: str, where: str, writer: _Writer, states: list[str], gates: l
         for p, (lhs, rhs) in enumerate(writer.equations)
     ]
     _check_times(where, equations, states, tensors)
-    equations += _boundaries(states, tensors, len(equations))
+    equations += _boundaries(where, states, tensors, len(equations))
     inputs = [x.name for x in tensors.values() if x.role == "input"]
     last = tensors[assigned[-1]]
     output = states[0] if states else last.name
@@ -242,10 +321,13 @@ def _program(name: str, where: str, writer: _Writer, states: list[str], gates: l
     return Program(name, tensors, tuple(equations), outputs, meta)
 
 
-def _boundaries(states: list[str], tensors: dict[str, Tensor], count: int) -> list[Equation]:
+def _boundaries(where: str, states: list[str], tensors: dict[str, Tensor], count: int) -> list[Equation]:
     """h(0) = h_0 and h_T = h(T): the two ends of the chain are equations like all others, and so are their adjoints."""
     found = []
     for state in states:
+        for name in (f"{state}_0", f"{state}_T"):
+            if name in tensors:
+                raise DeriveError(f"{where}: the name {name} is taken, by the state {state} at one end of time; rename the argument")
         body = tensors[state]
         tensors[state] = body = replace(body, time=(sp.Integer(0), T))
         base = body.latex or state
@@ -259,6 +341,9 @@ def _boundaries(states: list[str], tensors: dict[str, Tensor], count: int) -> li
 
 def _check_times(where: str, equations: list[Equation], states: list[str], tensors: dict[str, Tensor]) -> None:
     for equation in equations:
+        if states and any(symbol == t for total in equation.rhs.atoms(sp.Sum) for symbol, *_ in total.limits):
+            raise DeriveError(f"{where}, {equation.id}: {equation.lhs} sums over time, but a cell goes through it step by step; "
+                              f"a sum over time belongs into a loss")
         for access in ir.accesses(equation.rhs, tensors):
             when = ir.time_of(access, tensors)
             by = ir.offset(when)
@@ -290,6 +375,7 @@ class _Sizes:
         self.parent: dict[Any, Any] = {}
         self.order: list[str] = []
         self.rank: dict[str, int] = {}
+        self.constants: list[tuple[sp.Expr, sp.Symbol]] = []
         self.timed: dict[str, bool] = {}
         self.spelling: dict[str, tuple[sp.Symbol, ...]] = {}
         for p, (lhs, rhs) in enumerate(writer.equations):
@@ -302,6 +388,10 @@ class _Sizes:
         self.order.sort(key=writer.position)
         self.names: dict[Any, sp.Symbol] = {}
         self._name(states)
+        for lhs, symbol in self.constants:
+            if symbol not in self.names.values():
+                raise DeriveError(f"{self.where}: in the equation of {lhs}, {symbol} is neither an argument of the function nor "
+                                  f"a size ({', '.join(map(str, self.dims))})")
 
     def _find(self, node: Any) -> Any:
         while self.parent.setdefault(node, node) != node:
@@ -314,21 +404,38 @@ class _Sizes:
             for position, (symbol, _, _) in enumerate(expr.limits):
                 if symbol in scope:
                     lhs = self.writer.equations[equation][0]
-                    raise DeriveError(f"{self.where}: in the equation of {lhs}, {symbol} is summed and also stands on the left")
+                    place = "also stands on the left" if scope[symbol][1] == "free" else "is summed around it as well"
+                    raise DeriveError(f"{self.where}: in the equation of {lhs}, {symbol} is summed and {place}")
                 inner[symbol] = (equation, expr, position)
             self._visit(expr.function, inner, equation)
             return
         if isinstance(expr, Indexed) or (expr.is_Symbol and str(expr) in self.writer.names):
             self._access(expr, scope, equation)
             return
+        if expr.is_Symbol:
+            self._constant(expr, scope, equation)
         for argument in expr.args:
             self._visit(argument, scope, equation)
+
+    def _constant(self, symbol: sp.Symbol, scope: dict[sp.Symbol, Any], equation: int) -> None:
+        """A symbol that is no tensor: the size of a dimension, which is checked when all sizes are known."""
+        lhs = self.writer.equations[equation][0]
+        if symbol in scope:
+            raise DeriveError(f"{self.where}: in the equation of {lhs}, the index {symbol} stands outside of any tensor; "
+                              f"an index has no value of its own")
+        self.constants.append((lhs, symbol))
 
     def _access(self, access: sp.Expr, scope: dict[sp.Symbol, Any], equation: int) -> None:
         label, lhs = ir.name_of(access), self.writer.equations[equation][0]
         indices = access.indices if isinstance(access, Indexed) else ()
         timed = bool(indices) and indices[0].has(t)
         positions = indices[1:] if timed else indices
+        for fixed in (s for s in indices if not s.free_symbols or s == T):
+            raise DeriveError(f"{self.where}: in the equation of {lhs}, {access} is read or defined at {fixed}; an index is a name "
+                              f"such as n, time is t or t-1, and the initial states come by themselves")
+        if len(set(positions)) < len(positions):
+            raise DeriveError(f"{self.where}: in the equation of {lhs}, an index stands twice in {access}; a diagonal matrix is "
+                              f"written as a vector")
         if label not in self.rank:
             self.order.append(label)
             self.rank[label], self.timed[label] = len(positions), timed
@@ -360,7 +467,7 @@ class _Sizes:
                 root = self._find((label, slot))
                 if root not in self.names:
                     letter = str(self.spelling[label][slot]).upper()
-                    taken = {str(d) for d in self.names.values()} | {"T", "B"}
+                    taken = {str(d) for d in self.names.values()} | {"T", "B", *self.order}
                     self.names[root] = ir.dimension(letter if letter not in taken else f"{letter}_{len(taken)}")
 
     @property

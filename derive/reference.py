@@ -61,7 +61,9 @@ class _Interpreter:
             self.arrays[name] = array
 
     def _number(self, expr: sp.Expr) -> int:
-        return int(expr.subs({s: self.sizes[str(s)] for s in expr.free_symbols}))
+        if expr.is_Symbol:
+            return self.sizes[str(expr.name)]
+        return int(expr if expr.is_Integer else expr.subs({s: self.sizes[str(s)] for s in expr.free_symbols}))
 
     def _span(self, name: str) -> tuple[int, int]:
         life = self.program.tensors[name].time
@@ -92,10 +94,10 @@ class _Interpreter:
                 continue
             names = ir.in_step(self.program, group.tensors)
             equations = [e for name in names for e in self.program.defined[name]]
-            times = sorted({w for e in equations for w in self._times(e) if w is not None}, reverse=group.direction < 0)
-            for when in times:
-                for equation in equations:
-                    if when in self._times(equation):
+            times = [self._times(e) for e in equations]
+            for when in sorted({w for own in times for w in own if w is not None}, reverse=group.direction < 0):
+                for equation, own in zip(equations, times, strict=True):
+                    if when in own:
                         self._assign(equation, when)
         return {n: np.moveaxis(a, 1, 0) if n in self.swept and self.program.tensors[n].time is not None else a
                 for n, a in self.arrays.items()}
@@ -177,7 +179,7 @@ class _Interpreter:
         return np.asarray(float(value), dtype=self.dtype)
 
     def _time(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> int:
-        return int(expr.subs({**{s: v for s, v in times.items()}, T: self.sizes["T"]}))
+        return times[expr] if expr in times else self._number(expr.xreplace(dict(times)))
 
     def _is_outside(self, factor: sp.Expr, times: Mapping[sp.Symbol, int]) -> bool:
         """Whether a factor makes its product zero, whatever the others are: 0 times 1/0 is 0 outside of a span."""

@@ -36,7 +36,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Weight:
-    """A block of a parameter array as a matrix [k][column]: element (k, column) at base + k*k_stride + column*c_stride."""
+    """A block of a parameter array as a matrix: element (k, column) at base + k*k_stride + column*c_stride."""
 
     array: str
     gate: int
@@ -174,12 +174,18 @@ def c_name(name: str, offset: int) -> str:
     return f"{base}_" if base in RESERVED else base
 
 
+# Words of C and C++, and what a stage function or a macro of templates/c/ has a name for.
 RESERVED = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while class new delete "
-    "this template typename namespace and or not xor bool true false try catch throw private public protected operator "
-    "at acc row rows row0 unit lanes full real vec ivec block tile T B V ROWS load store sum splat exp tanh log sin cos"
-    .split())
+    """
+    auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
+    while class new delete this template typename namespace and or not xor bool true false try catch throw
+    private public protected operator args real vec ivec uvec at acc row rows row0 unit lanes full block tile
+    load store sum splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V H I O ROWS PANEL
+    DEPTH SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
+    WORKSPACE X86 NULL
+    """.split()
+)
 
 
 class _Scheduling:
@@ -205,19 +211,37 @@ class _Scheduling:
         all_totals = [e for s in [*lowered.loop, *(s for p in phases for s in p.stages)] for e in s.totals]
         totals = [(e.target, places[e.target].dim, places[e.target]) for e in all_totals]
         reducing = [p for phase in [*lowered.after, *lowered.before] for p in phase.products if p.kind == "reducing"]
-        initials = [(p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour]
+        initials = [
+            (p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour
+        ]
         finals = []
         for boundary in lowered.boundaries:
             if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
                 finals.append((boundary, places[ir.name_of(boundary.rhs)], boundary.target))
-        return Kernel(self.name, self.program, lowered.direction, list(self.fields.values()), list(edge_fields.values()),
-                      before, loop, edge, after, self._reduces(reducing), self.storage.regions, totals, lowered.boundaries, self.storage,
-                      initials, finals)
+        return Kernel(
+            self.name,
+            self.program,
+            lowered.direction,
+            list(self.fields.values()),
+            list(edge_fields.values()),
+            before,
+            loop,
+            edge,
+            after,
+            self._reduces(reducing),
+            self.storage.regions,
+            totals,
+            lowered.boundaries,
+            self.storage,
+            initials,
+            finals,
+        )
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
-    def _plans(self, prefix: str, stages: list[Stage], fields: dict[str, Field],
-               override: dict[str, Place] | None = None) -> list[StagePlan]:
+    def _plans(
+        self, prefix: str, stages: list[Stage], fields: dict[str, Field], override: dict[str, Place] | None = None
+    ) -> list[StagePlan]:
         return [self._plan(f"{prefix}{p + 1}", s, fields, override or {}) for p, s in enumerate(stages)]
 
     def _rounds(self, prefix: str, phases: list[Phase]) -> list[Round]:
@@ -263,7 +287,9 @@ class _Scheduling:
     def _field(self, name: str, by: int, home: Place, written: bool, only_end: bool, fields: dict[str, Field]) -> Field:
         c = c_name(name, by)
         old = fields.get(c)
-        fields[c] = Field(c, name, by, home, written or bool(old and old.written), only_end or bool(old and old.only_end))
+        fields[c] = Field(
+            c, name, by, home, written or bool(old and old.written), only_end or bool(old and old.only_end)
+        )
         return fields[c]
 
     # -- products ------------------------------------------------------------------------------------------------------
@@ -273,7 +299,7 @@ class _Scheduling:
         tensor = self.tensors[ir.name_of(access)]
         home = self.storage.places[tensor.name]
         first, _ = ir.indices_of(access, self.tensors)
-        own = [i for i in target.indices if i != ir.ROW][0]
+        own = next(i for i in target.indices if i != ir.ROW)
         return Weight(home.array, home.slot, tensor.dims[0], tensor.dims[1], transposed=first == own)
 
     def _gemms(self, products: list[Product]) -> list[Gemm]:
@@ -304,14 +330,27 @@ class _Scheduling:
         operand = self.storage.places[ir.name_of(pair.operand)]
         by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
         if by and operand.kind in ("arg", "tape"):
-            raise DeriveError(f"{self.program.name}, {product.ids[-1]}: the time-parallel product of {pair.operand} reads another "
-                              f"step; assign it to a tensor first")
+            raise DeriveError(
+                f"{self.program.name}, {product.ids[-1]}: the time-parallel product of {pair.operand} reads another "
+                f"step; assign it to a tensor first"
+            )
         home = self.storage.places[product.target]
         n = weight.rows if weight.transposed else weight.columns
         k = weight.columns if weight.transposed else weight.rows
         optional = home.array if home.kind == "arg" and target.role == "gradient" else ""
-        return Gemm(product.ids, f"{product.target} = {pair.weight.base}*{ir.name_of(pair.operand)}", operand, by, home, weight,
-                    n, k, accumulate, optional, f"{weight.array}_{'rows' if weight.transposed else 'columns'}")
+        return Gemm(
+            product.ids,
+            f"{product.target} = {pair.weight.base}*{ir.name_of(pair.operand)}",
+            operand,
+            by,
+            home,
+            weight,
+            n,
+            k,
+            accumulate,
+            optional,
+            f"{weight.array}_{'rows' if weight.transposed else 'columns'}",
+        )
 
     def _tile(self, stage: Stage) -> Tile:
         slots = tuple(p.target for p in stage.products)
@@ -324,9 +363,12 @@ class _Scheduling:
                 by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
                 k = weight.columns if weight.transposed else weight.rows
                 segments = _add_segment(segments, operand, by, k, weight, number, len(slots))
-        groups = tuple(min(TILE_VECTORS, len(slots) * vectors - p) for p in range(0, len(slots) * vectors, TILE_VECTORS))
-        text = "; ".join(f"{p.target} = " + " + ".join(f"{q.weight.base}*{q.operand.base}" for q in p.pairs)
-                         for p in stage.products)
+        groups = tuple(
+            min(TILE_VECTORS, len(slots) * vectors - p) for p in range(0, len(slots) * vectors, TILE_VECTORS)
+        )
+        text = "; ".join(
+            f"{p.target} = " + " + ".join(f"{q.weight.base}*{q.operand.base}" for q in p.pairs) for p in stage.products
+        )
         self.tiles += 1
         ids = tuple(dict.fromkeys(i for p in stage.products for i in p.ids))
         return Tile(f"panels_{self.tiles}", ids, slots, groups, vectors, tuple(segments), text)
@@ -339,13 +381,30 @@ class _Scheduling:
             for pair in product.pairs:
                 left, right = (self.storage.places[ir.name_of(a)] for a in (pair.weight, pair.operand))
                 by = [ir.offset(ir.time_of(a, self.tensors)) or 0 for a in (pair.weight, pair.operand)]
-                item = Reduce(product.ids, f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T",
-                              home.array, home.slot, left, by[0], right, by[1], target.dims[0], target.dims[1], target.dims[0])
+                item = Reduce(
+                    product.ids,
+                    f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T",
+                    home.array,
+                    home.slot,
+                    left,
+                    by[0],
+                    right,
+                    by[1],
+                    target.dims[0],
+                    target.dims[1],
+                    target.dims[0],
+                )
                 last = found[-1] if found else None
-                if (last and (last.array, last.right, last.right_offset, last.left_offset) ==
-                        (item.array, item.right, item.right_offset, item.left_offset)
-                        and item.gate == last.gate + last.m / last.rows and _next_to(last.left, item.left, last.m / last.rows)):
-                    found[-1] = replace(last, ids=(*last.ids, *item.ids), m=last.m + item.m, text=f"{last.text}, {item.text}")
+                if (
+                    last
+                    and (last.array, last.right, last.right_offset, last.left_offset)
+                    == (item.array, item.right, item.right_offset, item.left_offset)
+                    and item.gate == last.gate + last.m / last.rows
+                    and _next_to(last.left, item.left, last.m / last.rows)
+                ):
+                    found[-1] = replace(
+                        last, ids=(*last.ids, *item.ids), m=last.m + item.m, text=f"{last.text}, {item.text}"
+                    )
                 else:
                     found.append(item)
         return found
@@ -364,25 +423,40 @@ def _join(a: Gemm, b: Gemm) -> Gemm | None:
         return None
     ids = (*a.ids, *(i for i in b.ids if i not in a.ids))
     text = f"{a.text}, {b.text}"
-    if a.weight.transposed and a.operand == b.operand and _next_to(a.target, b.target, many) and a.accumulate == b.accumulate:
+    if (
+        a.weight.transposed
+        and a.operand == b.operand
+        and _next_to(a.target, b.target, many)
+        and a.accumulate == b.accumulate
+    ):
         return replace(a, ids=ids, n=a.n + b.n, text=text)
     if not a.weight.transposed and a.target == b.target and b.accumulate and _next_to(a.operand, b.operand, many):
         return replace(a, ids=ids, k=a.k + b.k, text=text)
     return None
 
 
-def _add_segment(segments: list[Segment], operand: Place, by: int, k: sp.Expr, weight: Weight, slot: int,
-                 slots: int) -> list[Segment]:
+def _add_segment(
+    segments: list[Segment], operand: Place, by: int, k: sp.Expr, weight: Weight, slot: int, slots: int
+) -> list[Segment]:
     """Put a pair into the segment of its operand, or after the segment that it continues."""
     for p, old in enumerate(segments):
         if old.operand == operand and old.offset == by and old.weights[slot] is None:
-            return [*segments[:p], replace(old, weights=(*old.weights[:slot], weight, *old.weights[slot + 1:])),
-                    *segments[p + 1:]]
+            return [
+                *segments[:p],
+                replace(old, weights=(*old.weights[:slot], weight, *old.weights[slot + 1 :])),
+                *segments[p + 1 :],
+            ]
         first = old.weights[slot]
-        if first is not None and slots == 1 and not weight.transposed and first.array == weight.array and old.offset == by:
+        if (
+            first is not None
+            and slots == 1
+            and not weight.transposed
+            and first.array == weight.array
+            and old.offset == by
+        ):
             many = old.k / first.rows
             if weight.gate == first.gate + many and _next_to(old.operand, operand, many):
-                return [*segments[:p], replace(old, k=old.k + k), *segments[p + 1:]]
+                return [*segments[:p], replace(old, k=old.k + k), *segments[p + 1 :]]
     return [*segments, Segment(operand, by, k, tuple(weight if s == slot else None for s in range(slots)))]
 
 
@@ -390,7 +464,8 @@ def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
     """Accesses of terms that live at t = T only: their pointers are zeros at all other steps."""
     found: set[sp.Expr] = set()
     for term in ir.terms(rhs):
-        guards = list(term.atoms(span))
+        # Inside of the loop 1 <= t <= T holds; lower.py leaves such a term out at the edge.
+        guards = [g for g in term.atoms(span) if g.args[1:] != (1, ir.T)]
         if not guards:
             continue
         if any(g.args[1:] != (ir.T, ir.T) for g in guards):
@@ -414,7 +489,9 @@ def argument_places(program: Program) -> dict[str, Place]:
         if primal.role == "param" and tensor.role in ("param", "gradient"):
             array, slot = parameter(program, primal)
             prefix = "d_" if tensor.role == "gradient" else ""
-            places[name] = Place("arg", prefix + array, slot, len(gates) if slot or _stacked(program, primal) else 1, dim)
+            places[name] = Place(
+                "arg", prefix + array, slot, len(gates) if slot or _stacked(program, primal) else 1, dim
+            )
         elif tensor.role in ("input", "target"):
             places[name] = Place("arg", "y" if tensor.role == "target" else _input(program, name), dim=dim, timed=True)
         elif name == output:
@@ -422,7 +499,9 @@ def argument_places(program: Program) -> dict[str, Place]:
         elif tensor.role == "gradient" and primal.role == "input":
             places[name] = Place("arg", f"d_{_input(program, primal.name)}", dim=dim, timed=True)
         elif tensor.role == "seed":
-            places[name] = Place("arg", "d_out" if tensor.time is not None else name, dim=dim, timed=tensor.time is not None)
+            places[name] = Place(
+                "arg", "d_out" if tensor.time is not None else name, dim=dim, timed=tensor.time is not None
+            )
         elif tensor.role in ("initial", "final") or (tensor.role == "gradient" and primal.role == "initial"):
             places[name] = Place("arg", name, dim=dim)
         elif tensor.role == "loss":
@@ -436,7 +515,7 @@ def initial_of(program: Program, name: str) -> str:
 
 
 def _input(program: Program, name: str) -> str:
-    return "out" if name == program.meta["output"] else name
+    return "out" if name == program.meta["output"] else "x"
 
 
 def _stacked(program: Program, tensor: Tensor) -> bool:

@@ -187,7 +187,7 @@ class _Saved:
             name += "_"
         timed = any(ir.time_of(a, self.tensors) is not None for a in reads)
         tensor = Tensor(name, tuple(shapes[i] for i in indices), indices, "value", ir.STEPS if timed else None,
-                        latex=name.replace("_", r"\_"))
+                        any(self.tensors[ir.name_of(a)].batched for a in reads), latex=name.replace("_", r"\_"))
         self.tensors[name] = tensor
         self.added.append(Equation(tensor.at(), here, f"F'{len(self.added) + 1}", tensor.time, "saved derivative"))
         return tensor.at().xreplace({t: t - by})

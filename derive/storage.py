@@ -24,7 +24,7 @@ from derive.lower import Lowered, Stage
 
 @dataclass(frozen=True)
 class Place:
-    """The home of a tensor in one kernel; `slot` of `slots` values side by side, each of `dim` units (None: one number)."""
+    """The home of a tensor in one kernel; `slot` of `slots` side by side, each of `dim` units (None: one number)."""
 
     kind: str
     array: str = ""
@@ -64,8 +64,11 @@ class Storage:
 
     def dump(self) -> str:
         """One line a tensor."""
-        return "\n".join(f"  {name:<16} {p.kind:<6} {p.array:<14} slot {p.slot} of {p.slots} x {p.dim or 1}"
-                         + (f", t=0: {p.initial}" if p.initial else "") for name, p in self.places.items())
+        return "\n".join(
+            f"  {name:<16} {p.kind:<6} {p.array:<14} slot {p.slot} of {p.slots} x {p.dim or 1}"
+            + (f", t=0: {p.initial}" if p.initial else "")
+            for name, p in self.places.items()
+        )
 
 
 def tape(forward: Program, backward: Program) -> tuple[str, ...]:
@@ -101,8 +104,13 @@ class _Placing:
 
     def run(self) -> Storage:
         self._uses()
-        initials = {e.target: e.rhs for e in self.lowered.boundaries if not e.lhs.has(ir.T) and e.target in self.program.tensors
-                    and self.program.tensors[e.target].time is not None}
+        initials = {
+            e.target: e.rhs
+            for e in self.lowered.boundaries
+            if not e.lhs.has(ir.T)
+            and e.target in self.program.tensors
+            and self.program.tensors[e.target].time is not None
+        }
         chosen: dict[str, list[str]] = {"chunk": [], "ring": [], "step": []}
         for name in self._written():
             if name in self.places:
@@ -131,8 +139,11 @@ class _Placing:
 
     def _written(self) -> list[str]:
         names = []
-        for stages, products in (*((p.stages, p.products) for p in self.lowered.before), (self.lowered.loop, []),
-                                 *((p.stages, p.products) for p in self.lowered.after)):
+        for stages, products in (
+            *((p.stages, p.products) for p in self.lowered.before),
+            (self.lowered.loop, []),
+            *((p.stages, p.products) for p in self.lowered.after),
+        ):
             names += [p.target for p in products]
             for stage in stages:
                 names += [p.target for p in stage.products] + [e.target for e in stage.equations]

@@ -22,7 +22,8 @@ def wanted(number: int) -> int:
     if name not in NAMES:
         raise ValueError(f"{VARIABLE} must be one of {', '.join(NAMES)}, or unset for the best of them; found {name!r}")
     if NAMES.index(name) >= number:
-        raise ValueError(f"{VARIABLE}={name}, but this processor has only {', '.join(NAMES[:number])}; choose one of these")
+        there = ", ".join(NAMES[:number])
+        raise ValueError(f"{VARIABLE}={name}, but this processor has only {there}; choose one of these")
     return NAMES.index(name) + 1
 
 

@@ -1,9 +1,9 @@
 """A C program for one cell: runs every call with each array in a block of its own, exactly as long as the header says.
 
-Compiled with -DGUARD the blocks end at (or begin after) a page that cannot be touched, and what a call only reads cannot
-be written; without it they come from malloc, for sanitizers and Valgrind.  Arguments: one list of sizes after the other,
-`where isa others T B dims...`, where 0 puts the blocks after the forbidden page and 1 before it; `others` sequences of the
-batch stand before the B of this call, and belong to somebody else.
+Compiled with -DGUARD the blocks end at (or begin after) a page that cannot be touched, and what a call only reads
+cannot be written; without it they come from malloc, for sanitizers and Valgrind.  Arguments: lists of sizes,
+`where isa others T B dims...`, where 0 puts the blocks after the forbidden page and 1 before it; `others` sequences of
+the batch stand before the B of this call, and belong to somebody else.
 """
 
 from __future__ import annotations

@@ -66,7 +66,8 @@ def everything(cell, dtype, steps, batch, inputs, units):
     def normal(*shape):
         return rng.normal(size=shape).astype(dtype)
 
-    params = cell.init_params(inputs, units, dtype=dtype, seed=1)
+    more = {word: 3 for dim, word in cell._spec.dims.items() if dim not in ("I", "H")}
+    params = cell.init_params(inputs, units, dtype=dtype, seed=1, **more)
     x = normal(steps, batch, inputs)
     state = tuple(normal(batch, units) for _ in cell.STATES)
     found = {}
@@ -139,7 +140,11 @@ def python(code, **environment):
     )
 
 
-SHOW = "import derive; from derive.generated import rnn; print(derive.cpu()['isa'], {k.isa for k in rnn._cell._kernels.values()})"
+SHOW = """
+import derive
+from derive.generated import rnn
+print(derive.cpu()["isa"], {k.isa for k in rnn._cell._kernels.values()})
+"""
 
 
 @pytest.mark.parametrize("name", NUMBERED)
@@ -156,7 +161,7 @@ def test_environment(name):
 def test_the_best_by_default(environment):
     pytest.importorskip("derive.generated.rnn")
     best = best_isa()
-    assert python(SHOW, **environment).stdout == f"{[n for n, k in NUMBERED.items() if k == best][0]} {{{best}}}\n"
+    assert python(SHOW, **environment).stdout == f"{next(n for n, k in NUMBERED.items() if k == best)} {{{best}}}\n"
 
 
 def test_unknown_name():

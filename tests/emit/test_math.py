@@ -59,7 +59,7 @@ def library(tmp_path_factory):
         run(compiler, "-std=c99", "-O2", *MATH, *ISA_FLAGS[isa], "-shared", "-fPIC", code, "-o", made, "-lm")
         return ctypes.CDLL(str(made))
 
-    def call(real, isa, name, x, compiler=compilers()[0]):
+    def call(real, isa, name, x, compiler="gcc"):
         if isa not in runnable():
             pytest.skip(f"this processor has no {isa}")
         x = np.ascontiguousarray(x, REALS[real].dtype)
@@ -168,7 +168,7 @@ def test_special_values(library, real, isa, compiler):
     info = np.finfo(dtype)
     inf, nan, tiny = np.inf, np.nan, info.smallest_subnormal
     expected = {
-        "exp": {0.0: 1, -0.0: 1, inf: inf, -inf: 0, info.max: inf, info.min: 0, tiny: 1, -tiny: 1},
+        "exp": {0.0: 1, inf: inf, -inf: 0, info.max: inf, info.min: 0, tiny: 1, -tiny: 1},
         "sigmoid": {0.0: 0.5, inf: 1, -inf: 0, info.max: 1, info.min: 0, tiny: 0.5, -tiny: 0.5},
         "tanh": {0.0: 0, inf: 1, -inf: -1, info.max: 1, info.min: -1, tiny: tiny, -tiny: -tiny, info.tiny: info.tiny},
         "relu": {0.0: 0, inf: inf, -inf: 0, tiny: tiny, -tiny: 0},
@@ -185,6 +185,7 @@ def test_special_values(library, real, isa, compiler):
     for name in ("exp", "sigmoid", "tanh", "relu", "absolute", "softplus", "log"):
         y = library(real, isa, name, np.array([nan, -nan, 1, nan], dtype), compiler)
         assert np.isnan(y[[0, 1, 3]]).all() and np.isfinite(y[2]), name
+    assert library(real, isa, "exp", np.array([-0.0], dtype), compiler) == 1
     signs = library(real, isa, "tanh", np.array([0.0, -0.0], dtype), compiler)
     assert not np.signbit(signs[0]) and np.signbit(signs[1])
     assert not np.signbit(library(real, isa, "absolute", np.array([-0.0], dtype), compiler))

@@ -1,4 +1,4 @@
-"""Same equations, same bytes: under any hash seed, in any order, from any folder; and what is committed is what is made."""
+"""Same equations, same bytes: under any hash seed, in any order, from any folder; and what is committed is made so."""
 
 import hashlib
 import json
@@ -16,7 +16,8 @@ SEEDS = ("0", "1", "42")
 PROGRAM = """
 import hashlib, json, sys
 from derive import emit, registry
-print(json.dumps({f"{c}/{n}": hashlib.sha256(t.encode()).hexdigest() for c in sys.argv[1:] for n, t in emit.files(registry.cell(c)).items()}))
+made = {f"{c}/{n}": text for c in sys.argv[1:] for n, text in emit.files(registry.cell(c)).items()}
+print(json.dumps({name: hashlib.sha256(text.encode()).hexdigest() for name, text in made.items()}))
 """
 
 

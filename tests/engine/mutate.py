@@ -20,10 +20,12 @@ class Mutant:
     program: Program
     kind: str
     equation: str
-    what: str
+    term: sp.Expr
+    access: sp.Expr | None
+    changed: sp.Expr
 
     def __str__(self) -> str:
-        return f"{self.equation}, {self.kind}: {self.what}"
+        return f"{self.equation}, {self.kind}: {ir.text(self.term)} -> {ir.text(self.changed)}"
 
 
 def mutants(program: Program) -> Iterator[Mutant]:
@@ -32,10 +34,10 @@ def mutants(program: Program) -> Iterator[Mutant]:
         parts = _flat(equation.rhs)
         for p, term in enumerate(parts):
             others = parts[:p] + parts[p + 1 :]
-            for kind, changed, what in _changes(program, term):
+            for kind, access, changed in _changes(program, term):
                 rhs = sp.Add(*others, changed)
                 if rhs != equation.rhs:
-                    yield Mutant(_replaced(program, equation, rhs), kind, equation.id, what)
+                    yield Mutant(_replaced(program, equation, rhs), kind, equation.id, term, access, changed)
 
 
 def _flat(rhs: sp.Expr) -> list[sp.Expr]:
@@ -51,17 +53,17 @@ def _replaced(program: Program, equation: Equation, rhs: sp.Expr) -> Program:
     return program.with_equations([replace(e, rhs=rhs) if e is equation else e for e in program.equations])
 
 
-def _changes(program: Program, term: sp.Expr) -> Iterator[tuple[str, sp.Expr, str]]:
-    yield "drop", sp.Integer(0), ir.text(term)
-    yield "sign", -term, ir.text(term)
-    for guard in term.atoms(span):
+def _changes(program: Program, term: sp.Expr) -> Iterator[tuple[str, sp.Expr | None, sp.Expr]]:
+    yield "drop", None, sp.Integer(0)
+    yield "sign", None, -term
+    for guard in ir.ordered(term.atoms(span)):
         if guard.args[1:] == (T, T):
-            yield "time", term.xreplace({guard: span(t, T - 1, T - 1)}), f"{ir.text(guard)} one step early"
+            yield "time", None, term.xreplace({guard: span(t, T - 1, T - 1)})
     for access in ir.accesses(term, program.tensors):
         for other in _moved(access, program):
-            yield "time", term.xreplace({access: other}), f"{ir.text(access)} -> {ir.text(other)} in {ir.text(term)}"
+            yield "time", access, term.xreplace({access: other})
         for other in _swapped(access, program):
-            yield "gate", term.xreplace({access: other}), f"{ir.text(access)} -> {ir.text(other)} in {ir.text(term)}"
+            yield "gate", access, term.xreplace({access: other})
 
 
 def _moved(access: sp.Expr, program: Program) -> Iterator[sp.Expr]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import engine_tools
 import pytest
+import sympy as sp
 from mutate import Mutant, mutants
 
 from derive import check, ir, reference
@@ -57,14 +58,15 @@ def is_caught(program: Program) -> bool:
 def is_equivalent(mutant: Mutant) -> str:
     """Why a mutant computes the same gradients as the original; empty if it does not.
 
-    Layer norm: mu is the mean of what var is the variance of, so that d var / d mu = -2/n Sum (x - mu) = 0.  The part
-    of d_mu that comes through var may be dropped, and its sign or its weight changed, and nothing is different.
+    Layer norm: mu is the mean of what var is the variance of, so that d var / d mu = -2/H Sum (c - mu) = 0.  The part of
+    d_mu_c that comes through var_c may be dropped, and its sign or its factor d_var_c changed, and nothing is different.
+    (In the statistics over all gates only the four parts together are zero; a mutant changes one of them.)
     """
-    _, _, term = mutant.what.rpartition(" in ")
-    for name in ("a", "s", "c"):
-        if mutant.program.equation(mutant.equation).target == f"d_mu_{name}" and f"d_var_{name}[" in term:
-            if mutant.kind in ("drop", "sign") or "d_var" in mutant.what.partition(" -> ")[0]:
-                return "the centred values of a row add up to zero"
+    if mutant.program.equation(mutant.equation).target != "d_mu_c":
+        return ""
+    factor = sp.IndexedBase("d_var_c")
+    if mutant.term.has(factor) and (mutant.kind in ("drop", "sign") or mutant.access and mutant.access.base == factor):
+        return "the centred values of a row add up to zero"
     return ""
 
 
@@ -121,7 +123,7 @@ def test_a_check_at_two_steps_and_zero_states_would_miss_what_this_one_catches(m
     Only the gradient of U_f is looked at, as its author did.
     """
     program = engine_tools.derived("lstm")
-    path = next(m for m in mutants(program) if m.kind == "drop" and m.what == "d_c[t+1,n]·f[t+1,n]")
+    path = next(m for m in mutants(program) if m.kind == "drop" and m.equation == "B3" and m.term.has(sp.IndexedBase("f")))
     values = check.draw(program, {**check.SMALL, **SIZES, "T": 2}, 1)
     values["h_0"][:] = values["c_0"][:] = 0
     right, wrong = (reference.run(p, values, {**SIZES, "T": 2})["d_U_f"] for p in (program, path.program))
