@@ -52,6 +52,24 @@ class relu(sp.Function):  # noqa: N801
         return step(self.args[0])
 
 
+class signum(sp.Function):  # noqa: N801
+    """-1, 0 or 1.  SymPy's own sign and Abs differentiate through re and im, for it does not know tensors to be real."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.Integer(0)
+
+
+class absolute(sp.Function):  # noqa: N801
+    """|a|; its derivative at 0 is 0."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return signum(self.args[0])
+
+
 class fma(sp.Function):  # noqa: N801
     """a*b + c with one rounding where the machine has it: fma(a, b, c).  Written by simplify.py, not by people."""
 
@@ -75,9 +93,10 @@ class Record:
     ulp: float
 
 
-def _real_or_complex(a: Any) -> Any:
-    """The logistic function through tanh: analytic, so that the complex step may pass, and without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * a))
+def _sigmoid(a: Any) -> Any:
+    """The logistic function by exp(-|a|): no overflow, small values to their last digit, analytic for the complex step."""
+    falling = np.exp(np.where(np.real(a) > 0, -a, a))
+    return np.where(np.real(a) > 0, 1, falling) / (1 + falling)
 
 
 def _softplus(a: Any) -> Any:
@@ -89,7 +108,7 @@ def _softplus(a: Any) -> Any:
 
 
 RECORDS: tuple[Record, ...] = (
-    Record(sigmoid, _real_or_complex, lambda a: 1 / (1 + mpmath.exp(-a)), "sigmoid", r"\sigma", True, True, 4),
+    Record(sigmoid, _sigmoid, lambda a: 1 / (1 + mpmath.exp(-a)), "sigmoid", r"\sigma", True, True, 4),
     Record(sp.tanh, np.tanh, mpmath.tanh, "tanh", r"\tanh", True, True, 4),
     Record(sp.exp, np.exp, mpmath.exp, "exp", r"\exp", True, True, 4),
     Record(sp.log, np.log, mpmath.log, "log", r"\log", False, True, 1),
@@ -126,7 +145,7 @@ RECORDS: tuple[Record, ...] = (
         0,
     ),
     Record(
-        sp.sign,
+        signum,
         lambda a: np.sign(np.real(a)),
         lambda a: mpmath.sign(mpmath.re(a)),
         "signum",
@@ -136,7 +155,7 @@ RECORDS: tuple[Record, ...] = (
         0,
     ),
     Record(
-        sp.Abs,
+        absolute,
         lambda a: a * np.sign(np.real(a)),
         lambda a: a * mpmath.sign(mpmath.re(a)),
         "absolute",

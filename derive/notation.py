@@ -25,7 +25,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.functions import BY_CLASS, record_of, relu, sigmoid, softplus
+from derive.functions import BY_CLASS, absolute, record_of, relu, sigmoid, signum, softplus
 from derive.ir import Equation, Program, Tensor, T, t
 from derive.normalize import normalize
 
@@ -136,6 +136,7 @@ class _Writer:
         when = lhs.indices[0] if isinstance(lhs, Indexed) else t
         if when != t and when.has(t):
             raise DeriveError(f"{self.where}: {lhs} = ... defines a value at time {when}; shift it to {name}[t, ...] = ...")
+        value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
         _check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
         self.equations.append((lhs, value))
 

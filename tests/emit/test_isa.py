@@ -101,11 +101,11 @@ def test_all_agree(cell, module, portable, monkeypatch):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_infer_and_forward_agree(cell, module, monkeypatch):
-    """On one instruction set the two are the same sums in the same order."""
+    """The same sums in the same order; a compiler may fuse a multiply-add in one of the two only."""
     for name in [n for n in runnable() if n != "portable"]:
         monkeypatch.setenv("DERIVE_ISA", name)
         found = everything(Cell(module.SPEC, module._kernels), np.float32, 5, 4, 3, 19)
-        np.testing.assert_array_equal(found["infer"], found["out"])
+        np.testing.assert_allclose(found["infer"], found["out"], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -528,7 +528,7 @@ MISTAKES = {
     time_as_a_number: "the index t stands outside of any tensor",
     unknown_symbol: "alpha is neither an argument of the function nor a size (I, H)",
     size_that_is_not_there: "K is neither an argument of the function nor a size (I, H)",
-    unknown_function: "sinh is no function that an equation may call; there are: Abs, cos, exp",
+    unknown_function: "sinh is no function that an equation may call; there are: absolute, cos, exp",
     numpy_function: "equations call the functions of derive.notation, not those of math or NumPy",
     math_function: "equations call the functions of derive.notation, not those of math or NumPy",
     unknown_python_name: "NameError: name 'softsign' is not defined",
