@@ -40,10 +40,12 @@ wheel: $(VENV)/installed-demo
 
 # The tests' installation contains the demo's.
 $(VENV)/installed-test: $(SOURCES) | $(VENV)/made
+	@echo "Installing what pyproject.toml asks for and compiling the committed C (7 cells, 2 types, 3 instruction sets): a minute or two."
 	$(PIP) install --quiet --editable '.[demo,test]'
 	touch $(VENV)/installed-demo $@
 
 $(VENV)/installed-demo: $(SOURCES) | $(VENV)/made
+	@echo "Installing what pyproject.toml asks for and compiling the committed C (7 cells, 2 types, 3 instruction sets): a minute or two."
 	$(PIP) install --quiet --editable '.[demo]'
 	touch $@
 

@@ -37,11 +37,18 @@ class Step:
     contraction: sp.Expr
     result: sp.Expr
     when: Span | None
+    into: str = ""
 
     def __str__(self) -> str:
-        where = f"   for t = {self.when[0]}..{self.when[1]}" if self.when else ""
-        return (f"{self.id}  {self.parent} reads {self.read}:  {ir.text(self.local)}\n"
-                f"     {ir.text(self.contraction)}\n     = {ir.text(self.result)}{where}")
+        where = ""
+        if self.when:
+            lo, hi = self.when
+            where = f"   for t = {lo}" if lo == hi else f"   for t = {lo}..{hi}"
+        goal = f"   -> {self.into}" if self.into else ""
+        return (
+            f"{self.id}  {self.parent} reads {self.read}:  {ir.text(self.local)}\n"
+            f"     {ir.text(self.contraction)}\n     = {ir.text(self.result)}{where}{goal}"
+        )
 
 
 def adjoint_name(name: str, order: int = 1) -> str:
@@ -52,7 +59,7 @@ def adjoint_name(name: str, order: int = 1) -> str:
 def accented(accent: str, latex: str) -> str:
     """A bar or a dot over a letter: the subscript stays outside, and over a longer name the bar is stretched."""
     letter, sign, subscript = latex.partition("_")
-    if letter.startswith("\\") and " " not in letter or len(letter) == 1:
+    if (letter.startswith("\\") and " " not in letter) or len(letter) == 1:
         return f"{accent}{{{letter}}}{sign}{subscript}"
     return rf"\overline{{{latex}}}"
 
@@ -71,8 +78,11 @@ def vjp(program: Program, wrt: Iterable[str] | None = None) -> Program:
     Every output X gets a seed: `seed_X` where X is also read inside, `d_X` itself where it is not.  A scalar output has
     the seed 1.  Gradients are the tensors `d_<name>` of role "gradient"; they are the outputs of the result.
     """
-    wrt = tuple(wrt) if wrt is not None else tuple(x.name for x in program.tensors.values()
-                                                   if x.role in DIFFERENTIABLE and x.name in program.inputs)
+    wrt = (
+        tuple(wrt)
+        if wrt is not None
+        else tuple(x.name for x in program.tensors.values() if x.role in DIFFERENTIABLE and x.name in program.inputs)
+    )
     for name in wrt:
         if name not in program.tensors:
             raise DeriveError(f"vjp of {program.name}: no tensor {name} to differentiate with respect to")
@@ -93,7 +103,9 @@ class _Reverse:
 
     def run(self) -> Program:
         program = self.program
-        backwards = [name for group in reversed(ir.order(program)) for name in reversed(ir.in_step(program, group.tensors))]
+        backwards = [
+            name for group in reversed(ir.order(program)) for name in reversed(ir.in_step(program, group.tensors))
+        ]
         targets = [name for name in backwards if name in self.active]
         for name in [*targets, *self.wrt]:
             self._declare(name)
@@ -101,7 +113,7 @@ class _Reverse:
             for equation in program.defined[name]:
                 if name in self.active:
                     self._equation(equation)
-        equations = []
+        equations: list[Equation] = []
         for name in [*targets, *self.wrt]:
             adjoint = self.tensors[self.name(name)]
             if adjoint.role == "seed":
@@ -109,8 +121,17 @@ class _Reverse:
             rhs = sp.Add(*self.parts.get(name, []))
             equations.append(Equation(adjoint.at(), rhs, f"{self.prefix}{len(equations) + 1}", adjoint.time))
         gradients = tuple(self.name(name) for name in self.wrt)
-        result = Program(f"vjp of {program.name}", self.tensors, (*program.equations, *equations), gradients, program.meta,
-                         tuple(self.steps), program)
+        ids = {self.tensors[e.target].primal: e.id for e in equations}
+        steps = tuple(replace(s, into=ids.get(s.read.partition("[")[0], "")) for s in self.steps)
+        result = Program(
+            f"vjp of {program.name}",
+            self.tensors,
+            (*program.equations, *equations),
+            gradients,
+            program.meta,
+            steps,
+            program,
+        )
         return ir.verify(result)
 
     def _declare(self, name: str) -> None:
@@ -120,15 +141,28 @@ class _Reverse:
         is_read = any(ir.name_of(a) == name for e in self.program.equations for a in ir.accesses(e.rhs, self.tensors))
         role = "gradient" if name in self.wrt else "adjoint"
         base = primal.latex or name
-        adjoint = replace(primal, name=self.name(name), role=role, latex=accented(r"\bar", base), primal=name,
-                          family=self.name(primal.family) if primal.family else "")
+        adjoint = replace(
+            primal,
+            name=self.name(name),
+            role=role,
+            latex=accented(r"\bar", base),
+            primal=name,
+            family=self.name(primal.family) if primal.family else "",
+        )
         if is_output and primal.rank == 0 and not primal.batched:
             self.parts.setdefault(name, []).append(sp.Integer(1))
         elif is_output and not is_read and primal.time is None:
             adjoint = replace(adjoint, role="seed")
         elif is_output:
-            seed = replace(adjoint, name=f"{'seed' * self.order}_{name}", role="seed", time=ir.STEPS if primal.time else None,
-                           latex=rf"\partial_{{{base}}} L", family="", member="")
+            seed = replace(
+                adjoint,
+                name=f"{'seed' * self.order}_{name}",
+                role="seed",
+                time=ir.STEPS if primal.time else None,
+                latex=rf"\partial_{{{base}}} L",
+                family="",
+                member="",
+            )
             self.tensors[seed.name] = seed
             self.parts.setdefault(name, []).append(seed.at())
         self.tensors[adjoint.name] = adjoint
@@ -224,7 +258,9 @@ def _sum_terms(expr: sp.Expr) -> list[tuple[list[sp.Expr], list[Limit]]]:
     raise DeriveError(f"{ir.text(expr)}: a sum stands below {type(expr).__name__}; the program is not in normal form")
 
 
-def _times(a: tuple[list[sp.Expr], list[Limit]], b: tuple[list[sp.Expr], list[Limit]]) -> tuple[list[sp.Expr], list[Limit]]:
+def _times(
+    a: tuple[list[sp.Expr], list[Limit]], b: tuple[list[sp.Expr], list[Limit]]
+) -> tuple[list[sp.Expr], list[Limit]]:
     """The product of two terms; bound indices of the second are renamed apart from those of the first."""
     taken = {symbol for symbol, *_ in a[1]}
     rename = {}
@@ -237,8 +273,9 @@ def _times(a: tuple[list[sp.Expr], list[Limit]], b: tuple[list[sp.Expr], list[Li
     return [*a[0], *(f.xreplace(rename) for f in b[0])], [*a[1], *((rename[s], lo, hi) for s, lo, hi in b[1])]
 
 
-def contract(factors: list[sp.Expr], limits: list[Limit], read: Tensor, fresh: sp.Expr,
-             tensors: dict[str, Tensor]) -> tuple[sp.Expr, Span | None]:
+def contract(
+    factors: list[sp.Expr], limits: list[Limit], read: Tensor, fresh: sp.Expr, tensors: dict[str, Tensor]
+) -> tuple[sp.Expr, Span | None]:
     """Sum over `limits` of the product of `factors`, with every delta solved; a term of the adjoint of `read`.
 
     The free indices of `fresh` become the indices of `read`.  Returns the term and the range of t on which it holds.
@@ -255,7 +292,7 @@ def contract(factors: list[sp.Expr], limits: list[Limit], read: Tensor, fresh: s
     while deltas:
         delta = deltas.pop(0)
         difference = delta.args[0] - delta.args[1]
-        symbol = next((s for s in (*bounds, ) if difference.coeff(s) in (1, -1)), None)
+        symbol = next((s for s in (*bounds,) if difference.coeff(s) in (1, -1)), None)
         if symbol is None:
             # Nothing left to sum over: the delta says at which time the term lives, t = T or t = 0.
             time = own[0]
@@ -268,7 +305,9 @@ def contract(factors: list[sp.Expr], limits: list[Limit], read: Tensor, fresh: s
             restricted.append((lo - value + own[0], hi - value + own[0]))
         deltas = [d.xreplace({symbol: value}) for d in deltas]
         rest = [f.xreplace({symbol: value}) for f in rest]
-    rename = {a: b for a, b in zip(own, _indices(read.at(), tensors) if read.time is not None else read.indices, strict=True)}
+    rename = {
+        a: b for a, b in zip(own, _indices(read.at(), tensors) if read.time is not None else read.indices, strict=True)
+    }
     rename |= _names_for(bounds, set(rename.values()), {s: tensors for s in bounds}, rest, tensors)
     body = sp.Mul(*(f.xreplace(rename) for f in rest))
     kept = [(rename.get(s, s), lo, hi) for s, (lo, hi) in bounds.items()]
@@ -279,8 +318,13 @@ def contract(factors: list[sp.Expr], limits: list[Limit], read: Tensor, fresh: s
     return (sp.Sum(body, *kept) if kept else body), when
 
 
-def _names_for(bounds: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]], taken: set[sp.Expr], _: object, rest: list[sp.Expr],
-               tensors: dict[str, Tensor]) -> dict[sp.Symbol, sp.Symbol]:
+def _names_for(
+    bounds: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]],
+    taken: set[sp.Expr],
+    _: object,
+    rest: list[sp.Expr],
+    tensors: dict[str, Tensor],
+) -> dict[sp.Symbol, sp.Symbol]:
     """Names for the indices that stay summed: t for time, else the names that the cell uses for that dimension."""
     rename = {}
     used = set(taken)
@@ -308,16 +352,25 @@ def _implied(body: sp.Expr, when: Span, lifetime: Span, tensors: dict[str, Tenso
 
 def jvp(program: Program, wrt: Iterable[str] | None = None) -> Program:
     """The program followed by its tangent: from tangents `t_<name>` of `wrt` to tangents of the outputs."""
-    chosen = tuple(wrt) if wrt is not None else tuple(x.name for x in program.tensors.values()
-                                                      if x.role in DIFFERENTIABLE and x.name in program.inputs)
+    chosen = (
+        tuple(wrt)
+        if wrt is not None
+        else tuple(x.name for x in program.tensors.values() if x.role in DIFFERENTIABLE and x.name in program.inputs)
+    )
     tensors = dict(program.tensors)
     moving = [n for n in program.tensors if n in chosen or n in _depends_on(program, chosen)]
     for name in moving:
         primal = program.tensors[name]
-        tensors[f"t_{name}"] = replace(primal, name=f"t_{name}", role="tangent", latex=accented(r"\dot", primal.latex or name),
-                                       primal=name, family=f"t_{primal.family}" if primal.family else "")
+        tensors[f"t_{name}"] = replace(
+            primal,
+            name=f"t_{name}",
+            role="tangent",
+            latex=accented(r"\dot", primal.latex or name),
+            primal=name,
+            family=f"t_{primal.family}" if primal.family else "",
+        )
     epsilon = sp.Symbol("epsilon", real=True)
-    equations = []
+    equations: list[Equation] = []
     for equation in program.equations:
         if equation.target not in moving:
             continue
@@ -330,5 +383,6 @@ def jvp(program: Program, wrt: Iterable[str] | None = None) -> Program:
         lhs = tensors[f"t_{equation.target}"].at(*_indices(equation.lhs, program.tensors))
         equations.append(Equation(lhs, rhs, f"J{len(equations) + 1}", equation.when))
     outputs = tuple(f"t_{name}" for name in program.outputs if name in moving)
-    return ir.verify(Program(f"jvp of {program.name}", tensors, (*program.equations, *equations), outputs, program.meta,
-                             (), program))
+    return ir.verify(
+        Program(f"jvp of {program.name}", tensors, (*program.equations, *equations), outputs, program.meta, (), program)
+    )

@@ -22,7 +22,7 @@ import numpy as np
 
 from derive import ir, registry
 from derive.adjoint import adjoint_name
-from derive.compiler import compile_folder
+from derive.compiler import build, compile_folder
 from derive.errors import DeriveError
 from derive.ir import Program
 from derive.model import Model, model
@@ -61,17 +61,19 @@ def run(name: str, progress: Callable[[str], None] = lambda step: None) -> list[
     """All checks of one cell.  Raises DeriveError if there is no such cell or its C does not compile."""
     cell = registry.cell(name)
     made = model(cell)
+    own = name.endswith(".py")
+    name = cell.name
     progress(f"{name}: complex step")
     rows = derivation(made)
     progress(f"{name}: compiling")
-    module = _compiled(name)
+    module = build(cell) if own else _compiled(name)
     progress(f"{name}: 50 digits")
     rows += compiled(made, module, "mpmath", SMALL, lambda problem: _fifty_digits(made, problem))
-    written = reference_of(name)
+    written = None if own else reference_of(name)
     if written is not None:
         progress(f"{name}: NumPy")
         rows += compiled(made, module, "NumPy", ODD, lambda q: written.loss_and_grad(q.x, q.y, q.params, q.state))
-    if pytorch.available(name):
+    if not own and pytorch.available(name):
         progress(f"{name}: PyTorch")
         rows += compiled(
             made, module, "PyTorch", ODD, lambda q: pytorch.loss_and_grad(name, q.x, q.y, q.params, q.state)

@@ -41,7 +41,9 @@ def chosen(names: tuple[str, ...]) -> list[str]:
     """Return the cells that were named, or all; a name that is none is an error that lists those that are."""
     from derive import registry
 
-    return [registry.cell(name).name for name in dict.fromkeys(names)] or list(registry.cells())
+    for name in names:
+        registry.cell(name)
+    return list(dict.fromkeys(names)) or list(registry.cells())
 
 
 @main.command("list")
@@ -111,7 +113,10 @@ def generated_folders(names: list[str]) -> list[Path]:
 @click.option("--lang", type=click.Choice(["en"]), default="en", show_default=True, help="Language of the text.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def latex(cell: str, form: str, lang: str, output: Path | None) -> None:
-    """Print a cell's equations and the derived ones, each with its identifier."""
+    """Print a cell's equations and the derived ones, each with its identifier.
+
+    CELL is a name from `derive list` or a Python file with a cell of your own.
+    """
     from derive import document, registry
 
     written = {"tex": document.tex, "text": document.text}[form](registry.cell(cell))
@@ -127,7 +132,10 @@ def latex(cell: str, form: str, lang: str, output: Path | None) -> None:
 @main.command()
 @click.argument("cell", nargs=-1)
 def check(cell: tuple[str, ...]) -> None:
-    """Compare the compiled gradients with independent references; exit 1 if one is off. Without CELL: all cells."""
+    """Compare derived and compiled gradients with independent references; exit 1 if one is off.
+
+    CELL is a name from `derive list` or a Python file with a cell of your own. Without CELL: all cells.
+    """
     import derive.check
     from derive import display
 
@@ -149,8 +157,14 @@ def check(cell: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=Path("sunspots.png"),
-              show_default=True, help="Where the plot goes.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("sunspots.png"),
+    show_default=True,
+    help="Where the plot goes.",
+)
 def demo(output: Path) -> None:
     """Equations, derivation, C, checks, then training on the sunspot numbers, with a plot. Under two minutes."""
     from derive import demo

@@ -223,10 +223,12 @@ def shifted(expr: sp.Expr, by: int, tensors: dict[str, Tensor]) -> sp.Expr:
 
 
 def terms(expr: sp.Expr) -> list[sp.Expr]:
+    """The summands of an expression."""
     return list(sp.Add.make_args(expr))
 
 
 def ordered(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
+    """Expressions in an order that does not depend on the run."""
     return sorted(expressions, key=sp.default_sort_key)
 
 
@@ -245,7 +247,8 @@ class _Text(StrPrinter):
     def __init__(self, ascii: bool) -> None:
         super().__init__()
         self.sigma, self.delta, self.total, self.dot = (
-            ("sigmoid", "delta", "Sum", "*") if ascii else ("σ", "δ", "Σ", "·"))
+            ("sigmoid", "delta", "Sum", "*") if ascii else ("σ", "δ", "Σ", "·")
+        )
         self.squares = {} if ascii else {"**2": "²", "**3": "³"}
 
     def line(self, expr: sp.Expr) -> str:
@@ -263,8 +266,9 @@ class _Text(StrPrinter):
     def _print_Sum(self, expr: sp.Sum) -> str:  # noqa: N802
         body = self._print(expr.function)
         body = f"({body})" if isinstance(expr.function, sp.Add) else body
-        return f"{self.total}_{{{','.join(str(s) for s, *_ in expr.limits)}}} {body}".replace("_{" + str(
-            expr.limits[0][0]) + "}", f"_{expr.limits[0][0]}")
+        return f"{self.total}_{{{','.join(str(s) for s, *_ in expr.limits)}}} {body}".replace(
+            "_{" + str(expr.limits[0][0]) + "}", f"_{expr.limits[0][0]}"
+        )
 
     def _print_Indexed(self, expr: Indexed) -> str:  # noqa: N802
         return f"{expr.base.label}[{','.join(self._print(i).replace(' ', '') for i in expr.indices)}]"
@@ -312,8 +316,8 @@ def within(a: Span, b: Span) -> bool:
 def reach(expr: sp.Expr, tensors: dict[str, Tensor]) -> Span | None:
     """The range of t outside of which an expression is zero because what it multiplies is; None: no such range.
 
-        d_h[t+1]*o[t+1]  with d_h on 0..T, o on 1..T    ->  0..T-1
-        d_h[t]*(1 - o[t])                               ->  0..T: outside of its span o is 0, and 1 - o is not
+    d_h[t+1]*o[t+1]  with d_h on 0..T, o on 1..T    ->  0..T-1
+    d_h[t]*(1 - o[t])                               ->  0..T: outside of its span o is 0, and 1 - o is not
     """
     if isinstance(expr, span):
         by = offset(expr.args[0])
@@ -371,14 +375,16 @@ def _verify_single(equation: Equation, tensor: Tensor, seen: dict[str, list[Span
         part = equation.when if when == t and equation.when else (when, when)
     for lo, hi in seen.get(tensor.name, []):
         if not (sp.simplify(part[0] - hi).is_positive or sp.simplify(lo - part[1]).is_positive):
-            raise DeriveError(f"{where}: {tensor.name} is defined twice for t = {lo}..{hi}; give one equation a new name")
+            raise DeriveError(
+                f"{where}: {tensor.name} is defined twice for t = {lo}..{hi}; give one equation a new name"
+            )
     seen.setdefault(tensor.name, []).append(part)
 
 
 def _verify_ranges(expr: sp.Expr, domain: dict[Any, Any], tensors: dict[str, Tensor], where: str) -> None:
     if isinstance(expr, sp.Sum):
         inner = dict(domain)
-        for symbol, lo, hi in expr.limits:
+        for symbol, _lo, hi in expr.limits:
             if symbol in domain:
                 raise DeriveError(f"{where}: the summed index {symbol} is also free there; give the sum its own index")
             inner[symbol] = "time" if (hi - T).is_Integer else hi
@@ -396,7 +402,9 @@ def _verify_ranges(expr: sp.Expr, domain: dict[Any, Any], tensors: dict[str, Ten
             if position not in domain:
                 raise DeriveError(f"{where}: index {position} of {expr} is neither on the left nor summed")
             if domain[position] != dim:
-                raise DeriveError(f"{where}: index {position} of {expr} runs over {domain[position]}, {name} has {dim} there")
+                raise DeriveError(
+                    f"{where}: index {position} of {expr} runs over {domain[position]}, {name} has {dim} there"
+                )
         return None
     for argument in expr.args:
         if isinstance(argument, sp.Expr):
@@ -439,8 +447,11 @@ def order(program: Program) -> list[Group]:
         signs = {(by > 0) - (by < 0) for by in inside if by is not None} - {0}
         if len(signs) > 1 or None in inside or (inside and not signs):
             when = "at the same time step" if not signs else "both forwards and backwards in time"
-            names_of = f"{', '.join(sorted(component))} depend on each other" if len(component) > 1 else \
-                f"{component[0]} depends on itself"
+            names_of = (
+                f"{', '.join(sorted(component))} depend on each other"
+                if len(component) > 1
+                else f"{component[0]} depends on itself"
+            )
             raise DeriveError(f"{program.name}: {names_of} {when}")
         groups.append(Group(tuple(n for n in names if n in component), -signs.pop() if signs else 0))
     return groups
@@ -454,7 +465,9 @@ def in_step(program: Program, names: Iterable[str]) -> list[str]:
     edges = []
     for name in inside:
         for equation in program.defined[name]:
-            edges += [(read, name) for read, by in dependencies(equation, program.tensors) if by == 0 and read in inside]
+            edges += [
+                (read, name) for read, by in dependencies(equation, program.tensors) if by == 0 and read in inside
+            ]
     try:
         return list(topological_sort((inside, edges), key=inside.index))
     except ValueError as error:

@@ -61,16 +61,28 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     many = batch(adjoint)
     ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.note == "saved derivative"}
     first = many.with_equations([e for e in many.equations if e.id in ids])
-    first = replace(first, tensors={n: x for n, x in first.tensors.items()
-                                    if n in first.defined or x.role in ("param", "input", "initial")})
+    first = replace(
+        first,
+        tensors={
+            n: x for n, x in first.tensors.items() if n in first.defined or x.role in ("param", "input", "initial")
+        },
+    )
     second = many.with_equations([e for e in many.equations if e.id not in ids])
     saved = tape(first, second)
     places = tape_places(first, saved)
     kernels = (
         _kernel("infer", _needed(first, primal.outputs), {}),
         _kernel("forward", first, places),
-        _kernel("loss", batch(replace(judge, meta={**primal.meta, **judge.meta, "gates": (), "states": (),
-                                                     "output": primal.meta["output"]})), {}),
+        _kernel(
+            "loss",
+            batch(
+                replace(
+                    judge,
+                    meta={**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]},
+                )
+            ),
+            {},
+        ),
         _kernel("backward", second, places),
     )
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
@@ -80,8 +92,10 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
     """The gradient of the loss under the name by which the adjoint of the cell reads it, its direct part of dL/dh."""
     old, new = adjoint_name(output), f"seed_{output}"
     seed = adjoint.tensors.get(new)
-    tensors = {n if n != old else new: x if n != old else replace(x, name=new, latex=seed.latex if seed else x.latex)
-               for n, x in judge.tensors.items()}
+    tensors = {
+        n if n != old else new: x if n != old else replace(x, name=new, latex=seed.latex if seed else x.latex)
+        for n, x in judge.tensors.items()
+    }
     swap = {sp.tensor.IndexedBase(old): sp.tensor.IndexedBase(new), sp.Symbol(old): sp.Symbol(new)}
     equations = [replace(e, lhs=e.lhs.xreplace(swap), rhs=e.rhs.xreplace(swap)) for e in judge.equations]
     return replace(judge, tensors=tensors, equations=tuple(equations), outputs=(new,))
@@ -96,10 +110,12 @@ def _needed(program: Program, outputs: Iterable[str]) -> Program:
     """The program without what its outputs do not need (values that only the backward pass reads)."""
     needed = set(outputs)
     for _ in program.equations:
-        needed |= {ir.name_of(a) for e in program.equations if e.target in needed
-                   for a in ir.accesses(e.rhs, program.tensors)}
-    return program.with_equations([e for e in program.equations if e.target in needed],
-                                  {n: x for n, x in program.tensors.items() if n in needed})
+        needed |= {
+            ir.name_of(a) for e in program.equations if e.target in needed for a in ir.accesses(e.rhs, program.tensors)
+        }
+    return program.with_equations(
+        [e for e in program.equations if e.target in needed], {n: x for n, x in program.tensors.items() if n in needed}
+    )
 
 
 def _interface(primal: Program, loss: Program) -> dict[str, Any]:
@@ -135,5 +151,7 @@ def _check_names(primal: Program, params: Iterable[str]) -> None:
     taken |= set(primal.meta["sizes"]) | {f"{s}_{end}" for s in primal.meta["states"] for end in "0T"}
     for name in params:
         if name in taken or name.removeprefix("d_") in {*taken, *params} - {name}:
-            raise DeriveError(f"{primal.name}: the interface has another use for the name {name}; rename the "
-                              f'parameter, or give it a public name: @cell(..., weight_{name.lower()}="{name}")')
+            raise DeriveError(
+                f"{primal.name}: the interface has another use for the name {name}; rename the "
+                f'parameter, or give it a public name: @cell(..., weight_{name.lower()}="{name}")'
+            )

@@ -41,6 +41,7 @@ def _sorted(tensors: dict[str, Tensor], equations: list[Equation]) -> dict[str, 
 
 
 def is_transcendental(expr: sp.Basic) -> bool:
+    """Whether a node is a call that costs more than some multiplications."""
     record = record_of(expr)
     return record is not None and record.transcendental
 
@@ -78,8 +79,14 @@ class _Splitter:
         if len(limits) != 1 or not isinstance(body, sp.Mul):
             return body
         symbol = limits[0][0]
-        weights = [f for f in body.args if isinstance(f, Indexed) and len(f.indices) == 2 and symbol in f.indices
-                   and self.tensors[ir.name_of(f)].time is None]
+        weights = [
+            f
+            for f in body.args
+            if isinstance(f, Indexed)
+            and len(f.indices) == 2
+            and symbol in f.indices
+            and self.tensors[ir.name_of(f)].time is None
+        ]
         rest = [f for f in body.args if f not in weights and f.has(symbol)]
         if len(weights) != 1 or not rest or (len(rest) == 1 and isinstance(rest[0], Indexed)):
             return body
@@ -117,9 +124,15 @@ class _Splitter:
         name = label
         while name in self.tensors:
             name += "_"
-        tensor = Tensor(name, dims, indices, "value", self.equation.when if timed else None,
-                        any(self.tensors[ir.name_of(a)].batched for a in ir.accesses(rhs, self.tensors)),
-                        latex or name.replace("_", r"\_"))
+        tensor = Tensor(
+            name,
+            dims,
+            indices,
+            "value",
+            self.equation.when if timed else None,
+            any(self.tensors[ir.name_of(a)].batched for a in ir.accesses(rhs, self.tensors)),
+            latex or name.replace("_", r"\_"),
+        )
         self.tensors[name] = tensor
         self.made.append(Equation(tensor.at(), rhs, when=tensor.time, note=f"part of {self.equation.target}"))
         return tensor.at()
@@ -128,7 +141,9 @@ class _Splitter:
         bound = {s for total in rhs.atoms(sp.Sum) for s, *_ in total.limits}
         ranges: dict[sp.Symbol, sp.Symbol] = {}
         for access in ir.accesses(rhs, self.tensors):
-            for symbol, dim in zip(ir.indices_of(access, self.tensors), self.tensors[ir.name_of(access)].dims, strict=True):
+            for symbol, dim in zip(
+                ir.indices_of(access, self.tensors), self.tensors[ir.name_of(access)].dims, strict=True
+            ):
                 if symbol not in bound:
                     ranges[symbol] = dim
         lhs = ir.indices_of(self.equation.lhs, self.tensors)

@@ -26,7 +26,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 from derive import ir
 from derive.errors import DeriveError
 from derive.functions import BY_CLASS, absolute, record_of, relu, sigmoid, signum, softplus
-from derive.ir import Equation, Program, Tensor, T, t
+from derive.ir import Equation, Program, T, Tensor, t
 from derive.normalize import normalize
 
 exp, log, sqrt, tanh = sp.exp, sp.log, sp.sqrt, sp.tanh
@@ -34,8 +34,28 @@ Rational = sp.Rational
 i, j, k, m, n, o = (ir.index(name) for name in "ijkmno")
 H = ir.dimension("H")
 
-__all__ = ["H", "Rational", "Sum", "cell", "exp", "head", "i", "j", "k", "log", "loss", "m", "n", "o", "relu", "sigmoid",
-           "softplus", "sqrt", "t", "tanh"]
+__all__ = [
+    "H",
+    "Rational",
+    "Sum",
+    "cell",
+    "exp",
+    "head",
+    "i",
+    "j",
+    "k",
+    "log",
+    "loss",
+    "m",
+    "n",
+    "o",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "t",
+    "tanh",
+]
 
 _PUBLIC = {"W": "weight_ih", "U": "weight_hh", "b": "bias"}
 _SIZES = {"I": "input_size", "H": "hidden_size", "O": "output_size"}
@@ -73,7 +93,9 @@ class Name:
         self._writer.write(self, key, value)
 
     def __iter__(self) -> Iterator[Any]:
-        raise DeriveError(f"{self._writer.where}: {self._label} is one tensor; loop over a tuple of gates, as in (i, f, g, o)")
+        raise DeriveError(
+            f"{self._writer.where}: {self._label} is one tensor; loop over a tuple of gates, as in (i, f, g, o)"
+        )
 
     def _bare(self, *_: Any) -> Any:
         raise DeriveError(
@@ -81,7 +103,9 @@ class Name:
             f"has a value at each step, {self._label}[n] where it has not"
         )
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _bare
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = (
+        _bare
+    )
     __matmul__ = __rmatmul__ = __neg__ = __pos__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = _bare
     _sympy_ = _bare
 
@@ -106,7 +130,9 @@ class _Writer:
         self.used |= {str(family), str(gate)}
         found = self.names.setdefault(label, Name(label, self, str(family), str(gate)))
         if not found._family:
-            raise DeriveError(f"{self.where}: {family}[{gate}] and the argument {label} would have one name; rename one")
+            raise DeriveError(
+                f"{self.where}: {family}[{gate}] and the argument {label} would have one name; rename one"
+            )
         return found
 
     def position(self, label: str) -> tuple[int, int]:
@@ -135,7 +161,9 @@ class _Writer:
             raise DeriveError(f"{self.where}: the right-hand side of {lhs} is {value!r}, not an expression")
         when = lhs.indices[0] if isinstance(lhs, Indexed) else t
         if when != t and when.has(t):
-            raise DeriveError(f"{self.where}: {lhs} = ... defines a value at time {when}; shift it to {name}[t, ...] = ...")
+            raise DeriveError(
+                f"{self.where}: {lhs} = ... defines a value at time {when}; shift it to {name}[t, ...] = ..."
+            )
         value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
         _check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
         self.equations.append((lhs, value))
@@ -149,19 +177,27 @@ def _check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> Non
         _check_nodes(where, expr.function, (*bound, *(symbol for symbol, *_ in expr.limits)))
         return
     if isinstance(expr, sp.Pow) and not expr.exp.is_Rational:
-        raise DeriveError(f"{where}, {ir.text(expr)} has no number as its exponent; write exp(b*log(a)) for a power of tensors")
+        raise DeriveError(
+            f"{where}, {ir.text(expr)} has no number as its exponent; write exp(b*log(a)) for a power of tensors"
+        )
     if expr.is_Symbol and (expr == t or expr in bound):
         raise DeriveError(f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own")
     if expr.args and not isinstance(expr, (sp.Add, sp.Mul, sp.Pow)) and record_of(expr) is None:
         known = ", ".join(sorted(f.__name__ for f in BY_CLASS))
-        raise DeriveError(f"{where}, {type(expr).__name__} is no function that an equation may call; there are: {known}")
+        raise DeriveError(
+            f"{where}, {type(expr).__name__} is no function that an equation may call; there are: {known}"
+        )
     if not expr.args and not expr.is_Symbol and not (expr.is_real and expr.is_finite):
         raise DeriveError(f"{where}, {expr} is no real number")
     for argument in expr.args:
         _check_nodes(where, argument, bound)
 
 
-@dataclass(frozen=True, eq=False)
+def _shown(kind: str, name: str, program: Program) -> str:
+    return "\n".join([f"<{kind} {name}", *(f"  {equation}" for equation in program.equations)]) + ">"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Cell:
     """A cell: its name, its documentation and, on demand, its program (the equations in normal form)."""
 
@@ -172,12 +208,15 @@ class Cell:
     def program(self) -> Program:
         return normalize(self.source)
 
+    def __repr__(self) -> str:
+        return _shown("cell", self.name, self.source)
+
     def then(self, other: Head, name: str, doc: str = "") -> Cell:
         """The cell with a head on top: the head reads the cell's output, and its own output becomes the output."""
         return Cell(name, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", _join(self.source, other.source, name))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Head:
     """Equations without states that read a sequence: a readout, or a loss when `total` names the scalar."""
 
@@ -187,6 +226,9 @@ class Head:
 
     def program(self) -> Program:
         return normalize(self.source)
+
+    def __repr__(self) -> str:
+        return _shown("head", self.name, self.source)
 
     def of(self, prediction: Tensor) -> Program:
         """The program with its first argument bound to the tensor that it judges."""
@@ -202,12 +244,16 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
     """
 
     if callable(states):
-        raise DeriveError(f'cell {states.__name__}: write @cell(states="h") above it, with the names of its states')
+        raise DeriveError(f'cell {getattr(states, "__name__", "")}: write @cell(states="h") above it, with the names of its states')
     if not isinstance(states, str) or not isinstance(gates, str):
-        raise DeriveError(f'@cell(states={states!r}, gates={gates!r}): write the names in one string, as in states="h c"')
+        raise DeriveError(
+            f'@cell(states={states!r}, gates={gates!r}): write the names in one string, as in states="h c"'
+        )
     if not states.split():
-        raise DeriveError("@cell(states=\"\"): a cell has at least one state, and the first is its output; for equations "
-                          "without states there is @head")
+        raise DeriveError(
+            '@cell(states=""): a cell has at least one state, and the first is its output; for equations '
+            "without states there is @head"
+        )
 
     def build(function: Callable[..., None]) -> Cell:
         return Cell(function.__name__, _doc(function), _build(function, states.split(), gates.split(), public))
@@ -227,8 +273,11 @@ def loss(function: Callable[..., None]) -> Head:
         raise DeriveError(f"loss {function.__name__}: expected a prediction, a target and at last a scalar L[()] = ...")
     target = program.meta["inputs"][1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
-    return Head(function.__name__, _doc(function),
-                replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")}))
+    return Head(
+        function.__name__,
+        _doc(function),
+        replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")}),
+    )
 
 
 def _doc(function: Callable[..., None]) -> str:
@@ -244,7 +293,9 @@ def _build(function: Callable[..., None], states: list[str], gates: list[str], p
     writer = _Writer(where)
     arguments = list(inspect.signature(function).parameters)
     for unknown in [name for name in (*states, *gates, *public.values()) if name not in arguments]:
-        raise DeriveError(f"{where}: {unknown!r} in the decorator is no argument of the function ({', '.join(arguments)})")
+        raise DeriveError(
+            f"{where}: {unknown!r} in the decorator is no argument of the function ({', '.join(arguments)})"
+        )
     _check_arguments(where, function, states, gates)
     _write(where, function, writer, arguments)
     if not writer.equations:
@@ -264,8 +315,10 @@ def _build(function: Callable[..., None], states: list[str], gates: list[str], p
 def _check_arguments(where: str, function: Callable[..., None], states: list[str], gates: list[str]) -> None:
     for argument in inspect.signature(function).parameters.values():
         if argument.default is not argument.empty or argument.kind is not argument.POSITIONAL_OR_KEYWORD:
-            raise DeriveError(f"{where}: the argument {argument} is no plain name; arguments are tensors, and a constant is "
-                              f"set above the function")
+            raise DeriveError(
+                f"{where}: the argument {argument} is no plain name; arguments are tensors, and a constant is "
+                f"set above the function"
+            )
         if argument.name in ("t", "T", "B", "row"):
             raise DeriveError(f"{where}: {argument.name} has a meaning of its own in equations; rename the argument")
     for twice in [name for p, name in enumerate(states) if name in states[:p] or name in gates]:
@@ -279,24 +332,37 @@ def _write(where: str, function: Callable[..., None], writer: _Writer, arguments
     except DeriveError as error:
         raise error if str(error).startswith(where) else DeriveError(f"{where}: {error}") from error
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__)
-                 if frame.filename == function.__code__.co_filename]
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == function.__code__.co_filename
+        ]
         raise DeriveError(
             f"{where}, line {lines[-1]}: {type(error).__name__}: {error}; equations call the functions of derive.notation, "
             f"not those of math or NumPy"
         ) from error
 
 
-def _program(name: str, where: str, writer: _Writer, states: list[str], gates: list[str], public: dict[str, str],
-             sizes: _Sizes) -> Program:
+def _program(
+    name: str, where: str, writer: _Writer, states: list[str], gates: list[str], public: dict[str, str], sizes: _Sizes
+) -> Program:
     assigned = [ir.name_of(lhs) for lhs, _ in writer.equations]
     tensors: dict[str, Tensor] = {}
     for label in sizes.order:
         timed, dims, indices = sizes.tensor(label)
         item = writer.names[label]
         role = "value" if label in assigned else ("input" if timed else "param")
-        tensors[label] = Tensor(label, dims, indices, role, ir.STEPS if timed else None, batched=role != "param",
-                                latex=_latex(item), family=item._family, member=item._member)
+        tensors[label] = Tensor(
+            label,
+            dims,
+            indices,
+            role,
+            ir.STEPS if timed else None,
+            batched=role != "param",
+            latex=_latex(item),
+            family=item._family,
+            member=item._member,
+        )
     for state in states:
         if state not in assigned:
             raise DeriveError(f"{where}: the state {state} is never assigned; write {state}[t, n] = ...")
@@ -314,7 +380,10 @@ def _program(name: str, where: str, writer: _Writer, states: list[str], gates: l
     if last.rank == 0:
         tensors[last.name] = replace(last, role="loss", batched=False)
     meta = {
-        "states": tuple(states), "gates": tuple(gates), "inputs": tuple(inputs), "output": output,
+        "states": tuple(states),
+        "gates": tuple(gates),
+        "inputs": tuple(inputs),
+        "output": output,
         "public": {symbol: given for given, symbol in public.items()},
         "sizes": {str(d): _SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims},
     }
@@ -324,11 +393,13 @@ def _program(name: str, where: str, writer: _Writer, states: list[str], gates: l
 
 def _boundaries(where: str, states: list[str], tensors: dict[str, Tensor], count: int) -> list[Equation]:
     """h(0) = h_0 and h_T = h(T): the two ends of the chain are equations like all others, and so are their adjoints."""
-    found = []
+    found: list[Equation] = []
     for state in states:
         for name in (f"{state}_0", f"{state}_T"):
             if name in tensors:
-                raise DeriveError(f"{where}: the name {name} is taken, by the state {state} at one end of time; rename the argument")
+                raise DeriveError(
+                    f"{where}: the name {name} is taken, by the state {state} at one end of time; rename the argument"
+                )
         body = tensors[state]
         tensors[state] = body = replace(body, time=(sp.Integer(0), T))
         base = body.latex or state
@@ -343,8 +414,10 @@ def _boundaries(where: str, states: list[str], tensors: dict[str, Tensor], count
 def _check_times(where: str, equations: list[Equation], states: list[str], tensors: dict[str, Tensor]) -> None:
     for equation in equations:
         if states and any(symbol == t for total in equation.rhs.atoms(sp.Sum) for symbol, *_ in total.limits):
-            raise DeriveError(f"{where}, {equation.id}: {equation.lhs} sums over time, but a cell goes through it step by step; "
-                              f"a sum over time belongs into a loss")
+            raise DeriveError(
+                f"{where}, {equation.id}: {equation.lhs} sums over time, but a cell goes through it step by step; "
+                f"a sum over time belongs into a loss"
+            )
         for access in ir.accesses(equation.rhs, tensors):
             when = ir.time_of(access, tensors)
             by = ir.offset(when)
@@ -352,11 +425,13 @@ def _check_times(where: str, equations: list[Equation], states: list[str], tenso
             if when is None or (equation.rhs.has(sp.Sum) and when != t and not when.has(t)):
                 continue
             if by not in (0, -1):
-                raise DeriveError(f"{where}, {equation.id}: {access} is read at time {when}; only t and t-1 can be read")
+                raise DeriveError(
+                    f"{where}, {equation.id}: {access} is read at time {when}; only t and t-1 can be read"
+                )
             if by == -1 and name not in states:
                 raise DeriveError(
                     f"{where}, {equation.id}: {access} is read at t-1 but {name} is no state, so it has no value at t = 0; "
-                    f"name it in states=\"{' '.join([*states, name])}\" or read {name}[t, ...]"
+                    f'name it in states="{" ".join([*states, name])}" or read {name}[t, ...]'
                 )
 
 
@@ -391,8 +466,10 @@ class _Sizes:
         self._name(states)
         for lhs, symbol in self.constants:
             if symbol not in self.names.values():
-                raise DeriveError(f"{self.where}: in the equation of {lhs}, {symbol} is neither an argument of the function nor "
-                                  f"a size ({', '.join(map(str, self.dims))})")
+                raise DeriveError(
+                    f"{self.where}: in the equation of {lhs}, {symbol} is neither an argument of the function nor "
+                    f"a size ({', '.join(map(str, self.dims))})"
+                )
 
     def _find(self, node: Any) -> Any:
         while self.parent.setdefault(node, node) != node:
@@ -422,30 +499,40 @@ class _Sizes:
         """A symbol that is no tensor: the size of a dimension, which is checked when all sizes are known."""
         lhs = self.writer.equations[equation][0]
         if symbol in scope:
-            raise DeriveError(f"{self.where}: in the equation of {lhs}, the index {symbol} stands outside of any tensor; "
-                              f"an index has no value of its own")
+            raise DeriveError(
+                f"{self.where}: in the equation of {lhs}, the index {symbol} stands outside of any tensor; "
+                f"an index has no value of its own"
+            )
         self.constants.append((lhs, symbol))
 
     def _access(self, access: sp.Expr, scope: dict[sp.Symbol, Any], equation: int) -> None:
         label, lhs = ir.name_of(access), self.writer.equations[equation][0]
         indices = access.indices if isinstance(access, Indexed) else ()
-        timed = bool(indices) and indices[0].has(t)
+        timed = any(i.has(t) for i in indices[:1])
         positions = indices[1:] if timed else indices
         for fixed in (s for s in indices if not s.free_symbols or s == T):
-            raise DeriveError(f"{self.where}: in the equation of {lhs}, {access} is read or defined at {fixed}; an index is a name "
-                              f"such as n, time is t or t-1, and the initial states come by themselves")
+            raise DeriveError(
+                f"{self.where}: in the equation of {lhs}, {access} is read or defined at {fixed}; an index is a name "
+                f"such as n, time is t or t-1, and the initial states come by themselves"
+            )
         if len(set(positions)) < len(positions):
-            raise DeriveError(f"{self.where}: in the equation of {lhs}, an index stands twice in {access}; a diagonal matrix is "
-                              f"written as a vector")
+            raise DeriveError(
+                f"{self.where}: in the equation of {lhs}, an index stands twice in {access}; a diagonal matrix is "
+                f"written as a vector"
+            )
         if label not in self.rank:
             self.order.append(label)
             self.rank[label], self.timed[label] = len(positions), timed
             self.spelling[label] = tuple(positions)
         elif (self.rank[label], self.timed[label]) != (len(positions), timed):
-            raise DeriveError(f"{self.where}: in the equation of {lhs}, {access} has other indices than {label} elsewhere")
+            raise DeriveError(
+                f"{self.where}: in the equation of {lhs}, {access} has other indices than {label} elsewhere"
+            )
         for slot, symbol in enumerate(positions):
             if symbol == t or symbol.has(t):
-                raise DeriveError(f"{self.where}: in the equation of {lhs}, {access} has time in the wrong place; time comes first")
+                raise DeriveError(
+                    f"{self.where}: in the equation of {lhs}, {access} has time in the wrong place; time comes first"
+                )
             if not symbol.is_Symbol or symbol not in scope:
                 raise DeriveError(
                     f"{self.where}: in the equation of {lhs}, the index {symbol} of {access} is neither on the left nor summed"
@@ -461,8 +548,10 @@ class _Sizes:
         for label, name in wanted:
             root = self._find((label, 0)) if self.rank.get(label) else None
             if root is not None and self.names.setdefault(root, ir.dimension(name)) != ir.dimension(name):
-                raise DeriveError(f"{self.where}: the index of {label} runs over {self.names[root]} as well as over {name}; "
-                                  f"use different indices for the input and the units")
+                raise DeriveError(
+                    f"{self.where}: the index of {label} runs over {self.names[root]} as well as over {name}; "
+                    f"use different indices for the input and the units"
+                )
         for label in self.order:
             for slot in range(self.rank[label]):
                 root = self._find((label, slot))
@@ -502,8 +591,10 @@ def _rebind(program: Program, prediction: Tensor) -> Program:
     """A head with its first argument replaced by another tensor, dimension and all."""
     slot = program.tensors[program.meta["inputs"][0]]
     if len(slot.dims) != len(prediction.dims):
-        raise DeriveError(f"{program.name} reads a tensor with {len(slot.dims)} axes beside time, {prediction.name} has "
-                          f"{len(prediction.dims)}")
+        raise DeriveError(
+            f"{program.name} reads a tensor with {len(slot.dims)} axes beside time, {prediction.name} has "
+            f"{len(prediction.dims)}"
+        )
     dims = dict(zip(slot.dims, prediction.dims, strict=True))
     swap = {IndexedBase(slot.name): IndexedBase(prediction.name), **dims}
 
@@ -516,13 +607,21 @@ def _rebind(program: Program, prediction: Tensor) -> Program:
     output = prediction.name if program.meta["output"] == slot.name else program.meta["output"]
     inputs = (prediction.name, *program.meta["inputs"][1:])
     sizes = {str(dims.get(ir.dimension(d), d)): s for d, s in program.meta["sizes"].items()}
-    return replace(program, tensors=tensors, equations=tuple(equations),
-                   meta={**program.meta, "inputs": inputs, "output": output, "sizes": sizes})
+    return replace(
+        program,
+        tensors=tensors,
+        equations=tuple(equations),
+        meta={**program.meta, "inputs": inputs, "output": output, "sizes": sizes},
+    )
 
 
 def _swap_sums(expr: sp.Expr, swap: dict[Any, Any]) -> sp.Expr:
-    return expr.xreplace({**swap, **{sp.Symbol(str(a.label)): sp.Symbol(str(b.label))
-                                     for a, b in swap.items() if isinstance(a, IndexedBase)}})
+    return expr.xreplace(
+        {
+            **swap,
+            **{sp.Symbol(str(a.label)): sp.Symbol(str(b.label)) for a, b in swap.items() if isinstance(a, IndexedBase)},
+        }
+    )
 
 
 def _join(lower: Program, upper: Program, name: str) -> Program:
@@ -536,8 +635,12 @@ def _join(lower: Program, upper: Program, name: str) -> Program:
     numbered = [replace(e, id=f"F{p + 1}") for p, e in enumerate(equations)]
     tensors = {**lower.tensors, **{x: y for x, y in upper.tensors.items() if x not in lower.tensors}}
     output = upper.meta["output"]
-    meta = {**lower.meta, "output": output, "public": {**lower.meta["public"], **upper.meta["public"]},
-            "sizes": {**lower.meta["sizes"], **upper.meta["sizes"]}}
+    meta = {
+        **lower.meta,
+        "output": output,
+        "public": {**lower.meta["public"], **upper.meta["public"]},
+        "sizes": {**lower.meta["sizes"], **upper.meta["sizes"]},
+    }
     outputs = (output, *(f"{s}_T" for s in lower.meta["states"]))
     return ir.verify(Program(name, tensors, tuple(numbered), outputs, meta))
 

@@ -18,7 +18,7 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.errors import DeriveError
 from derive.functions import record_of
-from derive.ir import Program, T, span, t
+from derive.ir import Program, span, t
 
 Array = Any
 Value = tuple[Array, tuple[sp.Symbol, ...]]
@@ -51,13 +51,17 @@ class _Interpreter:
             shape = self._shape(name)
             if array.shape[1:] == shape and array.ndim == len(shape) + 1:
                 if self.sweep not in (None, array.shape[0]):
-                    raise DeriveError(f"{program.name}: inputs are swept over {self.sweep} and over {array.shape[0]} values")
+                    raise DeriveError(
+                        f"{program.name}: inputs are swept over {self.sweep} and over {array.shape[0]} values"
+                    )
                 self.sweep = array.shape[0]
                 self.swept.add(name)
                 array = np.moveaxis(array, 0, 1) if program.tensors[name].time is not None else array
             elif array.shape != shape:
-                raise DeriveError(f"{program.name}: {name} must have shape {program.tensors[name].shape} = "
-                                  f"{shape}, found {array.shape}")
+                raise DeriveError(
+                    f"{program.name}: {name} must have shape {program.tensors[name].shape} = "
+                    f"{shape}, found {array.shape}"
+                )
             self.arrays[name] = array
 
     def _number(self, expr: sp.Expr) -> int:
@@ -99,8 +103,10 @@ class _Interpreter:
                 for equation, own in zip(equations, times, strict=True):
                     if when in own:
                         self._assign(equation, when)
-        return {n: np.moveaxis(a, 1, 0) if n in self.swept and self.program.tensors[n].time is not None else a
-                for n, a in self.arrays.items()}
+        return {
+            n: np.moveaxis(a, 1, 0) if n in self.swept and self.program.tensors[n].time is not None else a
+            for n, a in self.arrays.items()
+        }
 
     def _times(self, equation: ir.Equation) -> list[int | None] | range:
         when = ir.time_of(equation.lhs, self.program.tensors)
@@ -184,8 +190,8 @@ class _Interpreter:
     def _is_outside(self, factor: sp.Expr, times: Mapping[sp.Symbol, int]) -> bool:
         """Whether a factor makes its product zero, whatever the others are: 0 times 1/0 is 0 outside of a span."""
         if isinstance(factor, span):
-            when, lo, hi = (self._time(a, times) for a in factor.args)
-            return not lo <= when <= hi
+            first = [self._time(a, times) for a in factor.args]
+            return not first[1] <= first[0] <= first[2]
         if not isinstance(factor, Indexed):
             return False
         _, _, when, by, (lo, hi) = self._access(factor)

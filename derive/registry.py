@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from derive.errors import DeriveError
@@ -33,10 +35,27 @@ def losses() -> dict[str, Head]:
 
 
 def cell(name: str) -> Cell:
-    """The cell of that name; DeriveError with the names that there are."""
+    """The cell of that name, or the one in a file of yours (`mgu.py`); DeriveError with the names that there are."""
+    if name.endswith(".py"):
+        return in_file(Path(name))
     if name not in cells():
         raise DeriveError(f"no cell named {name!r}; there are: {', '.join(cells())}")
     return cells()[name]
+
+
+@cache
+def in_file(path: Path) -> Cell:
+    """The cell that a Python file defines: the one named like the file, or the only one."""
+    if not path.is_file():
+        raise DeriveError(f"no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = {n: c for n, c in vars(module).items() if isinstance(c, Cell)}
+    if path.stem not in found and len(found) != 1:
+        raise DeriveError(f"{path} must define one cell, or one named {path.stem}; found {', '.join(found) or 'none'}")
+    return found.get(path.stem) or next(iter(found.values()))
 
 
 def loss(name: str) -> Head:

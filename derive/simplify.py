@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
+from functools import partial
 from itertools import combinations, permutations
 from typing import Any
 
@@ -42,8 +43,10 @@ class Count:
     calls: int
 
     def __str__(self) -> str:
-        return (f"{self.stage:<16} {self.multiplications:>4} multiplications {self.additions:>4} additions "
-                f"{self.divisions:>3} divisions {self.calls:>3} calls")
+        return (
+            f"{self.stage:<16} {self.multiplications:>4} multiplications {self.additions:>4} additions "
+            f"{self.divisions:>3} divisions {self.calls:>3} calls"
+        )
 
 
 def simplify(program: Program) -> tuple[Program, list[Count]]:
@@ -116,8 +119,14 @@ def save_values(program: Program) -> Program:
     equations = [keeper.rewrite(e) if e.id in new else e for e in program.equations]
     first = next((p for p, e in enumerate(equations) if e.id in new), len(equations))
     for equation in keeper.added:
-        at = max((p for p, e in enumerate(equations[:first])
-                  if e.target in {ir.name_of(a) for a in ir.accesses(equation.rhs, keeper.tensors)}), default=first - 1)
+        at = max(
+            (
+                p
+                for p, e in enumerate(equations[:first])
+                if e.target in {ir.name_of(a) for a in ir.accesses(equation.rhs, keeper.tensors)}
+            ),
+            default=first - 1,
+        )
         equations.insert(at + 1, equation)
         first += 1
     return program.with_equations(equations, keeper.tensors)
@@ -135,7 +144,7 @@ class _Saved:
         made = []
         for part in parts:
             life = _living(part, equation, self.tensors)
-            made.append(ir.walk(part, lambda node, life=life: self._substitute(node, life)))
+            made.append(ir.walk(part, partial(self._substitute, life=life)))
         return equation if made == parts else replace(equation, rhs=sp.Add(*made))
 
     def _substitute(self, node: sp.Expr, life: ir.Span | None) -> sp.Expr:
@@ -179,15 +188,25 @@ class _Saved:
         by = int(life[0]) - 1 if life is not None and life[0].is_Integer else 0
         here = node.xreplace({t: t + by})
         reads = ir.accesses(here, self.tensors)
-        shapes = {i: d for a in reads for i, d in zip(ir.indices_of(a, self.tensors),
-                                                      self.tensors[ir.name_of(a)].dims, strict=True)}
+        shapes = {
+            i: d
+            for a in reads
+            for i, d in zip(ir.indices_of(a, self.tensors), self.tensors[ir.name_of(a)].dims, strict=True)
+        }
         indices = tuple(ir.ordered(shapes))
         name = f"{type(node).__name__}_{'_'.join(ir.name_of(a) for a in reads[:1])}"
         while name in self.tensors:
             name += "_"
         timed = any(ir.time_of(a, self.tensors) is not None for a in reads)
-        tensor = Tensor(name, tuple(shapes[i] for i in indices), indices, "value", ir.STEPS if timed else None,
-                        any(self.tensors[ir.name_of(a)].batched for a in reads), latex=name.replace("_", r"\_"))
+        tensor = Tensor(
+            name,
+            tuple(shapes[i] for i in indices),
+            indices,
+            "value",
+            ir.STEPS if timed else None,
+            any(self.tensors[ir.name_of(a)].batched for a in reads),
+            latex=name.replace("_", r"\_"),
+        )
         self.tensors[name] = tensor
         self.added.append(Equation(tensor.at(), here, f"F'{len(self.added) + 1}", tensor.time, "saved derivative"))
         return tensor.at().xreplace({t: t - by})
@@ -224,12 +243,21 @@ def make_carries(program: Program) -> Program:
         for by, group in sorted(moved.items()):
             target = tensors[equation.target]
             here = sp.Add(*group).xreplace({t: t - by})
-            name = f"carry_{target.primal or target.name}" + ("" if len(moved) == 1 else f"_{'next' if by > 0 else 'last'}")
+            name = f"carry_{target.primal or target.name}" + (
+                "" if len(moved) == 1 else f"_{'next' if by > 0 else 'last'}"
+            )
             assert equation.when is not None
             read = (equation.when[0] + by, equation.when[1] + by)
             life = ir.meet(read, reduce(ir.hull, [_lifetime(a, tensors) for a in ir.terms(here)]))
-            carry = replace(target, name=name, role="adjoint", time=life, family="", member="",
-                            latex=accented(r"\tilde", tensors[target.primal].latex or target.primal) if target.primal else "")
+            carry = replace(
+                target,
+                name=name,
+                role="adjoint",
+                time=life,
+                family="",
+                member="",
+                latex=accented(r"\tilde", tensors[target.primal].latex or target.primal) if target.primal else "",
+            )
             tensors[name] = carry
             after.append(Equation(carry.at(), here, f"{equation.id}'", life))
             kept = kept + carry.at(t + by)
@@ -286,8 +314,11 @@ def fold_copies(program: Program) -> Program:
 
     def is_copy(equation: Equation) -> bool:
         rhs, tensors = equation.rhs, program.tensors
-        return (isinstance(rhs, Indexed) and rhs.indices == equation.lhs.indices
-                and tensors[ir.name_of(rhs)].time == tensors[equation.target].time)
+        return (
+            isinstance(rhs, Indexed)
+            and rhs.indices == equation.lhs.indices
+            and tensors[ir.name_of(rhs)].time == tensors[equation.target].time
+        )
 
     return _fold(program, is_copy)
 
@@ -296,8 +327,17 @@ def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
     """Put the right-hand sides of foldable adjoints into their readers, at the readers' indices."""
     equations = list(program.equations)
     new = {e.id for e in adjoints(program)} | {e.id for e in equations if e.id.endswith("'") and not e.note}
-    while found := next((e for e in equations if e.id in new and program.tensors[e.target].role == "adjoint"
-                         and foldable(e) and _read_within(e, equations, program.tensors)), None):
+    while found := next(
+        (
+            e
+            for e in equations
+            if e.id in new
+            and program.tensors[e.target].role == "adjoint"
+            and foldable(e)
+            and _read_within(e, equations, program.tensors)
+        ),
+        None,
+    ):
         equations.remove(found)
         ids = found.ids
         for p, reader in enumerate(equations):
@@ -317,7 +357,9 @@ def _read_within(found: Equation, equations: list[Equation], tensors: dict[str, 
         for term in ir.terms(reader.rhs):
             for use in (a for a in ir.accesses(term, tensors) if ir.name_of(a) == found.target):
                 when, by = ir.time_of(use, tensors), ir.offset(ir.time_of(use, tensors))
-                read = _living(term.xreplace({use: sp.Integer(1)}), reader, tensors) if by is not None else (when, when)
+                assert life is not None and when is not None
+                rest = term.xreplace({use: sp.Integer(1)})
+                read = _living(rest, reader, tensors) if by is not None else (when, when)
                 if read is None or not ir.within((read[0] + (by or 0), read[1] + (by or 0)), life):
                     return False
     return True
@@ -339,7 +381,11 @@ def inline(program: Program) -> Program:
     while changed:
         changed = False
         for equation in equations:
-            if equation.id not in new or equation.rhs.has(sp.Sum, span) or program.tensors[equation.target].role != "adjoint":
+            if (
+                equation.id not in new
+                or equation.rhs.has(sp.Sum, span)
+                or program.tensors[equation.target].role != "adjoint"
+            ):
                 continue
             readers = [(p, e) for p, e in enumerate(equations) if equation.target in _reads(e)]
             if len(readers) != 1:
@@ -453,8 +499,13 @@ class _Sharing:
         chosen = min(best, key=lambda pair: (-seen[pair], *(sp.default_sort_key(f) for f in pair)))
         return Counter(chosen)
 
-    def _share(self, factors: Counter[sp.Expr], products: list[_Product], dims: tuple[sp.Symbol, ...],
-               indices: tuple[sp.Symbol, ...]) -> sp.Expr:
+    def _share(
+        self,
+        factors: Counter[sp.Expr],
+        products: list[_Product],
+        dims: tuple[sp.Symbol, ...],
+        indices: tuple[sp.Symbol, ...],
+    ) -> sp.Expr:
         shared = self._tensor(sp.Mul(*factors.elements()), dims, indices)
         for product in products:
             if product.has(factors):
@@ -475,12 +526,15 @@ class _Sharing:
             for _, others in self.sites.values():
                 for product in others:
                     if shared in product.factors:
-                        product.factors = Counter({equation.lhs if f == shared else f: p for f, p in product.factors.items()})
+                        product.factors = Counter(
+                            {equation.lhs if f == shared else f: p for f, p in product.factors.items()}
+                        )
             self.made = [replace(m, rhs=m.rhs.xreplace({shared: equation.lhs})) for m in self.made]
             products[:] = [_Product(made.rhs)]
 
-    def _differences_of_squares(self, products: list[_Product], dims: tuple[sp.Symbol, ...],
-                                indices: tuple[sp.Symbol, ...]) -> None:
+    def _differences_of_squares(
+        self, products: list[_Product], dims: tuple[sp.Symbol, ...], indices: tuple[sp.Symbol, ...]
+    ) -> None:
         """a*(1 - s^2) where a*s is needed as well: fma(-(a*s), s, a) saves a multiplication."""
         for product in products:
             for factor in ir.ordered(product.factors):
@@ -495,7 +549,9 @@ class _Sharing:
                     product.factors = Counter([fma(-shared, s, a)])
                     break
 
-    def _share_sums(self, products: list[_Product], dims: tuple[sp.Symbol, ...], indices: tuple[sp.Symbol, ...]) -> None:
+    def _share_sums(
+        self, products: list[_Product], dims: tuple[sp.Symbol, ...], indices: tuple[sp.Symbol, ...]
+    ) -> None:
         """A difference such as (s - mu) that stands in several products is formed once."""
         seen: Counter[sp.Expr] = Counter()
         for product in products:
@@ -545,9 +601,18 @@ def _in_order(program: Program, equations: list[Equation]) -> list[Equation]:
     result = list(equations)
     for _ in equations:
         place = {e.target: p for p, e in enumerate(result) if e.lhs.has(t)}
-        late = next(((p, q) for p, e in enumerate(result) for a in ir.ordered(e.rhs.atoms(Indexed))
-                     if (q := place.get(ir.name_of(a), -1)) > p and e.lhs.has(t) and a.has(t)
-                     and ir.offset(ir.time_of(a, program.tensors)) == 0), None)
+        late = next(
+            (
+                (p, q)
+                for p, e in enumerate(result)
+                for a in ir.ordered(e.rhs.atoms(Indexed))
+                if (q := place.get(ir.name_of(a), -1)) > p
+                and e.lhs.has(t)
+                and a.has(t)
+                and ir.offset(ir.time_of(a, program.tensors)) == 0
+            ),
+            None,
+        )
         if late is None:
             break
         result.insert(late[0], result.pop(late[1]))

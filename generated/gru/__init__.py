@@ -2,7 +2,6 @@
 
 gru: Gated recurrent unit, reset after the product as in PyTorch and cuDNN. Cho et al. 2014; variant: Chung et al. 2014.
 
-    from derive.generated import gru
     params = gru.init_params(input_size=8, hidden_size=16)
     out, state = gru.infer(x, params)              # x (T, B, I) -> out (T, B, H)
     loss, grads = gru.loss_and_grad(x, y, params)  # y (T, B, H)

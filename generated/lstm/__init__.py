@@ -2,7 +2,6 @@
 
 lstm: LSTM with forget gate. Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000.
 
-    from derive.generated import lstm
     params = lstm.init_params(input_size=8, hidden_size=16)
     out, state = lstm.infer(x, params)              # x (T, B, I) -> out (T, B, H)
     loss, grads = lstm.loss_and_grad(x, y, params)  # y (T, B, H)

@@ -22,7 +22,7 @@
  *
  * All arrays are row-major and contiguous, B sequences side by side; gates are stacked in the order
  * i, f, g, o.  The caller owns every buffer: ask lstm_f32_sizes() how large tape and workspace
- * must be, align the workspace to 64 bytes.  No function allocates, keeps state or writes outside of what is named
+ * must be; a workspace aligned to 64 bytes is faster.  There are no defaults: a state of zeros is an array of zeros.  No function allocates, keeps state or writes outside of what is named
  * here; results must not overlap inputs or each other.  Pointers that a call does not mention may be NULL.
  *
  *   call            reads                                              writes
@@ -90,7 +90,7 @@ typedef struct {
     void *workspace;
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
-    int isa;               /* 0: the best that this processor has; see lstm_isa() */
+    int isa;               /* with lstm_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } lstm_f32_args;
 
 int lstm_f32_sizes(const lstm_f32_args *args, lstm_sizes *sizes);
@@ -125,7 +125,7 @@ typedef struct {
     void *workspace;
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
-    int isa;               /* 0: the best that this processor has; see lstm_isa() */
+    int isa;               /* with lstm_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } lstm_f64_args;
 
 int lstm_f64_sizes(const lstm_f64_args *args, lstm_sizes *sizes);
@@ -134,7 +134,7 @@ int lstm_f64_forward(const lstm_f64_args *args);
 int lstm_f64_backward(const lstm_f64_args *args);
 int lstm_f64_loss_and_grad(const lstm_f64_args *args);
 
-int lstm_isa(void); /* the best instruction set of this processor; in lstm_dispatch.c */
+int lstm_isa(void); /* the best instruction set of this processor; only in lstm_dispatch.c */
 
 /* What a return value means. */
 static inline const char *lstm_error(int code)

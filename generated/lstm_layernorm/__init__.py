@@ -2,7 +2,6 @@
 
 lstm_layernorm: LSTM with layer normalisation. Ba, Kiros & Hinton 2016, eqs. 20-22: statistics over all gates of a step.
 
-    from derive.generated import lstm_layernorm
     params = lstm_layernorm.init_params(input_size=8, hidden_size=16)
     out, state = lstm_layernorm.infer(x, params)              # x (T, B, I) -> out (T, B, H)
     loss, grads = lstm_layernorm.loss_and_grad(x, y, params)  # y (T, B, H)

@@ -2,7 +2,6 @@
 
 lstm_peephole: LSTM with peephole connections. Gers, Schraudolph & Schmidhuber 2002, eqs. 1-6; Graves 2013, eqs. 7-11.
 
-    from derive.generated import lstm_peephole
     params = lstm_peephole.init_params(input_size=8, hidden_size=16)
     out, state = lstm_peephole.infer(x, params)              # x (T, B, I) -> out (T, B, H)
     loss, grads = lstm_peephole.loss_and_grad(x, y, params)  # y (T, B, H)

@@ -2,7 +2,6 @@
 
 lstm_readout: LSTM with forget gate. Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000.
 
-    from derive.generated import lstm_readout
     params = lstm_readout.init_params(input_size=8, hidden_size=16, output_size=24)
     out, state = lstm_readout.infer(x, params)              # x (T, B, I) -> out (T, B, O)
     loss, grads = lstm_readout.loss_and_grad(x, y, params)  # y (T, B, O)

@@ -2,7 +2,6 @@
 
 lstm_toy: The LSTM of the notes nicodjimenez/lstm: h = o c, without the tanh on the way out.
 
-    from derive.generated import lstm_toy
     params = lstm_toy.init_params(input_size=8, hidden_size=16)
     out, state = lstm_toy.infer(x, params)              # x (T, B, I) -> out (T, B, H)
     loss, grads = lstm_toy.loss_and_grad(x, y, params)  # y (T, B, H)

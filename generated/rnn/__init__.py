@@ -2,7 +2,6 @@
 
 rnn: Simple recurrent network. Elman 1990, "Finding structure in time".
 
-    from derive.generated import rnn
     params = rnn.init_params(input_size=8, hidden_size=16)
     out, state = rnn.infer(x, params)              # x (T, B, I) -> out (T, B, H)
     loss, grads = rnn.loss_and_grad(x, y, params)  # y (T, B, H)

@@ -76,8 +76,15 @@ def test_latex_offers_only_what_it_can_write(tmp_path: Path) -> None:
 
 
 def row(**changed: Any) -> SimpleNamespace:
-    good = {"cell": "lstm", "dtype": "float64", "gradient": "weight_ih", "reference": "by hand", "error": 1e-16,
-            "limit": 1e-13, "ok": True}
+    good = {
+        "cell": "lstm",
+        "dtype": "float64",
+        "gradient": "weight_ih",
+        "reference": "by hand",
+        "error": 1e-16,
+        "limit": 1e-13,
+        "ok": True,
+    }
     return SimpleNamespace(**{**good, **changed})
 
 

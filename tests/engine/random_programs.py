@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from derive import ir
 from derive.functions import sigmoid, softplus
-from derive.ir import T, Equation, Program, Tensor, t
+from derive.ir import Equation, Program, T, Tensor, t
 from derive.normalize import normalize
 
 DIMS = tuple(ir.dimension(d) for d in ("P", "Q", "R"))
@@ -71,8 +71,9 @@ class _Draft:
             if len(factors) < len(bound):
                 return None
             more = self.term(inner, 1) if self.draw(st.booleans()) else None
-            return sp.Sum(sp.Mul(*factors, *([more] if more is not None else [])),
-                          *((s, sp.Integer(1), inner[s]) for s in bound))
+            return sp.Sum(
+                sp.Mul(*factors, *([more] if more is not None else [])), *((s, sp.Integer(1), inner[s]) for s in bound)
+            )
         factors = [a for _ in range(self.draw(st.integers(1, 3))) if (a := self.access(scope)) is not None]
         if not factors:
             return None

@@ -14,8 +14,17 @@ from random_programs import programs
 from derive import ir, reference, registry
 from derive.adjoint import jvp, vjp
 from derive.normalize import is_transcendental
-from derive.simplify import adjoints, count, fold_constants, fold_copies, inline, make_carries, save_values
-from derive.simplify import share_products, simplify
+from derive.simplify import (
+    adjoints,
+    count,
+    fold_constants,
+    fold_copies,
+    inline,
+    make_carries,
+    save_values,
+    share_products,
+    simplify,
+)
 
 PASSES = (save_values, make_carries, fold_constants, inline, share_products, fold_copies)
 ROUNDING = 1e-13  # hundreds of roundings of 1e-16, each of a term not larger than the gradient

@@ -77,7 +77,10 @@ def groups(*equations: Equation, **tensors: Tensor) -> list[tuple[tuple[str, ...
 
 def test_order_and_direction_of_loops_come_from_what_is_read() -> None:
     z = timed("z", H)
-    forward = (Equation(HID.at(), z.at() + HID.at(t - 1), "E1", STEPS), Equation(z.at(), X.at() * HID.at(t - 1), "E2", STEPS))
+    forward = (
+        Equation(HID.at(), z.at() + HID.at(t - 1), "E1", STEPS),
+        Equation(z.at(), X.at() * HID.at(t - 1), "E2", STEPS),
+    )
     assert groups(*forward, x=X, h=HID, z=z) == [(("h", "z"), 1)]
     assert ir.in_step(program(*forward, x=X, h=HID, z=z), ["h", "z"]) == ["z", "h"]
     backward = (Equation(HID.at(), z.at(t + 1), "E1", STEPS), Equation(z.at(), HID.at(), "E2", STEPS))
@@ -160,7 +163,9 @@ def test_the_digest_sees_every_change() -> None:
     seen = {source.digest}
     for equation in source.equations:
         for rhs in (equation.rhs * 2, -equation.rhs):
-            seen.add(source.with_equations([replace(e, rhs=rhs) if e is equation else e for e in source.equations]).digest)
+            seen.add(
+                source.with_equations([replace(e, rhs=rhs) if e is equation else e for e in source.equations]).digest
+            )
         if equation.when is not None:
             later = replace(equation, when=(equation.when[0] + 1, equation.when[1]))
             seen.add(source.with_equations([later if e is equation else e for e in source.equations]).digest)

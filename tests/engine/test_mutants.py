@@ -65,7 +65,7 @@ def is_equivalent(mutant: Mutant) -> str:
     if mutant.program.equation(mutant.equation).target != "d_mu_c":
         return ""
     factor = sp.IndexedBase("d_var_c")
-    if mutant.term.has(factor) and (mutant.kind in ("drop", "sign") or mutant.access and mutant.access.base == factor):
+    if mutant.term.has(factor) and (mutant.kind in ("drop", "sign") or (mutant.access and mutant.access.base == factor)):
         return "the centred values of a row add up to zero"
     return ""
 
@@ -123,7 +123,9 @@ def test_a_check_at_two_steps_and_zero_states_would_miss_what_this_one_catches(m
     Only the gradient of U_f is looked at, as its author did.
     """
     program = engine_tools.derived("lstm")
-    path = next(m for m in mutants(program) if m.kind == "drop" and m.equation == "B3" and m.term.has(sp.IndexedBase("f")))
+    path = next(
+        m for m in mutants(program) if m.kind == "drop" and m.equation == "B3" and m.term.has(sp.IndexedBase("f"))
+    )
     values = check.draw(program, {**check.SMALL, **SIZES, "T": 2}, 1)
     values["h_0"][:] = values["c_0"][:] = 0
     right, wrong = (reference.run(p, values, {**SIZES, "T": 2})["d_U_f"] for p in (program, path.program))

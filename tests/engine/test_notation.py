@@ -604,7 +604,15 @@ def _plain(x, h, W, U, b):
 def test_roles_shapes_and_times_are_found():
     program = notation.cell(states="h")(_plain).source
     roles = {name: x.role for name, x in program.tensors.items()}
-    assert roles == {"x": "input", "W": "param", "U": "param", "b": "param", "h_0": "initial", "h": "value", "h_T": "final"}
+    assert roles == {
+        "x": "input",
+        "W": "param",
+        "U": "param",
+        "b": "param",
+        "h_0": "initial",
+        "h": "value",
+        "h_T": "final",
+    }
     shapes = {name: x.shape for name, x in program.tensors.items()}
     assert shapes["x"] == "(1..T, I)" and shapes["W"] == "(H, I)" and shapes["U"] == "(H, H)" and shapes["b"] == "(H)"
     assert shapes["h"] == "(0..T, H)" and shapes["h_0"] == shapes["h_T"] == "(H)"
@@ -636,7 +644,9 @@ def test_gates_keep_the_order_of_the_decorator_and_public_names_are_kept():
     tensor = program.tensors["W_z"]
     assert (tensor.family, tensor.member, tensor.shape) == ("W", "z", "(H, I)")
     assert notation.public_name(program, tensor) == "weight_in"
-    assert [x for x in program.tensors if x.startswith("W_")] == ["W_a", "W_z"], "tensors come in the order of arguments"
+    assert [x for x in program.tensors if x.startswith("W_")] == ["W_a", "W_z"], (
+        "tensors come in the order of arguments"
+    )
 
 
 def test_parameters_have_the_fields_names_unless_told_otherwise():
@@ -671,7 +681,9 @@ def test_a_call_inside_of_a_formula_gets_a_value_of_its_own():
     calls = [type(e.rhs).__name__ for e in program.equations]
     assert calls.count("tanh") == 2 and calls.count("sigmoid") == 1
     # SymPy turns tanh(c - a) into -tanh(a - c): the call is a value of its own all the same.
-    assert not any(e.rhs.has(tanh, sigmoid) for e in program.equations if type(e.rhs).__name__ not in ("tanh", "sigmoid"))
+    assert not any(
+        e.rhs.has(tanh, sigmoid) for e in program.equations if type(e.rhs).__name__ not in ("tanh", "sigmoid")
+    )
     order = list(program.defined)
     assert all(order.index(x.name) < order.index("h") for x in program.of_role("value") if x.name.startswith("tanh"))
 

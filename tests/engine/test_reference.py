@@ -45,7 +45,9 @@ def test_real_complex_and_50_digits_agree(cell: str) -> None:
     real = reference.run(program, values, sizes)
     both = reference.run(program, {m: a.astype(complex) for m, a in values.items()}, sizes)
     with mpmath.workdps(50):
-        exact = reference.run(program, {m: np.vectorize(mpmath.mpf, otypes=[object])(a) for m, a in values.items()}, sizes)
+        exact = reference.run(
+            program, {m: np.vectorize(mpmath.mpf, otypes=[object])(a) for m, a in values.items()}, sizes
+        )
     for name in (*program.outputs, *program.primal.outputs):
         assert relative(both[name].real, real[name]) < 1e-13 and not np.any(both[name].imag)
         assert exact[name].dtype == object
@@ -72,7 +74,9 @@ def test_sweeps_of_other_lengths_are_refused() -> None:
         reference.run(primal("rnn"), values, SIZES)
 
 
-@pytest.mark.parametrize(("name", "shape"), [("W", (2, 3)), ("x", (4, 2)), ("x", (3, 2, 2, 2)), ("b", ()), ("h_0", (3, 1))])
+@pytest.mark.parametrize(
+    ("name", "shape"), [("W", (2, 3)), ("x", (4, 2)), ("x", (3, 2, 2, 2)), ("b", ()), ("h_0", (3, 1))]
+)
 def test_a_wrong_shape_is_explained(name: str, shape: tuple[int, ...]) -> None:
     values = {**draw(primal("rnn"), SIZES), name: np.zeros(shape)}
     with pytest.raises(DeriveError) as caught:
