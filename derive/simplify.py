@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from functools import partial
 from itertools import combinations, permutations
+from itertools import count as count_from
 from typing import Any
 
 import sympy as sp
@@ -136,6 +137,7 @@ class _Saved:
     def __init__(self, program: Program) -> None:
         self.program, self.tensors = program, dict(program.tensors)
         self.added: list[Equation] = []
+        self.ids = _free("F'", program)
         self.defined = [e for e in program.equations if is_transcendental(e.rhs) or isinstance(e.rhs, sp.Pow)]
 
     def rewrite(self, equation: Equation) -> Equation:
@@ -194,9 +196,7 @@ class _Saved:
             for i, d in zip(ir.indices_of(a, self.tensors), self.tensors[ir.name_of(a)].dims, strict=True)
         }
         indices = tuple(ir.ordered(shapes))
-        name = f"{type(node).__name__}_{'_'.join(ir.name_of(a) for a in reads[:1])}"
-        while name in self.tensors:
-            name += "_"
+        name = _unused(f"{type(node).__name__}_{'_'.join(ir.name_of(a) for a in reads[:1])}", self.tensors)
         timed = any(ir.time_of(a, self.tensors) is not None for a in reads)
         tensor = Tensor(
             name,
@@ -208,7 +208,7 @@ class _Saved:
             latex=name.replace("_", r"\_"),
         )
         self.tensors[name] = tensor
-        self.added.append(Equation(tensor.at(), here, f"F'{len(self.added) + 1}", tensor.time, "saved derivative"))
+        self.added.append(Equation(tensor.at(), here, next(self.ids), tensor.time, "saved derivative"))
         return tensor.at().xreplace({t: t - by})
 
 
@@ -226,7 +226,7 @@ def _living(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor]) -> ir
 
 def make_carries(program: Program) -> Program:
     """Terms that live wholly in the neighbouring step are computed there, and one value is carried over."""
-    tensors, equations = dict(program.tensors), []
+    tensors, equations, carries = dict(program.tensors), [], []
     new = {e.id for e in adjoints(program)}
     for equation in program.equations:
         moved: dict[int, list[sp.Expr]] = {}
@@ -235,17 +235,13 @@ def make_carries(program: Program) -> Program:
                 by = _common_shift(term, tensors)
                 if by:
                     moved.setdefault(by, []).append(term)
-        if not moved:
-            equations.append(equation)
-            continue
+        # One value that is there anyway needs no second name.
+        moved = {by: group for by, group in moved.items() if len(group) > 1 or not isinstance(group[0], Indexed)}
         kept = sp.Add(*(a for a in ir.terms(equation.rhs) if not any(a in ts for ts in moved.values())))
-        after = []
         for by, group in sorted(moved.items()):
             target = tensors[equation.target]
             here = sp.Add(*group).xreplace({t: t - by})
-            name = f"carry_{target.primal or target.name}" + (
-                "" if len(moved) == 1 else f"_{'next' if by > 0 else 'last'}"
-            )
+            name = _unused(f"carry_{target.primal or target.name}", tensors)
             assert equation.when is not None
             read = (equation.when[0] + by, equation.when[1] + by)
             life = ir.meet(read, reduce(ir.hull, [_lifetime(a, tensors) for a in ir.terms(here)]))
@@ -259,20 +255,26 @@ def make_carries(program: Program) -> Program:
                 latex=accented(r"\tilde", tensors[target.primal].latex or target.primal) if target.primal else "",
             )
             tensors[name] = carry
-            after.append(Equation(carry.at(), here, f"{equation.id}'", life))
+            marks = "'" * (1 + sum(c.id.rstrip("'") == equation.id for c in carries))
+            carries.append(Equation(carry.at(), here, f"{equation.id}{marks}", life))
             kept = kept + carry.at(t + by)
-        equations += [replace(equation, rhs=kept), *after]
-    return program.with_equations(_numbered(equations, new), tensors)
+        equations.append(replace(equation, rhs=kept) if moved else equation)
+    for carry in carries:  # after what it reads; it keeps the primed ID of the equation that needed it
+        at = max(p for p, e in enumerate(equations) if e.id == carry.id.rstrip("'") or e.target in _reads(carry))
+        equations.insert(at + 1, carry)
+    return program.with_equations(equations, tensors)
 
 
-def _numbered(equations: list[Equation], new: set[str]) -> list[Equation]:
-    """Put the carries after what they read; they keep the primed ID of the equation that needed them."""
-    ids = {e.id for e in equations} - new
-    body = [e for e in equations if not e.id.endswith("'") or e.note]
-    for carry in [e for e in equations if e.id.endswith("'") and not e.note and e.id in ids]:
-        at = max(p for p, e in enumerate(body) if e.id == carry.id[:-1] or e.target in _reads(carry))
-        body.insert(at + 1, carry)
-    return body
+def _unused(name: str, tensors: dict[str, Tensor]) -> str:
+    while name in tensors:
+        name += "_"
+    return name
+
+
+def _free(prefix: str, program: Program) -> Iterator[str]:
+    """prefix1, prefix2, ... that no equation has yet: a program may be simplified again after it was differentiated."""
+    taken = {i for e in program.equations for i in e.ids}
+    return (name for number in count_from(1) if (name := f"{prefix}{number}") not in taken)
 
 
 def _reads(equation: Equation) -> set[str]:
@@ -306,7 +308,11 @@ def _lifetime(expr: sp.Expr, tensors: dict[str, Tensor]) -> ir.Span:
 
 def fold_constants(program: Program) -> Program:
     """Adjoints that read nothing are put into their readers; the first reader keeps their IDs."""
-    return _fold(program, lambda e: not e.rhs.has(Indexed, span) and is_constant(e.rhs))
+    def is_one(equation: Equation) -> bool:
+        plain = not equation.rhs.has(Indexed, span) and is_constant(equation.rhs)
+        return plain and _read_within(equation, list(program.equations), program.tensors)
+
+    return _fold(program, is_one)
 
 
 def fold_copies(program: Program) -> Program:
@@ -326,7 +332,7 @@ def fold_copies(program: Program) -> Program:
 def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
     """Put the right-hand sides of foldable adjoints into their readers, at the readers' indices."""
     equations = list(program.equations)
-    new = {e.id for e in adjoints(program)} | {e.id for e in equations if e.id.endswith("'") and not e.note}
+    new = {e.id for e in adjoints(program)}
     while found := next(
         (
             e
@@ -334,7 +340,6 @@ def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
             if e.id in new
             and program.tensors[e.target].role == "adjoint"
             and foldable(e)
-            and _read_within(e, equations, program.tensors)
         ),
         None,
     ):
@@ -376,7 +381,7 @@ def _live(program: Program, equations: list[Equation]) -> dict[str, Tensor]:
 def inline(program: Program) -> Program:
     """Substitute adjoints that one pointwise equation of the same indices reads once; merge equal right-hand sides."""
     equations = list(program.equations)
-    new = {e.id for e in adjoints(program)} | {e.id for e in equations if e.id.endswith("'") and not e.note}
+    new = {e.id for e in adjoints(program)}
     changed = True
     while changed:
         changed = False
@@ -460,7 +465,7 @@ def share_products(program: Program) -> Program:
 class _Sharing:
     def __init__(self, program: Program) -> None:
         self.program, self.tensors = program, dict(program.tensors)
-        new = {e.id for e in adjoints(program)} | {e.id for e in program.equations if e.id.endswith("'") and not e.note}
+        new = {e.id for e in adjoints(program)}
         self.sites: dict[str, tuple[Equation, list[_Product]]] = {}
         self.spaces: dict[tuple[Any, ...], list[_Product]] = {}
         self.made: list[Equation] = []
@@ -568,9 +573,7 @@ class _Sharing:
         names = [ir.name_of(a) for a in ir.ordered(rhs.atoms(Indexed))]
         if not rhs.has(*indices):
             dims, indices = (), ()
-        name = "_".join(names[:3])
-        while name in self.tensors:
-            name += "_"
+        name = _unused("_".join(names[:3]), self.tensors)
         life = _lifetime(rhs, self.tensors)
         latex = "".join(self.tensors[n].latex or n for n in names[:3])
         tensor = Tensor(name, dims, indices, "shared", life, latex=rf"({latex})")
@@ -591,8 +594,8 @@ class _Sharing:
             reads = _reads(made)
             at = max((p for p, e in enumerate(equations) if e.target in reads), default=len(equations) - 1)
             equations.insert(at + 1, made)
-        number = iter(range(1, len(self.made) + 1))
-        equations = [replace(e, id=f"P{next(number)}") if e.id == "P" else e for e in equations]
+        ids = _free("P", self.program)
+        equations = [replace(e, id=next(ids)) if e.id == "P" else e for e in equations]
         return self.program.with_equations(equations, self.tensors)
 
 

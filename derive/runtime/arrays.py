@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,44 @@ def aligned(nbytes: int) -> Array:
     block = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
     return block[start : start + nbytes]
+
+
+class Pool:
+    """Large scratch memory between calls, by size.
+
+    Fresh pages cost the operating system more time than the kernels need to fill them, so they are handed on; but no more
+    than `budget` bytes in all stay here: what would exceed them displaces everything else.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self.kept = 0
+        self.free: dict[int, list[Array]] = {}
+        self.lock = threading.Lock()
+
+    def take(self, nbytes: int) -> Array:
+        """Uninitialised memory that begins on a cache line."""
+        with self.lock:
+            waiting = self.free.get(nbytes)
+            if waiting:
+                self.kept -= nbytes
+                return waiting.pop()
+        return aligned(nbytes)
+
+    def give(self, array: Array) -> None:
+        """Memory from `take` that nobody uses any longer."""
+        nbytes = array.nbytes
+        if nbytes > self.budget:
+            return
+        with self.lock:
+            if self.kept + nbytes > self.budget:
+                self.free.clear()
+                self.kept = 0
+            self.free.setdefault(nbytes, []).append(array)
+            self.kept += nbytes
+
+
+POOL = Pool(1 << 27)
 
 
 def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, like: str = "x") -> Array:

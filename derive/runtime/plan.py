@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, aligned, require_memory
+from .arrays import POOL, Array, require_memory
 from .errors import KernelError
 from .isa import best, wanted
 from .spec import Shape, Spec
 
 PLANS = 64  # shapes remembered per dtype; many more means that nothing repeats
-SMALL = 1 << 18  # bytes of scratch memory that a Call keeps for the next time
+SMALL = 1 << 18  # bytes of scratch memory that a Call keeps for the next time; more goes back to the pool
 
 
 class Kernels:
@@ -168,6 +168,9 @@ class Call:
         """Gives a slot back, after its results were read."""
         if slot.keep:
             self.idle.append(slot)
+        else:
+            for array in slot.memory:
+                POOL.give(array)
 
     def _slot(self) -> Slot:
         plan, kernels, sizes = self.plan, self.plan.kernels, self.plan.sizes
@@ -182,7 +185,7 @@ class Call:
         require_memory(sum(needs.values()), where, f"working memory for {plan}")
         args = kernels.ffi.new(kernels.args_type)
         plan.fill(args)
-        memory = [aligned(nbytes) for nbytes in needs.values()]
+        memory = [POOL.take(nbytes) for nbytes in needs.values()]
         for name, array in zip(needs, memory, strict=True):
             pointer = kernels.from_buffer(array)
             setattr(args, name, pointer if name == "workspace" else kernels.ffi.cast(kernels.loss_type, pointer))

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, aligned, require_memory
+from .arrays import POOL, Array, require_memory
 from .errors import KernelError
 from .plan import Plan
 
@@ -95,16 +95,22 @@ class Split:
         for own in extra:
             for name, part in own.items():
                 named[name] += part
+        for _, _, kept in jobs:
+            POOL.give(kept[0])
+        if op == "loss_and_grad":
+            for name in ("out", "d_out", "tape"):
+                POOL.give(named[name].reshape(-1).view(np.uint8))
         return float(sum(loss[0] for _, loss, _ in jobs)) if op == "loss_and_grad" else 0.0
 
     def _scratch(self) -> dict[str, Array]:
         """What lies between forward and backward of `loss_and_grad`, for the whole batch."""
         plan, kernels = self.plan, self.plan.kernels
         require_memory(plan.sizes.tape, f"{kernels.spec.name}.loss_and_grad", f"working memory for {plan}")
-        outs = {name: np.empty(plan.out_shape, plan.dtype) for name in ("out", "d_out")}
+        nbytes = prod(plan.out_shape) * plan.dtype.itemsize
+        outs = {name: POOL.take(nbytes).view(plan.dtype).reshape(plan.out_shape) for name in ("out", "d_out")}
         finals = {n: np.empty(s, plan.dtype) for n, s in zip(kernels.results[1:], plan.state_shapes, strict=True)}
         zeros = dict(zip(kernels.seeds[1:], plan.zeros, strict=True))
-        return {**outs, **finals, **zeros, "tape": aligned(plan.sizes.tape)}
+        return {**outs, **finals, **zeros, "tape": POOL.take(plan.sizes.tape)}
 
     def _job(self, op: str, part: int, named: dict[str, Array]) -> tuple[Any, Any, list[Any]]:
         """The struct of one part, its loss, and what must stay alive until it has run."""
@@ -115,7 +121,7 @@ class Split:
         args.batch = plan.batch
         need = getattr(own.sizes, op)
         require_memory(need, f"{kernels.spec.name}.{op}", f"working memory for {own}")
-        workspace = aligned(need)
+        workspace = POOL.take(need)
         loss = ffi.new(kernels.loss_type)
         kept: list[Any] = [workspace, named]
         for name, array in named.items():
