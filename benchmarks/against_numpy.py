@@ -55,6 +55,7 @@ def peak_meter() -> Callable[[], float]:
 
 def seconds(threads: int, call: Callable[[], Any]) -> float:
     """Seconds a call, with NumPy's BLAS on that many threads."""
+    time.sleep(0.05)  # BLAS threads of the contender before spin for a while, on a processor that is wanted here
     with threadpool_limits(threads, "blas"):
         call()
         calls, began = 0, time.perf_counter()

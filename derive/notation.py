@@ -244,7 +244,9 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
     """
 
     if callable(states):
-        raise DeriveError(f'cell {getattr(states, "__name__", "")}: write @cell(states="h") above it, with the names of its states')
+        raise DeriveError(
+            f'cell {getattr(states, "__name__", "")}: write @cell(states="h") above it, with the names of its states'
+        )
     if not isinstance(states, str) or not isinstance(gates, str):
         raise DeriveError(
             f'@cell(states={states!r}, gates={gates!r}): write the names in one string, as in states="h c"'

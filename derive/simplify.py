@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
-from functools import partial
+from functools import partial, reduce
 from itertools import combinations, permutations
 from itertools import count as count_from
 from typing import Any
@@ -226,7 +225,9 @@ def _living(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor]) -> ir
 
 def make_carries(program: Program) -> Program:
     """Terms that live wholly in the neighbouring step are computed there, and one value is carried over."""
-    tensors, equations, carries = dict(program.tensors), [], []
+    tensors = dict(program.tensors)
+    equations: list[Equation] = []
+    carries: list[Equation] = []
     new = {e.id for e in adjoints(program)}
     for equation in program.equations:
         moved: dict[int, list[sp.Expr]] = {}
@@ -245,7 +246,7 @@ def make_carries(program: Program) -> Program:
             assert equation.when is not None
             read = (equation.when[0] + by, equation.when[1] + by)
             life = ir.meet(read, reduce(ir.hull, [_lifetime(a, tensors) for a in ir.terms(here)]))
-            carry = replace(
+            value = replace(
                 target,
                 name=name,
                 role="adjoint",
@@ -254,10 +255,10 @@ def make_carries(program: Program) -> Program:
                 member="",
                 latex=accented(r"\tilde", tensors[target.primal].latex or target.primal) if target.primal else "",
             )
-            tensors[name] = carry
+            tensors[name] = value
             marks = "'" * (1 + sum(c.id.rstrip("'") == equation.id for c in carries))
-            carries.append(Equation(carry.at(), here, f"{equation.id}{marks}", life))
-            kept = kept + carry.at(t + by)
+            carries.append(Equation(value.at(), here, f"{equation.id}{marks}", life))
+            kept = kept + value.at(t + by)
         equations.append(replace(equation, rhs=kept) if moved else equation)
     for carry in carries:  # after what it reads; it keeps the primed ID of the equation that needed it
         at = max(p for p, e in enumerate(equations) if e.id == carry.id.rstrip("'") or e.target in _reads(carry))
@@ -308,6 +309,7 @@ def _lifetime(expr: sp.Expr, tensors: dict[str, Tensor]) -> ir.Span:
 
 def fold_constants(program: Program) -> Program:
     """Adjoints that read nothing are put into their readers; the first reader keeps their IDs."""
+
     def is_one(equation: Equation) -> bool:
         plain = not equation.rhs.has(Indexed, span) and is_constant(equation.rhs)
         return plain and _read_within(equation, list(program.equations), program.tensors)
@@ -334,13 +336,7 @@ def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
     equations = list(program.equations)
     new = {e.id for e in adjoints(program)}
     while found := next(
-        (
-            e
-            for e in equations
-            if e.id in new
-            and program.tensors[e.target].role == "adjoint"
-            and foldable(e)
-        ),
+        (e for e in equations if e.id in new and program.tensors[e.target].role == "adjoint" and foldable(e)),
         None,
     ):
         equations.remove(found)

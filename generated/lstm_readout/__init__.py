@@ -15,7 +15,7 @@ from . import _kernels
 
 SPEC: dict[str, Any] = {
     "name": "lstm_readout",
-    "digest": "a308dff25bb406e9",
+    "digest": "396ce5a98d471ed1",
     "dims": {"I": "input_size", "H": "hidden_size", "O": "output_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

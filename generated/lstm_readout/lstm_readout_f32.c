@@ -1016,9 +1016,8 @@ static int loss_run(const args *a)
 struct backward_at {
     size_t B, I, H, O;
     const real *seed_p;
-    real *d_p;
     real *d_d;
-    const real *V_d_p;
+    const real *V_seed_p;
     const real *d_h_T;
     const real *o;
     const real *tanh_c;
@@ -1041,7 +1040,7 @@ struct backward_at {
     real *d_h;
     real *d_c;
 };
-/* backward, before1: B1, B29.
+/* backward, before1: B29.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
@@ -1051,14 +1050,12 @@ INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t r
         vec d_d = load(at->d_d + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec seed_p = load(at->seed_p + row * O + unit, lanes);
-            const vec d_p = seed_p; /* B1 */
-            store(at->d_p + row * O + unit, d_p, lanes);
-            d_d += d_p; /* B29 */
+            d_d += seed_p; /* B29 */
         }
         store(at->d_d + unit, d_d, lanes);
     }
 }
-/* backward, stage1: B2, B3, P1, B4, B5, B9, B4', B7, B11, P2, P3, B6, B10, B8, B12, B22, B23, B24, B25.
+/* backward, stage1: B1, B2, B3, P1, B4, B5, B9, B4', B7, B11, P2, P3, B6, B10, B8, B12, B22, B23, B24, B25.
  * acc holds the tile of the products U_d_z.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -1073,7 +1070,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
-            const vec V_d_p = load(at->V_d_p + row * (5 * H) + unit, lanes);
+            const vec V_seed_p = load(at->V_seed_p + row * (5 * H) + unit, lanes);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec o = load(at->o + row * (7 * H) + unit, lanes);
             const vec tanh_c = load(at->tanh_c + row * (7 * H) + unit, lanes);
@@ -1083,7 +1080,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
             const vec i = load(at->i + row * (7 * H) + unit, lanes);
             const vec g = load(at->g + row * (7 * H) + unit, lanes);
-            const vec d_h = U_d_z + V_d_p + d_h_T; /* B2 */
+            const vec d_h = U_d_z + V_seed_p + d_h_T; /* B1, B2 */
             const vec d_tanh_c = d_h * o; /* B3 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B4 */
@@ -1110,7 +1107,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         store(at->d_b_o + unit, d_b_o, lanes);
     }
 }
-/* backward, edge1: B2, B4.
+/* backward, edge1: B1, B2, B4.
  * acc holds the tile of the products U_d_z.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -1122,7 +1119,7 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
             const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
-            const vec d_h = U_d_z; /* B2 */
+            const vec d_h = U_d_z; /* B1, B2 */
             store(at->d_h + row * H + unit, d_h, lanes);
             const vec d_c = carry_c_next; /* B4 */
             store(at->d_c + row * H + unit, d_c, lanes);
@@ -1135,7 +1132,6 @@ struct backward_workspace {
     real *weight_ho_columns;
     real *weight_ih_columns;
     real *panels_1;
-    real *chunk_O;
     real *chunk_H;
     real *ring_H;
     real *total_d_b_i;
@@ -1152,7 +1148,7 @@ struct backward_workspace {
 static double backward_bound(double T, double B, double I, double H, double O)
 {
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (H + PANEL) * (O) + 64 + (I + PANEL) * (4 * H) + 64 + (H + 4 * V) * (4 * H) * 1 + 64 + (T + 1) * B * (O) + 64 + (T + 1) * B * (5 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS + I + PANEL) + PANEL + DEPTH * (4 * H + ROWS + H + PANEL) + PANEL + DEPTH * (O + ROWS + H + PANEL) + PANEL + 64);
+    return (double)sizeof(real) * (0.0 + (H + PANEL) * (O) + 64 + (I + PANEL) * (4 * H) + 64 + (H + 4 * V) * (4 * H) * 1 + 64 + (T + 1) * B * (5 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS + I + PANEL) + PANEL + DEPTH * (4 * H + ROWS + H + PANEL) + PANEL + DEPTH * (O + ROWS + H + PANEL) + PANEL + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1168,8 +1164,6 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((round_up(I, PANEL) * (4 * H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, 4 * V) * (4 * H) * 1) * sizeof(real), 64);
-    w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (5 * H)) * sizeof(real), 64);
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
@@ -1258,9 +1252,11 @@ static int backward_run(const args *a)
         memset(w.total_d_b_g, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * sizeof(real));
         memset(w.total_d_d, 0, O * sizeof(real));
+        /* B1, B2: V_seed_p = V*seed_p */
+        gemm(steps, B, H, O, a->d_out + ((first) - 1) * S * O, S * O, O,
+             w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
         for (size_t t = first + steps - 1; t >= first; --t) {
             at.seed_p = a->d_out + (t - 1) * S * O;
-            at.d_p = w.chunk_O + (t - first) * B * O;
             at.d_d = w.total_d_d;
             {
                 for (size_t unit = 0; unit < O; unit += 1 * V) {
@@ -1272,11 +1268,8 @@ static int backward_run(const args *a)
                 }
             }
         }
-        /* B2: V_d_p = V*d_p */
-        gemm(steps, B, H, O, w.chunk_O + ((first) - first) * B * O, B * O, O,
-             w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
         for (size_t t = first + steps - 1; t >= first; --t) {
-            at.V_d_p = w.chunk_H + (t - first) * B * (5 * H);
+            at.V_seed_p = w.chunk_H + (t - first) * B * (5 * H);
             at.d_h_T = t == T ? a->d_h_T : w.zeros;
             at.o = tape_H + (t - 1) * B * (7 * H) + 3 * H;
             at.tanh_c = tape_H + (t - 1) * B * (7 * H) + 5 * H;
@@ -1304,7 +1297,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
-                        /* B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         if (t < T)
                             tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((t + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         else
@@ -1332,8 +1325,8 @@ static int backward_run(const args *a)
             gemm_reduce(first + steps - from, B, 4 * H, H, w.chunk_H + (from - first) * B * (5 * H) + H, B * (5 * H), 5 * H, tape_H + ((from - 1) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
                     a->d_weight_hh, H, w.scratch);
         }
-        /* B28: d_V = d_p h^T */
-        gemm_reduce(steps, B, O, H, w.chunk_O + (first - first) * B * O, B * O, O, tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
+        /* B28: d_V = seed_p h^T */
+        gemm_reduce(steps, B, O, H, a->d_out + (first - 1) * S * O, S * O, O, tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
                     a->d_weight_ho, H, w.scratch);
         for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
         for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
@@ -1359,7 +1352,7 @@ static int backward_run(const args *a)
                     for (size_t row = 0; row < B; row += ROWS) {
                         const size_t rows = least(ROWS, B - row);
                         ALIGNED real acc[ROWS * 4 * V];
-                        /* B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
                         if (full)
                             backward_edge1(&at, row, rows, unit, 1, acc);

@@ -27,7 +27,8 @@ def assert_rows(program: Program, sizes=SIZES) -> None:
     values = draw(many, sizes)
     found = reference.run(many, values, sizes)
     rows = [
-        reference.run(program, {n: one_row(program, n, a, r) for n, a in values.items()}, sizes) for r in range(sizes["B"])
+        reference.run(program, {n: one_row(program, n, a, r) for n, a in values.items()}, sizes)
+        for r in range(sizes["B"])
     ]
     for name, tensor in program.tensors.items():
         if tensor.batched:
@@ -70,7 +71,9 @@ def test_other_sizes(sizes: dict[str, int]) -> None:
 def test_who_has_a_batch_index(cell: str) -> None:
     single, many = derived(cell), batch(derived(cell))
     for name, tensor in many.tensors.items():
-        is_weight = tensor.role == "param" or (tensor.role == "gradient" and single.tensors[tensor.primal].role == "param")
+        is_weight = tensor.role == "param" or (
+            tensor.role == "gradient" and single.tensors[tensor.primal].role == "param"
+        )
         assert (tensor.dims[:1] == (B,)) == (not is_weight), name
         assert tensor.dims[0 if is_weight else 1 :] == single.tensors[name].dims
     assert [e.id for e in many.equations] == [e.id for e in single.equations]

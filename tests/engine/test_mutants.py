@@ -65,7 +65,9 @@ def is_equivalent(mutant: Mutant) -> str:
     if mutant.program.equation(mutant.equation).target != "d_mu_c":
         return ""
     factor = sp.IndexedBase("d_var_c")
-    if mutant.term.has(factor) and (mutant.kind in ("drop", "sign") or (mutant.access and mutant.access.base == factor)):
+    if mutant.term.has(factor) and (
+        mutant.kind in ("drop", "sign") or (mutant.access and mutant.access.base == factor)
+    ):
         return "the centred values of a row add up to zero"
     return ""
 

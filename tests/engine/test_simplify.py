@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import sympy as sp
-from engine_tools import CELLS, FIVE, SIZES, complex_step, derived, draw, gradients, relative
+from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, relative
 
 from derive import ir, reference
 from derive.adjoint import vjp
@@ -108,7 +110,7 @@ def test_counts_never_rise_and_are_those_of_the_program(name: str) -> None:
     assert counts[-1] == count(program, counts[-1].stage)
     stages = [c.stage for c in counts]
     assert stages[0] == "derived" and len(set(stages)) == len(stages)
-    for before, after in zip(counts, counts[1:], strict=False):
+    for before, after in pairwise(counts):
         if after.stage not in MAY_COST:
             assert after.multiplications <= before.multiplications, after
             assert after.additions <= before.additions, after
@@ -144,13 +146,13 @@ def test_products_are_kept(simple: Program) -> None:
 
 
 def saturated(name: str, program: Program) -> dict[str, np.ndarray]:
-    """Values of all inputs and of the forward pass in float32, with sigmoid gates at 1 - 3e-6."""
+    """Values of all inputs and of the forward pass in float32, with sigmoid gates at 1 - 4e-6 or so."""
     values = draw(program, SIZES, scale=0.3)
     for x in program.of_role("param"):
         if x.name.startswith("b_") and x.member not in ("g", "n"):
             values[x.name] += 12.5
     forward = reference.run(program.primal, {m: values[m] for m in program.primal.inputs}, SIZES)
-    assert all(1e-6 < 1 - forward[q].min() < 1e-5 for q in program.meta["gates"] if q not in ("g", "n"))
+    assert all(5e-7 < 1 - forward[q].min() < 1e-4 for q in program.meta["gates"] if q not in ("g", "n"))
     return {m: a.astype(np.float32) for m, a in {**values, **forward}.items()}
 
 
@@ -158,7 +160,8 @@ def in_two_precisions(program: Program, values: dict[str, np.ndarray]) -> dict[s
     """The backward pass alone, from one and the same forward values, in float32 against float64."""
     only = program.with_equations(backward(program))
     found = [
-        reference.run(only, {m: values[m].astype(kind) for m in only.inputs}, SIZES) for kind in (np.float32, np.float64)
+        reference.run(only, {m: values[m].astype(kind) for m in only.inputs}, SIZES)
+        for kind in (np.float32, np.float64)
     ]
     return {g: relative(found[0][g], found[1][g]) for g in program.outputs}
 
@@ -184,7 +187,7 @@ def test_the_test_sees_an_expanded_gate() -> None:
     worse = save_values(derived("lstm"))
     d_f = worse.tensors["d_f"].at()
     worse = worse.with_equations(
-        ir.replace(e, rhs=d_f * gate - d_f * gate**2) if e.target == "d_z_f" else e for e in worse.equations
+        replace(e, rhs=d_f * gate - d_f * gate**2) if e.target == "d_z_f" else e for e in worse.equations
     )
     assert expanded == (1 - gate) * gate * d_f
     assert in_two_precisions(worse, saturated("lstm", worse))["d_b_f"] > 1e-3
@@ -255,12 +258,15 @@ def test_powers_of_a_saved_root_are_products() -> None:
     """d(1/sqrt(v))/dv = -v^(-3/2)/2 = -rho^3/2."""
     program = simplify(derived("lstm_layernorm"))[0]
     rho = program.tensors["rho_c"].at()
-    assert next(e for e in adjoints(program) if e.target == "d_var_c").rhs == -program.tensors["d_rho_c"].at() * rho**3 / 2
+    assert (
+        next(e for e in adjoints(program) if e.target == "d_var_c").rhs == -program.tensors["d_rho_c"].at() * rho**3 / 2
+    )
 
 
 def test_the_loss_leaves_no_constants_behind() -> None:
-    from derive import registry
     from engine_tools import primal
+
+    from derive import registry
 
     judge, _ = simplify(vjp(registry.loss("squared_error").of(primal("lstm").tensors["h"]), ["h"]))
     (equation,) = adjoints(judge)
@@ -304,7 +310,9 @@ def test_the_adjoint_of_a_simplified_program_can_be_simplified(name: str) -> Non
     after = simplify(second)[0]
     assert max(Counter(i for e in after.equations for i in e.ids).values()) == 1
     first_order = {e.id: e for e in second.primal.equations}
-    assert all(after.equation(number).rhs == e.rhs for number, e in first_order.items()), "the first order stays as it is"
+    assert all(after.equation(number).rhs == e.rhs for number, e in first_order.items()), (
+        "the first order stays as it is"
+    )
     sizes = {**SIZES, "H": 2}
     values = draw(second, sizes)
     expected = complex_step(second, values, sizes, gradients(second).values())

@@ -1,0 +1,265 @@
+"""Lowering: which products there are and of which kind, how a step is split, and that the numbers stay the same."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import sympy as sp
+from engine_tools import CELLS, SIZES, draw, relative
+
+from derive import ir, reference, registry
+from derive.adjoint import vjp
+from derive.batch import batch
+from derive.errors import DeriveError
+from derive.ir import ROW, B, Program, T, dimension, t
+from derive.lower import Lowered, Phase, Product, lower
+from derive.model import Model, model
+from derive.notation import Sum, cell, i, j, k, m, n, sigmoid, tanh
+from derive.schedule import Kernel
+from derive.simplify import simplify
+
+H, I = dimension("H"), dimension("I")
+KERNELS = ("infer", "forward", "loss", "backward")
+
+
+@cache
+def made(name: str) -> Model:
+    return model(registry.cell(name))
+
+
+def kernel(name: str, which: str) -> Kernel:
+    return next(x for x in made(name).kernels if x.name == which)
+
+
+@cache
+def halves(name: str) -> tuple[Program, Program]:
+    """The batched forward and backward programs, before they are lowered."""
+    primal = registry.cell(name).program()
+    many = batch(simplify(vjp(primal))[0])
+    forward = {e.id for e in primal.equations}
+    first = many.with_equations([e for e in many.equations if e.id in forward])
+    first = first.with_equations(
+        first.equations,
+        {x: y for x, y in first.tensors.items() if x in first.defined or y.role in ("param", "input", "initial")},
+    )
+    return first, many.with_equations([e for e in many.equations if e.id not in forward])
+
+
+@cache
+def lowered(name: str, backward: bool) -> Lowered:
+    return lower(halves(name)[backward])
+
+
+def large(phases: list[Phase]) -> list[Product]:
+    """The products for all steps at once of some phases."""
+    return [p for phase in phases for p in phase.products]
+
+
+def products(half: Lowered) -> dict[str, str]:
+    """Target -> kind, of all products."""
+    found = [*large(half.before), *large(half.after), *(p for s in half.loop for p in s.products)]
+    return {p.target: p.kind for p in found}
+
+
+# -- kinds -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_kinds_of_the_lstm() -> None:
+    forward, backward = products(lowered("lstm", False)), products(lowered("lstm", True))
+    assert forward == {**{f"W_x_{q}": "parallel" for q in "ifgo"}, **{f"U_h_{q}": "recurrent" for q in "ifgo"}}
+    reducing = {f"d_{w}_{q}" for w in "WU" for q in "ifgo"}
+    assert {target for target, kind in backward.items() if kind == "reducing"} == reducing
+    assert [kind for target, kind in backward.items() if target not in reducing].count("recurrent") == 1
+    assert backward["d_x"] == "parallel"
+
+
+def test_when_each_kind_runs() -> None:
+    """W x before the loop, U h in it, d_x and the gradients of the weights after it; time runs backwards in backward."""
+    forward, backward = lowered("lstm", False), lowered("lstm", True)
+    assert (forward.direction, backward.direction) == (1, -1)
+    assert {p.kind for p in large(forward.before)} == {"parallel"} and not large(forward.after)
+    assert {p.kind for p in large(backward.after)} == {"parallel", "reducing"} and not large(backward.before)
+    for half in (forward, backward):
+        assert {p.kind for s in half.loop for p in s.products} == {"recurrent"}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_parallel_operand_is_known_and_a_recurrent_one_is_carried(name: str) -> None:
+    for backward in (False, True):
+        half = lowered(name, backward)
+        looped = {e.target for s in half.loop for e in s.equations} | {p.target for s in half.loop for p in s.products}
+        for product in large(half.before):
+            assert not {ir.name_of(p.operand) for p in product.pairs} & looped
+        for stage in half.loop:
+            for product in stage.products:
+                assert {ir.name_of(p.operand) for p in product.pairs} & looped, product.target
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_ids_are_kept(name: str) -> None:
+    for backward in (False, True):
+        source, half = halves(name)[backward], lowered(name, backward)
+        kept = {number for e in [*half.program.equations, *half.boundaries] for number in e.ids}
+        kept |= {x for p in [*large(half.before), *large(half.after)] for x in p.ids}
+        assert {number for e in source.equations for number in e.ids} <= kept
+
+
+# -- merging -----------------------------------------------------------------------------------------------------------
+
+
+def test_four_products_with_x_are_one_gemm() -> None:
+    (gemm,) = kernel("lstm", "forward").gemms
+    assert (gemm.n, gemm.k) == (4 * H, I)
+    assert gemm.ids == ("F1", "F2", "F3", "F4")
+
+
+def test_four_products_with_the_deltas_are_one_segment() -> None:
+    (stage,) = [s for s in kernel("lstm", "backward").loop if s.tile]
+    (segment,) = stage.tile.segments
+    assert segment.k == 4 * H and segment.offset == 1
+
+
+def test_the_gates_of_a_unit_lie_side_by_side_in_a_tile() -> None:
+    (stage,) = [s for s in kernel("lstm", "forward").loop if s.tile]
+    assert stage.tile.slots == ("U_h_i", "U_h_f", "U_h_g", "U_h_o")
+    (segment,) = stage.tile.segments
+    assert segment.k == H and segment.offset == -1 and all(segment.weights)
+
+
+def test_the_gradients_of_the_weights_are_one_gemm_each() -> None:
+    reduces = kernel("lstm", "backward").reduces
+    assert {(r.array, r.m, r.n) for r in reduces} == {("d_weight_ih", 4 * H, I), ("d_weight_hh", 4 * H, H)}
+
+
+# -- stages ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_plain_cell_is_one_stage() -> None:
+    for name in ("rnn", "lstm", "gru", "lstm_peephole"):
+        assert len(lowered(name, False).loop) == 1, name
+
+
+def test_layer_norm_splits_the_step() -> None:
+    """A row's mean is there when the row is; its variance after that; and what is normalised after both."""
+    half = lowered("lstm_layernorm", False)
+    assert len(half.loop) >= 4
+    assert sum(bool(s.sums) for s in half.loop) >= 2
+    where = {e.target: p for p, s in enumerate(half.loop) for e in s.equations}
+    where |= {p.target: q for q, s in enumerate(half.loop) for p in s.products}
+    assert (
+        where["mu_s"] < where["var_s"] <= where["rho_s"] <= where["z_i"] <= where["c"] < where["mu_c"] < where["var_c"]
+    )
+    assert where["h"] == max(where.values())
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_nothing_is_read_before_its_stage(name: str) -> None:
+    for backward in (False, True):
+        half = lowered(name, backward)
+        where = {e.target: p for p, s in enumerate(half.loop) for e in s.equations}
+        sums = {e.target for s in half.loop for e in s.sums}
+        where |= {p.target: q for q, s in enumerate(half.loop) for p in s.products}
+        for p, stage in enumerate(half.loop):
+            for equation in stage.equations:
+                for access in ir.accesses(equation.rhs, half.program.tensors):
+                    read = ir.name_of(access)
+                    if read in where and not ir.offset(ir.time_of(access, half.program.tensors)):
+                        assert where[read] < p if read in sums else where[read] <= p, f"{equation.id} reads {read}"
+            for product in stage.products:
+                for pair in product.pairs:
+                    if not ir.offset(ir.time_of(pair.operand, half.program.tensors)):
+                        assert where.get(ir.name_of(pair.operand), -1) < p, f"{product.target} needs a whole row"
+
+
+def test_a_dump_for_people() -> None:
+    dump = lowered("lstm_layernorm", True).dump()
+    for word in ("kernel", "time -", "loop:", "edge:", "after:", "stage 1", "recurrent", "reducing"):
+        assert word in dump
+    assert "boundary" in lowered("lstm", False).dump()
+
+
+# -- the numbers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+@pytest.mark.parametrize("name", CELLS)
+def test_lowered_equations_compute_the_same(name: str, backward: bool) -> None:
+    """Sums are taken in another order: 1e-13.  The limits of split sums are those of the dimension they run over."""
+    source, half = halves(name)[backward], lowered(name, backward)
+    values = draw(source, SIZES)
+    expected = reference.run(source, values, SIZES)
+    found = reference.run(half.program, {x: values[x] for x in half.program.inputs}, SIZES)
+    for target in source.defined:
+        assert relative(found[target], expected[target]) < 1e-13, target
+
+
+# -- what has no lowering ----------------------------------------------------------------------------------------------
+
+
+def refused(*equations_of) -> str:
+    (mine,) = equations_of
+    with pytest.raises(DeriveError) as caught:
+        lower(batch(mine.program()))
+    return str(caught.value)
+
+
+def test_a_bilinear_form_is_refused_by_name() -> None:
+    @cell(states="h")
+    def bilinear(x, h, A):
+        h[t, n] = tanh(Sum(A[n, j, k] * x[t, j] * h[t - 1, k], j, k))
+
+    message = refused(bilinear)
+    assert "bilinear" in message and "F1" in message and "neither a matrix times a vector nor a sum" in message
+
+
+def test_an_attention_over_units_is_refused_by_name() -> None:
+    @cell(states="h")
+    def outer(x, h, W, a):
+        a[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 1, n]
+        h[t, n] = Sum(a[t, k] * a[t, n] * a[t, k], k)
+
+    message = refused(outer)
+    assert "outer" in message and "F" in message
+
+
+def test_a_program_that_runs_both_ways_is_refused() -> None:
+    whole = batch(simplify(vjp(registry.cell("rnn").program()))[0])
+    with pytest.raises(DeriveError, match="some equations run forwards in time and some backwards; lower them apart"):
+        lower(whole)
+
+
+def test_every_kernel_of_every_cell_is_lowered() -> None:
+    for name in CELLS:
+        assert [x.name for x in made(name).kernels] == list(KERNELS)
+
+
+def test_cells_that_nobody_has_seen() -> None:
+    """Other shapes: two layers in one cell, a gate on the recurrent side, a state that is read within its step."""
+
+    @cell(states="h c", gates="r z", weight_out="V")
+    def strange(x, h, c, W, U, V, b, a, s, r, z):
+        for q in (r, z):
+            a[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * h[t - 1, k], k) + b[q][n]
+        r[t, n] = sigmoid(a[r][t, n])
+        z[t, n] = tanh(a[z][t, n])
+        c[t, n] = r[t, n] * c[t - 1, n] + (1 - r[t, n]) * z[t, n]
+        s[t, i] = tanh(Sum(V[i, m] * c[t, m], m))
+        h[t, n] = tanh(c[t, n]) * s[t, n]
+
+    found = model(strange)
+    many = batch(found.adjoint)
+    values = draw(many, SIZES)
+    whole = reference.run(many, values, SIZES)
+    for half in found.kernels:
+        if half.name == "loss":
+            continue
+        program = half.program
+        inputs = {x: values[x] if x in values else whole[x] for x in program.inputs}
+        result = reference.run(program, inputs, SIZES)
+        for target in program.defined:
+            if target in whole:
+                assert relative(result[target], whole[target]) < 1e-13, (half.name, target)
+    assert all(dim in (H, None) for x in found.kernels for s in x.loop for dim in [s.dim])
+    assert not any(e.rhs.has(sp.Sum) for x in found.kernels for s in x.loop for e in s.pointwise)
+    assert {ROW, B, T} <= {s for e in many.equations for s in e.rhs.free_symbols | e.rhs.atoms(sp.Symbol)}
