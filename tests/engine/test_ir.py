@@ -169,6 +169,8 @@ def test_the_digest_sees_every_change() -> None:
         if equation.when is not None:
             later = replace(equation, when=(equation.when[0] + 1, equation.when[1]))
             seen.add(source.with_equations([later if e is equation else e for e in source.equations]).digest)
+    other = {**source.tensors, "x": replace(source.tensors["x"], role="param")}
+    assert source.with_equations(source.equations, other).digest not in seen
     timed_equations = sum(e.when is not None for e in source.equations)
     assert len(seen) == 1 + 2 * len(source.equations) + timed_equations
 

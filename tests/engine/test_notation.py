@@ -8,8 +8,9 @@ import re
 import numpy as np
 import pytest
 import sympy as sp
+from engine_tools import SIZES, draw, relative
 
-from derive import notation
+from derive import notation, reference, registry
 from derive.errors import DeriveError
 from derive.ir import ROW, T, dimension
 from derive.notation import H, Rational, Sum, cell, exp, head, i, j, k, loss, m, n, sigmoid, sqrt, t, tanh
@@ -686,6 +687,22 @@ def test_a_call_inside_of_a_formula_gets_a_value_of_its_own():
     )
     order = list(program.defined)
     assert all(order.index(x.name) < order.index("h") for x in program.of_role("value") if x.name.startswith("tanh"))
+
+
+def odd(x, h, c, W):
+    """Formulas that are not in normal form: a sum below a call, a product of sums, calls in sums, a sign that moves."""
+    c[t, n] = c[t - 1, n] / 2 + tanh(c[t - 1, n] - Sum(W[n, j] * x[t, j], j)) * Sum(sigmoid(W[n, j]) * x[t, j], j)
+    h[t, n] = tanh(h[t - 1, n] - Sum(c[t, k], k)) + abs(c[t, n]) * (1 - exp(-Sum(c[t, m] ** 2, m) / H))
+
+
+@pytest.mark.parametrize("mine", [*registry.cells().values(), notation.cell(states="h c")(odd)], ids=lambda c: c.name)
+def test_normal_form_computes_what_was_written(mine):
+    """The interpreter runs both; sums and products are taken in another order, 1e-14."""
+    source, normal = mine.source, mine.program()
+    values = draw(source, SIZES)
+    written, split = (reference.run(p, values, SIZES) for p in (source, normal))
+    for name in source.defined:
+        assert relative(split[name], written[name]) < 1e-14, name
 
 
 def test_the_source_stays_as_it_was_written():
