@@ -308,7 +308,7 @@ def contract(
     rename = {
         a: b for a, b in zip(own, _indices(read.at(), tensors) if read.time is not None else read.indices, strict=True)
     }
-    rename |= _names_for(bounds, set(rename.values()), {s: tensors for s in bounds}, rest, tensors)
+    rename |= _names_for(bounds, set(rename.values()), tensors)
     body = sp.Mul(*(f.xreplace(rename) for f in rest))
     kept = [(rename.get(s, s), lo, hi) for s, (lo, hi) in bounds.items()]
     for part in restricted:
@@ -321,8 +321,6 @@ def contract(
 def _names_for(
     bounds: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]],
     taken: set[sp.Expr],
-    _: object,
-    rest: list[sp.Expr],
     tensors: dict[str, Tensor],
 ) -> dict[sp.Symbol, sp.Symbol]:
     """Names for the indices that stay summed: t for time, else the names that the cell uses for that dimension."""

@@ -17,7 +17,6 @@ from derive.errors import DeriveError
 
 CELL = "lstm"
 MODULES = ("lstm", "lstm_toy", "lstm_readout")
-GLIMPSE = 6
 SEEDS = 5
 
 

@@ -48,7 +48,7 @@ def environment() -> jinja2.Environment:
     env.filters["trimmed"] = lambda text: text.strip("\n")
     env.filters["tex"] = lambda text: re.sub(r"([&%$#_{}])", r"\\\1", text)
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
-    env.filters["as_double"] = lambda text: re.sub(r"\b([A-Z])\b", r"(double)a->\1", text.replace("4", "4.0"))
+    env.filters["as_double"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"(double)a->\1", text)
     env.globals["c_name"] = c_name
     for function in (
         layout.buffers,

@@ -121,8 +121,7 @@ class _Placing:
             else:
                 self.places[name] = Place(kind, dim=unit_dim(self.program.tensors[name]))
         for kind, names in chosen.items():
-            for grouped in self._by_neighbour(names):
-                self.places |= _slots(self.program, grouped, kind, {n: n in self.neighbours for n in grouped})
+            self.places |= _slots(self.program, names, kind, {n: n in self.neighbours for n in names})
         for name, source in initials.items():
             if name in self.places:
                 self.places[name] = replace(self.places[name], initial=ir.name_of(source))
@@ -132,10 +131,6 @@ class _Placing:
                 source = ir.name_of(boundary.rhs)
                 edge[source] = Place("arg", boundary.target, dim=unit_dim(self.program.tensors[boundary.target]))
         return Storage(self.places, edge, self._regions())
-
-    @staticmethod
-    def _by_neighbour(names: list[str]) -> list[list[str]]:
-        return [names] if names else []
 
     def _written(self) -> list[str]:
         names = []

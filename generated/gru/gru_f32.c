@@ -1334,7 +1334,7 @@ int PUBLIC(gru_f32_sizes)(const args *a, gru_sizes *sizes)
     if (!sizes) return NULL_POINTER;
     {
         args query = *a;
-        const double row = 4.0 * (double)a->H;
+        const double row = 4 * (double)a->H;
         if ((double)a->T * (double)a->B * row * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
         const size_t I = a->I;
         (void)I;

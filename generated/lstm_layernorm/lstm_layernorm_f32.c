@@ -2332,7 +2332,7 @@ int PUBLIC(lstm_layernorm_f32_sizes)(const args *a, lstm_layernorm_sizes *sizes)
     if (!sizes) return NULL_POINTER;
     {
         args query = *a;
-        const double row = 14.0 * (double)a->H + 6;
+        const double row = 14 * (double)a->H + 6;
         if ((double)a->T * (double)a->B * row * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
         const size_t I = a->I;
         (void)I;
