@@ -47,7 +47,8 @@ def load(name: str) -> ModuleType:
 def cpu() -> dict[str, Any]:
     """Instruction sets: {"available": those of base, avx2, avx512 that run here, "isa": the one that cells use}.
 
-    That is the best one, or the one that the environment variable DERIVE_ISA names; a cell reads it when imported.
+    In use is the best one, or the one that the environment variable DERIVE_ISA names; a cell reads it when imported.
+    On 64-bit ARM "base" is shown as "neon"; DERIVE_ISA may say either.
     Raises ValueError for a DERIVE_ISA that cannot be had, DeriveError if no cell was ever compiled.
     """
     import importlib
