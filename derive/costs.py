@@ -169,11 +169,11 @@ def cost(
     made = model(cell)
     sizes = _checked(made, sizes)
     machine = machine or Machine.of(dtype=dtype)
-    kind, count = spread(made, sizes, call, threads)
+    itemsize = REALS[dtype].dtype().itemsize
+    kind, count = spread(made, sizes, call, threads, itemsize)
     kernels = [k for k in made.kernels if k.name in CALLS[call]]
     counting = _Counting(sizes, dtype, machine, kind, count)
     phases = tuple(counting.phase(k) for k in kernels)
-    itemsize = REALS[dtype].dtype().itemsize
     return Cost(
         made.name,
         call,
@@ -209,9 +209,16 @@ def _parameters(made: Model, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
     return [tuple(sizes[str(d)] for d in x.dims) for x in made.primal.of_role("param")]
 
 
-def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None) -> tuple[str, int]:
-    """How the runtime spreads a call: ("one" | "batch", threads).  The rule is its own: see runtime/split.py."""
-    plan: Any = SimpleNamespace(batch=sizes["B"], steps=sizes["T"], param_shapes=_parameters(made, sizes))
+def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None, itemsize: int) -> tuple[str, int]:
+    """How the runtime spreads a call: ("one" | "batch" | "units", threads).  The rule is its own, in runtime/split.py."""
+    shapes = _parameters(made, sizes)
+    choose = getattr(split, "choose", None)
+    if choose is not None:
+        kind, count = choose(
+            OPERATIONS[call], sizes["T"], sizes["B"], sum(map(prod, shapes)), itemsize=itemsize, threads=threads
+        )
+        return str(kind), int(count)
+    plan: Any = SimpleNamespace(batch=sizes["B"], steps=sizes["T"], param_shapes=shapes)
     count = split.count(plan, OPERATIONS[call], threads)
     return ("batch" if count > 1 else "one"), count
 
@@ -265,7 +272,7 @@ class _Counting:
         """The choices for the forward kernel of the call."""
         tiles = [s.tile for s in kernel.loop if s.tile]
         known = [g for t in tiles for g in t.segments if getattr(g, "known", False)]
-        before = [p for p in self.workload(kernel).products() if p.kind == "parallel"]
+        before = [g for r in kernel.rounds_before for g in r.gemms] or (known if self.hoist else [])
         inputs = "hoisted" if before else "fused" if known else "none"
         columns = max((min(t.columns, schedule.TILE_VECTORS) for t in tiles), default=schedule.TILE_VECTORS)
         steps = chunk_steps(self.sizes["T"], self.rows, CHUNK_ROWS)

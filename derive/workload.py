@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
-from math import inf, prod
+from math import ceil, inf, log2, prod
 from typing import Any
 
 import sympy as sp
@@ -73,8 +73,10 @@ class Workload:
     def __init__(self, kernel: Kernel, sizes: Mapping[str, int], dtype: type, hoist: bool) -> None:
         self.kernel, self.sizes, self.hoist = kernel, sizes, hoist
         self.tensors = kernel.program.tensors
-        # Multiplications of exp: the coefficients of its polynomial, and four of the reduction of its argument.
-        self.polynomial = len(functions.exponential(dtype).coefficients) + 4
+        # exp: one multiplication for each coefficient of its polynomial and four to reduce its argument; these four wait
+        # for one another, and the polynomial is a tree at best.
+        coefficients = len(functions.exponential(dtype).coefficients)
+        self.polynomial, self.polynomial_depth = coefficients + 4, 5 + ceil(log2(coefficients + 1))
 
     def number(self, expr: sp.Expr | int) -> int:
         """A size in numbers."""
@@ -238,7 +240,7 @@ class Workload:
         deepest = max((self._levels(a, depth, source) for a in parts if isinstance(a, sp.Expr)), default=-inf)
         record = functions.record_of(expr)
         if record is not None and record.transcendental:
-            return deepest + self.polynomial
+            return deepest + self.polynomial_depth
         negation = expr.is_Mul and len(expr.args) == 2 and -1 in expr.args
         # relu, step and the like are a comparison and a mask, cheaper than what counts as one operation here.
         return deepest + (0 if negation or (record is not None and record.c != "fused") else 1)

@@ -164,7 +164,8 @@ def test_more_steps_or_sequences_never_cost_less(cell, data):
     for name in ("T", "B"):
         large = cost(registry.cell(cell), {**sizes, name: sizes[name] + data.draw(st.integers(1, 50))})
         assert large.flop > small.flop
-        assert large.cycles >= small.cycles
+        if large.schedule.inputs == small.schedule.inputs:  # a bound belongs to what is done
+            assert large.cycles >= small.cycles
         assert large.tape >= small.tape
 
 

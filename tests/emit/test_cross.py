@@ -58,7 +58,7 @@ def compare(cell, real, results, given):
 @pytest.mark.parametrize(("target", "cell"), RUNS)
 def test_cells(target, cell, real, tmp_path):
     compiler, emulator = tools(target)
-    made = program(cell, real, tmp_path, compiler)
+    made = program(cell, real, tmp_path, compiler, *(["-O1"] if target != "aarch64" else []))
     for sizes in SIZES:
         given = case(cell, real, sizes)
         results, _ = executed([*emulator, made], cell, real, sizes, given)
@@ -110,7 +110,11 @@ def test_functions(target, real, tmp_path):
         np.testing.assert_array_equal(found, np.array(wanted, real.dtype), name)
         assert name != "tanh" or (np.signbit(found[:2]) == [False, True]).all()
         x = sample("f32" if real is F32 else "f64")[::7]
-        error = ulps(y := call(name, x), exact_function(name, x))
+        truth = exact_function(name, x)
+        error = ulps(y := call(name, x), truth)
+        small = abs(truth) < 2 * np.finfo(real.dtype).tiny  # what is no normal number may be zero
+        assert (abs(y[small]) <= 2 * np.finfo(real.dtype).tiny).all()
+        error[small] = 0
         assert error.max() <= 4, f"{name}: {error.max():.3g} ulp at {x[error.argmax()]!r}"
         assert (y[1:] >= y[:-1]).all(), name
 
@@ -156,7 +160,7 @@ def test_neon_tile(compiler, real, tmp_path):
     assembly = made.read_text()
     full = [
         loop
-        for name in re.findall(r"^(tile\w*(?:\.\w+)*):", assembly, re.MULTILINE)
+        for name in re.findall(r"^((?:tile|strip)\w*(?:\.\w+)*):", assembly, re.MULTILINE)
         if (loop := hottest_loop(assembly, name, "fmla"))["fmla"] == 24
     ]
     assert full, "no tile of 6 rows and 4 vectors"
@@ -176,7 +180,7 @@ def everything(tmp_path_factory):
     """The RNN with all builds in one program, per scalar type."""
     need("qemu-x86_64")
     work = tmp_path_factory.mktemp("x86")
-    return {real.tag: program("rnn", real, work, need("gcc"), "-DDERIVE_DISPATCH") for real in (F32, F64)}
+    return {real.tag: program("rnn", real, work, need("gcc"), "-O1", "-DDERIVE_DISPATCH") for real in (F32, F64)}
 
 
 @pytest.mark.parametrize("real", REALS, ids=lambda real: real.tag)
@@ -193,7 +197,7 @@ def test_no_instruction_that_the_processor_lacks(everything, processor, real):
 def test_the_emulator_refuses(tmp_path):
     """The test above means something: a build for AVX2 does not run on a processor without it."""
     emulator = need("qemu-x86_64")
-    made = program("rnn", F32, tmp_path, need("gcc"), "-mavx2", "-mfma")
+    made = program("rnn", F32, tmp_path, need("gcc"), "-O1", "-mavx2", "-mfma")
     sizes = SIZES[1]
     given = b"".join(a.tobytes() for a in case("rnn", F32, sizes).values())
     words = [emulator, "-cpu", "Nehalem", made, *map(str, (sizes["T"], sizes["B"], sizes["I"], sizes["H"]))]
