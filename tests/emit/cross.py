@@ -6,7 +6,9 @@ to its standard output in the same way; sizes are its arguments.  `reads` and `w
 
 from __future__ import annotations
 
+import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -126,17 +128,28 @@ def source(cell: str, real) -> str:
 
 
 def program(cell: str, real, work: Path, compiler: str, *flags: str) -> Path:
-    """Compile the program with the one C file that it needs, or with all of them where flags say -DDERIVE_DISPATCH."""
+    """Compile the program with the one C file that it needs, or with all of them where flags say -DDERIVE_DISPATCH.
+
+    What an earlier call compiled in the same folder, with the same flags, is used again.
+    """
     chosen = [f"{cell}_{real.tag}.c"]
     if "-DDERIVE_DISPATCH" in flags:
         chosen = [n for n in files(cell) if n.endswith(".c")]
     for name in [*chosen, f"{cell}.h"]:
         (work / name).write_text(files(cell)[name])
-    main, made = work / f"main_{real.tag}.c", work / f"{cell}_{real.tag}"
-    main.write_text(source(cell, real))
+    (work / f"main_{real.tag}.c").write_text(source(cell, real))
     own = [f for f in FLAGS if not f.startswith("-D")]
-    run(compiler, *own, *flags, *(work / n for n in chosen), main, "-o", made, "-lm")
-    return made
+
+    def compiled(name: str) -> Path:
+        made = (work / name).with_suffix(".o")
+        if not made.is_file():
+            run(compiler, *own, *flags, "-c", work / name, "-o", made)
+        return made
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(compiled, [*chosen, f"main_{real.tag}.c"]))
+    run(compiler, *objects, "-o", work / f"{cell}_{real.tag}", "-lm")
+    return work / f"{cell}_{real.tag}"
 
 
 def case(cell: str, real, sizes: dict[str, int], seed: int = 0) -> dict[str, np.ndarray]:
