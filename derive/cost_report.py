@@ -95,7 +95,7 @@ def _choices(found: Cost) -> Iterator[Text]:
         f"{s.tile_rows} x {s.tile_vectors} vectors of {s.lanes}: {s.tile_rows * s.tile_vectors} registers of sums",
     )
     how = {
-        "one": "one",
+        "one": "one, as asked" if s.asked == 1 else "one: more would not pay off",
         "batch": f"{s.threads}, each takes sequences from the first step to the last and reads all weights",
         "units": f"{s.threads}, each takes units of all sequences; they meet after every step",
     }[s.split]

@@ -96,15 +96,20 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What was chosen for these sizes. `inputs`: where products such as W x are made: "hoisted", "fused" or "none"."""
+    """What was chosen for these sizes.
+
+    inputs: where products such as W x are made, "hoisted" before the loop, "fused" into its tiles, or "none".  split:
+    "one", "batch" or "units"; asked: the threads that the caller wanted, None where the runtime was to choose.
+    """
 
     inputs: str
     chunk_steps: int
     tile_rows: int
     tile_vectors: int
     lanes: int
-    split: str  # one, batch or units
+    split: str
     threads: int
+    asked: int | None
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,7 @@ def cost(
         dtype,
         sizes,
         machine,
-        counting.schedule(kernels[0]),
+        counting.schedule(kernels[0], threads),
         phases,
         itemsize * sum(map(prod, _parameters(made, sizes))),
         itemsize * counting.workload(kernels[-1]).tape(),
@@ -268,7 +273,7 @@ class _Counting:
     def _compute(self, flop: float, slots: float) -> float:
         return (flop + 2 * slots) * self.share / self.machine.peak
 
-    def schedule(self, kernel: Kernel) -> Schedule:
+    def schedule(self, kernel: Kernel, asked: int | None) -> Schedule:
         """The choices for the forward kernel of the call."""
         tiles = [s.tile for s in kernel.loop if s.tile]
         known = [g for t in tiles for g in t.segments if getattr(g, "known", False)]
@@ -277,4 +282,4 @@ class _Counting:
         columns = max((min(t.columns, schedule.TILE_VECTORS) for t in tiles), default=schedule.TILE_VECTORS)
         steps = chunk_steps(self.sizes["T"], self.rows, CHUNK_ROWS)
         rows = min(self.machine.rows, self.rows)
-        return Schedule(inputs, steps, rows, columns, self.machine.lanes(self.dtype), self.kind, self.threads)
+        return Schedule(inputs, steps, rows, columns, self.machine.lanes(self.dtype), self.kind, self.threads, asked)

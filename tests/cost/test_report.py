@@ -39,6 +39,8 @@ def test_the_report():
     for name in ("forward", "loss", "backward", "recurrent", "reducing", "products of x", "tile  ", "threads"):
         assert name in done.output
     assert "cycles" in done.output
+    assert "one, as asked" in done.output
+    assert "one: more would not pay off" in call("lstm", *SHAPE, "--threads", "0").output
     timed = call("lstm", *SHAPE, "--isa", "avx2", "--clock", "2.5").output
     assert " us" in timed and " cycles " not in timed.split("Assumed")[0]
 
