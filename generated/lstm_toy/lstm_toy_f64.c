@@ -31,6 +31,9 @@ typedef double real;
 #include <immintrin.h>
 #define V 4
 #define ROWS 3
+#elif defined(__aarch64__)
+#define V 2
+#define ROWS 6 /* 32 registers: 24 sums, 4 vectors of weights, 4 for the values of the rows */
 #else
 #define V 2
 #define ROWS 3
@@ -39,18 +42,25 @@ typedef real vec __attribute__((vector_size(V * sizeof(real))));
 typedef int64_t ivec __attribute__((vector_size(V * sizeof(real))));
 typedef uint64_t uvec __attribute__((vector_size(V * sizeof(real))));
 #define INLINE static inline __attribute__((always_inline, unused))
+#if defined(__aarch64__) && !defined(__clang__)
+/* GCC would load the values of all rows ahead of the multiplications of a tile: more than there are registers for. */
+#define NOINLINE static __attribute__((noinline, unused, optimize("no-schedule-insns")))
+#else
 #define NOINLINE static __attribute__((noinline, unused))
+#endif
 #define ALIGNED __attribute__((aligned(64)))
 /* Keeps a loaded vector in its register: GCC would fold the load into each of the ROWS multiplications that use it. */
 #if defined(MASKED)
 #define KEEP(x) __asm__("" : "+v"(x))
 #elif defined(__x86_64__)
 #define KEEP(x) __asm__("" : "+x"(x))
+#elif defined(__aarch64__)
+#define KEEP(x) __asm__("" : "+w"(x))
 #else
 #define KEEP(x) ((void)0)
 #endif
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
