@@ -15,7 +15,7 @@ from pathlib import Path
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive import document, functions, ir, registry
+from derive import document, functions, ir, layout, registry
 from derive.errors import DeriveError
 from derive.model import Model, model
 from derive.notation import Cell, Head
@@ -105,6 +105,7 @@ def c_source(made: Model, real: Real) -> str:
         calls=calls,
         tape=_tape_regions(made),
         hoist_rows=HOIST_ROWS,
+        state_tape=layout.tape_regions(next(k for k in made.kernels if k.name == "record")),
         polynomial=functions.exponential(real.dtype),
         records=functions.RECORDS,
     )

@@ -10,6 +10,7 @@ recurrent product, as W_n x in a GRU, joins the tile as a slot of its own where 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import sympy as sp
@@ -22,12 +23,71 @@ from derive.lower import Lowered, Pair, Product, Stage
 SLOTS = 4  # products of a tile: one vector each
 
 
-def fuse(lowered: Lowered) -> Lowered:
-    """Lowered kernel -> lowered kernel with the known products of its steps inside of their tiles."""
+def fuse(lowered: Lowered, saved: Collection[str] = ()) -> Lowered:
+    """Lowered kernel -> lowered kernel with the known products of its steps inside of their tiles.
+
+    `saved` are the tensors that a later kernel reads; their values keep a name of their own.
+    """
+    kept = {*saved, *lowered.program.outputs}
     for number in range(len(lowered.loop)):
-        for product in [p for phase in lowered.before for p in phase.products if p.kind == "parallel"]:
-            lowered = _join(lowered, number, product)
+        if lowered.loop[number].products:
+            lowered = _gather(lowered, number, kept)
+            lowered = _inline(lowered, number, kept)
+            for product in [p for phase in lowered.before for p in phase.products if p.kind == "parallel"]:
+                lowered = _join(lowered, number, product)
     return lowered
+
+
+def _gather(lowered: Lowered, number: int, kept: set[str]) -> Lowered:
+    """Move what is made of known products before the loop, and read by one stage of it alone, into that stage."""
+    stage, program = lowered.loop[number], lowered.program
+    products = {p.target for phase in lowered.before for p in phase.products}
+    for phase in lowered.before:
+        for old in phase.stages:
+            for equation in reversed(old.pointwise):
+                reads = {ir.name_of(a) for a in ir.accesses(equation.rhs, program.tensors)}
+                if equation.target in kept or not reads & products or not _reader(lowered, stage, equation.target):
+                    continue
+                moved = replace(old, pointwise=[e for e in old.pointwise if e is not equation])
+                before = [replace(p, stages=[moved if s is old else s for s in p.stages]) for p in lowered.before]
+                changed = replace(stage, pointwise=[equation, *stage.pointwise])
+                loop = [changed if s is stage else s for s in lowered.loop]
+                return _gather(_swept(replace(lowered, before=before, loop=loop)), number, kept)
+    return lowered
+
+
+def _inline(lowered: Lowered, number: int, kept: set[str]) -> Lowered:
+    """Write a sum with a product into the one sum of the stage that reads it, so that their products meet."""
+    stage, program = lowered.loop[number], lowered.program
+    for equation in stage.pointwise:
+        terms = [ir.name_of(x) for x in ir.terms(equation.rhs) if isinstance(x, Indexed)]
+        if equation.target in kept or not any(program.tensors[n].role == "product" for n in terms):
+            continue
+        readers = _reader(lowered, stage, equation.target)
+        if len(readers) != 1 or not any(equation.lhs in a.args for a in readers[0].rhs.atoms(sp.Add)):
+            continue
+        if readers[0].rhs.count(equation.lhs) != 1:
+            continue
+        reader = readers[0]
+        ids = tuple(dict.fromkeys((*equation.ids, *reader.merged)))
+        merged = replace(reader, rhs=reader.rhs.xreplace({equation.lhs: equation.rhs}), merged=ids)
+        rest = [merged if e is reader else e for e in stage.pointwise if e is not equation]
+        equations = [merged if e is reader else e for e in program.equations if e is not equation]
+        changed = replace(stage, pointwise=rest)
+        loop = [changed if s is stage else s for s in lowered.loop]
+        tensors = {n: x for n, x in program.tensors.items() if n != equation.target}
+        return _inline(replace(lowered, loop=loop, program=program.with_equations(equations, tensors)), number, kept)
+    return lowered
+
+
+def _reader(lowered: Lowered, stage: Stage, name: str) -> list[Equation]:
+    """The pointwise equations of `stage` that read a tensor in its own step, if nothing else reads it at all."""
+    tensors = lowered.program.tensors
+    for equation in lowered.program.equations:
+        for access in ir.accesses(equation.rhs, tensors):
+            if ir.name_of(access) == name and (equation not in stage.pointwise or access != tensors[name].at()):
+                return []
+    return [e for e in stage.pointwise if _reads(e, lowered.program, name)]
 
 
 def _join(lowered: Lowered, number: int, known: Product) -> Lowered:
@@ -70,11 +130,18 @@ def _only_read_by(lowered: Lowered, stage: Stage, name: str) -> bool:
 
 def _added(lowered: Lowered, stage: Stage, readers: list[Equation], known: Product, partner: Product) -> bool:
     """Whether `partner` is read nowhere but in the sum in which `known` stands."""
+    tensors = lowered.program.tensors
     if len(readers) != 1 or not _only_read_by(lowered, stage, partner.target):
         return False
-    terms = [ir.name_of(x) for x in ir.terms(readers[0].rhs) if isinstance(x, Indexed)]
     others = [e for e in stage.pointwise if e is not readers[0] and _reads(e, lowered.program, partner.target)]
-    return known.target in terms and partner.target in terms and not others
+    return not others and _sum_of(readers[0].rhs, tensors[known.target].at(), tensors[partner.target].at()) is not None
+
+
+def _sum_of(rhs: sp.Expr, *accesses: sp.Expr) -> sp.Expr | None:
+    """The one sum in which all these values are terms, if they stand nowhere else."""
+    if any(rhs.count(a) != 1 for a in accesses):
+        return None
+    return next((x for x in ir.ordered(rhs.atoms(sp.Add)) if all(a in x.args for a in accesses)), None)
 
 
 def _known(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
@@ -89,8 +156,10 @@ def _added_up(lowered: Lowered, number: int, known: Product, partner: Product, r
     tensor = replace(second, name=name, family=family if second.member else "")
     ids = tuple(dict.fromkeys((*known.ids, *partner.ids)))
     joined = Product(name, partner.kind, (*_known(known.pairs), *partner.pairs), ids)
-    rest = [x for x in ir.terms(reader.rhs) if not (isinstance(x, Indexed) and ir.name_of(x) in (first.name, second.name))]
-    summed = replace(reader, rhs=sp.Add(tensor.at(), *rest))
+    total = _sum_of(reader.rhs, first.at(), second.at())
+    assert isinstance(total, sp.Add)
+    rest = [x for x in total.args if x not in (first.at(), second.at())]
+    summed = replace(reader, rhs=reader.rhs.xreplace({total: sp.Add(tensor.at(), *rest)}))
     made = {e.target: e for e in program.equations}
     product_equation = replace(made[second.name], lhs=tensor.at(), rhs=made[first.name].rhs + made[second.name].rhs)
     swap = {id(reader): summed, id(made[second.name]): product_equation}
@@ -107,9 +176,11 @@ def _added_up(lowered: Lowered, number: int, known: Product, partner: Product, r
 def _replaced(lowered: Lowered, number: int, known: Product, stage: Stage, program: Program) -> Lowered:
     """The kernel with a changed stage, and without the known product before its loop."""
     before = [replace(p, products=[q for q in p.products if q is not known]) for p in lowered.before]
-    return replace(
-        lowered,
-        program=program,
-        before=[p for p in before if p.products or p.stages],
-        loop=[stage if n == number else s for n, s in enumerate(lowered.loop)],
-    )
+    loop = [stage if n == number else s for n, s in enumerate(lowered.loop)]
+    return _swept(replace(lowered, program=program, before=before, loop=loop))
+
+
+def _swept(lowered: Lowered) -> Lowered:
+    """Without stages and phases that have become empty."""
+    phases = [replace(p, stages=[s for s in p.stages if s.products or s.equations]) for p in lowered.before]
+    return replace(lowered, before=[p for p in phases if p.products or p.stages])

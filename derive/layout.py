@@ -117,6 +117,15 @@ def edge_results(kernel: Kernel) -> list[Place]:
     return list(dict.fromkeys(kernel.storage.edge.values()))
 
 
+def tape_regions(kernel: Kernel) -> list[tuple[str, str]]:
+    """Name and width of a row of each region of the tape that a kernel uses, in order."""
+    regions: dict[str, str] = {}
+    for p in kernel.storage.places.values():
+        if p.kind == "tape":
+            regions[p.array] = size(p.slots * (p.dim if p.dim is not None else sp.Integer(1)))
+    return list(regions.items())
+
+
 def hoists(kernel: Kernel) -> bool:
     """Whether a tile has products that may be made for many steps at once."""
     return any(s.tile and s.tile.known for s in kernel.loop)

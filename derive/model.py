@@ -71,6 +71,7 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     second = many.with_equations([e for e in many.equations if e.id not in ids])
     saved = tape(first, second)
     places = tape_places(first, saved)
+    states = tape_places(first, tuple(n for n in saved if n in primal.meta["states"]))
     kernels = (
         _kernel("infer", _needed(first, primal.outputs), {}),
         _kernel("forward", first, places),
@@ -85,6 +86,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
             {},
         ),
         _kernel("backward", second, places),
+        _kernel("record", _needed(first, primal.outputs), states),
+        _kernel("recompute", _recomputed(first, second), states),
     )
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
 
@@ -103,8 +106,16 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
 
 
 def _kernel(name: str, program: Program, saved: dict[str, Place]) -> Kernel:
-    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}")))
+    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}")), saved)
     return schedule(name, lowered, place(lowered, argument_places(lowered.program), saved))
+
+
+def _recomputed(first: Program, second: Program) -> Program:
+    """The backward pass that finds only states on its tape: the equations of all else that it reads come before its own."""
+    states = {*first.meta["states"], first.meta["output"]}
+    made = [e for e in first.equations if e.target not in states and first.tensors[e.target].time is not None]
+    both = second.with_equations([*made, *second.equations], {**first.tensors, **second.tensors})
+    return replace(_needed(both, second.outputs), tensors=both.tensors)
 
 
 def _needed(program: Program, outputs: Iterable[str]) -> Program:

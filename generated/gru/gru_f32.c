@@ -580,70 +580,40 @@ INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, 
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H;
-    const real *W_x_r;
     const real *b_r;
-    const real *W_x_n;
-    const real *b_n;
-    const real *W_x_z;
-    const real *b_z;
-    real *a_r;
-    real *a_n;
-    real *a_z;
     const real *v_r;
+    const real *b_z;
     const real *v_z;
     const real *v_n;
+    const real *b_n;
     const real *h_prev;
     real *h;
 };
-/* infer, before1: F1, F5, F3.
- * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
-INLINE void infer_before1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full)
-{
-    const size_t H = at->H;
-    {
-        const size_t lanes = full ? V : least(V, H - unit);
-        const vec b_r = load(at->b_r + unit, lanes);
-        const vec b_n = load(at->b_n + unit, lanes);
-        const vec b_z = load(at->b_z + unit, lanes);
-        for (size_t row = row0; row < row0 + rows; ++row) {
-            const vec W_x_r = load(at->W_x_r + row * (6 * H) + unit, lanes);
-            const vec W_x_n = load(at->W_x_n + row * (6 * H) + unit, lanes);
-            const vec W_x_z = load(at->W_x_z + row * (6 * H) + unit, lanes);
-            const vec a_r = W_x_r + b_r; /* F1 */
-            store(at->a_r + row * (6 * H) + unit, a_r, lanes);
-            const vec a_n = W_x_n + b_n; /* F5 */
-            store(at->a_n + row * (6 * H) + unit, a_n, lanes);
-            const vec a_z = W_x_z + b_z; /* F3 */
-            store(at->a_z + row * (6 * H) + unit, a_z, lanes);
-        }
-    }
-}
-/* infer, stage1: F2, F7, F4, F8, F6, F9, F10.
- * acc holds the tile of the products U_h_r, U_h_z, U_h_n.
+/* infer, stage1: F2, F1, F7, F4, F3, F8, F6, F5, F9, F10.
+ * acc holds the tile of the products W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
     const size_t H = at->H;
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_r = load(at->b_r + unit, lanes);
         const vec v_r = load(at->v_r + unit, lanes);
+        const vec b_z = load(at->b_z + unit, lanes);
         const vec v_z = load(at->v_z + unit, lanes);
         const vec v_n = load(at->v_n + unit, lanes);
+        const vec b_n = load(at->b_n + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 3 * V;
-            const vec U_h_r = load(tile + 0 * V, V);
-            const vec U_h_z = load(tile + 1 * V, V);
-            const vec U_h_n = load(tile + 2 * V, V);
-            const vec a_r = load(at->a_r + row * (6 * H) + unit, lanes);
-            const vec a_z = load(at->a_z + row * (6 * H) + unit, lanes);
-            const vec a_n = load(at->a_n + row * (6 * H) + unit, lanes);
+            const real *tile = acc + (row - row0) * 4 * V;
+            const vec W_x_n = load(tile + 0 * V, V);
+            const vec W_x_U_h_r = load(tile + 1 * V, V);
+            const vec W_x_U_h_z = load(tile + 2 * V, V);
+            const vec U_h_n = load(tile + 3 * V, V);
             const vec h_prev = load(at->h_prev + row * H + unit, lanes);
-            const vec s_r = U_h_r + v_r; /* F2 */
-            const vec r = vec_sigmoid(a_r + s_r); /* F7 */
-            const vec s_z = U_h_z + v_z; /* F4 */
-            const vec z = vec_sigmoid(a_z + s_z); /* F8 */
+            const vec r = vec_sigmoid(W_x_U_h_r + b_r + v_r); /* F2, F1, F7 */
+            const vec z = vec_sigmoid(W_x_U_h_z + b_z + v_z); /* F4, F3, F8 */
             const vec s_n = U_h_n + v_n; /* F6 */
-            const vec n = vec_tanh(vec_fused(r, s_n, a_n)); /* F9 */
+            const vec n = vec_tanh(vec_fused(r, s_n, W_x_n + b_n)); /* F5, F9 */
             const vec h = vec_fused(h_prev, z, (1.0f - z) * n); /* F10 */
             store(at->h + row * H + unit, h, lanes);
         }
@@ -652,9 +622,8 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
 
 /* Buffers of infer in the workspace. */
 struct infer_workspace {
-    real *weight_ih_rows;
     real *panels_1;
-    real *chunk_H;
+    real *known_1;
     size_t bytes; /* of all buffers together */
 };
 
@@ -662,7 +631,7 @@ struct infer_workspace {
 static double infer_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (3 * H + V) * (I) + 64 + (H + V) * (3 * H) + 64 + (T + 1) * B * (6 * H) + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -672,12 +641,10 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     char *p = (char *)a->workspace;
     if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
-    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(3 * H, V) * (I)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (3 * H)) * sizeof(real), 64);
-    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (6 * H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (3 * H + 3 * I)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -686,6 +653,7 @@ static int infer_run(const args *a)
 {
     const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
     const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -697,11 +665,14 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
-    /* panels of U_h_r = U_r*h; U_h_z = U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of U_h_r, U_h_z, U_h_n side by side */
+    /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
     {
         real *panels = w.panels_1;
         for (size_t unit = 0; unit < H; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+            panels += I * 3 * V;
             pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
@@ -715,61 +686,62 @@ static int infer_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        /* F1, F3, F5: W_x_r = W_r*x, W_x_z = W_z*x, W_x_n = W_n*x */
-        {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (6 * H), B * (6 * H), 6 * H, 0);
-        }
-        for (size_t t = first; t < first + steps; ++t) {
-            const size_t live = rows_at(a, t);
-            at.W_x_r = w.chunk_H + (t - first) * B * (6 * H);
-            at.b_r = a->bias_ih;
-            at.W_x_n = w.chunk_H + (t - first) * B * (6 * H) + 2 * H;
-            at.b_n = a->bias_ih + 2 * H;
-            at.W_x_z = w.chunk_H + (t - first) * B * (6 * H) + H;
-            at.b_z = a->bias_ih + H;
-            at.a_r = w.chunk_H + (t - first) * B * (6 * H) + 3 * H;
-            at.a_n = w.chunk_H + (t - first) * B * (6 * H) + 5 * H;
-            at.a_z = w.chunk_H + (t - first) * B * (6 * H) + 4 * H;
-            {
-                for (size_t unit = 0; unit < H; unit += V) {
-                    if (unit + V <= H)
-                        infer_before1(&at, 0, live, unit, 1);
-                    else
-                        infer_before1(&at, 0, live, unit, 0);
-                }
+        if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+            const real *panels = w.panels_1;
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
 
-            at.a_r = w.chunk_H + (t - first) * B * (6 * H) + 3 * H;
-            at.a_n = w.chunk_H + (t - first) * B * (6 * H) + 5 * H;
-            at.a_z = w.chunk_H + (t - first) * B * (6 * H) + 4 * H;
+            at.b_r = a->bias_ih;
             at.v_r = a->bias_hh;
+            at.b_z = a->bias_ih + H;
             at.v_z = a->bias_hh + H;
             at.v_n = a->bias_hh + 2 * H;
+            at.b_n = a->bias_ih + 2 * H;
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.h = a->out + (t - 1) * S * H;
             {
                 const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
-                        ALIGNED real tiles[GROUP * 3 * V];
+                        ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 3 * V;
+                        real *acc = tiles + (row - begin) * 4 * V;
                         rows = tile_rows(end - row);
-                        /* F2, F4, F6: U_h_r = U_r*h; U_h_z = U_z*h; U_h_n = U_n*h */
-                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 3 * V, NULL, 3 * V);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else {
+                            copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                            tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
+                        /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
                             infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H * 3) * V;
+                    panels += (I * 3 + H * 3) * V;
                 }
             }
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
@@ -794,18 +766,12 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H;
-    const real *W_x_r;
     const real *b_r;
-    const real *W_x_n;
-    const real *b_n;
-    const real *W_x_z;
-    const real *b_z;
-    real *a_r;
-    real *a_n;
-    real *a_z;
     const real *v_r;
+    const real *b_z;
     const real *v_z;
     const real *v_n;
+    const real *b_n;
     const real *h_prev;
     real *r;
     real *z;
@@ -813,58 +779,34 @@ struct forward_at {
     real *n;
     real *h;
 };
-/* forward, before1: F1, F5, F3.
- * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
-INLINE void forward_before1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full)
-{
-    const size_t H = at->H;
-    {
-        const size_t lanes = full ? V : least(V, H - unit);
-        const vec b_r = load(at->b_r + unit, lanes);
-        const vec b_n = load(at->b_n + unit, lanes);
-        const vec b_z = load(at->b_z + unit, lanes);
-        for (size_t row = row0; row < row0 + rows; ++row) {
-            const vec W_x_r = load(at->W_x_r + row * (6 * H) + unit, lanes);
-            const vec W_x_n = load(at->W_x_n + row * (6 * H) + unit, lanes);
-            const vec W_x_z = load(at->W_x_z + row * (6 * H) + unit, lanes);
-            const vec a_r = W_x_r + b_r; /* F1 */
-            store(at->a_r + row * (6 * H) + unit, a_r, lanes);
-            const vec a_n = W_x_n + b_n; /* F5 */
-            store(at->a_n + row * (6 * H) + unit, a_n, lanes);
-            const vec a_z = W_x_z + b_z; /* F3 */
-            store(at->a_z + row * (6 * H) + unit, a_z, lanes);
-        }
-    }
-}
-/* forward, stage1: F2, F7, F4, F8, F6, F9, F10.
- * acc holds the tile of the products U_h_r, U_h_z, U_h_n.
+/* forward, stage1: F2, F1, F7, F4, F3, F8, F6, F5, F9, F10.
+ * acc holds the tile of the products W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
     const size_t H = at->H;
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_r = load(at->b_r + unit, lanes);
         const vec v_r = load(at->v_r + unit, lanes);
+        const vec b_z = load(at->b_z + unit, lanes);
         const vec v_z = load(at->v_z + unit, lanes);
         const vec v_n = load(at->v_n + unit, lanes);
+        const vec b_n = load(at->b_n + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 3 * V;
-            const vec U_h_r = load(tile + 0 * V, V);
-            const vec U_h_z = load(tile + 1 * V, V);
-            const vec U_h_n = load(tile + 2 * V, V);
-            const vec a_r = load(at->a_r + row * (6 * H) + unit, lanes);
-            const vec a_z = load(at->a_z + row * (6 * H) + unit, lanes);
-            const vec a_n = load(at->a_n + row * (6 * H) + unit, lanes);
+            const real *tile = acc + (row - row0) * 4 * V;
+            const vec W_x_n = load(tile + 0 * V, V);
+            const vec W_x_U_h_r = load(tile + 1 * V, V);
+            const vec W_x_U_h_z = load(tile + 2 * V, V);
+            const vec U_h_n = load(tile + 3 * V, V);
             const vec h_prev = load(at->h_prev + row * H + unit, lanes);
-            const vec s_r = U_h_r + v_r; /* F2 */
-            const vec r = vec_sigmoid(a_r + s_r); /* F7 */
+            const vec r = vec_sigmoid(W_x_U_h_r + b_r + v_r); /* F2, F1, F7 */
             store(at->r + row * (4 * H) + unit, r, lanes);
-            const vec s_z = U_h_z + v_z; /* F4 */
-            const vec z = vec_sigmoid(a_z + s_z); /* F8 */
+            const vec z = vec_sigmoid(W_x_U_h_z + b_z + v_z); /* F4, F3, F8 */
             store(at->z + row * (4 * H) + unit, z, lanes);
             const vec s_n = U_h_n + v_n; /* F6 */
             store(at->s_n + row * (4 * H) + unit, s_n, lanes);
-            const vec n = vec_tanh(vec_fused(r, s_n, a_n)); /* F9 */
+            const vec n = vec_tanh(vec_fused(r, s_n, W_x_n + b_n)); /* F5, F9 */
             store(at->n + row * (4 * H) + unit, n, lanes);
             const vec h = vec_fused(h_prev, z, (1.0f - z) * n); /* F10 */
             store(at->h + row * H + unit, h, lanes);
@@ -874,9 +816,8 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
 
 /* Buffers of forward in the workspace. */
 struct forward_workspace {
-    real *weight_ih_rows;
     real *panels_1;
-    real *chunk_H;
+    real *known_1;
     size_t bytes; /* of all buffers together */
 };
 
@@ -884,7 +825,7 @@ struct forward_workspace {
 static double forward_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (3 * H + V) * (I) + 64 + (H + V) * (3 * H) + 64 + (T + 1) * B * (6 * H) + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -894,12 +835,10 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     char *p = (char *)a->workspace;
     if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
-    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(3 * H, V) * (I)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (3 * H)) * sizeof(real), 64);
-    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (6 * H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (3 * H + 3 * I)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -908,6 +847,7 @@ static int forward_run(const args *a)
 {
     const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
     const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -920,11 +860,14 @@ static int forward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
-    /* panels of U_h_r = U_r*h; U_h_z = U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of U_h_r, U_h_z, U_h_n side by side */
+    /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
     {
         real *panels = w.panels_1;
         for (size_t unit = 0; unit < H; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+            panels += I * 3 * V;
             pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
@@ -938,40 +881,33 @@ static int forward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        /* F1, F3, F5: W_x_r = W_r*x, W_x_z = W_z*x, W_x_n = W_n*x */
-        {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (6 * H), B * (6 * H), 6 * H, 0);
-        }
-        for (size_t t = first; t < first + steps; ++t) {
-            const size_t live = rows_at(a, t);
-            at.W_x_r = w.chunk_H + (t - first) * B * (6 * H);
-            at.b_r = a->bias_ih;
-            at.W_x_n = w.chunk_H + (t - first) * B * (6 * H) + 2 * H;
-            at.b_n = a->bias_ih + 2 * H;
-            at.W_x_z = w.chunk_H + (t - first) * B * (6 * H) + H;
-            at.b_z = a->bias_ih + H;
-            at.a_r = w.chunk_H + (t - first) * B * (6 * H) + 3 * H;
-            at.a_n = w.chunk_H + (t - first) * B * (6 * H) + 5 * H;
-            at.a_z = w.chunk_H + (t - first) * B * (6 * H) + 4 * H;
-            {
-                for (size_t unit = 0; unit < H; unit += V) {
-                    if (unit + V <= H)
-                        forward_before1(&at, 0, live, unit, 1);
-                    else
-                        forward_before1(&at, 0, live, unit, 0);
-                }
+        if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+            const real *panels = w.panels_1;
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
 
-            at.a_r = w.chunk_H + (t - first) * B * (6 * H) + 3 * H;
-            at.a_n = w.chunk_H + (t - first) * B * (6 * H) + 5 * H;
-            at.a_z = w.chunk_H + (t - first) * B * (6 * H) + 4 * H;
+            at.b_r = a->bias_ih;
             at.v_r = a->bias_hh;
+            at.b_z = a->bias_ih + H;
             at.v_z = a->bias_hh + H;
             at.v_n = a->bias_hh + 2 * H;
+            at.b_n = a->bias_ih + 2 * H;
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.r = tape_H + (t - 1) * B * (4 * H) + H;
             at.z = tape_H + (t - 1) * B * (4 * H) + 2 * H;
@@ -980,23 +916,31 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
-                        ALIGNED real tiles[GROUP * 3 * V];
+                        ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 3 * V;
+                        real *acc = tiles + (row - begin) * 4 * V;
                         rows = tile_rows(end - row);
-                        /* F2, F4, F6: U_h_r = U_r*h; U_h_z = U_z*h; U_h_n = U_n*h */
-                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 3 * V, NULL, 3 * V);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else {
+                            copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                            tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
+                        /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
                             forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H * 3) * V;
+                    panels += (I * 3 + H * 3) * V;
                 }
             }
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
@@ -1505,6 +1449,779 @@ static int backward_run(const args *a)
     return OK;
 }
 
+/* ==== record ======================================================================================================== */
+
+/* The rows that one step of record reads and writes. */
+struct record_at {
+    size_t B, I, H;
+    const real *b_r;
+    const real *v_r;
+    const real *b_z;
+    const real *v_z;
+    const real *v_n;
+    const real *b_n;
+    const real *h_prev;
+    real *h;
+};
+/* record, stage1: F2, F1, F7, F4, F3, F8, F6, F5, F9, F10.
+ * acc holds the tile of the products W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_r = load(at->b_r + unit, lanes);
+        const vec v_r = load(at->v_r + unit, lanes);
+        const vec b_z = load(at->b_z + unit, lanes);
+        const vec v_z = load(at->v_z + unit, lanes);
+        const vec v_n = load(at->v_n + unit, lanes);
+        const vec b_n = load(at->b_n + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V;
+            const vec W_x_n = load(tile + 0 * V, V);
+            const vec W_x_U_h_r = load(tile + 1 * V, V);
+            const vec W_x_U_h_z = load(tile + 2 * V, V);
+            const vec U_h_n = load(tile + 3 * V, V);
+            const vec h_prev = load(at->h_prev + row * H + unit, lanes);
+            const vec r = vec_sigmoid(W_x_U_h_r + b_r + v_r); /* F2, F1, F7 */
+            const vec z = vec_sigmoid(W_x_U_h_z + b_z + v_z); /* F4, F3, F8 */
+            const vec s_n = U_h_n + v_n; /* F6 */
+            const vec n = vec_tanh(vec_fused(r, s_n, W_x_n + b_n)); /* F5, F9 */
+            const vec h = vec_fused(h_prev, z, (1.0f - z) * n); /* F10 */
+            store(at->h + row * H + unit, h, lanes);
+        }
+    }
+}
+
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double record_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int record_layout(const args *a, struct record_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (3 * H + 3 * I)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int record_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
+    struct record_workspace w;
+    struct record_at at;
+    int error = record_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    if (!a->packed) {
+    /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+            panels += I * 3 * V;
+            pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+            panels += H * 3 * V;
+        }
+    }
+    }
+
+    for (size_t first = 1, steps = 0; first <= T; first += steps) {
+        steps = least(chunk_steps(T, B), T + 1 - first);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+            const real *panels = w.panels_1;
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I * 3 + H * 3) * V;
+            }
+        }
+        for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
+
+            at.b_r = a->bias_ih;
+            at.v_r = a->bias_hh;
+            at.b_z = a->bias_ih + H;
+            at.v_z = a->bias_hh + H;
+            at.v_n = a->bias_hh + 2 * H;
+            at.b_n = a->bias_ih + 2 * H;
+            at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
+            at.h = a->out + (t - 1) * S * H;
+            {
+                const real *panels = w.panels_1;
+                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                    const int full = unit + 1 * V <= H;
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else {
+                            copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                            tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
+                        /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
+                        }
+                        if (full)
+                            record_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            record_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += (I * 3 + H * 3) * V;
+                }
+            }
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live) {
+                /* F12 */
+                copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
+            }
+        }
+    }
+    /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = H;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== recompute ===================================================================================================== */
+
+/* The rows that one step of recompute reads and writes. */
+struct recompute_at {
+    size_t B, I, H;
+    const real *W_x_r;
+    const real *b_r;
+    const real *U_h_r;
+    const real *v_r;
+    const real *W_x_z;
+    const real *b_z;
+    const real *U_h_z;
+    const real *v_z;
+    const real *W_x_n;
+    const real *b_n;
+    const real *U_h_n;
+    const real *v_n;
+    real *s_n;
+    real *r;
+    real *z;
+    real *n;
+    const real *carry_h_next;
+    const real *d_h_T;
+    const real *seed_h;
+    const real *h_prev;
+    real *d_a_n;
+    real *d_s_n;
+    real *carry_h;
+    real *d_s_r;
+    real *d_s_z;
+    real *d_b_r;
+    real *d_b_z;
+    real *d_b_n;
+    real *d_v_r;
+    real *d_v_z;
+    real *d_v_n;
+    real *d_h;
+};
+/* recompute, before1: F1, F2, F3, F4, F5, F6, F7, F8, F9.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_before1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_r = load(at->b_r + unit, lanes);
+        const vec v_r = load(at->v_r + unit, lanes);
+        const vec b_z = load(at->b_z + unit, lanes);
+        const vec v_z = load(at->v_z + unit, lanes);
+        const vec b_n = load(at->b_n + unit, lanes);
+        const vec v_n = load(at->v_n + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec W_x_r = load(at->W_x_r + row * (14 * H) + unit, lanes);
+            const vec U_h_r = load(at->U_h_r + row * (14 * H) + unit, lanes);
+            const vec W_x_z = load(at->W_x_z + row * (14 * H) + unit, lanes);
+            const vec U_h_z = load(at->U_h_z + row * (14 * H) + unit, lanes);
+            const vec W_x_n = load(at->W_x_n + row * (14 * H) + unit, lanes);
+            const vec U_h_n = load(at->U_h_n + row * (14 * H) + unit, lanes);
+            const vec a_r = W_x_r + b_r; /* F1 */
+            const vec s_r = U_h_r + v_r; /* F2 */
+            const vec a_z = W_x_z + b_z; /* F3 */
+            const vec s_z = U_h_z + v_z; /* F4 */
+            const vec a_n = W_x_n + b_n; /* F5 */
+            const vec s_n = U_h_n + v_n; /* F6 */
+            store(at->s_n + row * (14 * H) + unit, s_n, lanes);
+            const vec r = vec_sigmoid(a_r + s_r); /* F7 */
+            store(at->r + row * (14 * H) + unit, r, lanes);
+            const vec z = vec_sigmoid(a_z + s_z); /* F8 */
+            store(at->z + row * (14 * H) + unit, z, lanes);
+            const vec n = vec_tanh(vec_fused(r, s_n, a_n)); /* F9 */
+            store(at->n + row * (14 * H) + unit, n, lanes);
+        }
+    }
+}
+/* recompute, stage1: B1, B2, B3, B9, B4, B5, B1', P2, B7, P1, B6, B18, B19, B20, B21, B22, B23.
+ * acc holds the tile of the products U_d_s.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        vec d_b_r = load(at->d_b_r + unit, lanes);
+        vec d_b_z = load(at->d_b_z + unit, lanes);
+        vec d_b_n = load(at->d_b_n + unit, lanes);
+        vec d_v_r = load(at->d_v_r + unit, lanes);
+        vec d_v_z = load(at->d_v_z + unit, lanes);
+        vec d_v_n = load(at->d_v_n + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_s = load(tile + 0 * V, V);
+            const vec carry_h_next = load(at->carry_h_next + row * H + unit, lanes);
+            const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
+            const vec seed_h = load(at->seed_h + row * H + unit, lanes);
+            const vec z = load(at->z + row * (14 * H) + unit, lanes);
+            const vec h_prev = load(at->h_prev + row * H + unit, lanes);
+            const vec n = load(at->n + row * (14 * H) + unit, lanes);
+            const vec s_n = load(at->s_n + row * (14 * H) + unit, lanes);
+            const vec r = load(at->r + row * (14 * H) + unit, lanes);
+            const vec d_h = U_d_s + carry_h_next + d_h_T + seed_h; /* B1 */
+            const vec d_n = (1.0f - z) * d_h; /* B2 */
+            const vec d_z = (h_prev - n) * d_h; /* B3 */
+            const vec d_a_n = (1.0f - vec_square(n)) * d_n; /* B9 */
+            store(at->d_a_n + row * (14 * H) + unit, d_a_n, lanes);
+            const vec d_r = d_a_n * s_n; /* B4 */
+            const vec d_s_n = d_a_n * r; /* B5 */
+            store(at->d_s_n + row * (14 * H) + unit, d_s_n, lanes);
+            const vec carry_h = d_h * z; /* B1' */
+            store(at->carry_h + row * H + unit, carry_h, lanes);
+            const vec d_r_r = (1.0f - r) * d_r; /* P2 */
+            const vec d_s_r = d_r_r * r; /* B7 */
+            store(at->d_s_r + row * (14 * H) + unit, d_s_r, lanes);
+            const vec d_z_z = (1.0f - z) * d_z; /* P1 */
+            const vec d_s_z = d_z_z * z; /* B6 */
+            store(at->d_s_z + row * (14 * H) + unit, d_s_z, lanes);
+            d_b_r += d_s_r; /* B18 */
+            d_b_z += d_s_z; /* B19 */
+            d_b_n += d_a_n; /* B20 */
+            d_v_r += d_s_r; /* B21 */
+            d_v_z += d_s_z; /* B22 */
+            d_v_n += d_s_n; /* B23 */
+        }
+        store(at->d_b_r + unit, d_b_r, lanes);
+        store(at->d_b_z + unit, d_b_z, lanes);
+        store(at->d_b_n + unit, d_b_n, lanes);
+        store(at->d_v_r + unit, d_v_r, lanes);
+        store(at->d_v_z + unit, d_v_z, lanes);
+        store(at->d_v_n + unit, d_v_n, lanes);
+    }
+}
+/* recompute, edge1: B1.
+ * acc holds the tile of the products U_d_s.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_s = load(tile + 0 * V, V);
+            const vec carry_h_next = load(at->carry_h_next + row * H + unit, lanes);
+            const vec d_h = U_d_s + carry_h_next; /* B1 */
+            store(at->d_h + row * H + unit, d_h, lanes);
+        }
+    }
+}
+
+/* Buffers of recompute in the workspace. */
+struct recompute_workspace {
+    real *weight_ih_rows;
+    real *weight_hh_rows;
+    real *weight_ih_columns;
+    real *weight_ih_columns_2;
+    real *panels_1;
+    real *chunk_H;
+    real *ring_H;
+    real *total_d_b_r;
+    real *total_d_b_z;
+    real *total_d_b_n;
+    real *total_d_v_r;
+    real *total_d_v_z;
+    real *total_d_v_n;
+    real *end_d_h_T;
+    real *zeros;
+    real *left_1;
+    real *right_1;
+    real *left_2;
+    real *left_3;
+    real *right_2;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double recompute_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (3 * H + V) * (I) + 64 + (3 * H + V) * (H) + 64 + (I + V) * (2 * H) + 64 + (I + V) * (H) + 64 + (H + V) * (3 * H) + 64 + (T + 1) * B * (14 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (2 * H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + ROWS) + 64 + DEPTH * (3 * H + ROWS) + 64 + DEPTH * (H + V) + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int recompute_layout(const args *a, struct recompute_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(3 * H, V) * (I)) * sizeof(real), 64);
+    w->weight_hh_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(3 * H, V) * (H)) * sizeof(real), 64);
+    w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(I, V) * (2 * H)) * sizeof(real), 64);
+    w->weight_ih_columns_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(I, V) * (H)) * sizeof(real), 64);
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (3 * H)) * sizeof(real), 64);
+    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((steps + 1) * B * (14 * H)) * sizeof(real), 64);
+    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->total_d_b_r = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_z = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_n = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_v_r = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_v_z = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_v_n = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->zeros = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(2 * H, ROWS)) * sizeof(real), 64);
+    w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(I, V)) * sizeof(real), 64);
+    w->left_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, ROWS)) * sizeof(real), 64);
+    w->left_3 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(3 * H, ROWS)) * sizeof(real), 64);
+    w->right_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int recompute_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    struct recompute_workspace w;
+    struct recompute_at at;
+    int error = recompute_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    if (!a->packed) {
+    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
+    pack_panels(w.weight_hh_rows, a->weight_hh, 1, H, 3 * H, H);
+    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
+    if (a->d_x) pack_panels(w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
+    /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
+            }
+            panels += (3 * H) * width * V;
+        }
+    }
+    }
+    memset(w.zeros, 0, B * (H) * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_ih + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_ih + 2 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_hh, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_hh + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_hh + 2 * H, 0, H * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.chunk_H + chunk_steps(T, B) * B * (14 * H), 0, B * (14 * H) * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+
+    for (size_t first = T + 1, steps = 0; first > 1;) {
+        steps = least(chunk_steps(T, B), first - 1);
+        first -= steps;
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        memset(w.total_d_b_r, 0, H * sizeof(real));
+        memset(w.total_d_b_z, 0, H * sizeof(real));
+        memset(w.total_d_b_n, 0, H * sizeof(real));
+        memset(w.total_d_v_r, 0, H * sizeof(real));
+        memset(w.total_d_v_z, 0, H * sizeof(real));
+        memset(w.total_d_v_n, 0, H * sizeof(real));
+        /* F1, F3, F5: W_x_r = W_r*x, W_x_z = W_z*x, W_x_n = W_n*x */
+        {
+            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+            gemm(all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (14 * H), B * (14 * H), 14 * H, 0);
+        }
+        /* F2, F4, F6: U_h_r = U_r*h, U_h_z = U_z*h, U_h_n = U_n*h */
+        {
+            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+            gemm(all, 3 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (14 * H) + 3 * H, B * (14 * H), 14 * H, 0);
+        }
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            at.W_x_r = w.chunk_H + (t - first) * B * (14 * H);
+            at.b_r = a->bias_ih;
+            at.U_h_r = w.chunk_H + (t - first) * B * (14 * H) + 3 * H;
+            at.v_r = a->bias_hh;
+            at.W_x_z = w.chunk_H + (t - first) * B * (14 * H) + H;
+            at.b_z = a->bias_ih + H;
+            at.U_h_z = w.chunk_H + (t - first) * B * (14 * H) + 4 * H;
+            at.v_z = a->bias_hh + H;
+            at.W_x_n = w.chunk_H + (t - first) * B * (14 * H) + 2 * H;
+            at.b_n = a->bias_ih + 2 * H;
+            at.U_h_n = w.chunk_H + (t - first) * B * (14 * H) + 5 * H;
+            at.v_n = a->bias_hh + 2 * H;
+            at.s_n = w.chunk_H + (t - first) * B * (14 * H) + 6 * H;
+            at.r = w.chunk_H + (t - first) * B * (14 * H) + 7 * H;
+            at.z = w.chunk_H + (t - first) * B * (14 * H) + 8 * H;
+            at.n = w.chunk_H + (t - first) * B * (14 * H) + 9 * H;
+            {
+                for (size_t unit = 0; unit < H; unit += V) {
+                    if (unit + V <= H)
+                        recompute_before1(&at, 0, live, unit, 1);
+                    else
+                        recompute_before1(&at, 0, live, unit, 0);
+                }
+            }
+        }
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            if (a->rows) {
+                const size_t before = t < T ? rows_at(a, t + 1) : 0;
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (14 * H), 0, (live - before) * (14 * H) * sizeof(real));
+                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
+            }
+            at.s_n = w.chunk_H + (t - first) * B * (14 * H) + 6 * H;
+            at.r = w.chunk_H + (t - first) * B * (14 * H) + 7 * H;
+            at.z = w.chunk_H + (t - first) * B * (14 * H) + 8 * H;
+            at.n = w.chunk_H + (t - first) * B * (14 * H) + 9 * H;
+            at.carry_h_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
+            at.seed_h = a->d_out + (t - 1) * S * H;
+            at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
+            at.d_a_n = w.chunk_H + (t - first) * B * (14 * H) + 10 * H;
+            at.d_s_n = w.chunk_H + (t - first) * B * (14 * H) + 13 * H;
+            at.carry_h = w.ring_H + (t & 1) * B * H;
+            at.d_s_r = w.chunk_H + (t - first) * B * (14 * H) + 11 * H;
+            at.d_s_z = w.chunk_H + (t - first) * B * (14 * H) + 12 * H;
+            at.d_b_r = w.total_d_b_r;
+            at.d_b_z = w.total_d_b_z;
+            at.d_b_n = w.total_d_b_n;
+            at.d_v_r = w.total_d_v_r;
+            at.d_v_z = w.total_d_v_z;
+            at.d_v_n = w.total_d_v_n;
+            {
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
+                        if (t == T)
+                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                        else
+                        tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((t + 1) - first) * B * (14 * H) + 11 * H + row * (14 * H), 14 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((3 * H)) * width * V;
+                }
+            }
+
+        }
+        /* B10, B8, B11: d_x = W_r*d_s_r, d_x = W_z*d_s_z */
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
+            gemm(all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+        }
+        /* B10, B8, B11: d_x = W_n*d_a_n */
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, B * (14 * H), 14 * H, NULL, 0 };
+            gemm(all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, S * I, I, 1);
+        }
+        for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
+            const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
+            const size_t depth = depth_of(&part);
+            const int add = a->accumulate || first + steps <= T || row0 > 0;
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
+                pack_strips(w.left_1, q, &part, depth, 2 * H);
+            }
+            {
+                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                pack_rows(w.right_1, q, &part, depth, I);
+            }
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, B * (14 * H), 14 * H, NULL, 0 };
+                pack_strips(w.left_2, q, &part, depth, H);
+            }
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
+                pack_strips(w.left_3, q, &part, depth, 3 * H);
+            }
+            {
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                pack_rows(w.right_2, q, &part, depth, H);
+            }
+            /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
+            gemm_reduce(depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            /* B14: d_W_n = d_a_n x^T */
+            gemm_reduce(depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
+            /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
+            gemm_reduce(depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
+        }
+        for (size_t n = 0; n < H; ++n) (a->d_bias_ih)[n] += w.total_d_b_r[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias_ih + H)[n] += w.total_d_b_z[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias_ih + 2 * H)[n] += w.total_d_b_n[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias_hh)[n] += w.total_d_v_r[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias_hh + H)[n] += w.total_d_v_z[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias_hh + 2 * H)[n] += w.total_d_v_n[n];
+        /* the step that the next chunk sees as its neighbour */
+        if (first > 1)
+            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (14 * H), w.chunk_H, B * (14 * H) * sizeof(real));
+    }
+    /* the step t = 0: gradients of the initial states */
+    {
+        const size_t first = 1, live = rows_at(a, 1);
+        (void)first;
+        at.carry_h_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.d_h = a->d_h_0;
+            {
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
+                        tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((0 + 1) - first) * B * (14 * H) + 11 * H + row * (14 * H), 14 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_edge1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_edge1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((3 * H)) * width * V;
+                }
+            }
+        copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
+    }
+    /* the input of a row that has ended has no gradient */
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = I;
+        if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== a tape of some states only ======================================================================================
+ * With tape_every = k the tape holds the states after the steps k, 2k, ...; the steps between are run again, segment by
+ * segment from the last, each with a tape of its own. */
+
+enum { EVERYTHING, STATES, SEGMENTS };
+INLINE int tape_kind(const args *a) { return !a->tape_every ? EVERYTHING : a->tape_every == SIZE_MAX ? STATES : SEGMENTS; }
+INLINE size_t segment_steps(const args *a) { return least(a->tape_every, a->T); }
+INLINE size_t segments(const args *a) { return (a->T - 1) / segment_steps(a) + 1; }
+
+/* The call for the steps of segment s alone. */
+static args segment(const args *a, size_t s)
+{
+    const size_t first = s * segment_steps(a), S = whole_batch(a);
+    args own = *a;
+    own.T = least(segment_steps(a), a->T - first);
+    own.tape_every = 0;
+    own.x += first * S * a->I;
+    own.out += first * S * a->H;
+    if (a->rows) own.rows += first;
+    if (a->d_out) own.d_out += first * S * a->H;
+    if (a->d_x) own.d_x += first * S * a->I;
+    if (s) {
+        const real *saved = a->tape + (s - 1) * a->B * (a->H);
+        own.h_0 = saved;
+    }
+    return own;
+}
+
+static int forward_segments(const args *a)
+{
+    const size_t S = whole_batch(a), n = a->H;
+    for (size_t s = 0; s < segments(a); ++s) {
+        args own = segment(a, s);
+        int error;
+        if (s + 1 < segments(a)) {
+            real *saved = a->tape + s * a->B * (a->H);
+            own.h_T = saved;
+        }
+        own.packed = a->packed || s;
+        if ((error = infer_run(&own)) != OK) return error;
+    }
+    for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
+        const size_t live = rows_at(a, t);
+        if (live < a->B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (a->B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* Workspace of backward_segments: of both passes over a segment, its tape and outputs, its final states, and the gradients
+ * of states between two segments, twice. */
+struct segments_workspace {
+    size_t forward, backward, tape, out, states, between, bytes;
+};
+static int segments_layout(const args *a, struct segments_workspace *w)
+{
+    args query = segment(a, 0);
+    struct forward_workspace forward;
+    struct backward_workspace backward;
+    const size_t states = round_up(a->B * (a->H) * sizeof(real), 64);
+    int error;
+    query.workspace = NULL;
+    if ((error = forward_layout(&query, &forward)) != OK || (error = backward_layout(&query, &backward)) != OK) return error;
+    w->forward = 0;
+    w->backward = round_up(forward.bytes, 64);
+    w->tape = w->backward + round_up(backward.bytes, 64);
+    w->out = w->tape + round_up(query.T * query.B * (4 * a->H) * sizeof(real), 64);
+    w->states = w->out + round_up(query.T * whole_batch(a) * a->H * sizeof(real), 64);
+    w->between = w->states + states;
+    w->bytes = w->between + 2 * states;
+    return OK;
+}
+
+static int backward_segments(const args *a)
+{
+    struct segments_workspace w;
+    char *p = (char *)a->workspace;
+    int error = segments_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    for (size_t s = segments(a); s-- > 0;) {
+        args own = segment(a, s);
+        real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
+        *(s & 1 ? &after : &before) += (w.bytes - w.between) / 2 / sizeof(real);
+        own.tape = (real *)(void *)(p + w.tape);
+        own.out = (real *)(void *)(p + w.out);
+        own.h_T = states;
+        if (s + 1 < segments(a)) own.d_h_T = after;
+        if (s) own.d_h_0 = before;
+        own.packed = s + 1 < segments(a);
+        own.accumulate = a->accumulate || own.packed;
+        own.workspace = p + w.forward;
+        own.workspace_size = w.backward;
+        if ((error = forward_run(&own)) != OK) return error;
+        own.workspace = p + w.backward;
+        own.workspace_size = w.tape - w.backward;
+        if ((error = backward_run(&own)) != OK) return error;
+    }
+    return OK;
+}
+
+static int forward_any(const args *a)
+{
+    switch (tape_kind(a)) {
+    case EVERYTHING: return forward_run(a);
+    case STATES: return record_run(a);
+    default: return forward_segments(a);
+    }
+}
+
+static int backward_any(const args *a)
+{
+    args own = *a;
+    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    switch (tape_kind(a)) {
+    case EVERYTHING: return backward_run(&own);
+    case STATES: return recompute_run(&own);
+    default: return backward_segments(&own);
+    }
+}
+
 /* ==== the public functions ============================================================================================ */
 
 static int checked(const args *a)
@@ -1532,7 +2249,6 @@ int PUBLIC(gru_f32_sizes)(const args *a, gru_sizes *sizes)
         (void)I;
         const size_t H = a->H;
         (void)H;
-        sizes->tape = a->T * a->B * (4 * H) * sizeof(real);
         query.workspace = NULL;
         struct infer_workspace infer;
         if ((error = infer_layout(&query, &infer)) != OK) return error;
@@ -1542,11 +2258,34 @@ int PUBLIC(gru_f32_sizes)(const args *a, gru_sizes *sizes)
         if ((error = loss_layout(&query, &loss)) != OK) return error;
         struct backward_workspace backward;
         if ((error = backward_layout(&query, &backward)) != OK) return error;
+        struct record_workspace record;
+        if ((error = record_layout(&query, &record)) != OK) return error;
+        struct recompute_workspace recompute;
+        if ((error = recompute_layout(&query, &recompute)) != OK) return error;
         sizes->infer = infer.bytes;
-        sizes->forward = forward.bytes;
-        sizes->backward = backward.bytes;
-        sizes->loss_and_grad = forward.bytes > backward.bytes ? forward.bytes : backward.bytes;
-        if (loss.bytes > sizes->loss_and_grad) sizes->loss_and_grad = loss.bytes;
+        switch (tape_kind(a)) {
+        case EVERYTHING:
+            sizes->tape = a->T * a->B * (4 * H) * sizeof(real);
+            sizes->forward = forward.bytes;
+            sizes->backward = backward.bytes;
+            break;
+        case STATES:
+            sizes->tape = a->T * a->B * (0) * sizeof(real);
+            sizes->forward = record.bytes;
+            sizes->backward = recompute.bytes;
+            break;
+        default: {
+            struct segments_workspace all;
+            if ((error = segments_layout(a, &all)) != OK) return error;
+            query = segment(a, 0);
+            query.workspace = NULL;
+            if ((error = infer_layout(&query, &infer)) != OK) return error;
+            sizes->tape = (segments(a) - 1) * a->B * (a->H) * sizeof(real);
+            sizes->forward = infer.bytes;
+            sizes->backward = all.bytes;
+        }
+        }
+        sizes->loss_and_grad = most(sizes->forward, most(sizes->backward, loss.bytes));
     }
     return OK;
 }
@@ -1555,7 +2294,7 @@ static int pointers(const args *a, int call)
 {
     int missing = !a->x || !a->weight_ih || !a->weight_hh || !a->bias_ih || !a->bias_hh || !a->h_0 || !a->out || !a->workspace;
     if (call < 2) missing |= !a->h_T;
-    if (call > 0) missing |= !a->tape;
+    if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 0 : 1);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias_ih || !a->d_bias_hh || !a->d_h_0;
     return missing ? NULL_POINTER : OK;
 }
@@ -1571,14 +2310,14 @@ int PUBLIC(gru_f32_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    return error ? error : forward_run(a);
+    return error ? error : forward_any(a);
 }
 
 int PUBLIC(gru_f32_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }
 
 int PUBLIC(gru_f32_loss_and_grad)(const args *a)
@@ -1590,7 +2329,11 @@ int PUBLIC(gru_f32_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(gru_f32_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) error = forward_run(a);
+    if (!error) {
+        args own = *a;
+        own.packed = 0;
+        error = forward_any(&own);
+    }
     if (!error) error = loss_run(a);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }

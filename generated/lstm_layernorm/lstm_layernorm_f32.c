@@ -2506,6 +2506,1681 @@ static int backward_run(const args *a)
     return OK;
 }
 
+/* ==== record ======================================================================================================== */
+
+/* The rows that one step of record reads and writes. */
+struct record_at {
+    size_t B, I, H;
+    const real *a_f;
+    const real *a_g;
+    const real *a_i;
+    const real *a_o;
+    real *sum_mu_a;
+    real *mu_a;
+    real *sum_var_a;
+    real *rho_a;
+    real *s_i;
+    real *s_f;
+    real *s_g;
+    real *s_o;
+    real *sum_mu_s;
+    real *mu_s;
+    real *sum_var_s;
+    const real *b_i;
+    const real *gamma_h_i;
+    const real *gamma_x_i;
+    real *rho_s;
+    const real *b_f;
+    const real *gamma_h_f;
+    const real *gamma_x_f;
+    const real *b_g;
+    const real *gamma_h_g;
+    const real *gamma_x_g;
+    const real *b_o;
+    const real *gamma_h_o;
+    const real *gamma_x_o;
+    const real *c_prev;
+    real *o;
+    real *c;
+    real *sum_mu_c;
+    real *mu_c;
+    real *sum_var_c;
+    const real *beta_c;
+    const real *gamma_c;
+    real *rho_c;
+    real *h;
+};
+/* record, before1: F9.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void record_before1_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec a_f = load(at->a_f + row * (4 * H) + unit, lanes);
+    const vec a_g = load(at->a_g + row * (4 * H) + unit, lanes);
+    const vec a_i = load(at->a_i + row * (4 * H) + unit, lanes);
+    const vec a_o = load(at->a_o + row * (4 * H) + unit, lanes);
+    *sum_1 += first_lanes(a_f + a_g + a_i + a_o, lanes); /* F9 */
+}
+
+INLINE void record_before1(const struct record_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) record_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < at->H) record_before1_units(at, row, unit, 0, &sum_1);
+        at->sum_mu_a[row * 4] = sum(sum_1); /* F9 */
+    }
+}
+/* record, before2: F10.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void record_before2_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec a_f = load(at->a_f + row * (4 * H) + unit, lanes);
+    const vec a_g = load(at->a_g + row * (4 * H) + unit, lanes);
+    const vec a_i = load(at->a_i + row * (4 * H) + unit, lanes);
+    const vec a_o = load(at->a_o + row * (4 * H) + unit, lanes);
+    const real mu_a = at->mu_a[row * 4];
+    *sum_1 += first_lanes(vec_square((a_f - mu_a)) + vec_square((a_g - mu_a)) + vec_square((a_i - mu_a)) + vec_square((a_o - mu_a)), lanes); /* F10 */
+}
+
+INLINE void record_before2(const struct record_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) record_before2_units(at, row, unit, 1, &sum_1);
+        if (unit < at->H) record_before2_units(at, row, unit, 0, &sum_1);
+        at->sum_var_a[row * 4] = sum(sum_1); /* F10 */
+    }
+}
+/* record, before2: the numbers of a row, F9. */
+INLINE void record_before2_rows(const struct record_at *at, size_t rows)
+{
+    const size_t H = at->H;
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_mu_a = at->sum_mu_a[row * 4];
+        const real mu_a = (1.0f / (4.0f * (float)H)) * sum_mu_a; /* F9 */
+        at->mu_a[row * 4] = mu_a;
+    }
+}
+/* record, before3: the numbers of a row, F10, F11. */
+INLINE void record_before3_rows(const struct record_at *at, size_t rows)
+{
+    const size_t H = at->H;
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_var_a = at->sum_var_a[row * 4];
+        const real var_a = (1.0f / (4.0f * (float)H)) * sum_var_a; /* F10 */
+        const real rho_a = (1.0f / scalar_root(0.00001f * (100000.0f * var_a + 1.0f))); /* F11 */
+        at->rho_a[row * 4] = rho_a;
+    }
+}
+/* record, stage1: F12.
+ * acc holds the tile of the products s_i, s_f, s_g, s_o.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V;
+            const vec s_i = load(tile + 0 * V, V);
+            store(at->s_i + row * (5 * H) + unit, s_i, lanes);
+            const vec s_f = load(tile + 1 * V, V);
+            store(at->s_f + row * (5 * H) + unit, s_f, lanes);
+            const vec s_g = load(tile + 2 * V, V);
+            store(at->s_g + row * (5 * H) + unit, s_g, lanes);
+            const vec s_o = load(tile + 3 * V, V);
+            store(at->s_o + row * (5 * H) + unit, s_o, lanes);
+            at->sum_mu_s[row * 8] += sum(first_lanes(s_f + s_g + s_i + s_o, lanes)); /* F12 */
+        }
+    }
+}
+/* record, stage2: F13.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void record_stage2_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const real mu_s = at->mu_s[row * 8];
+    const vec s_f = load(at->s_f + row * (5 * H) + unit, lanes);
+    const vec s_g = load(at->s_g + row * (5 * H) + unit, lanes);
+    const vec s_i = load(at->s_i + row * (5 * H) + unit, lanes);
+    const vec s_o = load(at->s_o + row * (5 * H) + unit, lanes);
+    *sum_1 += first_lanes(vec_square((s_f - mu_s)) + vec_square((s_g - mu_s)) + vec_square((s_i - mu_s)) + vec_square((s_o - mu_s)), lanes); /* F13 */
+}
+
+INLINE void record_stage2(const struct record_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) record_stage2_units(at, row, unit, 1, &sum_1);
+        if (unit < at->H) record_stage2_units(at, row, unit, 0, &sum_1);
+        at->sum_var_s[row * 8] = sum(sum_1); /* F13 */
+    }
+}
+/* record, stage2: the numbers of a row, F12. */
+INLINE void record_stage2_rows(const struct record_at *at, size_t rows)
+{
+    const size_t H = at->H;
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_mu_s = at->sum_mu_s[row * 8];
+        const real mu_s = (1.0f / (4.0f * (float)H)) * sum_mu_s; /* F12 */
+        at->mu_s[row * 8] = mu_s;
+    }
+}
+/* record, stage3: F15, F16, F17, F18, F19, F20, F21, F22, F23, F24.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void record_stage3_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec a_i = load(at->a_i + row * (4 * H) + unit, lanes);
+    const vec b_i = load(at->b_i + unit, lanes);
+    const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
+    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+    const real mu_a = at->mu_a[row * 4];
+    const real mu_s = at->mu_s[row * 8];
+    const real rho_a = at->rho_a[row * 4];
+    const real rho_s = at->rho_s[row * 8];
+    const vec s_i = load(at->s_i + row * (5 * H) + unit, lanes);
+    const vec a_f = load(at->a_f + row * (4 * H) + unit, lanes);
+    const vec b_f = load(at->b_f + unit, lanes);
+    const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
+    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
+    const vec s_f = load(at->s_f + row * (5 * H) + unit, lanes);
+    const vec a_g = load(at->a_g + row * (4 * H) + unit, lanes);
+    const vec b_g = load(at->b_g + unit, lanes);
+    const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
+    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
+    const vec s_g = load(at->s_g + row * (5 * H) + unit, lanes);
+    const vec a_o = load(at->a_o + row * (4 * H) + unit, lanes);
+    const vec b_o = load(at->b_o + unit, lanes);
+    const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+    const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
+    const vec s_o = load(at->s_o + row * (5 * H) + unit, lanes);
+    const vec c_prev = load(at->c_prev + row * H + unit, lanes);
+    const vec z_i = vec_fused(rho_s * (s_i - mu_s), gamma_h_i, vec_fused(rho_a * (a_i - mu_a), gamma_x_i, b_i)); /* F15 */
+    const vec z_f = vec_fused(rho_s * (s_f - mu_s), gamma_h_f, vec_fused(rho_a * (a_f - mu_a), gamma_x_f, b_f)); /* F16 */
+    const vec z_g = vec_fused(rho_s * (s_g - mu_s), gamma_h_g, vec_fused(rho_a * (a_g - mu_a), gamma_x_g, b_g)); /* F17 */
+    const vec z_o = vec_fused(rho_s * (s_o - mu_s), gamma_h_o, vec_fused(rho_a * (a_o - mu_a), gamma_x_o, b_o)); /* F18 */
+    const vec i = vec_sigmoid(z_i); /* F19 */
+    const vec f = vec_sigmoid(z_f); /* F20 */
+    const vec g = vec_tanh(z_g); /* F21 */
+    const vec o = vec_sigmoid(z_o); /* F22 */
+    store(at->o + row * (5 * H) + unit, o, lanes);
+    const vec c = vec_fused(g, i, c_prev * f); /* F23 */
+    store(at->c + row * H + unit, c, lanes);
+    *sum_1 += first_lanes((1.0f / ((float)H)) * c, lanes); /* F24 */
+}
+
+INLINE void record_stage3(const struct record_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) record_stage3_units(at, row, unit, 1, &sum_1);
+        if (unit < at->H) record_stage3_units(at, row, unit, 0, &sum_1);
+        at->sum_mu_c[row * 8] = sum(sum_1); /* F24 */
+    }
+}
+/* record, stage3: the numbers of a row, F13, F14. */
+INLINE void record_stage3_rows(const struct record_at *at, size_t rows)
+{
+    const size_t H = at->H;
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_var_s = at->sum_var_s[row * 8];
+        const real var_s = (1.0f / (4.0f * (float)H)) * sum_var_s; /* F13 */
+        const real rho_s = (1.0f / scalar_root(0.00001f * (100000.0f * var_s + 1.0f))); /* F14 */
+        at->rho_s[row * 8] = rho_s;
+    }
+}
+/* record, stage4: F25.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void record_stage4_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec c = load(at->c + row * H + unit, lanes);
+    const real mu_c = at->mu_c[row * 8];
+    *sum_1 += first_lanes((1.0f / ((float)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+}
+
+INLINE void record_stage4(const struct record_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) record_stage4_units(at, row, unit, 1, &sum_1);
+        if (unit < at->H) record_stage4_units(at, row, unit, 0, &sum_1);
+        at->sum_var_c[row * 8] = sum(sum_1); /* F25 */
+    }
+}
+/* record, stage4: the numbers of a row, F24. */
+INLINE void record_stage4_rows(const struct record_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_mu_c = at->sum_mu_c[row * 8];
+        const real mu_c = sum_mu_c; /* F24 */
+        at->mu_c[row * 8] = mu_c;
+    }
+}
+/* record, stage5: F27, F28.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void record_stage5(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec beta_c = load(at->beta_c + unit, lanes);
+        const vec gamma_c = load(at->gamma_c + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec c = load(at->c + row * H + unit, lanes);
+            const real mu_c = at->mu_c[row * 8];
+            const real rho_c = at->rho_c[row * 8];
+            const vec o = load(at->o + row * (5 * H) + unit, lanes);
+            const vec tanh_h = vec_tanh(vec_fused(rho_c * (c - mu_c), gamma_c, beta_c)); /* F27 */
+            const vec h = o * tanh_h; /* F28 */
+            store(at->h + row * H + unit, h, lanes);
+        }
+    }
+}
+/* record, stage5: the numbers of a row, F25, F26. */
+INLINE void record_stage5_rows(const struct record_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_var_c = at->sum_var_c[row * 8];
+        const real var_c = sum_var_c; /* F25 */
+        const real rho_c = (1.0f / scalar_root(0.00001f * (100000.0f * var_c + 1.0f))); /* F26 */
+        at->rho_c[row * 8] = rho_c;
+    }
+}
+
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *weight_ih_rows;
+    real *panels_1;
+    real *chunk_H;
+    real *chunk_row;
+    real *step_H;
+    real *step_row;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double record_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (4 * H + V) * (I) + 64 + (H + V) * (4 * H) + 64 + (T + 1) * B * (4 * H) + 64 + (T + 1) * B * (4) + 64 + 1 * B * (5 * H) + 64 + 1 * B * (8) + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int record_layout(const args *a, struct record_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(4 * H, V) * (I)) * sizeof(real), 64);
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((steps * B * (4 * H)) * sizeof(real), 64);
+    w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((steps * B * (4)) * sizeof(real), 64);
+    w->step_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((1 * B * (5 * H)) * sizeof(real), 64);
+    w->step_row = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((1 * B * (8)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int record_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    struct record_workspace w;
+    struct record_at at;
+    int error = record_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    real *tape_H = a->tape;
+    if (!a->packed) {
+    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+            panels += H * 4 * V;
+        }
+    }
+    }
+
+    for (size_t first = 1, steps = 0; first <= T; first += steps) {
+        steps = least(chunk_steps(T, B), T + 1 - first);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
+        {
+            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+            gemm(all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
+        }
+        for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
+            at.a_f = w.chunk_H + (t - first) * B * (4 * H) + H;
+            at.a_g = w.chunk_H + (t - first) * B * (4 * H) + 2 * H;
+            at.a_i = w.chunk_H + (t - first) * B * (4 * H);
+            at.a_o = w.chunk_H + (t - first) * B * (4 * H) + 3 * H;
+            at.sum_mu_a = w.chunk_row + (t - first) * B * 4;
+            at.mu_a = w.chunk_row + (t - first) * B * 4 + 1;
+            at.sum_var_a = w.chunk_row + (t - first) * B * 4 + 2;
+            at.rho_a = w.chunk_row + (t - first) * B * 4 + 3;
+            {
+                record_before1(&at, live);
+            }
+            {
+                record_before2_rows(&at, live);
+                record_before2(&at, live);
+            }
+            {
+                record_before3_rows(&at, live);
+            }
+        }
+        for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
+
+            at.a_f = w.chunk_H + (t - first) * B * (4 * H) + H;
+            at.a_g = w.chunk_H + (t - first) * B * (4 * H) + 2 * H;
+            at.a_i = w.chunk_H + (t - first) * B * (4 * H);
+            at.a_o = w.chunk_H + (t - first) * B * (4 * H) + 3 * H;
+            at.mu_a = w.chunk_row + (t - first) * B * 4 + 1;
+            at.rho_a = w.chunk_row + (t - first) * B * 4 + 3;
+            at.s_i = w.step_H;
+            at.s_f = w.step_H + H;
+            at.s_g = w.step_H + 2 * H;
+            at.s_o = w.step_H + 3 * H;
+            at.sum_mu_s = w.step_row;
+            at.mu_s = w.step_row + 1;
+            at.sum_var_s = w.step_row + 2;
+            at.b_i = a->bias;
+            at.gamma_h_i = a->gain_hh;
+            at.gamma_x_i = a->gain_ih;
+            at.rho_s = w.step_row + 3;
+            at.b_f = a->bias + H;
+            at.gamma_h_f = a->gain_hh + H;
+            at.gamma_x_f = a->gain_ih + H;
+            at.b_g = a->bias + 2 * H;
+            at.gamma_h_g = a->gain_hh + 2 * H;
+            at.gamma_x_g = a->gain_ih + 2 * H;
+            at.b_o = a->bias + 3 * H;
+            at.gamma_h_o = a->gain_hh + 3 * H;
+            at.gamma_x_o = a->gain_ih + 3 * H;
+            at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
+            at.o = w.step_H + 4 * H;
+            at.c = tape_H + (t - 1) * B * H;
+            at.sum_mu_c = w.step_row + 4;
+            at.mu_c = w.step_row + 5;
+            at.sum_var_c = w.step_row + 6;
+            at.beta_c = a->bias_c;
+            at.gamma_c = a->gain_c;
+            at.rho_c = w.step_row + 7;
+            at.h = a->out + (t - 1) * S * H;
+            {
+                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = 0.0f;
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                    const int full = unit + 1 * V <= H;
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
+                        tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            record_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            record_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += (H * 4) * V;
+                }
+            }
+            {
+                record_stage2_rows(&at, live);
+                record_stage2(&at, live);
+            }
+            {
+                record_stage3_rows(&at, live);
+                record_stage3(&at, live);
+            }
+            {
+                record_stage4_rows(&at, live);
+                record_stage4(&at, live);
+            }
+            {
+                record_stage5_rows(&at, live);
+                for (size_t unit = 0; unit < H; unit += V) {
+                    if (unit + V <= H)
+                        record_stage5(&at, 0, live, unit, 1);
+                    else
+                        record_stage5(&at, 0, live, unit, 0);
+                }
+            }
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live) {
+                /* F30 */
+                copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
+                /* F32 */
+                copy_rows(a->c_T + after * H, H, tape_H + (t - 1) * B * H + after * H, H, live - after, H);
+            }
+        }
+    }
+    /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->c_T + rows_at(a, 1) * H, H, a->c_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = H;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== recompute ===================================================================================================== */
+
+/* The rows that one step of recompute reads and writes. */
+struct recompute_at {
+    size_t B, I, H;
+    const real *a_f;
+    const real *a_g;
+    const real *a_i;
+    const real *a_o;
+    const real *s_f;
+    const real *s_g;
+    const real *s_i;
+    const real *s_o;
+    const real *c;
+    real *sum_mu_a;
+    real *sum_mu_s;
+    real *sum_mu_c;
+    real *mu_a;
+    real *mu_s;
+    real *mu_c;
+    real *sum_var_a;
+    real *sum_var_s;
+    real *sum_var_c;
+    const real *b_i;
+    const real *gamma_h_i;
+    const real *gamma_x_i;
+    real *rho_a;
+    real *rho_s;
+    const real *b_f;
+    const real *gamma_h_f;
+    const real *gamma_x_f;
+    const real *b_g;
+    const real *gamma_h_g;
+    const real *gamma_x_g;
+    const real *b_o;
+    const real *gamma_h_o;
+    const real *gamma_x_o;
+    const real *beta_c;
+    const real *gamma_c;
+    real *rho_c;
+    real *i;
+    real *f;
+    real *g;
+    real *o;
+    real *tanh_h;
+    const real *d_h_T;
+    const real *seed_h;
+    real *d_tanh_h;
+    real *d_z_o;
+    real *d_rho_c;
+    real *d_b_o;
+    real *d_gamma_x_o;
+    real *d_gamma_h_o;
+    real *d_gamma_c;
+    real *d_beta_c;
+    real *d_var_c;
+    real *sum_d_mu_c;
+    const real *carry_c_next;
+    const real *d_c_T;
+    real *d_mu_c;
+    const real *c_prev;
+    real *carry_c;
+    real *d_z_f;
+    real *d_z_g;
+    real *d_z_i;
+    real *sum_d_rho_s;
+    real *sum_d_rho_a;
+    real *d_b_i;
+    real *d_b_f;
+    real *d_b_g;
+    real *d_gamma_x_i;
+    real *d_gamma_x_f;
+    real *d_gamma_x_g;
+    real *d_gamma_h_i;
+    real *d_gamma_h_f;
+    real *d_gamma_h_g;
+    real *d_var_s;
+    real *d_var_a;
+    real *sum_d_mu_s;
+    real *sum_d_mu_a;
+    real *d_mu_s;
+    real *d_mu_a;
+    real *d_s_o;
+    real *d_s_g;
+    real *d_s_f;
+    real *d_s_i;
+    real *d_a_g;
+    real *d_a_f;
+    real *d_a_o;
+    real *d_a_i;
+    real *d_h;
+    real *d_c;
+};
+/* recompute, before1: F9, F12, F24.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void recompute_before1_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2, vec *sum_3)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
+    const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
+    const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
+    const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+    const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
+    const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
+    const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
+    const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
+    const vec c = load(at->c + row * H + unit, lanes);
+    *sum_1 += first_lanes(a_f + a_g + a_i + a_o, lanes); /* F9 */
+    *sum_2 += first_lanes(s_f + s_g + s_i + s_o, lanes); /* F12 */
+    *sum_3 += first_lanes((1.0f / ((float)H)) * c, lanes); /* F24 */
+}
+
+INLINE void recompute_before1(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        vec sum_2 = splat(0.0f);
+        vec sum_3 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) recompute_before1_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
+        if (unit < at->H) recompute_before1_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
+        at->sum_mu_a[row * 12] = sum(sum_1); /* F9 */
+        at->sum_mu_s[row * 12] = sum(sum_2); /* F12 */
+        at->sum_mu_c[row * 12] = sum(sum_3); /* F24 */
+    }
+}
+/* recompute, before2: F10, F13, F25.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void recompute_before2_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2, vec *sum_3)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
+    const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
+    const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
+    const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+    const real mu_a = at->mu_a[row * 12];
+    const real mu_s = at->mu_s[row * 12];
+    const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
+    const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
+    const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
+    const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
+    const vec c = load(at->c + row * H + unit, lanes);
+    const real mu_c = at->mu_c[row * 12];
+    *sum_1 += first_lanes(vec_square((a_f - mu_a)) + vec_square((a_g - mu_a)) + vec_square((a_i - mu_a)) + vec_square((a_o - mu_a)), lanes); /* F10 */
+    *sum_2 += first_lanes(vec_square((s_f - mu_s)) + vec_square((s_g - mu_s)) + vec_square((s_i - mu_s)) + vec_square((s_o - mu_s)), lanes); /* F13 */
+    *sum_3 += first_lanes((1.0f / ((float)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+}
+
+INLINE void recompute_before2(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        vec sum_2 = splat(0.0f);
+        vec sum_3 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) recompute_before2_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
+        if (unit < at->H) recompute_before2_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
+        at->sum_var_a[row * 12] = sum(sum_1); /* F10 */
+        at->sum_var_s[row * 12] = sum(sum_2); /* F13 */
+        at->sum_var_c[row * 12] = sum(sum_3); /* F25 */
+    }
+}
+/* recompute, before2: the numbers of a row, F9, F12, F24. */
+INLINE void recompute_before2_rows(const struct recompute_at *at, size_t rows)
+{
+    const size_t H = at->H;
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_mu_a = at->sum_mu_a[row * 12];
+        const real sum_mu_s = at->sum_mu_s[row * 12];
+        const real sum_mu_c = at->sum_mu_c[row * 12];
+        const real mu_a = (1.0f / (4.0f * (float)H)) * sum_mu_a; /* F9 */
+        at->mu_a[row * 12] = mu_a;
+        const real mu_s = (1.0f / (4.0f * (float)H)) * sum_mu_s; /* F12 */
+        at->mu_s[row * 12] = mu_s;
+        const real mu_c = sum_mu_c; /* F24 */
+        at->mu_c[row * 12] = mu_c;
+    }
+}
+/* recompute, before3: F15, F16, F17, F18, F19, F20, F21, F22, F27.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_before3(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_i = load(at->b_i + unit, lanes);
+        const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
+        const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+        const vec b_f = load(at->b_f + unit, lanes);
+        const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
+        const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
+        const vec b_g = load(at->b_g + unit, lanes);
+        const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
+        const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
+        const vec b_o = load(at->b_o + unit, lanes);
+        const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+        const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
+        const vec beta_c = load(at->beta_c + unit, lanes);
+        const vec gamma_c = load(at->gamma_c + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
+            const real mu_a = at->mu_a[row * 12];
+            const real mu_s = at->mu_s[row * 12];
+            const real rho_a = at->rho_a[row * 12];
+            const real rho_s = at->rho_s[row * 12];
+            const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
+            const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
+            const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
+            const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
+            const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
+            const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+            const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
+            const vec c = load(at->c + row * H + unit, lanes);
+            const real mu_c = at->mu_c[row * 12];
+            const real rho_c = at->rho_c[row * 12];
+            const vec z_i = vec_fused(rho_s * (s_i - mu_s), gamma_h_i, vec_fused(rho_a * (a_i - mu_a), gamma_x_i, b_i)); /* F15 */
+            const vec z_f = vec_fused(rho_s * (s_f - mu_s), gamma_h_f, vec_fused(rho_a * (a_f - mu_a), gamma_x_f, b_f)); /* F16 */
+            const vec z_g = vec_fused(rho_s * (s_g - mu_s), gamma_h_g, vec_fused(rho_a * (a_g - mu_a), gamma_x_g, b_g)); /* F17 */
+            const vec z_o = vec_fused(rho_s * (s_o - mu_s), gamma_h_o, vec_fused(rho_a * (a_o - mu_a), gamma_x_o, b_o)); /* F18 */
+            const vec i = vec_sigmoid(z_i); /* F19 */
+            store(at->i + row * (21 * H) + unit, i, lanes);
+            const vec f = vec_sigmoid(z_f); /* F20 */
+            store(at->f + row * (21 * H) + unit, f, lanes);
+            const vec g = vec_tanh(z_g); /* F21 */
+            store(at->g + row * (21 * H) + unit, g, lanes);
+            const vec o = vec_sigmoid(z_o); /* F22 */
+            store(at->o + row * (21 * H) + unit, o, lanes);
+            const vec tanh_h = vec_tanh(vec_fused(rho_c * (c - mu_c), gamma_c, beta_c)); /* F27 */
+            store(at->tanh_h + row * (21 * H) + unit, tanh_h, lanes);
+        }
+    }
+}
+/* recompute, before3: the numbers of a row, F10, F11, F13, F14, F25, F26. */
+INLINE void recompute_before3_rows(const struct recompute_at *at, size_t rows)
+{
+    const size_t H = at->H;
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_var_a = at->sum_var_a[row * 12];
+        const real sum_var_s = at->sum_var_s[row * 12];
+        const real sum_var_c = at->sum_var_c[row * 12];
+        const real var_a = (1.0f / (4.0f * (float)H)) * sum_var_a; /* F10 */
+        const real rho_a = (1.0f / scalar_root(0.00001f * (100000.0f * var_a + 1.0f))); /* F11 */
+        at->rho_a[row * 12] = rho_a;
+        const real var_s = (1.0f / (4.0f * (float)H)) * sum_var_s; /* F13 */
+        const real rho_s = (1.0f / scalar_root(0.00001f * (100000.0f * var_s + 1.0f))); /* F14 */
+        at->rho_s[row * 12] = rho_s;
+        const real var_c = sum_var_c; /* F25 */
+        const real rho_c = (1.0f / scalar_root(0.00001f * (100000.0f * var_c + 1.0f))); /* F26 */
+        at->rho_c[row * 12] = rho_c;
+    }
+}
+/* recompute, stage1: B1, B2, B7, B11, B3, B41, B45, B49, B50, B51.
+ * acc holds the tile of the products U_d_s.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec gamma_c = load(at->gamma_c + unit, lanes);
+        vec d_b_o = load(at->d_b_o + unit, lanes);
+        vec d_gamma_x_o = load(at->d_gamma_x_o + unit, lanes);
+        vec d_gamma_h_o = load(at->d_gamma_h_o + unit, lanes);
+        vec d_gamma_c = load(at->d_gamma_c + unit, lanes);
+        vec d_beta_c = load(at->d_beta_c + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_s = load(tile + 0 * V, V);
+            const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
+            const vec seed_h = load(at->seed_h + row * H + unit, lanes);
+            const vec o = load(at->o + row * (21 * H) + unit, lanes);
+            const vec tanh_h = load(at->tanh_h + row * (21 * H) + unit, lanes);
+            const vec c = load(at->c + row * H + unit, lanes);
+            const real mu_c = at->mu_c[row * 12];
+            const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+            const real mu_a = at->mu_a[row * 12];
+            const real rho_a = at->rho_a[row * 12];
+            const real mu_s = at->mu_s[row * 12];
+            const real rho_s = at->rho_s[row * 12];
+            const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
+            const real rho_c = at->rho_c[row * 12];
+            const vec d_h = U_d_s + d_h_T + seed_h; /* B1 */
+            const vec d_tanh_h = d_h * o; /* B2 */
+            store(at->d_tanh_h + row * (5 * H) + unit, d_tanh_h, lanes);
+            const vec d_z_o = (1.0f - o) * d_tanh_h * tanh_h; /* B7, B11 */
+            store(at->d_z_o + row * (5 * H) + unit, d_z_o, lanes);
+            at->d_rho_c[row * 12] += sum(first_lanes((1.0f - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
+            d_b_o += d_z_o; /* B41 */
+            d_gamma_x_o += rho_a * (a_o - mu_a) * d_z_o; /* B45 */
+            d_gamma_h_o += rho_s * (s_o - mu_s) * d_z_o; /* B49 */
+            d_gamma_c += rho_c * (1.0f - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
+            d_beta_c += (1.0f - vec_square(tanh_h)) * d_tanh_h; /* B51 */
+        }
+        store(at->d_b_o + unit, d_b_o, lanes);
+        store(at->d_gamma_x_o + unit, d_gamma_x_o, lanes);
+        store(at->d_gamma_h_o + unit, d_gamma_h_o, lanes);
+        store(at->d_gamma_c + unit, d_gamma_c, lanes);
+        store(at->d_beta_c + unit, d_beta_c, lanes);
+    }
+}
+/* recompute, stage2: B5.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void recompute_stage2_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec c = load(at->c + row * H + unit, lanes);
+    const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
+    const real d_var_c = at->d_var_c[row * 12];
+    const vec gamma_c = load(at->gamma_c + unit, lanes);
+    const real mu_c = at->mu_c[row * 12];
+    const real rho_c = at->rho_c[row * 12];
+    const vec tanh_h = load(at->tanh_h + row * (21 * H) + unit, lanes);
+    *sum_1 += first_lanes(vec_fused(-splat((2.0f / ((float)H)) * d_var_c), (c - mu_c), -rho_c * (1.0f - vec_square(tanh_h)) * d_tanh_h * gamma_c), lanes); /* B5 */
+}
+
+INLINE void recompute_stage2(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) recompute_stage2_units(at, row, unit, 1, &sum_1);
+        if (unit < at->H) recompute_stage2_units(at, row, unit, 0, &sum_1);
+        at->sum_d_mu_c[row * 12] = sum(sum_1); /* B5 */
+    }
+}
+/* recompute, stage2: the numbers of a row, B4. */
+INLINE void recompute_stage2_rows(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        const real d_rho_c = at->d_rho_c[row * 12];
+        const real rho_c = at->rho_c[row * 12];
+        const real d_var_c = -0.5f * d_rho_c * (scalar_square(rho_c) * rho_c); /* B4 */
+        at->d_var_c[row * 12] = d_var_c;
+    }
+}
+/* recompute, stage3: B6, B6', B9, B13, P1, P2, B8, B12, B10, B14, B15, B22, B38, B39, B40, B42, B43, B44, B46, B47, B48.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void recompute_stage3_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const vec c = load(at->c + row * H + unit, lanes);
+    const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
+    const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
+    const real d_mu_c = at->d_mu_c[row * 12];
+    const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
+    const real d_var_c = at->d_var_c[row * 12];
+    const vec gamma_c = load(at->gamma_c + unit, lanes);
+    const real mu_c = at->mu_c[row * 12];
+    const real rho_c = at->rho_c[row * 12];
+    const vec tanh_h = load(at->tanh_h + row * (21 * H) + unit, lanes);
+    const vec f = load(at->f + row * (21 * H) + unit, lanes);
+    const vec c_prev = load(at->c_prev + row * H + unit, lanes);
+    const vec i = load(at->i + row * (21 * H) + unit, lanes);
+    const vec g = load(at->g + row * (21 * H) + unit, lanes);
+    const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
+    const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
+    const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
+    const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
+    const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+    const real mu_s = at->mu_s[row * 12];
+    const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
+    const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
+    const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
+    const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
+    const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
+    const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
+    const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
+    const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
+    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
+    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+    const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
+    const real mu_a = at->mu_a[row * 12];
+    const real rho_a = at->rho_a[row * 12];
+    const real rho_s = at->rho_s[row * 12];
+    const vec d_c = vec_fused(splat((2.0f / ((float)H)) * d_var_c), (c - mu_c), vec_fused(rho_c * (1.0f - vec_square(tanh_h)) * d_tanh_h, gamma_c, carry_c_next + d_c_T + (1.0f / ((float)H)) * d_mu_c)); /* B6 */
+    const vec carry_c = d_c * f; /* B6' */
+    store(at->carry_c + row * H + unit, carry_c, lanes);
+    const vec d_z_f = (1.0f - f) * c_prev * carry_c; /* B9, B13 */
+    store(at->d_z_f + row * (5 * H) + unit, d_z_f, lanes);
+    const vec d_c_i = d_c * i; /* P1 */
+    const vec d_c_i_g = d_c_i * g; /* P2 */
+    const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B8, B12 */
+    store(at->d_z_g + row * (5 * H) + unit, d_z_g, lanes);
+    const vec d_z_i = (1.0f - i) * d_c_i_g; /* B10, B14 */
+    store(at->d_z_i + row * (5 * H) + unit, d_z_i, lanes);
+    *sum_1 += first_lanes(vec_fused((s_o - mu_s) * d_z_o, gamma_h_o, vec_fused((s_i - mu_s) * d_z_i, gamma_h_i, vec_fused((s_g - mu_s) * d_z_g, gamma_h_g, (s_f - mu_s) * d_z_f * gamma_h_f))), lanes); /* B15 */
+    *sum_2 += first_lanes(vec_fused((a_o - mu_a) * d_z_o, gamma_x_o, vec_fused((a_i - mu_a) * d_z_i, gamma_x_i, vec_fused((a_g - mu_a) * d_z_g, gamma_x_g, (a_f - mu_a) * d_z_f * gamma_x_f))), lanes); /* B22 */
+    store(at->d_b_i + unit, load(at->d_b_i + unit, lanes) + d_z_i, lanes); /* B38 */
+    store(at->d_b_f + unit, load(at->d_b_f + unit, lanes) + d_z_f, lanes); /* B39 */
+    store(at->d_b_g + unit, load(at->d_b_g + unit, lanes) + d_z_g, lanes); /* B40 */
+    store(at->d_gamma_x_i + unit, load(at->d_gamma_x_i + unit, lanes) + rho_a * (a_i - mu_a) * d_z_i, lanes); /* B42 */
+    store(at->d_gamma_x_f + unit, load(at->d_gamma_x_f + unit, lanes) + rho_a * (a_f - mu_a) * d_z_f, lanes); /* B43 */
+    store(at->d_gamma_x_g + unit, load(at->d_gamma_x_g + unit, lanes) + rho_a * (a_g - mu_a) * d_z_g, lanes); /* B44 */
+    store(at->d_gamma_h_i + unit, load(at->d_gamma_h_i + unit, lanes) + rho_s * (s_i - mu_s) * d_z_i, lanes); /* B46 */
+    store(at->d_gamma_h_f + unit, load(at->d_gamma_h_f + unit, lanes) + rho_s * (s_f - mu_s) * d_z_f, lanes); /* B47 */
+    store(at->d_gamma_h_g + unit, load(at->d_gamma_h_g + unit, lanes) + rho_s * (s_g - mu_s) * d_z_g, lanes); /* B48 */
+}
+
+INLINE void recompute_stage3(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        vec sum_2 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) recompute_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
+        if (unit < at->H) recompute_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
+        at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
+        at->sum_d_rho_a[row * 12] = sum(sum_2); /* B22 */
+    }
+}
+/* recompute, stage3: the numbers of a row, B5. */
+INLINE void recompute_stage3_rows(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_d_mu_c = at->sum_d_mu_c[row * 12];
+        const real d_mu_c = sum_d_mu_c; /* B5 */
+        at->d_mu_c[row * 12] = d_mu_c;
+    }
+}
+/* recompute, stage4: B17, B24.
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void recompute_stage4_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
+{
+    const size_t H = at->H;
+    const size_t lanes = full ? V : H - unit;
+    const real d_var_s = at->d_var_s[row * 12];
+    const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
+    const vec d_z_g = load(at->d_z_g + row * (5 * H) + unit, lanes);
+    const vec d_z_i = load(at->d_z_i + row * (5 * H) + unit, lanes);
+    const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
+    const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
+    const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
+    const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
+    const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+    const real mu_s = at->mu_s[row * 12];
+    const real rho_s = at->rho_s[row * 12];
+    const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
+    const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
+    const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
+    const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
+    const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
+    const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
+    const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
+    const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+    const real d_var_a = at->d_var_a[row * 12];
+    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
+    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
+    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+    const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
+    const real mu_a = at->mu_a[row * 12];
+    const real rho_a = at->rho_a[row * 12];
+    *sum_1 += first_lanes(0.5f * (vec_fused(-splat((1.0f / ((float)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((1.0f / ((float)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((1.0f / ((float)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((1.0f / ((float)H)) * d_var_s), (s_f - mu_s), vec_fused(-2.0f * rho_s * d_z_o, gamma_h_o, vec_fused(-2.0f * rho_s * d_z_i, gamma_h_i, vec_fused(-2.0f * rho_s * d_z_g, gamma_h_g, -2.0f * rho_s * d_z_f * gamma_h_f)))))))), lanes); /* B17 */
+    *sum_2 += first_lanes(0.5f * (vec_fused(-splat((1.0f / ((float)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((1.0f / ((float)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((1.0f / ((float)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((1.0f / ((float)H)) * d_var_a), (a_f - mu_a), vec_fused(-2.0f * rho_a * d_z_o, gamma_x_o, vec_fused(-2.0f * rho_a * d_z_i, gamma_x_i, vec_fused(-2.0f * rho_a * d_z_g, gamma_x_g, -2.0f * rho_a * d_z_f * gamma_x_f)))))))), lanes); /* B24 */
+}
+
+INLINE void recompute_stage4(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        vec sum_2 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) recompute_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
+        if (unit < at->H) recompute_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
+        at->sum_d_mu_s[row * 12] = sum(sum_1); /* B17 */
+        at->sum_d_mu_a[row * 12] = sum(sum_2); /* B24 */
+    }
+}
+/* recompute, stage4: the numbers of a row, B15, B16, B22, B23. */
+INLINE void recompute_stage4_rows(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_d_rho_s = at->sum_d_rho_s[row * 12];
+        const real rho_s = at->rho_s[row * 12];
+        const real sum_d_rho_a = at->sum_d_rho_a[row * 12];
+        const real rho_a = at->rho_a[row * 12];
+        const real d_rho_s = sum_d_rho_s; /* B15 */
+        const real d_var_s = -0.5f * d_rho_s * (scalar_square(rho_s) * rho_s); /* B16 */
+        at->d_var_s[row * 12] = d_var_s;
+        const real d_rho_a = sum_d_rho_a; /* B22 */
+        const real d_var_a = -0.5f * d_rho_a * (scalar_square(rho_a) * rho_a); /* B23 */
+        at->d_var_a[row * 12] = d_var_a;
+    }
+}
+/* recompute, stage5: B18, B19, B20, B21, B25, B26, B27, B28.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_stage5(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+        const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
+        const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
+        const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
+        const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
+        const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
+        const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
+        const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real d_mu_s = at->d_mu_s[row * 12];
+            const real d_var_s = at->d_var_s[row * 12];
+            const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
+            const real mu_s = at->mu_s[row * 12];
+            const real rho_s = at->rho_s[row * 12];
+            const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
+            const vec d_z_g = load(at->d_z_g + row * (5 * H) + unit, lanes);
+            const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
+            const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
+            const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
+            const vec d_z_i = load(at->d_z_i + row * (5 * H) + unit, lanes);
+            const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
+            const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
+            const real d_mu_a = at->d_mu_a[row * 12];
+            const real d_var_a = at->d_var_a[row * 12];
+            const real mu_a = at->mu_a[row * 12];
+            const real rho_a = at->rho_a[row * 12];
+            const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
+            const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+            const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
+            const vec d_s_o = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_s), (s_o - mu_s), vec_fused(4.0f * rho_s * d_z_o, gamma_h_o, splat((1.0f / ((float)H)) * d_mu_s)))); /* B18 */
+            store(at->d_s_o + row * (21 * H) + unit, d_s_o, lanes);
+            const vec d_s_g = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_s), (s_g - mu_s), vec_fused(4.0f * rho_s * d_z_g, gamma_h_g, splat((1.0f / ((float)H)) * d_mu_s)))); /* B19 */
+            store(at->d_s_g + row * (21 * H) + unit, d_s_g, lanes);
+            const vec d_s_f = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_s), (s_f - mu_s), vec_fused(4.0f * rho_s * d_z_f, gamma_h_f, splat((1.0f / ((float)H)) * d_mu_s)))); /* B20 */
+            store(at->d_s_f + row * (21 * H) + unit, d_s_f, lanes);
+            const vec d_s_i = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_s), (s_i - mu_s), vec_fused(4.0f * rho_s * d_z_i, gamma_h_i, splat((1.0f / ((float)H)) * d_mu_s)))); /* B21 */
+            store(at->d_s_i + row * (21 * H) + unit, d_s_i, lanes);
+            const vec d_a_g = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_a), (a_g - mu_a), vec_fused(4.0f * rho_a * d_z_g, gamma_x_g, splat((1.0f / ((float)H)) * d_mu_a)))); /* B25 */
+            store(at->d_a_g + row * (21 * H) + unit, d_a_g, lanes);
+            const vec d_a_f = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_a), (a_f - mu_a), vec_fused(4.0f * rho_a * d_z_f, gamma_x_f, splat((1.0f / ((float)H)) * d_mu_a)))); /* B26 */
+            store(at->d_a_f + row * (21 * H) + unit, d_a_f, lanes);
+            const vec d_a_o = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_a), (a_o - mu_a), vec_fused(4.0f * rho_a * d_z_o, gamma_x_o, splat((1.0f / ((float)H)) * d_mu_a)))); /* B27 */
+            store(at->d_a_o + row * (21 * H) + unit, d_a_o, lanes);
+            const vec d_a_i = 0.25f * (vec_fused(splat((2.0f / ((float)H)) * d_var_a), (a_i - mu_a), vec_fused(4.0f * rho_a * d_z_i, gamma_x_i, splat((1.0f / ((float)H)) * d_mu_a)))); /* B28 */
+            store(at->d_a_i + row * (21 * H) + unit, d_a_i, lanes);
+        }
+    }
+}
+/* recompute, stage5: the numbers of a row, B17, B24. */
+INLINE void recompute_stage5_rows(const struct recompute_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        const real sum_d_mu_s = at->sum_d_mu_s[row * 12];
+        const real sum_d_mu_a = at->sum_d_mu_a[row * 12];
+        const real d_mu_s = sum_d_mu_s; /* B17 */
+        at->d_mu_s[row * 12] = d_mu_s;
+        const real d_mu_a = sum_d_mu_a; /* B24 */
+        at->d_mu_a[row * 12] = d_mu_a;
+    }
+}
+/* recompute, edge1: B1, B6.
+ * acc holds the tile of the products U_d_s.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_s = load(tile + 0 * V, V);
+            const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
+            const vec d_h = U_d_s; /* B1 */
+            store(at->d_h + row * H + unit, d_h, lanes);
+            const vec d_c = carry_c_next; /* B6 */
+            store(at->d_c + row * H + unit, d_c, lanes);
+        }
+    }
+}
+
+/* Buffers of recompute in the workspace. */
+struct recompute_workspace {
+    real *weight_ih_rows;
+    real *weight_hh_rows;
+    real *weight_ih_columns;
+    real *panels_1;
+    real *chunk_H;
+    real *chunk_row;
+    real *ring_H;
+    real *step_H;
+    real *step_row;
+    real *total_d_b_o;
+    real *total_d_gamma_x_o;
+    real *total_d_gamma_h_o;
+    real *total_d_gamma_c;
+    real *total_d_beta_c;
+    real *total_d_b_i;
+    real *total_d_b_f;
+    real *total_d_b_g;
+    real *total_d_gamma_x_i;
+    real *total_d_gamma_x_f;
+    real *total_d_gamma_x_g;
+    real *total_d_gamma_h_i;
+    real *total_d_gamma_h_f;
+    real *total_d_gamma_h_g;
+    real *end_d_h_T;
+    real *end_d_c_T;
+    real *zeros;
+    real *left_1;
+    real *right_1;
+    real *left_2;
+    real *right_2;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double recompute_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (4 * H + V) * (I) + 64 + (4 * H + V) * (H) + 64 + (I + V) * (4 * H) + 64 + (H + V) * (4 * H) + 64 + (T + 1) * B * (21 * H) + 64 + (T + 1) * B * (12) + 64 + 2 * B * (H) + 64 + 1 * B * (5 * H) + 64 + 1 * B * (12) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + B * (H) + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (4 * H + ROWS) + 64 + DEPTH * (H + V) + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int recompute_layout(const args *a, struct recompute_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(4 * H, V) * (I)) * sizeof(real), 64);
+    w->weight_hh_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(4 * H, V) * (H)) * sizeof(real), 64);
+    w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((steps + 1) * B * (21 * H)) * sizeof(real), 64);
+    w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((steps * B * (12)) * sizeof(real), 64);
+    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->step_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((1 * B * (5 * H)) * sizeof(real), 64);
+    w->step_row = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((1 * B * (12)) * sizeof(real), 64);
+    w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_x_o = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_h_o = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_c = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_beta_c = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_x_i = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_x_f = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_x_g = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_h_i = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_h_f = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_gamma_h_g = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->zeros = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
+    w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(I, V)) * sizeof(real), 64);
+    w->left_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
+    w->right_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int recompute_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    struct recompute_workspace w;
+    struct recompute_at at;
+    int error = recompute_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    real *tape_H = a->tape;
+    if (!a->packed) {
+    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
+    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+            }
+            panels += (4 * H) * width * V;
+        }
+    }
+    }
+    memset(w.zeros, 0, B * (H) * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_ih + 3 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_hh + 3 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_c, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_c, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_ih, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_ih + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_ih + 2 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_hh, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_hh + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_gain_hh + 2 * H, 0, H * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.chunk_H + chunk_steps(T, B) * B * (21 * H), 0, B * (21 * H) * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+
+    for (size_t first = T + 1, steps = 0; first > 1;) {
+        steps = least(chunk_steps(T, B), first - 1);
+        first -= steps;
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        memset(w.total_d_b_o, 0, H * sizeof(real));
+        memset(w.total_d_gamma_x_o, 0, H * sizeof(real));
+        memset(w.total_d_gamma_h_o, 0, H * sizeof(real));
+        memset(w.total_d_gamma_c, 0, H * sizeof(real));
+        memset(w.total_d_beta_c, 0, H * sizeof(real));
+        memset(w.total_d_b_i, 0, H * sizeof(real));
+        memset(w.total_d_b_f, 0, H * sizeof(real));
+        memset(w.total_d_b_g, 0, H * sizeof(real));
+        memset(w.total_d_gamma_x_i, 0, H * sizeof(real));
+        memset(w.total_d_gamma_x_f, 0, H * sizeof(real));
+        memset(w.total_d_gamma_x_g, 0, H * sizeof(real));
+        memset(w.total_d_gamma_h_i, 0, H * sizeof(real));
+        memset(w.total_d_gamma_h_f, 0, H * sizeof(real));
+        memset(w.total_d_gamma_h_g, 0, H * sizeof(real));
+        /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
+        {
+            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+            gemm(all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (21 * H), B * (21 * H), 21 * H, 0);
+        }
+        /* F2, F4, F6, F8: s_i = U_i*h, s_f = U_f*h, s_g = U_g*h, s_o = U_o*h */
+        {
+            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+            gemm(all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (21 * H) + 4 * H, B * (21 * H), 21 * H, 0);
+        }
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            at.a_f = w.chunk_H + (t - first) * B * (21 * H) + H;
+            at.a_g = w.chunk_H + (t - first) * B * (21 * H) + 2 * H;
+            at.a_i = w.chunk_H + (t - first) * B * (21 * H);
+            at.a_o = w.chunk_H + (t - first) * B * (21 * H) + 3 * H;
+            at.s_f = w.chunk_H + (t - first) * B * (21 * H) + 5 * H;
+            at.s_g = w.chunk_H + (t - first) * B * (21 * H) + 6 * H;
+            at.s_i = w.chunk_H + (t - first) * B * (21 * H) + 4 * H;
+            at.s_o = w.chunk_H + (t - first) * B * (21 * H) + 7 * H;
+            at.c = tape_H + (t - 1) * B * H;
+            at.sum_mu_a = w.chunk_row + (t - first) * B * 12;
+            at.sum_mu_s = w.chunk_row + (t - first) * B * 12 + 1;
+            at.sum_mu_c = w.chunk_row + (t - first) * B * 12 + 2;
+            at.mu_a = w.chunk_row + (t - first) * B * 12 + 3;
+            at.mu_s = w.chunk_row + (t - first) * B * 12 + 4;
+            at.mu_c = w.chunk_row + (t - first) * B * 12 + 5;
+            at.sum_var_a = w.chunk_row + (t - first) * B * 12 + 6;
+            at.sum_var_s = w.chunk_row + (t - first) * B * 12 + 7;
+            at.sum_var_c = w.chunk_row + (t - first) * B * 12 + 8;
+            at.b_i = a->bias;
+            at.gamma_h_i = a->gain_hh;
+            at.gamma_x_i = a->gain_ih;
+            at.rho_a = w.chunk_row + (t - first) * B * 12 + 9;
+            at.rho_s = w.chunk_row + (t - first) * B * 12 + 10;
+            at.b_f = a->bias + H;
+            at.gamma_h_f = a->gain_hh + H;
+            at.gamma_x_f = a->gain_ih + H;
+            at.b_g = a->bias + 2 * H;
+            at.gamma_h_g = a->gain_hh + 2 * H;
+            at.gamma_x_g = a->gain_ih + 2 * H;
+            at.b_o = a->bias + 3 * H;
+            at.gamma_h_o = a->gain_hh + 3 * H;
+            at.gamma_x_o = a->gain_ih + 3 * H;
+            at.beta_c = a->bias_c;
+            at.gamma_c = a->gain_c;
+            at.rho_c = w.chunk_row + (t - first) * B * 12 + 11;
+            at.i = w.chunk_H + (t - first) * B * (21 * H) + 8 * H;
+            at.f = w.chunk_H + (t - first) * B * (21 * H) + 9 * H;
+            at.g = w.chunk_H + (t - first) * B * (21 * H) + 10 * H;
+            at.o = w.chunk_H + (t - first) * B * (21 * H) + 11 * H;
+            at.tanh_h = w.chunk_H + (t - first) * B * (21 * H) + 12 * H;
+            {
+                recompute_before1(&at, live);
+            }
+            {
+                recompute_before2_rows(&at, live);
+                recompute_before2(&at, live);
+            }
+            {
+                recompute_before3_rows(&at, live);
+                for (size_t unit = 0; unit < H; unit += V) {
+                    if (unit + V <= H)
+                        recompute_before3(&at, 0, live, unit, 1);
+                    else
+                        recompute_before3(&at, 0, live, unit, 0);
+                }
+            }
+        }
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            if (a->rows) {
+                const size_t before = t < T ? rows_at(a, t + 1) : 0;
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (21 * H), 0, (live - before) * (21 * H) * sizeof(real));
+                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
+                copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_c_T + before * H, H, a->d_c_T + before * H, H, live - before, H);
+            }
+            at.a_f = w.chunk_H + (t - first) * B * (21 * H) + H;
+            at.a_g = w.chunk_H + (t - first) * B * (21 * H) + 2 * H;
+            at.a_i = w.chunk_H + (t - first) * B * (21 * H);
+            at.a_o = w.chunk_H + (t - first) * B * (21 * H) + 3 * H;
+            at.s_f = w.chunk_H + (t - first) * B * (21 * H) + 5 * H;
+            at.s_g = w.chunk_H + (t - first) * B * (21 * H) + 6 * H;
+            at.s_i = w.chunk_H + (t - first) * B * (21 * H) + 4 * H;
+            at.s_o = w.chunk_H + (t - first) * B * (21 * H) + 7 * H;
+            at.c = tape_H + (t - 1) * B * H;
+            at.mu_a = w.chunk_row + (t - first) * B * 12 + 3;
+            at.mu_s = w.chunk_row + (t - first) * B * 12 + 4;
+            at.mu_c = w.chunk_row + (t - first) * B * 12 + 5;
+            at.gamma_h_i = a->gain_hh;
+            at.gamma_x_i = a->gain_ih;
+            at.rho_a = w.chunk_row + (t - first) * B * 12 + 9;
+            at.rho_s = w.chunk_row + (t - first) * B * 12 + 10;
+            at.gamma_h_f = a->gain_hh + H;
+            at.gamma_x_f = a->gain_ih + H;
+            at.gamma_h_g = a->gain_hh + 2 * H;
+            at.gamma_x_g = a->gain_ih + 2 * H;
+            at.gamma_h_o = a->gain_hh + 3 * H;
+            at.gamma_x_o = a->gain_ih + 3 * H;
+            at.gamma_c = a->gain_c;
+            at.rho_c = w.chunk_row + (t - first) * B * 12 + 11;
+            at.i = w.chunk_H + (t - first) * B * (21 * H) + 8 * H;
+            at.f = w.chunk_H + (t - first) * B * (21 * H) + 9 * H;
+            at.g = w.chunk_H + (t - first) * B * (21 * H) + 10 * H;
+            at.o = w.chunk_H + (t - first) * B * (21 * H) + 11 * H;
+            at.tanh_h = w.chunk_H + (t - first) * B * (21 * H) + 12 * H;
+            at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
+            at.seed_h = a->d_out + (t - 1) * S * H;
+            at.d_tanh_h = w.step_H;
+            at.d_z_o = w.step_H + 4 * H;
+            at.d_rho_c = w.step_row;
+            at.d_b_o = w.total_d_b_o;
+            at.d_gamma_x_o = w.total_d_gamma_x_o;
+            at.d_gamma_h_o = w.total_d_gamma_h_o;
+            at.d_gamma_c = w.total_d_gamma_c;
+            at.d_beta_c = w.total_d_beta_c;
+            at.d_var_c = w.step_row + 1;
+            at.sum_d_mu_c = w.step_row + 2;
+            at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
+            at.d_mu_c = w.step_row + 3;
+            at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
+            at.carry_c = w.ring_H + (t & 1) * B * H;
+            at.d_z_f = w.step_H + 2 * H;
+            at.d_z_g = w.step_H + 3 * H;
+            at.d_z_i = w.step_H + H;
+            at.sum_d_rho_s = w.step_row + 4;
+            at.sum_d_rho_a = w.step_row + 5;
+            at.d_b_i = w.total_d_b_i;
+            at.d_b_f = w.total_d_b_f;
+            at.d_b_g = w.total_d_b_g;
+            at.d_gamma_x_i = w.total_d_gamma_x_i;
+            at.d_gamma_x_f = w.total_d_gamma_x_f;
+            at.d_gamma_x_g = w.total_d_gamma_x_g;
+            at.d_gamma_h_i = w.total_d_gamma_h_i;
+            at.d_gamma_h_f = w.total_d_gamma_h_f;
+            at.d_gamma_h_g = w.total_d_gamma_h_g;
+            at.d_var_s = w.step_row + 6;
+            at.d_var_a = w.step_row + 7;
+            at.sum_d_mu_s = w.step_row + 8;
+            at.sum_d_mu_a = w.step_row + 9;
+            at.d_mu_s = w.step_row + 10;
+            at.d_mu_a = w.step_row + 11;
+            at.d_s_o = w.chunk_H + (t - first) * B * (21 * H) + 16 * H;
+            at.d_s_g = w.chunk_H + (t - first) * B * (21 * H) + 15 * H;
+            at.d_s_f = w.chunk_H + (t - first) * B * (21 * H) + 14 * H;
+            at.d_s_i = w.chunk_H + (t - first) * B * (21 * H) + 13 * H;
+            at.d_a_g = w.chunk_H + (t - first) * B * (21 * H) + 19 * H;
+            at.d_a_f = w.chunk_H + (t - first) * B * (21 * H) + 18 * H;
+            at.d_a_o = w.chunk_H + (t - first) * B * (21 * H) + 20 * H;
+            at.d_a_i = w.chunk_H + (t - first) * B * (21 * H) + 17 * H;
+            {
+                for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = 0.0f;
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                        if (t == T)
+                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                        else
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (21 * H) + 13 * H + row * (21 * H), 21 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((4 * H)) * width * V;
+                }
+            }
+            {
+                recompute_stage2_rows(&at, live);
+                recompute_stage2(&at, live);
+            }
+            {
+                recompute_stage3_rows(&at, live);
+                recompute_stage3(&at, live);
+            }
+            {
+                recompute_stage4_rows(&at, live);
+                recompute_stage4(&at, live);
+            }
+            {
+                recompute_stage5_rows(&at, live);
+                for (size_t unit = 0; unit < H; unit += V) {
+                    if (unit + V <= H)
+                        recompute_stage5(&at, 0, live, unit, 1);
+                    else
+                        recompute_stage5(&at, 0, live, unit, 0);
+                }
+            }
+
+        }
+        /* B29: d_x = W_i*d_a_i, d_x = W_f*d_a_f, d_x = W_g*d_a_g, d_x = W_o*d_a_o */
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, B * (21 * H), 21 * H, NULL, 0 };
+            gemm(all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+        }
+        for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
+            const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
+            const size_t depth = depth_of(&part);
+            const int add = a->accumulate || first + steps <= T || row0 > 0;
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, B * (21 * H), 21 * H, NULL, 0 };
+                pack_strips(w.left_1, q, &part, depth, 4 * H);
+            }
+            {
+                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                pack_rows(w.right_1, q, &part, depth, I);
+            }
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 13 * H, B * (21 * H), 21 * H, NULL, 0 };
+                pack_strips(w.left_2, q, &part, depth, 4 * H);
+            }
+            {
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                pack_rows(w.right_2, q, &part, depth, H);
+            }
+            /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
+            gemm_reduce(depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
+            gemm_reduce(depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
+        }
+        for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + 3 * H)[n] += w.total_d_gamma_x_o[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + 3 * H)[n] += w.total_d_gamma_h_o[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_c)[n] += w.total_d_gamma_c[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias_c)[n] += w.total_d_beta_c[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_ih)[n] += w.total_d_gamma_x_i[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + H)[n] += w.total_d_gamma_x_f[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + 2 * H)[n] += w.total_d_gamma_x_g[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_hh)[n] += w.total_d_gamma_h_i[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + H)[n] += w.total_d_gamma_h_f[n];
+        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + 2 * H)[n] += w.total_d_gamma_h_g[n];
+        /* the step that the next chunk sees as its neighbour */
+        if (first > 1)
+            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (21 * H), w.chunk_H, B * (21 * H) * sizeof(real));
+    }
+    /* the step t = 0: gradients of the initial states */
+    {
+        const size_t first = 1, live = rows_at(a, 1);
+        (void)first;
+        at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.d_h = a->d_h_0;
+        at.d_c = a->d_c_0;
+            {
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (21 * H) + 13 * H + row * (21 * H), 21 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_edge1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_edge1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((4 * H)) * width * V;
+                }
+            }
+        copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
+        copy_rows(a->d_c_0 + live * H, H, a->d_c_T + live * H, H, B - live, H);
+    }
+    /* the input of a row that has ended has no gradient */
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = I;
+        if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== a tape of some states only ======================================================================================
+ * With tape_every = k the tape holds the states after the steps k, 2k, ...; the steps between are run again, segment by
+ * segment from the last, each with a tape of its own. */
+
+enum { EVERYTHING, STATES, SEGMENTS };
+INLINE int tape_kind(const args *a) { return !a->tape_every ? EVERYTHING : a->tape_every == SIZE_MAX ? STATES : SEGMENTS; }
+INLINE size_t segment_steps(const args *a) { return least(a->tape_every, a->T); }
+INLINE size_t segments(const args *a) { return (a->T - 1) / segment_steps(a) + 1; }
+
+/* The call for the steps of segment s alone. */
+static args segment(const args *a, size_t s)
+{
+    const size_t first = s * segment_steps(a), S = whole_batch(a);
+    args own = *a;
+    own.T = least(segment_steps(a), a->T - first);
+    own.tape_every = 0;
+    own.x += first * S * a->I;
+    own.out += first * S * a->H;
+    if (a->rows) own.rows += first;
+    if (a->d_out) own.d_out += first * S * a->H;
+    if (a->d_x) own.d_x += first * S * a->I;
+    if (s) {
+        const real *saved = a->tape + (s - 1) * a->B * (a->H + a->H);
+        own.h_0 = saved;
+        own.c_0 = saved + a->B * a->H;
+    }
+    return own;
+}
+
+static int forward_segments(const args *a)
+{
+    const size_t S = whole_batch(a), n = a->H;
+    for (size_t s = 0; s < segments(a); ++s) {
+        args own = segment(a, s);
+        int error;
+        if (s + 1 < segments(a)) {
+            real *saved = a->tape + s * a->B * (a->H + a->H);
+            own.h_T = saved;
+            own.c_T = saved + a->B * a->H;
+        }
+        own.packed = a->packed || s;
+        if ((error = infer_run(&own)) != OK) return error;
+    }
+    for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
+        const size_t live = rows_at(a, t);
+        if (live < a->B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (a->B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* Workspace of backward_segments: of both passes over a segment, its tape and outputs, its final states, and the gradients
+ * of states between two segments, twice. */
+struct segments_workspace {
+    size_t forward, backward, tape, out, states, between, bytes;
+};
+static int segments_layout(const args *a, struct segments_workspace *w)
+{
+    args query = segment(a, 0);
+    struct forward_workspace forward;
+    struct backward_workspace backward;
+    const size_t states = round_up(a->B * (a->H + a->H) * sizeof(real), 64);
+    int error;
+    query.workspace = NULL;
+    if ((error = forward_layout(&query, &forward)) != OK || (error = backward_layout(&query, &backward)) != OK) return error;
+    w->forward = 0;
+    w->backward = round_up(forward.bytes, 64);
+    w->tape = w->backward + round_up(backward.bytes, 64);
+    w->out = w->tape + round_up(query.T * query.B * (14 * a->H + 6) * sizeof(real), 64);
+    w->states = w->out + round_up(query.T * whole_batch(a) * a->H * sizeof(real), 64);
+    w->between = w->states + states;
+    w->bytes = w->between + 2 * states;
+    return OK;
+}
+
+static int backward_segments(const args *a)
+{
+    struct segments_workspace w;
+    char *p = (char *)a->workspace;
+    int error = segments_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    for (size_t s = segments(a); s-- > 0;) {
+        args own = segment(a, s);
+        real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
+        *(s & 1 ? &after : &before) += (w.bytes - w.between) / 2 / sizeof(real);
+        own.tape = (real *)(void *)(p + w.tape);
+        own.out = (real *)(void *)(p + w.out);
+        own.h_T = states;
+        if (s + 1 < segments(a)) own.d_h_T = after;
+        if (s) own.d_h_0 = before;
+        own.c_T = states + a->B * a->H;
+        if (s + 1 < segments(a)) own.d_c_T = after + a->B * a->H;
+        if (s) own.d_c_0 = before + a->B * a->H;
+        own.packed = s + 1 < segments(a);
+        own.accumulate = a->accumulate || own.packed;
+        own.workspace = p + w.forward;
+        own.workspace_size = w.backward;
+        if ((error = forward_run(&own)) != OK) return error;
+        own.workspace = p + w.backward;
+        own.workspace_size = w.tape - w.backward;
+        if ((error = backward_run(&own)) != OK) return error;
+    }
+    return OK;
+}
+
+static int forward_any(const args *a)
+{
+    switch (tape_kind(a)) {
+    case EVERYTHING: return forward_run(a);
+    case STATES: return record_run(a);
+    default: return forward_segments(a);
+    }
+}
+
+static int backward_any(const args *a)
+{
+    args own = *a;
+    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    switch (tape_kind(a)) {
+    case EVERYTHING: return backward_run(&own);
+    case STATES: return recompute_run(&own);
+    default: return backward_segments(&own);
+    }
+}
+
 /* ==== the public functions ============================================================================================ */
 
 static int checked(const args *a)
@@ -2533,7 +4208,6 @@ int PUBLIC(lstm_layernorm_f32_sizes)(const args *a, lstm_layernorm_sizes *sizes)
         (void)I;
         const size_t H = a->H;
         (void)H;
-        sizes->tape = a->T * a->B * (14 * H + 6) * sizeof(real);
         query.workspace = NULL;
         struct infer_workspace infer;
         if ((error = infer_layout(&query, &infer)) != OK) return error;
@@ -2543,11 +4217,34 @@ int PUBLIC(lstm_layernorm_f32_sizes)(const args *a, lstm_layernorm_sizes *sizes)
         if ((error = loss_layout(&query, &loss)) != OK) return error;
         struct backward_workspace backward;
         if ((error = backward_layout(&query, &backward)) != OK) return error;
+        struct record_workspace record;
+        if ((error = record_layout(&query, &record)) != OK) return error;
+        struct recompute_workspace recompute;
+        if ((error = recompute_layout(&query, &recompute)) != OK) return error;
         sizes->infer = infer.bytes;
-        sizes->forward = forward.bytes;
-        sizes->backward = backward.bytes;
-        sizes->loss_and_grad = forward.bytes > backward.bytes ? forward.bytes : backward.bytes;
-        if (loss.bytes > sizes->loss_and_grad) sizes->loss_and_grad = loss.bytes;
+        switch (tape_kind(a)) {
+        case EVERYTHING:
+            sizes->tape = a->T * a->B * (14 * H + 6) * sizeof(real);
+            sizes->forward = forward.bytes;
+            sizes->backward = backward.bytes;
+            break;
+        case STATES:
+            sizes->tape = a->T * a->B * (H) * sizeof(real);
+            sizes->forward = record.bytes;
+            sizes->backward = recompute.bytes;
+            break;
+        default: {
+            struct segments_workspace all;
+            if ((error = segments_layout(a, &all)) != OK) return error;
+            query = segment(a, 0);
+            query.workspace = NULL;
+            if ((error = infer_layout(&query, &infer)) != OK) return error;
+            sizes->tape = (segments(a) - 1) * a->B * (a->H + a->H) * sizeof(real);
+            sizes->forward = infer.bytes;
+            sizes->backward = all.bytes;
+        }
+        }
+        sizes->loss_and_grad = most(sizes->forward, most(sizes->backward, loss.bytes));
     }
     return OK;
 }
@@ -2556,7 +4253,7 @@ static int pointers(const args *a, int call)
 {
     int missing = !a->x || !a->weight_ih || !a->weight_hh || !a->bias || !a->gain_ih || !a->gain_hh || !a->gain_c || !a->bias_c || !a->h_0 || !a->c_0 || !a->out || !a->workspace;
     if (call < 2) missing |= !a->h_T || !a->c_T;
-    if (call > 0) missing |= !a->tape;
+    if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 1 : 1);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_c_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias || !a->d_gain_ih || !a->d_gain_hh || !a->d_gain_c || !a->d_bias_c || !a->d_h_0 || !a->d_c_0;
     return missing ? NULL_POINTER : OK;
 }
@@ -2572,14 +4269,14 @@ int PUBLIC(lstm_layernorm_f32_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    return error ? error : forward_run(a);
+    return error ? error : forward_any(a);
 }
 
 int PUBLIC(lstm_layernorm_f32_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }
 
 int PUBLIC(lstm_layernorm_f32_loss_and_grad)(const args *a)
@@ -2591,7 +4288,11 @@ int PUBLIC(lstm_layernorm_f32_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(lstm_layernorm_f32_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) error = forward_run(a);
+    if (!error) {
+        args own = *a;
+        own.packed = 0;
+        error = forward_any(&own);
+    }
     if (!error) error = loss_run(a);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }

@@ -613,17 +613,14 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec W_x_U_h_g = load(tile + 2 * V, V);
             const vec W_x_U_h_o = load(tile + 3 * V, V);
             const vec c_prev = load(at->c_prev + row * H + unit, lanes);
-            const vec z_i = W_x_U_h_i + b_i; /* F1 */
-            const vec i = vec_sigmoid(vec_fused(c_prev, p_i, z_i)); /* F5 */
-            const vec z_f = W_x_U_h_f + b_f; /* F2 */
-            const vec f = vec_sigmoid(vec_fused(c_prev, p_f, z_f)); /* F6 */
+            const vec i = vec_sigmoid(vec_fused(c_prev, p_i, W_x_U_h_i + b_i)); /* F1, F5 */
+            const vec f = vec_sigmoid(vec_fused(c_prev, p_f, W_x_U_h_f + b_f)); /* F2, F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
             const vec c = vec_fused(g, i, c_prev * f); /* F8 */
             store(at->c + row * H + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
-            const vec z_o = W_x_U_h_o + b_o; /* F4 */
-            const vec o = vec_sigmoid(vec_fused(c, p_o, z_o)); /* F9 */
+            const vec o = vec_sigmoid(vec_fused(c, p_o, W_x_U_h_o + b_o)); /* F4, F9 */
             const vec h = o * tanh_c; /* F11 */
             store(at->h + row * H + unit, h, lanes);
         }
@@ -828,11 +825,9 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             const vec W_x_U_h_g = load(tile + 2 * V, V);
             const vec W_x_U_h_o = load(tile + 3 * V, V);
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
-            const vec z_i = W_x_U_h_i + b_i; /* F1 */
-            const vec i = vec_sigmoid(vec_fused(c_prev, p_i, z_i)); /* F5 */
+            const vec i = vec_sigmoid(vec_fused(c_prev, p_i, W_x_U_h_i + b_i)); /* F1, F5 */
             store(at->i + row * (6 * H) + unit, i, lanes);
-            const vec z_f = W_x_U_h_f + b_f; /* F2 */
-            const vec f = vec_sigmoid(vec_fused(c_prev, p_f, z_f)); /* F6 */
+            const vec f = vec_sigmoid(vec_fused(c_prev, p_f, W_x_U_h_f + b_f)); /* F2, F6 */
             store(at->f + row * (6 * H) + unit, f, lanes);
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
@@ -841,8 +836,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             store(at->c + row * (6 * H) + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             store(at->tanh_c + row * (6 * H) + unit, tanh_c, lanes);
-            const vec z_o = W_x_U_h_o + b_o; /* F4 */
-            const vec o = vec_sigmoid(vec_fused(c, p_o, z_o)); /* F9 */
+            const vec o = vec_sigmoid(vec_fused(c, p_o, W_x_U_h_o + b_o)); /* F4, F9 */
             store(at->o + row * (6 * H) + unit, o, lanes);
             const vec h = o * tanh_c; /* F11 */
             store(at->h + row * H + unit, h, lanes);
@@ -1512,6 +1506,828 @@ static int backward_run(const args *a)
     return OK;
 }
 
+/* ==== record ======================================================================================================== */
+
+/* The rows that one step of record reads and writes. */
+struct record_at {
+    size_t B, I, H;
+    const real *b_i;
+    const real *c_prev;
+    const real *p_i;
+    const real *b_f;
+    const real *p_f;
+    const real *b_g;
+    const real *b_o;
+    const real *p_o;
+    real *c;
+    real *h;
+};
+/* record, stage1: F1, F5, F2, F6, F3, F7, F8, F10, F4, F9, F11.
+ * acc holds the tile of the products W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_i = load(at->b_i + unit, lanes);
+        const vec p_i = load(at->p_i + unit, lanes);
+        const vec b_f = load(at->b_f + unit, lanes);
+        const vec p_f = load(at->p_f + unit, lanes);
+        const vec b_g = load(at->b_g + unit, lanes);
+        const vec b_o = load(at->b_o + unit, lanes);
+        const vec p_o = load(at->p_o + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V;
+            const vec W_x_U_h_i = load(tile + 0 * V, V);
+            const vec W_x_U_h_f = load(tile + 1 * V, V);
+            const vec W_x_U_h_g = load(tile + 2 * V, V);
+            const vec W_x_U_h_o = load(tile + 3 * V, V);
+            const vec c_prev = load(at->c_prev + row * H + unit, lanes);
+            const vec i = vec_sigmoid(vec_fused(c_prev, p_i, W_x_U_h_i + b_i)); /* F1, F5 */
+            const vec f = vec_sigmoid(vec_fused(c_prev, p_f, W_x_U_h_f + b_f)); /* F2, F6 */
+            const vec z_g = W_x_U_h_g + b_g; /* F3 */
+            const vec g = vec_tanh(z_g); /* F7 */
+            const vec c = vec_fused(g, i, c_prev * f); /* F8 */
+            store(at->c + row * H + unit, c, lanes);
+            const vec tanh_c = vec_tanh(c); /* F10 */
+            const vec o = vec_sigmoid(vec_fused(c, p_o, W_x_U_h_o + b_o)); /* F4, F9 */
+            const vec h = o * tanh_c; /* F11 */
+            store(at->h + row * H + unit, h, lanes);
+        }
+    }
+}
+
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double record_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (H + V) * (4 * H + 4 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int record_layout(const args *a, struct record_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int record_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
+    struct record_workspace w;
+    struct record_at at;
+    int error = record_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    real *tape_H = a->tape;
+    if (!a->packed) {
+    /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+            panels += I * 4 * V;
+            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+            panels += H * 4 * V;
+        }
+    }
+    }
+
+    for (size_t first = 1, steps = 0; first <= T; first += steps) {
+        steps = least(chunk_steps(T, B), T + 1 - first);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+            const real *panels = w.panels_1;
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I * 4 + H * 4) * V;
+            }
+        }
+        for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
+
+            at.b_i = a->bias;
+            at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
+            at.p_i = a->peephole_i;
+            at.b_f = a->bias + H;
+            at.p_f = a->peephole_f;
+            at.b_g = a->bias + 2 * H;
+            at.b_o = a->bias + 3 * H;
+            at.p_o = a->peephole_o;
+            at.c = tape_H + (t - 1) * B * H;
+            at.h = a->out + (t - 1) * S * H;
+            {
+                const real *panels = w.panels_1;
+                const int together = !hoist && !few; /* both products of a row in one sum */
+                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                    const int full = unit + 1 * V <= H;
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else if (few) {
+                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                        }
+                        if (full)
+                            record_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            record_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += (I * 4 + H * 4) * V;
+                }
+            }
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live) {
+                /* F13 */
+                copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
+                /* F15 */
+                copy_rows(a->c_T + after * H, H, tape_H + (t - 1) * B * H + after * H, H, live - after, H);
+            }
+        }
+    }
+    /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->c_T + rows_at(a, 1) * H, H, a->c_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = H;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== recompute ===================================================================================================== */
+
+/* The rows that one step of recompute reads and writes. */
+struct recompute_at {
+    size_t B, I, H;
+    const real *U_h_i;
+    const real *W_x_i;
+    const real *b_i;
+    const real *U_h_f;
+    const real *W_x_f;
+    const real *b_f;
+    const real *U_h_g;
+    const real *W_x_g;
+    const real *b_g;
+    const real *U_h_o;
+    const real *W_x_o;
+    const real *b_o;
+    const real *c_prev;
+    const real *p_i;
+    const real *p_f;
+    const real *c;
+    const real *p_o;
+    real *i;
+    real *f;
+    real *g;
+    real *o;
+    real *tanh_c;
+    const real *d_h_T;
+    const real *seed_h;
+    const real *carry_c_next;
+    const real *d_c_T;
+    real *d_z_o;
+    real *d_z_g;
+    real *d_z_f;
+    real *d_z_i;
+    real *carry_c;
+    real *d_b_i;
+    real *d_b_f;
+    real *d_b_g;
+    real *d_b_o;
+    real *d_p_i;
+    real *d_p_f;
+    real *d_p_o;
+    real *d_h;
+    real *d_c;
+};
+/* recompute, before1: F1, F2, F3, F4, F5, F6, F7, F9, F10.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_before1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t H = at->H;
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_i = load(at->b_i + unit, lanes);
+        const vec b_f = load(at->b_f + unit, lanes);
+        const vec b_g = load(at->b_g + unit, lanes);
+        const vec b_o = load(at->b_o + unit, lanes);
+        const vec p_i = load(at->p_i + unit, lanes);
+        const vec p_f = load(at->p_f + unit, lanes);
+        const vec p_o = load(at->p_o + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec U_h_i = load(at->U_h_i + row * (17 * H) + unit, lanes);
+            const vec W_x_i = load(at->W_x_i + row * (17 * H) + unit, lanes);
+            const vec U_h_f = load(at->U_h_f + row * (17 * H) + unit, lanes);
+            const vec W_x_f = load(at->W_x_f + row * (17 * H) + unit, lanes);
+            const vec U_h_g = load(at->U_h_g + row * (17 * H) + unit, lanes);
+            const vec W_x_g = load(at->W_x_g + row * (17 * H) + unit, lanes);
+            const vec U_h_o = load(at->U_h_o + row * (17 * H) + unit, lanes);
+            const vec W_x_o = load(at->W_x_o + row * (17 * H) + unit, lanes);
+            const vec c_prev = load(at->c_prev + row * H + unit, lanes);
+            const vec c = load(at->c + row * H + unit, lanes);
+            const vec z_i = U_h_i + W_x_i + b_i; /* F1 */
+            const vec z_f = U_h_f + W_x_f + b_f; /* F2 */
+            const vec z_g = U_h_g + W_x_g + b_g; /* F3 */
+            const vec z_o = U_h_o + W_x_o + b_o; /* F4 */
+            const vec i = vec_sigmoid(vec_fused(c_prev, p_i, z_i)); /* F5 */
+            store(at->i + row * (17 * H) + unit, i, lanes);
+            const vec f = vec_sigmoid(vec_fused(c_prev, p_f, z_f)); /* F6 */
+            store(at->f + row * (17 * H) + unit, f, lanes);
+            const vec g = vec_tanh(z_g); /* F7 */
+            store(at->g + row * (17 * H) + unit, g, lanes);
+            const vec o = vec_sigmoid(vec_fused(c, p_o, z_o)); /* F9 */
+            store(at->o + row * (17 * H) + unit, o, lanes);
+            const vec tanh_c = vec_tanh(c); /* F10 */
+            store(at->tanh_c + row * (17 * H) + unit, tanh_c, lanes);
+        }
+    }
+}
+/* recompute, stage1: B1, B2, B3, P1, B8, B4, B6, B7, B5, B9, P2, B10, P3, B11, B4', B21, B22, B23, B24, B25, B26, B27.
+ * acc holds the tile of the products U_d_z.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec p_o = load(at->p_o + unit, lanes);
+        const vec p_f = load(at->p_f + unit, lanes);
+        const vec p_i = load(at->p_i + unit, lanes);
+        vec d_b_i = load(at->d_b_i + unit, lanes);
+        vec d_b_f = load(at->d_b_f + unit, lanes);
+        vec d_b_g = load(at->d_b_g + unit, lanes);
+        vec d_b_o = load(at->d_b_o + unit, lanes);
+        vec d_p_i = load(at->d_p_i + unit, lanes);
+        vec d_p_f = load(at->d_p_f + unit, lanes);
+        vec d_p_o = load(at->d_p_o + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_z = load(tile + 0 * V, V);
+            const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
+            const vec seed_h = load(at->seed_h + row * H + unit, lanes);
+            const vec o = load(at->o + row * (17 * H) + unit, lanes);
+            const vec tanh_c = load(at->tanh_c + row * (17 * H) + unit, lanes);
+            const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
+            const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
+            const vec c_prev = load(at->c_prev + row * H + unit, lanes);
+            const vec g = load(at->g + row * (17 * H) + unit, lanes);
+            const vec i = load(at->i + row * (17 * H) + unit, lanes);
+            const vec f = load(at->f + row * (17 * H) + unit, lanes);
+            const vec c = load(at->c + row * H + unit, lanes);
+            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_tanh_c = d_h * o; /* B2 */
+            const vec d_o = d_h * tanh_c; /* B3 */
+            const vec d_o_o = (1.0f - o) * d_o; /* P1 */
+            const vec d_z_o = d_o_o * o; /* B8 */
+            store(at->d_z_o + row * (17 * H) + unit, d_z_o, lanes);
+            const vec d_c = vec_fused(d_z_o, p_o, vec_fused((1.0f - vec_square(tanh_c)), d_tanh_c, carry_c_next + d_c_T)); /* B4 */
+            const vec d_f = c_prev * d_c; /* B6 */
+            const vec d_i = d_c * g; /* B7 */
+            const vec d_z_g = (1.0f - vec_square(g)) * d_c * i; /* B5, B9 */
+            store(at->d_z_g + row * (17 * H) + unit, d_z_g, lanes);
+            const vec d_f_f = (1.0f - f) * d_f; /* P2 */
+            const vec d_z_f = d_f_f * f; /* B10 */
+            store(at->d_z_f + row * (17 * H) + unit, d_z_f, lanes);
+            const vec d_i_i = (1.0f - i) * d_i; /* P3 */
+            const vec d_z_i = d_i_i * i; /* B11 */
+            store(at->d_z_i + row * (17 * H) + unit, d_z_i, lanes);
+            const vec carry_c = vec_fused(d_z_i, p_i, vec_fused(d_z_f, p_f, d_c * f)); /* B4' */
+            store(at->carry_c + row * H + unit, carry_c, lanes);
+            d_b_i += d_z_i; /* B21 */
+            d_b_f += d_z_f; /* B22 */
+            d_b_g += d_z_g; /* B23 */
+            d_b_o += d_z_o; /* B24 */
+            d_p_i += (1.0f - i) * c_prev * d_i * i; /* B25 */
+            d_p_f += (1.0f - f) * c_prev * d_f * f; /* B26 */
+            d_p_o += (1.0f - o) * c * d_o * o; /* B27 */
+        }
+        store(at->d_b_i + unit, d_b_i, lanes);
+        store(at->d_b_f + unit, d_b_f, lanes);
+        store(at->d_b_g + unit, d_b_g, lanes);
+        store(at->d_b_o + unit, d_b_o, lanes);
+        store(at->d_p_i + unit, d_p_i, lanes);
+        store(at->d_p_f + unit, d_p_f, lanes);
+        store(at->d_p_o + unit, d_p_o, lanes);
+    }
+}
+/* recompute, edge1: B1, B4.
+ * acc holds the tile of the products U_d_z.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_z = load(tile + 0 * V, V);
+            const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
+            const vec d_h = U_d_z; /* B1 */
+            store(at->d_h + row * H + unit, d_h, lanes);
+            const vec d_c = carry_c_next; /* B4 */
+            store(at->d_c + row * H + unit, d_c, lanes);
+        }
+    }
+}
+
+/* Buffers of recompute in the workspace. */
+struct recompute_workspace {
+    real *weight_ih_rows;
+    real *weight_hh_rows;
+    real *weight_ih_columns;
+    real *panels_1;
+    real *chunk_H;
+    real *ring_H;
+    real *total_d_b_i;
+    real *total_d_b_f;
+    real *total_d_b_g;
+    real *total_d_b_o;
+    real *total_d_p_i;
+    real *total_d_p_f;
+    real *total_d_p_o;
+    real *end_d_h_T;
+    real *end_d_c_T;
+    real *zeros;
+    real *left_1;
+    real *right_1;
+    real *right_2;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double recompute_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (4 * H + V) * (I) + 64 + (4 * H + V) * (H) + 64 + (I + V) * (4 * H) + 64 + (H + V) * (4 * H) + 64 + (T + 1) * B * (17 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + H + 64 + B * (H) + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + V) + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int recompute_layout(const args *a, struct recompute_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(4 * H, V) * (I)) * sizeof(real), 64);
+    w->weight_hh_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(4 * H, V) * (H)) * sizeof(real), 64);
+    w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((steps + 1) * B * (17 * H)) * sizeof(real), 64);
+    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_p_i = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_p_f = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_p_o = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->zeros = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
+    w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(I, V)) * sizeof(real), 64);
+    w->right_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int recompute_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    struct recompute_workspace w;
+    struct recompute_at at;
+    int error = recompute_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    real *tape_H = a->tape;
+    if (!a->packed) {
+    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
+    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+            }
+            panels += (4 * H) * width * V;
+        }
+    }
+    }
+    memset(w.zeros, 0, B * (H) * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_peephole_i, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_peephole_f, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_peephole_o, 0, H * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.chunk_H + chunk_steps(T, B) * B * (17 * H), 0, B * (17 * H) * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+
+    for (size_t first = T + 1, steps = 0; first > 1;) {
+        steps = least(chunk_steps(T, B), first - 1);
+        first -= steps;
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        memset(w.total_d_b_i, 0, H * sizeof(real));
+        memset(w.total_d_b_f, 0, H * sizeof(real));
+        memset(w.total_d_b_g, 0, H * sizeof(real));
+        memset(w.total_d_b_o, 0, H * sizeof(real));
+        memset(w.total_d_p_i, 0, H * sizeof(real));
+        memset(w.total_d_p_f, 0, H * sizeof(real));
+        memset(w.total_d_p_o, 0, H * sizeof(real));
+        /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
+        {
+            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+            gemm(all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (17 * H), B * (17 * H), 17 * H, 0);
+        }
+        /* F1, F2, F3, F4: U_h_i = U_i*h, U_h_f = U_f*h, U_h_g = U_g*h, U_h_o = U_o*h */
+        {
+            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+            gemm(all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (17 * H) + 4 * H, B * (17 * H), 17 * H, 0);
+        }
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            at.U_h_i = w.chunk_H + (t - first) * B * (17 * H) + 4 * H;
+            at.W_x_i = w.chunk_H + (t - first) * B * (17 * H);
+            at.b_i = a->bias;
+            at.U_h_f = w.chunk_H + (t - first) * B * (17 * H) + 5 * H;
+            at.W_x_f = w.chunk_H + (t - first) * B * (17 * H) + H;
+            at.b_f = a->bias + H;
+            at.U_h_g = w.chunk_H + (t - first) * B * (17 * H) + 6 * H;
+            at.W_x_g = w.chunk_H + (t - first) * B * (17 * H) + 2 * H;
+            at.b_g = a->bias + 2 * H;
+            at.U_h_o = w.chunk_H + (t - first) * B * (17 * H) + 7 * H;
+            at.W_x_o = w.chunk_H + (t - first) * B * (17 * H) + 3 * H;
+            at.b_o = a->bias + 3 * H;
+            at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
+            at.p_i = a->peephole_i;
+            at.p_f = a->peephole_f;
+            at.c = tape_H + (t - 1) * B * H;
+            at.p_o = a->peephole_o;
+            at.i = w.chunk_H + (t - first) * B * (17 * H) + 8 * H;
+            at.f = w.chunk_H + (t - first) * B * (17 * H) + 9 * H;
+            at.g = w.chunk_H + (t - first) * B * (17 * H) + 10 * H;
+            at.o = w.chunk_H + (t - first) * B * (17 * H) + 11 * H;
+            at.tanh_c = w.chunk_H + (t - first) * B * (17 * H) + 12 * H;
+            {
+                for (size_t unit = 0; unit < H; unit += V) {
+                    if (unit + V <= H)
+                        recompute_before1(&at, 0, live, unit, 1);
+                    else
+                        recompute_before1(&at, 0, live, unit, 0);
+                }
+            }
+        }
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            if (a->rows) {
+                const size_t before = t < T ? rows_at(a, t + 1) : 0;
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (17 * H), 0, (live - before) * (17 * H) * sizeof(real));
+                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
+                copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_c_T + before * H, H, a->d_c_T + before * H, H, live - before, H);
+            }
+            at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
+            at.p_i = a->peephole_i;
+            at.p_f = a->peephole_f;
+            at.c = tape_H + (t - 1) * B * H;
+            at.p_o = a->peephole_o;
+            at.i = w.chunk_H + (t - first) * B * (17 * H) + 8 * H;
+            at.f = w.chunk_H + (t - first) * B * (17 * H) + 9 * H;
+            at.g = w.chunk_H + (t - first) * B * (17 * H) + 10 * H;
+            at.o = w.chunk_H + (t - first) * B * (17 * H) + 11 * H;
+            at.tanh_c = w.chunk_H + (t - first) * B * (17 * H) + 12 * H;
+            at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
+            at.seed_h = a->d_out + (t - 1) * S * H;
+            at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
+            at.d_z_o = w.chunk_H + (t - first) * B * (17 * H) + 16 * H;
+            at.d_z_g = w.chunk_H + (t - first) * B * (17 * H) + 15 * H;
+            at.d_z_f = w.chunk_H + (t - first) * B * (17 * H) + 14 * H;
+            at.d_z_i = w.chunk_H + (t - first) * B * (17 * H) + 13 * H;
+            at.carry_c = w.ring_H + (t & 1) * B * H;
+            at.d_b_i = w.total_d_b_i;
+            at.d_b_f = w.total_d_b_f;
+            at.d_b_g = w.total_d_b_g;
+            at.d_b_o = w.total_d_b_o;
+            at.d_p_i = w.total_d_p_i;
+            at.d_p_f = w.total_d_p_f;
+            at.d_p_o = w.total_d_p_o;
+            {
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        if (t == T)
+                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                        else
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (17 * H) + 13 * H + row * (17 * H), 17 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((4 * H)) * width * V;
+                }
+            }
+
+        }
+        /* B12: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, B * (17 * H), 17 * H, NULL, 0 };
+            gemm(all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+        }
+        for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
+            const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
+            const size_t depth = depth_of(&part);
+            const int add = a->accumulate || first + steps <= T || row0 > 0;
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, B * (17 * H), 17 * H, NULL, 0 };
+                pack_strips(w.left_1, q, &part, depth, 4 * H);
+            }
+            {
+                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                pack_rows(w.right_1, q, &part, depth, I);
+            }
+            {
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                pack_rows(w.right_2, q, &part, depth, H);
+            }
+            /* B13, B14, B15, B16: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
+            gemm_reduce(depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            /* B17, B18, B19, B20: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
+            gemm_reduce(depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+        }
+        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; n < H; ++n) (a->d_peephole_i)[n] += w.total_d_p_i[n];
+        for (size_t n = 0; n < H; ++n) (a->d_peephole_f)[n] += w.total_d_p_f[n];
+        for (size_t n = 0; n < H; ++n) (a->d_peephole_o)[n] += w.total_d_p_o[n];
+        /* the step that the next chunk sees as its neighbour */
+        if (first > 1)
+            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (17 * H), w.chunk_H, B * (17 * H) * sizeof(real));
+    }
+    /* the step t = 0: gradients of the initial states */
+    {
+        const size_t first = 1, live = rows_at(a, 1);
+        (void)first;
+        at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.d_h = a->d_h_0;
+        at.d_c = a->d_c_0;
+            {
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (17 * H) + 13 * H + row * (17 * H), 17 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_edge1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_edge1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((4 * H)) * width * V;
+                }
+            }
+        copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
+        copy_rows(a->d_c_0 + live * H, H, a->d_c_T + live * H, H, B - live, H);
+    }
+    /* the input of a row that has ended has no gradient */
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = I;
+        if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== a tape of some states only ======================================================================================
+ * With tape_every = k the tape holds the states after the steps k, 2k, ...; the steps between are run again, segment by
+ * segment from the last, each with a tape of its own. */
+
+enum { EVERYTHING, STATES, SEGMENTS };
+INLINE int tape_kind(const args *a) { return !a->tape_every ? EVERYTHING : a->tape_every == SIZE_MAX ? STATES : SEGMENTS; }
+INLINE size_t segment_steps(const args *a) { return least(a->tape_every, a->T); }
+INLINE size_t segments(const args *a) { return (a->T - 1) / segment_steps(a) + 1; }
+
+/* The call for the steps of segment s alone. */
+static args segment(const args *a, size_t s)
+{
+    const size_t first = s * segment_steps(a), S = whole_batch(a);
+    args own = *a;
+    own.T = least(segment_steps(a), a->T - first);
+    own.tape_every = 0;
+    own.x += first * S * a->I;
+    own.out += first * S * a->H;
+    if (a->rows) own.rows += first;
+    if (a->d_out) own.d_out += first * S * a->H;
+    if (a->d_x) own.d_x += first * S * a->I;
+    if (s) {
+        const real *saved = a->tape + (s - 1) * a->B * (a->H + a->H);
+        own.h_0 = saved;
+        own.c_0 = saved + a->B * a->H;
+    }
+    return own;
+}
+
+static int forward_segments(const args *a)
+{
+    const size_t S = whole_batch(a), n = a->H;
+    for (size_t s = 0; s < segments(a); ++s) {
+        args own = segment(a, s);
+        int error;
+        if (s + 1 < segments(a)) {
+            real *saved = a->tape + s * a->B * (a->H + a->H);
+            own.h_T = saved;
+            own.c_T = saved + a->B * a->H;
+        }
+        own.packed = a->packed || s;
+        if ((error = infer_run(&own)) != OK) return error;
+    }
+    for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
+        const size_t live = rows_at(a, t);
+        if (live < a->B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (a->B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* Workspace of backward_segments: of both passes over a segment, its tape and outputs, its final states, and the gradients
+ * of states between two segments, twice. */
+struct segments_workspace {
+    size_t forward, backward, tape, out, states, between, bytes;
+};
+static int segments_layout(const args *a, struct segments_workspace *w)
+{
+    args query = segment(a, 0);
+    struct forward_workspace forward;
+    struct backward_workspace backward;
+    const size_t states = round_up(a->B * (a->H + a->H) * sizeof(real), 64);
+    int error;
+    query.workspace = NULL;
+    if ((error = forward_layout(&query, &forward)) != OK || (error = backward_layout(&query, &backward)) != OK) return error;
+    w->forward = 0;
+    w->backward = round_up(forward.bytes, 64);
+    w->tape = w->backward + round_up(backward.bytes, 64);
+    w->out = w->tape + round_up(query.T * query.B * (6 * a->H) * sizeof(real), 64);
+    w->states = w->out + round_up(query.T * whole_batch(a) * a->H * sizeof(real), 64);
+    w->between = w->states + states;
+    w->bytes = w->between + 2 * states;
+    return OK;
+}
+
+static int backward_segments(const args *a)
+{
+    struct segments_workspace w;
+    char *p = (char *)a->workspace;
+    int error = segments_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    for (size_t s = segments(a); s-- > 0;) {
+        args own = segment(a, s);
+        real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
+        *(s & 1 ? &after : &before) += (w.bytes - w.between) / 2 / sizeof(real);
+        own.tape = (real *)(void *)(p + w.tape);
+        own.out = (real *)(void *)(p + w.out);
+        own.h_T = states;
+        if (s + 1 < segments(a)) own.d_h_T = after;
+        if (s) own.d_h_0 = before;
+        own.c_T = states + a->B * a->H;
+        if (s + 1 < segments(a)) own.d_c_T = after + a->B * a->H;
+        if (s) own.d_c_0 = before + a->B * a->H;
+        own.packed = s + 1 < segments(a);
+        own.accumulate = a->accumulate || own.packed;
+        own.workspace = p + w.forward;
+        own.workspace_size = w.backward;
+        if ((error = forward_run(&own)) != OK) return error;
+        own.workspace = p + w.backward;
+        own.workspace_size = w.tape - w.backward;
+        if ((error = backward_run(&own)) != OK) return error;
+    }
+    return OK;
+}
+
+static int forward_any(const args *a)
+{
+    switch (tape_kind(a)) {
+    case EVERYTHING: return forward_run(a);
+    case STATES: return record_run(a);
+    default: return forward_segments(a);
+    }
+}
+
+static int backward_any(const args *a)
+{
+    args own = *a;
+    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    switch (tape_kind(a)) {
+    case EVERYTHING: return backward_run(&own);
+    case STATES: return recompute_run(&own);
+    default: return backward_segments(&own);
+    }
+}
+
 /* ==== the public functions ============================================================================================ */
 
 static int checked(const args *a)
@@ -1539,7 +2355,6 @@ int PUBLIC(lstm_peephole_f32_sizes)(const args *a, lstm_peephole_sizes *sizes)
         (void)I;
         const size_t H = a->H;
         (void)H;
-        sizes->tape = a->T * a->B * (6 * H) * sizeof(real);
         query.workspace = NULL;
         struct infer_workspace infer;
         if ((error = infer_layout(&query, &infer)) != OK) return error;
@@ -1549,11 +2364,34 @@ int PUBLIC(lstm_peephole_f32_sizes)(const args *a, lstm_peephole_sizes *sizes)
         if ((error = loss_layout(&query, &loss)) != OK) return error;
         struct backward_workspace backward;
         if ((error = backward_layout(&query, &backward)) != OK) return error;
+        struct record_workspace record;
+        if ((error = record_layout(&query, &record)) != OK) return error;
+        struct recompute_workspace recompute;
+        if ((error = recompute_layout(&query, &recompute)) != OK) return error;
         sizes->infer = infer.bytes;
-        sizes->forward = forward.bytes;
-        sizes->backward = backward.bytes;
-        sizes->loss_and_grad = forward.bytes > backward.bytes ? forward.bytes : backward.bytes;
-        if (loss.bytes > sizes->loss_and_grad) sizes->loss_and_grad = loss.bytes;
+        switch (tape_kind(a)) {
+        case EVERYTHING:
+            sizes->tape = a->T * a->B * (6 * H) * sizeof(real);
+            sizes->forward = forward.bytes;
+            sizes->backward = backward.bytes;
+            break;
+        case STATES:
+            sizes->tape = a->T * a->B * (H) * sizeof(real);
+            sizes->forward = record.bytes;
+            sizes->backward = recompute.bytes;
+            break;
+        default: {
+            struct segments_workspace all;
+            if ((error = segments_layout(a, &all)) != OK) return error;
+            query = segment(a, 0);
+            query.workspace = NULL;
+            if ((error = infer_layout(&query, &infer)) != OK) return error;
+            sizes->tape = (segments(a) - 1) * a->B * (a->H + a->H) * sizeof(real);
+            sizes->forward = infer.bytes;
+            sizes->backward = all.bytes;
+        }
+        }
+        sizes->loss_and_grad = most(sizes->forward, most(sizes->backward, loss.bytes));
     }
     return OK;
 }
@@ -1562,7 +2400,7 @@ static int pointers(const args *a, int call)
 {
     int missing = !a->x || !a->weight_ih || !a->weight_hh || !a->bias || !a->peephole_i || !a->peephole_f || !a->peephole_o || !a->h_0 || !a->c_0 || !a->out || !a->workspace;
     if (call < 2) missing |= !a->h_T || !a->c_T;
-    if (call > 0) missing |= !a->tape;
+    if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 1 : 1);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_c_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias || !a->d_peephole_i || !a->d_peephole_f || !a->d_peephole_o || !a->d_h_0 || !a->d_c_0;
     return missing ? NULL_POINTER : OK;
 }
@@ -1578,14 +2416,14 @@ int PUBLIC(lstm_peephole_f32_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    return error ? error : forward_run(a);
+    return error ? error : forward_any(a);
 }
 
 int PUBLIC(lstm_peephole_f32_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }
 
 int PUBLIC(lstm_peephole_f32_loss_and_grad)(const args *a)
@@ -1597,7 +2435,11 @@ int PUBLIC(lstm_peephole_f32_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(lstm_peephole_f32_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) error = forward_run(a);
+    if (!error) {
+        args own = *a;
+        own.packed = 0;
+        error = forward_any(&own);
+    }
     if (!error) error = loss_run(a);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }

@@ -1259,6 +1259,539 @@ static int backward_run(const args *a)
     return OK;
 }
 
+/* ==== record ======================================================================================================== */
+
+/* The rows that one step of record reads and writes. */
+struct record_at {
+    size_t B, I, H;
+    const real *b;
+    real *h;
+};
+/* record, stage1: F1, F2.
+ * acc holds the tile of the products W_x_U_h.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b = load(at->b + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec W_x_U_h = load(tile + 0 * V, V);
+            const vec z = W_x_U_h + b; /* F1 */
+            const vec h = vec_tanh(z); /* F2 */
+            store(at->h + row * H + unit, h, lanes);
+        }
+    }
+}
+
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double record_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (H + V) * (H + I) + 64 + T * B * (H + 4 * V) * 1 + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int record_layout(const args *a, struct record_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (H + I)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 4 * V) * 1 : 0)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int record_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
+    struct record_workspace w;
+    struct record_at at;
+    int error = record_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    if (!a->packed) {
+    /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+            }
+            panels += I * width * V;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+            }
+            panels += H * width * V;
+        }
+    }
+    }
+
+    for (size_t first = 1, steps = 0; first <= T; first += steps) {
+        steps = least(chunk_steps(T, B), T + 1 - first);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
+            const real *panels = w.panels_1;
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+                const size_t width = least(4, (H - unit + V - 1) / V);
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I + H) * width * V;
+            }
+        }
+        for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
+
+            at.b = a->bias;
+            at.h = a->out + (t - 1) * S * H;
+            {
+                const real *panels = w.panels_1;
+                const int together = !hoist && !few; /* both products of a row in one sum */
+                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else if (few) {
+                            tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        /* F1: W_x_U_h = W*x + U*h */
+                        tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                        }
+                        if (full)
+                            record_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            record_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += (I + H) * width * V;
+                }
+            }
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live) {
+                /* F4 */
+                copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
+            }
+        }
+    }
+    /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = H;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== recompute ===================================================================================================== */
+
+/* The rows that one step of recompute reads and writes. */
+struct recompute_at {
+    size_t B, I, H;
+    const real *d_h_T;
+    const real *seed_h;
+    const real *h;
+    real *d_z;
+    real *d_b;
+    real *d_h;
+};
+/* recompute, stage1: B1, B2, B6.
+ * acc holds the tile of the products U_d_z.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        vec d_b = load(at->d_b + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_z = load(tile + 0 * V, V);
+            const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
+            const vec seed_h = load(at->seed_h + row * H + unit, lanes);
+            const vec h = load(at->h + row * H + unit, lanes);
+            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_z = (1.0f - vec_square(h)) * d_h; /* B2 */
+            store(at->d_z + row * H + unit, d_z, lanes);
+            d_b += d_z; /* B6 */
+        }
+        store(at->d_b + unit, d_b, lanes);
+    }
+}
+/* recompute, edge1: B1.
+ * acc holds the tile of the products U_d_z.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = at->H;
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_z = load(tile + 0 * V, V);
+            const vec d_h = U_d_z; /* B1 */
+            store(at->d_h + row * H + unit, d_h, lanes);
+        }
+    }
+}
+
+/* Buffers of recompute in the workspace. */
+struct recompute_workspace {
+    real *weight_ih_columns;
+    real *panels_1;
+    real *chunk_H;
+    real *total_d_b;
+    real *end_d_h_T;
+    real *zeros;
+    real *left_1;
+    real *right_1;
+    real *right_2;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double recompute_bound(double T, double B, double I, double H)
+{
+    (void)T, (void)B, (void)I, (void)H;
+    return (double)sizeof(real) * (0.0 + (I + V) * (H) + 64 + (H + V) * (H) + 64 + (T + 1) * B * (H) + 64 + H + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + V) + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int recompute_layout(const args *a, struct recompute_workspace *w)
+{
+    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(I, V) * (H)) * sizeof(real), 64);
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (H)) * sizeof(real), 64);
+    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((steps + 1) * B * (H)) * sizeof(real), 64);
+    w->total_d_b = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->zeros = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, ROWS)) * sizeof(real), 64);
+    w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(I, V)) * sizeof(real), 64);
+    w->right_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H;
+    return OK;
+}
+
+static int recompute_run(const args *a)
+{
+    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    struct recompute_workspace w;
+    struct recompute_at at;
+    int error = recompute_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    if (!a->packed) {
+    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, H);
+    /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
+    {
+        real *panels = w.panels_1;
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
+            }
+            panels += H * width * V;
+        }
+    }
+    }
+    memset(w.zeros, 0, B * (H) * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
+
+    for (size_t first = T + 1, steps = 0; first > 1;) {
+        steps = least(chunk_steps(T, B), first - 1);
+        first -= steps;
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        memset(w.total_d_b, 0, H * sizeof(real));
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            if (a->rows) {
+                const size_t before = t < T ? rows_at(a, t + 1) : 0;
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
+            }
+            at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
+            at.seed_h = a->d_out + (t - 1) * S * H;
+            at.h = a->out + (t - 1) * S * H;
+            at.d_z = w.chunk_H + (t - first) * B * H;
+            at.d_b = w.total_d_b;
+            {
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_z = U*d_z */
+                        if (t == T)
+                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                        else
+                        tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((t + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += (H) * width * V;
+                }
+            }
+
+        }
+        /* B3: d_x = W*d_z */
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
+            gemm(all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+        }
+        for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
+            const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
+            const size_t depth = depth_of(&part);
+            const int add = a->accumulate || first + steps <= T || row0 > 0;
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
+                pack_strips(w.left_1, q, &part, depth, H);
+            }
+            {
+                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                pack_rows(w.right_1, q, &part, depth, I);
+            }
+            {
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                pack_rows(w.right_2, q, &part, depth, H);
+            }
+            /* B4: d_W = d_z x^T */
+            gemm_reduce(depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            /* B5: d_U = d_z h^T */
+            gemm_reduce(depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+        }
+        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b[n];
+        /* the step that the next chunk sees as its neighbour */
+        if (first > 1)
+            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (H), w.chunk_H, B * (H) * sizeof(real));
+    }
+    /* the step t = 0: gradients of the initial states */
+    {
+        const size_t first = 1, live = rows_at(a, 1);
+        (void)first;
+        at.d_h = a->d_h_0;
+            {
+                const real *panels = w.panels_1;
+                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1: U_d_z = U*d_z */
+                        tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((0 + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_edge1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_edge1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += (H) * width * V;
+                }
+            }
+        copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
+    }
+    /* the input of a row that has ended has no gradient */
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = I;
+        if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* ==== a tape of some states only ======================================================================================
+ * With tape_every = k the tape holds the states after the steps k, 2k, ...; the steps between are run again, segment by
+ * segment from the last, each with a tape of its own. */
+
+enum { EVERYTHING, STATES, SEGMENTS };
+INLINE int tape_kind(const args *a) { return !a->tape_every ? EVERYTHING : a->tape_every == SIZE_MAX ? STATES : SEGMENTS; }
+INLINE size_t segment_steps(const args *a) { return least(a->tape_every, a->T); }
+INLINE size_t segments(const args *a) { return (a->T - 1) / segment_steps(a) + 1; }
+
+/* The call for the steps of segment s alone. */
+static args segment(const args *a, size_t s)
+{
+    const size_t first = s * segment_steps(a), S = whole_batch(a);
+    args own = *a;
+    own.T = least(segment_steps(a), a->T - first);
+    own.tape_every = 0;
+    own.x += first * S * a->I;
+    own.out += first * S * a->H;
+    if (a->rows) own.rows += first;
+    if (a->d_out) own.d_out += first * S * a->H;
+    if (a->d_x) own.d_x += first * S * a->I;
+    if (s) {
+        const real *saved = a->tape + (s - 1) * a->B * (a->H);
+        own.h_0 = saved;
+    }
+    return own;
+}
+
+static int forward_segments(const args *a)
+{
+    const size_t S = whole_batch(a), n = a->H;
+    for (size_t s = 0; s < segments(a); ++s) {
+        args own = segment(a, s);
+        int error;
+        if (s + 1 < segments(a)) {
+            real *saved = a->tape + s * a->B * (a->H);
+            own.h_T = saved;
+        }
+        own.packed = a->packed || s;
+        if ((error = infer_run(&own)) != OK) return error;
+    }
+    for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
+        const size_t live = rows_at(a, t);
+        if (live < a->B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (a->B - live) * n * sizeof(real));
+    }
+    return OK;
+}
+
+/* Workspace of backward_segments: of both passes over a segment, its tape and outputs, its final states, and the gradients
+ * of states between two segments, twice. */
+struct segments_workspace {
+    size_t forward, backward, tape, out, states, between, bytes;
+};
+static int segments_layout(const args *a, struct segments_workspace *w)
+{
+    args query = segment(a, 0);
+    struct forward_workspace forward;
+    struct backward_workspace backward;
+    const size_t states = round_up(a->B * (a->H) * sizeof(real), 64);
+    int error;
+    query.workspace = NULL;
+    if ((error = forward_layout(&query, &forward)) != OK || (error = backward_layout(&query, &backward)) != OK) return error;
+    w->forward = 0;
+    w->backward = round_up(forward.bytes, 64);
+    w->tape = w->backward + round_up(backward.bytes, 64);
+    w->out = w->tape + round_up(query.T * query.B * (0) * sizeof(real), 64);
+    w->states = w->out + round_up(query.T * whole_batch(a) * a->H * sizeof(real), 64);
+    w->between = w->states + states;
+    w->bytes = w->between + 2 * states;
+    return OK;
+}
+
+static int backward_segments(const args *a)
+{
+    struct segments_workspace w;
+    char *p = (char *)a->workspace;
+    int error = segments_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    for (size_t s = segments(a); s-- > 0;) {
+        args own = segment(a, s);
+        real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
+        *(s & 1 ? &after : &before) += (w.bytes - w.between) / 2 / sizeof(real);
+        own.tape = (real *)(void *)(p + w.tape);
+        own.out = (real *)(void *)(p + w.out);
+        own.h_T = states;
+        if (s + 1 < segments(a)) own.d_h_T = after;
+        if (s) own.d_h_0 = before;
+        own.packed = s + 1 < segments(a);
+        own.accumulate = a->accumulate || own.packed;
+        own.workspace = p + w.forward;
+        own.workspace_size = w.backward;
+        if ((error = forward_run(&own)) != OK) return error;
+        own.workspace = p + w.backward;
+        own.workspace_size = w.tape - w.backward;
+        if ((error = backward_run(&own)) != OK) return error;
+    }
+    return OK;
+}
+
+static int forward_any(const args *a)
+{
+    switch (tape_kind(a)) {
+    case EVERYTHING: return forward_run(a);
+    case STATES: return record_run(a);
+    default: return forward_segments(a);
+    }
+}
+
+static int backward_any(const args *a)
+{
+    args own = *a;
+    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    switch (tape_kind(a)) {
+    case EVERYTHING: return backward_run(&own);
+    case STATES: return recompute_run(&own);
+    default: return backward_segments(&own);
+    }
+}
+
 /* ==== the public functions ============================================================================================ */
 
 static int checked(const args *a)
@@ -1286,7 +1819,6 @@ int PUBLIC(rnn_f32_sizes)(const args *a, rnn_sizes *sizes)
         (void)I;
         const size_t H = a->H;
         (void)H;
-        sizes->tape = a->T * a->B * (0) * sizeof(real);
         query.workspace = NULL;
         struct infer_workspace infer;
         if ((error = infer_layout(&query, &infer)) != OK) return error;
@@ -1296,11 +1828,34 @@ int PUBLIC(rnn_f32_sizes)(const args *a, rnn_sizes *sizes)
         if ((error = loss_layout(&query, &loss)) != OK) return error;
         struct backward_workspace backward;
         if ((error = backward_layout(&query, &backward)) != OK) return error;
+        struct record_workspace record;
+        if ((error = record_layout(&query, &record)) != OK) return error;
+        struct recompute_workspace recompute;
+        if ((error = recompute_layout(&query, &recompute)) != OK) return error;
         sizes->infer = infer.bytes;
-        sizes->forward = forward.bytes;
-        sizes->backward = backward.bytes;
-        sizes->loss_and_grad = forward.bytes > backward.bytes ? forward.bytes : backward.bytes;
-        if (loss.bytes > sizes->loss_and_grad) sizes->loss_and_grad = loss.bytes;
+        switch (tape_kind(a)) {
+        case EVERYTHING:
+            sizes->tape = a->T * a->B * (0) * sizeof(real);
+            sizes->forward = forward.bytes;
+            sizes->backward = backward.bytes;
+            break;
+        case STATES:
+            sizes->tape = a->T * a->B * (0) * sizeof(real);
+            sizes->forward = record.bytes;
+            sizes->backward = recompute.bytes;
+            break;
+        default: {
+            struct segments_workspace all;
+            if ((error = segments_layout(a, &all)) != OK) return error;
+            query = segment(a, 0);
+            query.workspace = NULL;
+            if ((error = infer_layout(&query, &infer)) != OK) return error;
+            sizes->tape = (segments(a) - 1) * a->B * (a->H) * sizeof(real);
+            sizes->forward = infer.bytes;
+            sizes->backward = all.bytes;
+        }
+        }
+        sizes->loss_and_grad = most(sizes->forward, most(sizes->backward, loss.bytes));
     }
     return OK;
 }
@@ -1309,6 +1864,7 @@ static int pointers(const args *a, int call)
 {
     int missing = !a->x || !a->weight_ih || !a->weight_hh || !a->bias || !a->h_0 || !a->out || !a->workspace;
     if (call < 2) missing |= !a->h_T;
+    if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 0 : 0);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias || !a->d_h_0;
     return missing ? NULL_POINTER : OK;
 }
@@ -1324,14 +1880,14 @@ int PUBLIC(rnn_f32_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    return error ? error : forward_run(a);
+    return error ? error : forward_any(a);
 }
 
 int PUBLIC(rnn_f32_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }
 
 int PUBLIC(rnn_f32_loss_and_grad)(const args *a)
@@ -1343,7 +1899,11 @@ int PUBLIC(rnn_f32_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(rnn_f32_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) error = forward_run(a);
+    if (!error) {
+        args own = *a;
+        own.packed = 0;
+        error = forward_any(&own);
+    }
     if (!error) error = loss_run(a);
-    return error ? error : backward_run(a);
+    return error ? error : backward_any(a);
 }
