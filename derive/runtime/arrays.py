@@ -93,8 +93,17 @@ class Pool:
             self.free.setdefault(nbytes, []).append(array)
             self.kept += nbytes
 
+    def forget(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, in the middle of a change."""
+        self.lock = threading.Lock()
+        self.free = {}
+        self.kept = 0
+
 
 POOL = Pool(1 << 27)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=POOL.forget)
 
 
 def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, like: str = "x") -> Array:
