@@ -21,7 +21,7 @@ from derive.model import Model, model
 from derive.notation import Cell, Head
 from derive.printer import F32, F64, Expression, Real, size, without_guards
 from derive.render import ROOT, render
-from derive.schedule import Kernel, StagePlan, c_name
+from derive.schedule import HOIST_ROWS, Kernel, StagePlan, c_name
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,10 @@ def c_source(made: Model, real: Real) -> str:
         kernels=kernels,
         calls=calls,
         tape=_tape_regions(made),
-        vectors=_vectors(made),
+        hoist_rows=HOIST_ROWS,
         polynomial=functions.exponential(real.dtype),
         records=functions.RECORDS,
     )
-
-
-def _vectors(made: Model) -> list[int]:
-    found = {4} | {g for k in made.kernels for s in [*k.loop, *k.edge] if s.tile for g in s.tile.groups}
-    return sorted(found)
 
 
 def _tape_regions(made: Model) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """What the passes make of a cell, in one object: the input of templates, checks and documents.
 
-    equations -> adjoint -> simplify -> batch -> lower -> storage -> schedule
+    equations -> adjoint -> simplify -> batch -> lower -> fuse -> storage -> schedule
 
 The order of the passes is this file and no other.
 """
@@ -18,6 +18,7 @@ from derive import ir, registry
 from derive.adjoint import adjoint_name, vjp
 from derive.batch import batch
 from derive.errors import DeriveError
+from derive.fuse import fuse
 from derive.ir import Program
 from derive.lower import lower
 from derive.notation import Cell, Head
@@ -52,7 +53,7 @@ class Model:
 
 @cache
 def model(cell: Cell, loss: Head | None = None) -> Model:
-    """All passes in order: adjoint, simplify, batch, lower, storage, schedule."""
+    """All passes in order: adjoint, simplify, batch, lower, fuse, storage, schedule."""
     loss = loss or registry.loss("squared_error")
     primal = cell.program()
     adjoint, counts = simplify(vjp(primal))
@@ -102,7 +103,7 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
 
 
 def _kernel(name: str, program: Program, saved: dict[str, Place]) -> Kernel:
-    lowered = lower(replace(program, name=f"{program.name}, {name}"))
+    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}")))
     return schedule(name, lowered, place(lowered, argument_places(lowered.program), saved))
 
 

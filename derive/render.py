@@ -58,7 +58,10 @@ def environment() -> jinja2.Environment:
         layout.uses_tape,
         layout.has_zeros,
         layout.zero_width,
-        layout.reduce_arrays,
+        layout.panel_depth,
+        layout.hoisted,
+        layout.end_fields,
+        layout.hoists,
         layout.region_width,
         layout.mentions,
     ):

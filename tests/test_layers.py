@@ -27,6 +27,7 @@ adjoint
 simplify
 batch
 lower
+fuse
 storage
 schedule
 printer

@@ -84,6 +84,9 @@
  *                       mu_c: slot 4 of 6
  *                       rho_c: slot 5 of 6
  *
+ * Sequences of different length: sort them, longest first, and let rows[t] be the number of those that are longer than t.
+ * A sequence that has ended repeats its last out and keeps its last state; its x, y and d_out are not read, its d_x is 0.
+ *
  * Each call returns 0, or an error code; lstm_layernorm_error() says what it means.
  */
 #ifndef DERIVE_LSTM_LAYERNORM_H
@@ -133,6 +136,8 @@ typedef struct {
     void *workspace;
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
+    int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
     int isa;               /* with lstm_layernorm_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } lstm_layernorm_f32_args;
 
@@ -176,6 +181,8 @@ typedef struct {
     void *workspace;
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
+    int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
     int isa;               /* with lstm_layernorm_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } lstm_layernorm_f64_args;
 
@@ -195,6 +202,7 @@ static inline const char *lstm_layernorm_error(int code)
     case 1: return "a pointer that this call needs is NULL";
     case 2: return "T, B or a dimension is 0, or batch is less than B";
     case 3: return "the sizes do not fit into size_t";
+    case 5: return "rows must begin with B and not grow";
     case 4: return "the workspace is smaller than lstm_layernorm_*_sizes() says";
     default: return "unknown error code";
     }

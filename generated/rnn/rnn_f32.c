@@ -224,16 +224,16 @@ INLINE real scalar_tanh(real x)
 }
 
 /* ---- products of matrices --------------------------------------------------------------------------------------------
- * One micro-kernel serves them all: a tile of up to ROWS rows times n vectors, C = A * panel, where the panel holds for
- * each k the n vectors side by side.  The tile goes to a small buffer in the first level cache, where the caller's
- * epilogue finds it. */
+ * One micro-kernel serves them all: a tile of up to ROWS rows times up to 4 vectors, C = A * panel, where the panel holds
+ * for each k its vectors side by side.  The tile goes to a small buffer in the first level cache, where the caller's
+ * epilogue finds it.  Row r, value k of A is at a[r*row_stride + k*k_stride]; `from` (NULL: zeros) is added to the result. */
 INLINE void tile_body(const size_t rows, const size_t n, const int split, const size_t k_stride, size_t K, const real *a, size_t row_stride,
-                      const real *panel, real *c, size_t ldc, int add)
+                      const real *panel, real *c, size_t ldc, const real *from, size_t ldf)
 {
     vec s[ROWS][4], odd[2][4]; /* rows and n are constants wherever this is inlined: both live in registers */
     UNROLL for (size_t r = 0; r < rows; ++r)
         UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(0.0f);
-    if (split && rows <= 2) { /* few sums: a second set for odd k, so that the multiply-adds do not wait for each other */
+    if (split) { /* few sums: a second set for odd k, so that the multiply-adds do not wait for each other */
         UNROLL for (size_t r = 0; r < rows; ++r)
             UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(0.0f);
         for (; K >= 2; K -= 2, a += 2 * k_stride, panel += 2 * n * V) {
@@ -259,43 +259,79 @@ INLINE void tile_body(const size_t rows, const size_t n, const int split, const 
             UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += x * w[v];
         }
     }
+    if (from)
+        UNROLL for (size_t r = 0; r < rows; ++r)
+            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += load(from + r * ldf + v * V, V);
     UNROLL for (size_t r = 0; r < rows; ++r)
-        UNROLL for (size_t v = 0; v < n; ++v) {
-            real *p = c + r * ldc + v * V;
-            store(p, add ? s[r][v] + load(p, V) : s[r][v], V);
-        }
+        UNROLL for (size_t v = 0; v < n; ++v) store(c + r * ldc + v * V, s[r][v], V);
 }
 
-/* 4 vectors wide; row r, value k of A at a[r*lda + k] */
-NOINLINE void tile_4_1(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(1, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_2(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(2, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_3(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(3, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
+/* tile_R_N: R rows, N vectors, A as it lies, with rows lda apart.  `_few`: for a batch of one or two rows, see above. */
+typedef void tile_function(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
+#define TILE_ARGS size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, const real *from, size_t ldf
+NOINLINE void tile_1_1(TILE_ARGS) { tile_body(1, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_1_2(TILE_ARGS) { tile_body(1, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_1_3(TILE_ARGS) { tile_body(1, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_1_4(TILE_ARGS) { tile_body(1, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_1(TILE_ARGS) { tile_body(2, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_2(TILE_ARGS) { tile_body(2, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_3(TILE_ARGS) { tile_body(2, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_4(TILE_ARGS) { tile_body(2, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_3_1(TILE_ARGS) { tile_body(3, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_3_2(TILE_ARGS) { tile_body(3, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_3_3(TILE_ARGS) { tile_body(3, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_3_4(TILE_ARGS) { tile_body(3, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
 #if ROWS > 3
-NOINLINE void tile_4_4(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(4, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_5(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(5, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_6(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(6, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
+NOINLINE void tile_4_1(TILE_ARGS) { tile_body(4, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_4_2(TILE_ARGS) { tile_body(4, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_4_3(TILE_ARGS) { tile_body(4, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_4_4(TILE_ARGS) { tile_body(4, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_5_1(TILE_ARGS) { tile_body(5, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_5_2(TILE_ARGS) { tile_body(5, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_5_3(TILE_ARGS) { tile_body(5, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_5_4(TILE_ARGS) { tile_body(5, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_6_1(TILE_ARGS) { tile_body(6, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_6_2(TILE_ARGS) { tile_body(6, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_6_3(TILE_ARGS) { tile_body(6, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_6_4(TILE_ARGS) { tile_body(6, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
 #endif
-NOINLINE void tile_4_1_few(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(1, 4, 1, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_2_few(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(2, 4, 1, 1, K, a, lda, panel, c, ldc, add); }
-/* `few`: the whole batch is one or two rows.  Otherwise every row is summed in the same order, whatever tile it falls
- * into: its bits do not depend on how many rows or steps are taken together. */
-INLINE void tile_4(size_t rows, int few, size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add)
+NOINLINE void tile_1_1_few(TILE_ARGS) { tile_body(1, 1, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_1_2_few(TILE_ARGS) { tile_body(1, 2, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_1_3_few(TILE_ARGS) { tile_body(1, 3, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_1_4_few(TILE_ARGS) { tile_body(1, 4, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_1_few(TILE_ARGS) { tile_body(2, 1, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_2_few(TILE_ARGS) { tile_body(2, 2, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_3_few(TILE_ARGS) { tile_body(2, 3, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+NOINLINE void tile_2_4_few(TILE_ARGS) { tile_body(2, 4, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+#undef TILE_ARGS
+
+/* Every row of a batch is summed in the same order, whatever tile it falls into: its bits do not depend on how many rows
+ * or steps are taken together.  `few` is a property of the whole batch. */
+INLINE tile_function *tile_of(size_t rows, size_t n, int few)
 {
-    switch (rows) {
-    case 1: (few ? tile_4_1_few : tile_4_1)(K, a, lda, panel, c, ldc, add); break;
-    case 2: (few ? tile_4_2_few : tile_4_2)(K, a, lda, panel, c, ldc, add); break;
-    case 3: tile_4_3(K, a, lda, panel, c, ldc, add); break;
+    static tile_function *const all[ROWS][4] = {
+        { tile_1_1, tile_1_2, tile_1_3, tile_1_4 },
+        { tile_2_1, tile_2_2, tile_2_3, tile_2_4 },
+        { tile_3_1, tile_3_2, tile_3_3, tile_3_4 },
 #if ROWS > 3
-    case 4: tile_4_4(K, a, lda, panel, c, ldc, add); break;
-    case 5: tile_4_5(K, a, lda, panel, c, ldc, add); break;
-    case 6: tile_4_6(K, a, lda, panel, c, ldc, add); break;
+        { tile_4_1, tile_4_2, tile_4_3, tile_4_4 },
+        { tile_5_1, tile_5_2, tile_5_3, tile_5_4 },
+        { tile_6_1, tile_6_2, tile_6_3, tile_6_4 },
 #endif
-    default: break;
-    }
+    };
+    static tile_function *const of_few[2][4] = {
+        { tile_1_1_few, tile_1_2_few, tile_1_3_few, tile_1_4_few },
+        { tile_2_1_few, tile_2_2_few, tile_2_3_few, tile_2_4_few },
+    };
+    return few && rows <= 2 ? of_few[rows - 1][n - 1] : all[rows - 1][n - 1];
 }
 
-/* 4 vectors wide, A packed: row r, value k at a[k*ROWS + r] */
-NOINLINE void tile_packed(size_t K, const real *a, const real *panel, real *c, size_t ldc, int add) { tile_body(ROWS, 4, 0, ROWS, K, a, 1, panel, c, ldc, add); }
+/* The same with A packed: row r, value k at a[k*ROWS + r]; always ROWS rows. */
+typedef void strip_function(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
+NOINLINE void strip_1(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 1, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
+NOINLINE void strip_2(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 2, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
+NOINLINE void strip_3(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 3, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
+NOINLINE void strip_4(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 4, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
 
 #define PANEL (4 * V) /* columns of a panel of the large products */
 #define DEPTH 256     /* rows that a reducing product takes at a time */
@@ -303,24 +339,60 @@ NOINLINE void tile_packed(size_t K, const real *a, const real *panel, real *c, s
 INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 INLINE size_t least(size_t x, size_t y) { return x < y ? x : y; }
 INLINE size_t most(size_t x, size_t y) { return x > y ? x : y; }
+/* The next of the nearly equal tiles into which `left` rows are cut. */
+INLINE size_t tile_rows(size_t left) { const size_t tiles = (left + ROWS - 1) / ROWS; return (left + tiles - 1) / tiles; }
+/* Vectors of the panel that begins at column n of N. */
+INLINE size_t panel_vectors(size_t n, size_t N) { return least(4, (N - n + V - 1) / V); }
+
+/* Some steps of a sequence: row r of step s is at `at` + s*step + r*ld.  If `initial` is given, step 0 is there, with rows
+ * initial_ld apart, and `at` is step 1. */
+struct steps {
+    const real *at;
+    size_t step, ld;
+    const real *initial;
+    size_t initial_ld;
+};
+INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
+{
+    if (q->initial && s == 0) return q->initial + r * q->initial_ld;
+    return q->at + (q->initial ? s - 1 : s) * q->step + r * q->ld;
+}
+
+/* Which rows of which steps: the rows row0 <= r < row1, fewer in steps in which fewer still run (counts, NULL: all do). */
+struct extent {
+    size_t steps, row0, row1;
+    const size_t *counts;
+};
+INLINE size_t end_row(const struct extent *e, size_t s) { return e->counts ? most(e->row0, least(e->counts[s], e->row1)) : e->row1; }
+INLINE size_t depth_of(const struct extent *e)
+{
+    size_t rows = 0;
+    for (size_t s = 0; s < e->steps; ++s) rows += end_row(e, s) - e->row0;
+    return rows;
+}
 
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
-    if (c_stride == 1 && columns >= V) {
-        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
-        return;
-    }
-    for (size_t k = 0; k < K; ++k)
-        for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
+    columns = least(columns, V);
+    if (c_stride == 1)
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
+    else if (columns == V)
+        for (size_t k = 0; k < K; ++k)
+            for (size_t j = 0; j < V; ++j) panel[k * width + j] = w[k * k_stride + j * c_stride];
+    else
+        for (size_t k = 0; k < K; ++k)
+            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
-/* All panels of a [K][N] matrix. */
+/* All panels of a [K][N] matrix, the last one as narrow as it can be. */
 NOINLINE void pack_panels(real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    for (size_t n = 0; n < N; n += PANEL, panels += K * PANEL)
-        for (size_t j = 0; j < PANEL; j += V)
-            pack_columns(panels + j, PANEL, w + (n + j) * c_stride, k_stride, c_stride, n + j < N ? N - n - j : 0, K);
+    for (size_t n = 0; n < N; n += PANEL) {
+        const size_t width = panel_vectors(n, N) * V;
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
+        panels += K * width;
+    }
 }
 
 /* Rows of a tile to their place in C: copied, or added. */
@@ -335,67 +407,87 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
         }
 }
 
-/* C (+)= A * panels for all rows of `steps` steps of B rows each: the time-parallel products.  Row r of step s is at
- * a + s*a_step + r*lda. */
-NOINLINE void gemm(size_t steps, size_t B, size_t N, size_t K, const real *a, size_t a_step, size_t lda, const real *panels, real *c,
-                 size_t c_step, size_t ldc, int add)
+/* C (+)= A * panels for the rows of some steps: the time-parallel products. */
+NOINLINE void gemm(struct extent e, size_t N, size_t K, const real *a, size_t a_step, size_t lda, const real *panels, real *c, size_t c_step,
+                 size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
-    if (a_step == B * lda && c_step == B * ldc) { /* no gap between the steps: one block of rows */
-        B *= steps;
-        steps = 1;
+    if (!e.counts && a_step == e.row1 * lda && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
+        e.row1 *= e.steps;
+        e.steps = 1;
     }
-    for (size_t n = 0; n < N; n += PANEL, panels += K * PANEL)
-        for (size_t s = 0; s < steps; ++s)
-            for (size_t m = 0; m < B; m += ROWS) {
-                const size_t rows = least(ROWS, B - m);
-                tile_4(rows, 0, K, a + s * a_step + m * lda, lda, panels, tile, PANEL, 0);
-                put(c + s * c_step + m * ldc + n, ldc, tile, rows, least(PANEL, N - n), add);
+    for (size_t n = 0; n < N; n += PANEL) {
+        const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
+        for (size_t s = 0; s < e.steps; ++s)
+            for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
+                real *to = c + s * c_step + m * ldc + n;
+                rows = tile_rows(end - m);
+                if (columns == vectors * V)
+                    tile_of(rows, vectors, 0)(K, a + s * a_step + m * lda, lda, panels, to, ldc, add ? to : NULL, ldc);
+                else {
+                    tile_of(rows, vectors, 0)(K, a + s * a_step + m * lda, lda, panels, tile, PANEL, NULL, 0);
+                    put(to, ldc, tile, rows, columns, add);
+                }
             }
-}
-
-/* Panels of `depth` rows of a [rows][N] matrix, from row k0 on; row k is row k % B of step k / B. */
-NOINLINE void pack_rows(real *panels, const real *b, size_t b_step, size_t ldb, size_t B, size_t k0, size_t depth, size_t N)
-{
-    size_t s = k0 / B, r = k0 % B;
-    for (size_t k = 0; k < depth; ++k) {
-        const real *row = b + s * b_step + r * ldb;
-        for (size_t n = 0; n < N; n += V)
-            store(panels + n / PANEL * PANEL * depth + k * PANEL + n % PANEL, load(row + n, least(V, N - n)), V);
-        if (++r == B) r = 0, ++s;
+        panels += K * vectors * V;
     }
 }
 
-/* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS]. */
-NOINLINE void pack_strips(real *strips, const real *a, size_t a_step, size_t lda, size_t B, size_t k0, size_t depth, size_t M)
+/* Panels of the rows of some steps, seen as a [depth][N] matrix. */
+NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
 {
-    size_t s = k0 / B, r = k0 % B;
-    for (size_t k = 0; k < depth; ++k) {
-        const real *row = a + s * a_step + r * lda;
-        size_t m = 0;
-        for (; m + ROWS <= M; m += ROWS) memcpy(strips + m * depth + k * ROWS, row + m, ROWS * sizeof(real));
-        if (m < M)
-            for (size_t j = 0; j < ROWS; ++j) strips[m * depth + k * ROWS + j] = m + j < M ? row[m + j] : 0.0f;
-        if (++r == B) r = 0, ++s;
-    }
+    size_t k = 0;
+    for (size_t s = 0; s < e->steps; ++s)
+        for (size_t r = e->row0, end = end_row(e, s); r < end; ++r, ++k) {
+            const real *row = row_at(&q, s, r);
+            for (size_t n = 0; n < N; n += PANEL) {
+                const size_t width = panel_vectors(n, N) * V;
+                real *to = panels + n * depth + k * width;
+                for (size_t j = 0; j < width; j += V) store(to + j, load(row + n + j, least(V, N - n - j)), V);
+            }
+        }
 }
 
-/* C[M][N] += A[rows][M]^T * B[rows][N] over the rows of `steps` steps: the time-reducing products, DEPTH rows at a time.
- * `scratch` holds both operands packed: DEPTH * (round_up(M, ROWS) + round_up(N, PANEL)) + PANEL values. */
-NOINLINE void gemm_reduce(size_t steps, size_t B, size_t M, size_t N, const real *a, size_t a_step, size_t lda, const real *b,
-                        size_t b_step, size_t ldb, real *c, size_t ldc, real *scratch)
+/* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS].  Several rows at
+ * a time: one alone would touch a line of memory in every strip for a few values. */
+NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
 {
-    ALIGNED real tile[ROWS * PANEL];
-    real *left = scratch, *right = scratch + round_up(DEPTH * round_up(M, ROWS), PANEL);
-    for (size_t k = 0; k < steps * B; k += DEPTH) {
-        const size_t depth = least(DEPTH, steps * B - k);
-        pack_rows(right, b, b_step, ldb, B, k, depth, N);
-        pack_strips(left, a, a_step, lda, B, k, depth, M);
-        for (size_t n = 0; n < N; n += PANEL)
+    const real *row[8];
+    size_t k = 0, n = 0;
+    for (size_t s = 0; s < e->steps; ++s)
+        for (size_t r = e->row0, end = end_row(e, s); r < end; ++r) {
+            row[n++] = row_at(&q, s, r);
+            if (n < 8 && k + n < depth) continue;
             for (size_t m = 0; m < M; m += ROWS) {
-                tile_packed(depth, left + m * depth, right + n * depth, tile, PANEL, 0);
-                put(c + m * ldc + n, ldc, tile, least(ROWS, M - m), least(PANEL, N - n), 1);
+                real *to = strips + m * depth + k * ROWS;
+                if (m + ROWS <= M)
+                    for (size_t i = 0; i < n; ++i) memcpy(to + i * ROWS, row[i] + m, ROWS * sizeof(real));
+                else
+                    for (size_t i = 0; i < n; ++i)
+                        for (size_t j = 0; j < ROWS; ++j) to[i * ROWS + j] = m + j < M ? row[i][m + j] : 0.0f;
             }
+            k += n;
+            n = 0;
+        }
+}
+
+/* C[M][N] (+)= strips^T * panels: the time-reducing products, up to DEPTH rows at a time. */
+NOINLINE void gemm_reduce(size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
+{
+    static strip_function *const all[4] = { strip_1, strip_2, strip_3, strip_4 };
+    ALIGNED real tile[ROWS * PANEL];
+    for (size_t n = 0; n < N; n += PANEL) {
+        const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
+        for (size_t m = 0; m < M; m += ROWS) {
+            const size_t rows = least(ROWS, M - m);
+            real *to = c + m * ldc + n;
+            if (rows == ROWS && columns == vectors * V)
+                all[vectors - 1](depth, strips + m * depth, panels + n * depth, to, ldc, add ? to : NULL, ldc);
+            else {
+                all[vectors - 1](depth, strips + m * depth, panels + n * depth, tile, PANEL, NULL, 0);
+                put(to, ldc, tile, rows, columns, add);
+            }
+        }
     }
 }
 
@@ -419,22 +511,37 @@ int PUBLIC(rnn_f32_loss_and_grad)(const rnn_f32_args *);
 
 typedef rnn_f32_args args;
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4 };
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
+INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : a->B; }
+/* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
+ * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
+INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
+/* The rows that still run at step t = 1..T. */
+INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], a->B) : a->B; }
+
+/* Rows of `width` values from one place to another; from NULL: zeros. */
+INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
+{
+    for (size_t r = 0; r < rows; ++r)
+        if (from)
+            memcpy(to + r * to_ld, from + r * from_ld, width * sizeof(real));
+        else
+            memset(to + r * to_ld, 0, width * sizeof(real));
+}
 
 /* ==== infer ========================================================================================================= */
 
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H;
-    const real *W_x;
     const real *b;
     real *h;
 };
 /* infer, stage1: F1, F2.
- * acc holds the tile of the products U_h.
+ * acc holds the tile of the products W_x_U_h.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
@@ -443,10 +550,9 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b = load(at->b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * V;
-            const vec U_h = load(tile + 0 * V, V);
-            const vec W_x = load(at->W_x + row * H + unit, lanes);
-            const vec z = U_h + W_x + b; /* F1 */
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec W_x_U_h = load(tile + 0 * V, V);
+            const vec z = W_x_U_h + b; /* F1 */
             const vec h = vec_tanh(z); /* F2 */
             store(at->h + row * H + unit, h, lanes);
         }
@@ -455,9 +561,8 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
 
 /* Buffers of infer in the workspace. */
 struct infer_workspace {
-    real *weight_ih_rows;
     real *panels_1;
-    real *chunk_H;
+    real *known_1;
     size_t bytes; /* of all buffers together */
 };
 
@@ -465,7 +570,7 @@ struct infer_workspace {
 static double infer_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + PANEL) * (I) + 64 + (H + 4 * V) * (H) * 1 + 64 + (T + 1) * B * (H) + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (H + I) + 64 + T * B * (H + 4 * V) * 1 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -475,12 +580,10 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     char *p = (char *)a->workspace;
     if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
-    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, PANEL) * (I)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, 4 * V) * (H) * 1) * sizeof(real), 64);
-    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (H + I)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 4 * V) * 1 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -488,6 +591,8 @@ static int infer_layout(const args *a, struct infer_workspace *w)
 static int infer_run(const args *a)
 {
     const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -498,67 +603,88 @@ static int infer_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, H, I);
-    /* panels of U_h = U*h: a block of units after the other, in it the columns of U_h side by side */
+    if (!a->packed) {
+    /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
     {
         real *panels = w.panels_1;
-        const size_t depth = H;
-        for (size_t unit = 0; unit < H; unit += 4 * V, panels += depth * 4 * V) {
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 0) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
             }
-            {
-                const size_t n = unit + 1 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 1) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
+            panels += I * width * V;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
             }
-            {
-                const size_t n = unit + 2 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 2) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit + 3 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 3) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
-            }
+            panels += H * width * V;
         }
+    }
     }
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
-        /* F1: W_x = W*x */
-        gemm(steps, B, H, I, a->x + ((first) - 1) * S * I, S * I, I,
-             w.weight_ih_rows, w.chunk_H + (first - first) * B * H, B * H, H, 0);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
+            const real *panels = w.panels_1;
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+                const size_t width = least(4, (H - unit + V - 1) / V);
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        tile_of(rows, width, 0)(I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I + H) * width * V;
+            }
+        }
         for (size_t t = first; t < first + steps; ++t) {
-            at.W_x = w.chunk_H + (t - first) * B * H;
+            const size_t live = rows_at(a, t);
+
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t depth = H;
                 const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t row = 0, rows; row < live; row += rows) {
                         ALIGNED real acc[ROWS * 4 * V];
-                        /* F1: U_h = U*h */
-                        tile_4(rows, B <= 2, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        rows = tile_rows(live - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else {
+                            tile_of(rows, width, 0)(I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        /* F1: W_x_U_h = W*x + U*h */
+                        tile_of(rows, width, few)(H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I) * width * V, acc + 0 * V, 4 * V, known + 0 * V, 4 * V);
                         if (full)
                             infer_stage1(&at, row, rows, unit, 1, acc);
                         else
                             infer_stage1(&at, row, rows, unit, 0, acc);
                     }
-                    panels += depth * 4 * V;
+                    panels += (I + H) * width * V;
                 }
+            }
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live) {
+                /* F4 */
+                copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
         }
     }
-    /* F4 */
-    for (size_t row = 0; row < B; ++row)
-        memcpy(a->h_T + row * H, a->out + (T - 1) * S * H + row * H, H * sizeof(real));
+    /* a row that has ended repeats its last output */
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = H;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
     return OK;
 }
 
@@ -567,12 +693,11 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H;
-    const real *W_x;
     const real *b;
     real *h;
 };
 /* forward, stage1: F1, F2.
- * acc holds the tile of the products U_h.
+ * acc holds the tile of the products W_x_U_h.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
@@ -581,10 +706,9 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b = load(at->b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * V;
-            const vec U_h = load(tile + 0 * V, V);
-            const vec W_x = load(at->W_x + row * H + unit, lanes);
-            const vec z = U_h + W_x + b; /* F1 */
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec W_x_U_h = load(tile + 0 * V, V);
+            const vec z = W_x_U_h + b; /* F1 */
             const vec h = vec_tanh(z); /* F2 */
             store(at->h + row * H + unit, h, lanes);
         }
@@ -593,9 +717,8 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
 
 /* Buffers of forward in the workspace. */
 struct forward_workspace {
-    real *weight_ih_rows;
     real *panels_1;
-    real *chunk_H;
+    real *known_1;
     size_t bytes; /* of all buffers together */
 };
 
@@ -603,7 +726,7 @@ struct forward_workspace {
 static double forward_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + PANEL) * (I) + 64 + (H + 4 * V) * (H) * 1 + 64 + (T + 1) * B * (H) + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (H + I) + 64 + T * B * (H + 4 * V) * 1 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -613,12 +736,10 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     char *p = (char *)a->workspace;
     if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
-    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, PANEL) * (I)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, 4 * V) * (H) * 1) * sizeof(real), 64);
-    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (H + I)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 4 * V) * 1 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -626,6 +747,8 @@ static int forward_layout(const args *a, struct forward_workspace *w)
 static int forward_run(const args *a)
 {
     const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -636,67 +759,88 @@ static int forward_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, H, I);
-    /* panels of U_h = U*h: a block of units after the other, in it the columns of U_h side by side */
+    if (!a->packed) {
+    /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
     {
         real *panels = w.panels_1;
-        const size_t depth = H;
-        for (size_t unit = 0; unit < H; unit += 4 * V, panels += depth * 4 * V) {
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 0) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
             }
-            {
-                const size_t n = unit + 1 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 1) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
+            panels += I * width * V;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
             }
-            {
-                const size_t n = unit + 2 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 2) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit + 3 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 3) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
-            }
+            panels += H * width * V;
         }
+    }
     }
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
-        /* F1: W_x = W*x */
-        gemm(steps, B, H, I, a->x + ((first) - 1) * S * I, S * I, I,
-             w.weight_ih_rows, w.chunk_H + (first - first) * B * H, B * H, H, 0);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
+            const real *panels = w.panels_1;
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+                const size_t width = least(4, (H - unit + V - 1) / V);
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        tile_of(rows, width, 0)(I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I + H) * width * V;
+            }
+        }
         for (size_t t = first; t < first + steps; ++t) {
-            at.W_x = w.chunk_H + (t - first) * B * H;
+            const size_t live = rows_at(a, t);
+
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t depth = H;
                 const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t row = 0, rows; row < live; row += rows) {
                         ALIGNED real acc[ROWS * 4 * V];
-                        /* F1: U_h = U*h */
-                        tile_4(rows, B <= 2, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        rows = tile_rows(live - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else {
+                            tile_of(rows, width, 0)(I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        /* F1: W_x_U_h = W*x + U*h */
+                        tile_of(rows, width, few)(H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I) * width * V, acc + 0 * V, 4 * V, known + 0 * V, 4 * V);
                         if (full)
                             forward_stage1(&at, row, rows, unit, 1, acc);
                         else
                             forward_stage1(&at, row, rows, unit, 0, acc);
                     }
-                    panels += depth * 4 * V;
+                    panels += (I + H) * width * V;
                 }
+            }
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live) {
+                /* F4 */
+                copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
         }
     }
-    /* F4 */
-    for (size_t row = 0; row < B; ++row)
-        memcpy(a->h_T + row * H, a->out + (T - 1) * S * H + row * H, H * sizeof(real));
+    /* a row that has ended repeats its last output */
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = H;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
     return OK;
 }
 
@@ -778,29 +922,34 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
+    if (!a->packed) {
+    }
     memset(a->loss, 0, sizeof(real));
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
         memset(w.total_L, 0, sizeof(real));
         for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
             at.y = a->y + (t - 1) * S * H;
             at.seed_h = a->d_out + (t - 1) * S * H;
             at.l = w.chunk_row + (t - first) * B * 1;
             at.L = w.total_L;
             {
-                for (size_t row = 0; row < B; ++row) at.l[row * 1] = 0.0f;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
-                    const int full = unit + 1 * V <= H;
-                    if (full)
-                        loss_before1(&at, 0, B, unit, 1);
+                for (size_t row = 0; row < live; ++row) at.l[row * 1] = 0.0f;
+                for (size_t unit = 0; unit < H; unit += V) {
+                    if (unit + V <= H)
+                        loss_before1(&at, 0, live, unit, 1);
                     else
-                        loss_before1(&at, 0, B, unit, 0);
+                        loss_before1(&at, 0, live, unit, 0);
                 }
             }
             {
-                loss_before2_rows(&at, B);
+                loss_before2_rows(&at, live);
             }
         }
         for (size_t n = 0; n < 1; ++n) (a->loss)[n] += w.total_L[n];
@@ -830,7 +979,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         const size_t lanes = full ? V : least(V, H - unit);
         vec d_b = load(at->d_b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
@@ -852,7 +1001,7 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h = U_d_z; /* B1 */
             store(at->d_h + row * H + unit, d_h, lanes);
@@ -866,8 +1015,11 @@ struct backward_workspace {
     real *panels_1;
     real *chunk_H;
     real *total_d_b;
+    real *end_d_h_T;
     real *zeros;
-    real *scratch;
+    real *left_1;
+    real *right_1;
+    real *right_2;
     size_t bytes; /* of all buffers together */
 };
 
@@ -875,7 +1027,7 @@ struct backward_workspace {
 static double backward_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (I + PANEL) * (H) + 64 + (H + 4 * V) * (H) * 1 + 64 + (T + 1) * B * (H) + 64 + H + 64 + B * (H) + 64 + DEPTH * (H + ROWS + I + PANEL) + PANEL + DEPTH * (H + ROWS + H + PANEL) + PANEL + 64);
+    return (double)sizeof(real) * (0.0 + (I + V) * (H) + 64 + (H + V) * (H) + 64 + (T + 1) * B * (H) + 64 + H + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + V) + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -886,17 +1038,23 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     if (backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, PANEL) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(I, V) * (H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, 4 * V) * (H) * 1) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (H)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (H)) * sizeof(real), 64);
     w->total_d_b = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((H) * sizeof(real), 64);
+    w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((B * (H)) * sizeof(real), 64);
-    w->scratch = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((most(DEPTH * (round_up(H, ROWS) + round_up(I, PANEL)) + PANEL, DEPTH * (round_up(H, ROWS) + round_up(H, PANEL)) + PANEL)) * sizeof(real), 64);
+    w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, ROWS)) * sizeof(real), 64);
+    w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(I, V)) * sizeof(real), 64);
+    w->right_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -904,6 +1062,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
 static int backward_run(const args *a)
 {
     const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const int few = whole_batch(a) <= 2;
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -914,37 +1073,21 @@ static int backward_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
+    if (!a->packed) {
     if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, H);
     /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
     {
         real *panels = w.panels_1;
-        const size_t depth = H;
-        for (size_t unit = 0; unit < H; unit += 4 * V, panels += depth * 4 * V) {
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 0) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, H);
+        for (size_t unit = 0; unit < H; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
             }
-            {
-                const size_t n = unit + 1 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 1) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit + 2 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 2) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit + 3 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 3) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, H);
-            }
+            panels += H * width * V;
         }
     }
+    }
     memset(w.zeros, 0, B * (H) * sizeof(real));
-    memset(a->d_weight_ih, 0, H * I * sizeof(real));
-    memset(a->d_weight_hh, 0, H * H * sizeof(real));
     memset(a->d_bias, 0, H * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
@@ -952,48 +1095,69 @@ static int backward_run(const args *a)
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
         first -= steps;
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
         memset(w.total_d_b, 0, H * sizeof(real));
         for (size_t t = first + steps - 1; t >= first; --t) {
-            at.d_h_T = t == T ? a->d_h_T : w.zeros;
+            const size_t live = rows_at(a, t);
+            if (a->rows) {
+                const size_t before = t < T ? rows_at(a, t + 1) : 0;
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
+            }
+            at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
             at.seed_h = a->d_out + (t - 1) * S * H;
             at.h = a->out + (t - 1) * S * H;
             at.d_z = w.chunk_H + (t - first) * B * H;
             at.d_b = w.total_d_b;
             {
-                const size_t depth = H;
                 const real *panels = w.panels_1;
                 for (size_t unit = 0; unit < H; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t row = 0, rows; row < live; row += rows) {
                         ALIGNED real acc[ROWS * 4 * V];
+                        rows = tile_rows(live - row);
                         /* B1: U_d_z = U*d_z */
-                        if (t < T)
-                            tile_4(rows, B <= 2, H, w.chunk_H + ((t + 1) - first) * B * H + row * H, H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        if (t == T)
+                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
                         else
-                            memset(acc, 0, sizeof acc);
+                        tile_of(rows, width, few)(H, w.chunk_H + ((t + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         if (full)
                             backward_stage1(&at, row, rows, unit, 1, acc);
                         else
                             backward_stage1(&at, row, rows, unit, 0, acc);
                     }
-                    panels += depth * 4 * V;
+                    panels += (H) * width * V;
                 }
             }
+
         }
         /* B3: d_x = W*d_z */
-        if (a->d_x) gemm(steps, B, I, H, w.chunk_H + ((first) - first) * B * H, B * H, H,
+        if (a->d_x) gemm(all, I, H, w.chunk_H + ((first) - first) * B * H, B * H, H,
              w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
-        /* B4: d_W = d_z x^T */
-        gemm_reduce(steps, B, H, I, w.chunk_H + (first - first) * B * H, B * H, H, a->x + ((first) - 1) * S * I, S * I, I,
-                    a->d_weight_ih, I, w.scratch);
-        /* B5: d_U = d_z h^T */
-        if (first == 1) gemm_reduce(1, B, H, H, w.chunk_H + (first - first) * B * H, B * H, H, a->h_0, B * H, H,
-                    a->d_weight_hh, H, w.scratch);
-        if (first > 1 || steps > 1) {
-            const size_t from = first == 1 ? 2 : first;
-            gemm_reduce(first + steps - from, B, H, H, w.chunk_H + (from - first) * B * H, B * H, H, a->out + ((from - 1) - 1) * S * H, S * H, H,
-                    a->d_weight_hh, H, w.scratch);
+        for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
+            const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
+            const size_t depth = depth_of(&part);
+            const int add = first + steps <= T || row0 > 0;
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
+                pack_strips(w.left_1, q, &part, depth, H);
+            }
+            {
+                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                pack_rows(w.right_1, q, &part, depth, I);
+            }
+            {
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                pack_rows(w.right_2, q, &part, depth, H);
+            }
+            /* B4: d_W = d_z x^T */
+            gemm_reduce(depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            /* B5: d_U = d_z h^T */
+            gemm_reduce(depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
         }
         for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b[n];
         /* the step that the next chunk sees as its neighbour */
@@ -1006,23 +1170,28 @@ static int backward_run(const args *a)
         (void)first;
         at.d_h = a->d_h_0;
             {
-                const size_t depth = H;
                 const real *panels = w.panels_1;
                 for (size_t unit = 0; unit < H; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t row = 0, rows; row < B; row += rows) {
                         ALIGNED real acc[ROWS * 4 * V];
+                        rows = tile_rows(B - row);
                         /* B1: U_d_z = U*d_z */
-                        tile_4(rows, B <= 2, H, w.chunk_H + ((0 + 1) - first) * B * H + row * H, H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        tile_of(rows, width, few)(H, w.chunk_H + ((0 + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         if (full)
                             backward_edge1(&at, row, rows, unit, 1, acc);
                         else
                             backward_edge1(&at, row, rows, unit, 0, acc);
                     }
-                    panels += depth * 4 * V;
+                    panels += (H) * width * V;
                 }
             }
+    }
+    /* the input of a row that has ended has no gradient */
+    for (size_t t = 2; a->rows && a->d_x && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = I;
+        if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
     return OK;
 }
@@ -1034,6 +1203,8 @@ static int checked(const args *a)
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
     if (!a->T || !a->B || !a->I || !a->H) return EMPTY;
+    for (size_t t = 0; a->rows && t < a->T; ++t)
+        if (a->rows[t] > (t ? a->rows[t - 1] : a->B) || (!t && a->rows[t] != a->B)) return ROWS_GROW;
     /* the caller's longest array, in double: that cannot overflow */
     if ((double)a->T * (double)(a->batch ? a->batch : a->B) * ((double)a->I + (double)a->H) * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     return OK;
