@@ -159,7 +159,7 @@ class Cell:
         grads, arrays = self._gradients(problem, wanted)
         if problem.batch:
             # The tape of a split batch lies in parts, and only the same parts can read it.
-            found = for_split(problem, "backward", written.split, problem.tape_every)
+            found = for_split(problem, "backward", written.split, problem.tape_every, written.ragged)
             used = [*tape._reads, tape._out, tape._memory, seed, *d_final, *arrays]
             if tape._ragged is None:
                 found.run(used)

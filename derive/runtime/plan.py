@@ -42,7 +42,7 @@ class Bound:
         problem = plan._problem
         kernels = problem.kernels
         found = for_split(problem, op, problem.choose(op, plan._threads), plan._tape_every)
-        self.runner = Runner(found.problem, op, found.split)
+        self.runner = Runner(found.problem, op, found.split, ragged=True)
         self.runner.point([*kernels.spec.params, *own], [*plan.params.values(), *own.values()])
         initial = kernels.reads[-len(kernels.spec.states) :]
         self.reads = [self.pointers(initial, states) for states in plan._sets]
@@ -110,6 +110,7 @@ class Plan:
         self._latest = 0
         self._inferring: Bound | None = None
         self._training: Bound | None = None
+        self._packed = False
         self._running = threading.Lock()
         for mine, array in zip(self.params.values(), arrays, strict=True):
             mine[...] = array
@@ -179,6 +180,8 @@ class Plan:
                 runner.run((x, result))
             else:
                 self._run_ragged(runner, ragged, (x, result), [result, *final])
+            if not self._packed:
+                self._pack(True)
             self._latest = target
             return result if out is None else out, final
         finally:
@@ -234,6 +237,7 @@ class Plan:
                 check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
                 for mine, array in zip(self.params.values(), arrays, strict=True):
                     mine[...] = array
+            self._pack(False)
         finally:
             self._running.release()
 
@@ -265,6 +269,13 @@ class Plan:
         self._grads = {name: array for name, array, wanted in named if wanted}
         self._training = bound
         return bound
+
+    def _pack(self, done: bool) -> None:
+        """Whether the workspace of `infer` holds the weights as packed by the last call."""
+        if self._inferring:
+            for part in self._inferring.runner.parts:
+                part.args.packed = done
+        self._packed = done
 
     def _source(self, op: str, state: Any) -> int:
         """The set of states that the call reads; a caller's own arrays are copied into one."""

@@ -127,7 +127,7 @@ class Problem:
         self.widths |= {"x": x_shape[-1], "d_x": x_shape[-1], "y": self.y_shape[-1]}
         for name, shape in zip(spec.states, self.state_shapes, strict=True):
             self.widths |= {f"{d}{name}_{end}": shape[-1] for d in ("", "d_") for end in "0T"}
-        self.calls: dict[tuple[str, object], Any] = {}
+        self.calls: dict[tuple[object, ...], Any] = {}
         self.variants: dict[tuple[int, int], Problem] = {}
 
         # Without sequences C is not asked, here or later.

@@ -25,10 +25,11 @@ SMALL = 1 << 18  # bytes of scratch memory that a runner keeps for the next call
 class Part:
     """The struct of one thread that has some of the sequences, and where these begin."""
 
-    __slots__ = ("args", "count", "first", "loss", "sums", "tape")
+    __slots__ = ("args", "count", "first", "loss", "sizes", "sums", "tape")
 
-    def __init__(self, args: Any, loss: Any, first: int, count: int, tape: int) -> None:
+    def __init__(self, args: Any, sizes: Any, loss: Any, first: int, count: int, tape: int) -> None:
         self.args = args
+        self.sizes = sizes
         self.loss = loss
         self.first = first
         self.count = count
@@ -37,9 +38,12 @@ class Part:
 
 
 class Runner:
-    """The arguments of a call on one thread, or on several that share one struct (`units`)."""
+    """The arguments of a call: a struct for each thread that has sequences of its own, else one.
 
-    def __init__(self, problem: Problem, op: str, split: Split) -> None:
+    ragged: whether there will be `lengths`; backward then needs a little more workspace.
+    """
+
+    def __init__(self, problem: Problem, op: str, split: Split, ragged: bool) -> None:
         kernels = problem.kernels
         self.problem = problem
         self.op = op
@@ -48,10 +52,10 @@ class Runner:
         self.memory: list[Array] = []
         self.totals: dict[str, Array] = {}
         self.rows: list[Array] | None = None
-        self.parts = self._parts()
+        self.parts = self._parts(ragged)
         self.args = self.parts[0].args
         needs = self._scratch_needs()
-        workspaces = [getattr(self._sizes(part), op) for part in self.parts]
+        workspaces = [getattr(part.sizes, op) for part in self.parts]
         total = sum(needs.values()) + sum(workspaces)
         require_memory(total, f"{kernels.spec.name}.{op}", f"working memory for {problem}")
         for part, nbytes in zip(self.parts, workspaces, strict=True):
@@ -70,25 +74,22 @@ class Runner:
 
     # -- memory ------------------------------------------------------------------------------------------------------
 
-    def _parts(self) -> list[Part]:
-        """One part for each thread that has sequences of its own."""
+    def _parts(self, ragged: bool) -> list[Part]:
         problem, kernels = self.problem, self.problem.kernels
         parts: list[Part] = []
         first, tape = 0, 0
         for count in shares(problem.batch, self.split):
             args = problem.struct(count)
             args.batch = problem.batch
-            part = Part(args, kernels.ffi.new(kernels.loss_type), first, count, tape)
-            parts.append(part)
+            rows = np.full(problem.steps if ragged else 0, count, np.uintp)
+            if ragged:
+                args.rows = kernels.from_buffer("size_t[]", rows)
+            sizes = kernels.sizes(args, kernels.spec.name, problem)
+            args.rows = kernels.ffi.NULL
+            parts.append(Part(args, sizes, kernels.ffi.new(kernels.loss_type), first, count, tape))
             first += count
-            tape += self._sizes(part).tape // problem.dtype.itemsize
+            tape += sizes.tape // problem.dtype.itemsize
         return parts
-
-    def _sizes(self, part: Part) -> Any:
-        problem = self.problem
-        if part.count == problem.batch:
-            return problem.sizes
-        return problem.kernels.sizes(part.args, problem.kernels.spec.name, problem)
 
     def _scratch_needs(self) -> dict[str, int]:
         """What lies between forward and backward of loss_and_grad: only the gradients leave this call."""
@@ -98,7 +99,7 @@ class Runner:
         itemsize = problem.dtype.itemsize
         out = prod(problem.out_shape) * itemsize
         finals = zip(kernels.results[1:], problem.state_shapes, strict=True)
-        tape = sum(self._sizes(part).tape for part in self.parts)
+        tape = sum(part.sizes.tape for part in self.parts)
         return {"tape": tape, "out": out, "d_out": out, **{n: prod(s) * itemsize for n, s in finals}}
 
     def _own_sums(self, part: Part) -> None:
@@ -214,11 +215,12 @@ def shares(batch: int, split: Split) -> list[int]:
 class Call:
     """One C function for one problem and one split. Runners wait here for the next call; list.pop and append need no lock."""
 
-    def __init__(self, problem: Problem, op: str, split: Split) -> None:
+    def __init__(self, problem: Problem, op: str, split: Split, ragged: bool) -> None:
         kernels = problem.kernels
         self.problem = problem
         self.op = op
         self.split = split
+        self.ragged = ragged
         self.fields = kernels.fields[op]
         self.idle: list[Runner] = []
         # Where the caller's order of sequences and that of C meet. What a tape refers to is in the order of C already.
@@ -240,7 +242,7 @@ class Call:
         try:
             runner = self.idle.pop()
         except IndexError:
-            runner = Runner(self.problem, self.op, self.split)
+            runner = Runner(self.problem, self.op, self.split, self.ragged)
         runner.point(self.fields, arrays)
         if ragged is not None:
             runner.lengths(ragged)
@@ -279,20 +281,20 @@ class Call:
 
 def call(problem: Problem, op: str, threads: int | None, tape_every: int = 0, work: int | None = None) -> Call:
     """The call of `op`: on `threads`, or as many as pay off. work: the sum of the lengths, where they differ."""
-    asked = (op, (threads, tape_every, work))
-    found = problem.calls.get(asked) if work is None else None
+    if work is not None:
+        return for_split(problem, op, problem.choose(op, threads, work), tape_every, True)
+    asked = (op, threads, tape_every)
+    found: Call | None = problem.calls.get(asked)
     if found is None:
-        found = for_split(problem, op, problem.choose(op, threads, work), tape_every)
-        if work is None:
-            problem.calls[asked] = found
+        found = problem.calls[asked] = for_split(problem, op, problem.choose(op, threads), tape_every)
     return found
 
 
-def for_split(problem: Problem, op: str, split: Split, tape_every: int = 0) -> Call:
-    """The call of `op` with threads used in the way of `split`."""
+def for_split(problem: Problem, op: str, split: Split, tape_every: int = 0, ragged: bool = False) -> Call:
+    """The call of `op` with threads used in the way of `split`. ragged: for sequences of different lengths."""
     problem = problem.variant(tape_every, split.parts if split.kind == "units" else 1)
-    key = (op, split)
-    if key not in problem.calls:
-        problem.calls[key] = Call(problem, op, split)
-    call: Call = problem.calls[key]
-    return call
+    key = (op, split, ragged)
+    found: Call | None = problem.calls.get(key)
+    if found is None:
+        found = problem.calls[key] = Call(problem, op, split, ragged)
+    return found

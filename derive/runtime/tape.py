@@ -19,7 +19,9 @@ class Tape:
 
     __slots__ = ("_call", "_memory", "_out", "_owner", "_ragged", "_reads")
 
-    def __init__(self, owner: object, call: Call, reads: Sequence[Array | None], out: Array | None, ragged: Ragged | None) -> None:
+    def __init__(
+        self, owner: object, call: Call, reads: Sequence[Array | None], out: Array | None, ragged: Ragged | None
+    ) -> None:
         nbytes = call.tape_bytes() if call.problem.batch else 0
         require_memory(nbytes, f"{call.problem.kernels.spec.name}.forward", f"the tape for {call.problem}")
         self._owner = owner
