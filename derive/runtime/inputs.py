@@ -219,9 +219,11 @@ def check_state(
     return arrays
 
 
-def check_sequence(where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape) -> Array:
-    """An array over time, such as y or d_out, of exactly `shape`, ready for C."""
-    array = as_array(value, where, name, dtype)
+def check_sequence(
+    where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape, like: str = "x"
+) -> Array:
+    """An array over time, such as y or d_out, of exactly `shape`, ready for C. `like` has the dtype."""
+    array = as_array(value, where, name, dtype, like)
     require_shape(array, where, name, f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
     return compact(array, where, name)
 

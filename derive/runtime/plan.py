@@ -110,6 +110,7 @@ class Plan:
         self._latest = 0
         self._inferring: Bound | None = None
         self._training: Bound | None = None
+        self._gradients: Arena | None = None
         self._packed = False
         self._running = threading.Lock()
         for mine, array in zip(self.params.values(), arrays, strict=True):
@@ -133,7 +134,9 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Bytes of all memory that the plan holds; what a function needs is counted from its first call on."""
-        held = [self._arena.memory, *(self._gradients.memory,) * bool(self._training)]
+        held = [self._arena.memory]
+        if self._gradients is not None:
+            held.append(self._gradients.memory)
         for bound in (self._inferring, self._training):
             held += bound.runner.memory if bound else []
         return sum(array.nbytes for array in held)

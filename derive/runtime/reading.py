@@ -88,7 +88,8 @@ class Reader:
         }[name]
         if self.plain(value, problem.dtype) and value.shape == shape:
             return value
-        return check_sequence(f"{self.spec.name}.{op}", name, value, problem.dtype, dim, shape)
+        like = "the plan" if name == "x" else "x"
+        return check_sequence(f"{self.spec.name}.{op}", name, value, problem.dtype, dim, shape, like)
 
     def out(self, op: str, problem: Problem, out: Any, x: Any, params: Mapping[str, Array], state: Any) -> Array:
         """Where the result goes: `out` if it can take it, else a new array."""
