@@ -118,13 +118,13 @@ class Problem:
         lead = x_shape[:-1]
         self.x_shape = x_shape
         self.out_shape = (*lead, dims[spec.output_dim])
-        self.y_shape = (*lead, dims[spec.target_dim])
+        self.sequences = {"x": x_shape, "y": (*lead, dims[spec.target_dim]), "d_out": self.out_shape}
         self.state_shapes = [(*lead[1:], dims[dim]) for dim in spec.states.values()]
         self.param_shapes = [tuple(axis.size(dims) for axis in shape) for shape in spec.params.values()]
         self.gradient_shapes = [x_shape, *self.param_shapes, *self.state_shapes]
         # Numbers of one sequence and step in the arrays that have a batch; the others have all sequences in one.
         self.widths = {name: self.out_shape[-1] for name in ("out", "d_out")}
-        self.widths |= {"x": x_shape[-1], "d_x": x_shape[-1], "y": self.y_shape[-1]}
+        self.widths |= {"x": x_shape[-1], "d_x": x_shape[-1], "y": self.sequences["y"][-1]}
         for name, shape in zip(spec.states, self.state_shapes, strict=True):
             self.widths |= {f"{d}{name}_{end}": shape[-1] for d in ("", "d_") for end in "0T"}
         self.calls: dict[tuple[object, ...], Any] = {}

@@ -81,13 +81,15 @@ class Reader:
 
     def sequence(self, op: str, name: str, problem: Problem, value: Any) -> Array:
         """x, y or d_out of a known problem."""
-        shape, dim = {
-            "x": (problem.x_shape, self.spec.input_dim),
-            "y": (problem.y_shape, self.spec.target_dim),
-            "d_out": (problem.out_shape, self.spec.output_dim),
-        }[name]
-        if self.plain(value, problem.dtype) and value.shape == shape:
+        shape = problem.sequences[name]
+        if (
+            type(value) is np.ndarray
+            and value.dtype is problem.dtype
+            and value.shape == shape
+            and value.flags.num & PLAIN == PLAIN
+        ):
             return value
+        dim = {"x": self.spec.input_dim, "y": self.spec.target_dim, "d_out": self.spec.output_dim}[name]
         like = "the plan" if name == "x" else "x"
         return check_sequence(f"{self.spec.name}.{op}", name, value, problem.dtype, dim, shape, like)
 
