@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-RATE = {4: 1.5e5, 8: 0.75e5}  # operations in a microsecond with many rows, by bytes of a number
+RATE = {4: 2e5, 8: 1e5}  # operations in a microsecond with many rows, by bytes of a number
 HALF = 1.5  # rows at which a core reaches HALF / (1 + HALF) of that: reading the weights bounds it
 COPY = 2e3  # numbers packed or added in a microsecond
 WAKE = 30.0  # to hand work to a waiting thread and hear from it
