@@ -249,7 +249,7 @@ class Call:
         loss = runner.run(arrays)
         if ragged is not None:
             runner.lengths(None)
-        # After an exception nothing comes back: a thread may still be at work in this memory.
+        # After an exception nothing comes back: what the runner points to is anybody's guess.
         if runner.small:
             self.idle.append(runner)
         else:

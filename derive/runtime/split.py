@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 RATE = {4: 2e5, 8: 1e5}  # operations in a microsecond with many rows, by bytes of a number
 HALF = 1.5  # rows at which a core reaches HALF / (1 + HALF) of that: reading the weights bounds it
-COPY = 2e3  # numbers packed or added in a microsecond
+COPY = 4e3  # numbers packed or added in a microsecond
 WAKE = 30.0  # to hand work to a waiting thread and hear from it
 MEET = 1.0  # until all threads have come to the end of a step
 ROWS = 4  # sequences that a thread should have: fewer leave most of a tile empty
@@ -88,6 +88,8 @@ def choose(
     def time(split: Split) -> float:
         return microseconds(split, op, steps, batch, weights, itemsize, work)
 
+    if not batch:
+        return ONE
     by_batch = Split("batch", min(processors, batch // ROWS) if threads is None else min(threads, batch))
     by_units = Split("units", min(processors, processors if threads is None else threads) if units else 1)
     several = [split for split in (by_batch, by_units) if split.parts > 1]

@@ -10,11 +10,23 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from .split import cpus
+
+
+class Task:
+    """Work for one worker. It holds every reference that the work needs, whatever becomes of the caller meanwhile."""
+
+    __slots__ = ("done", "finished", "work")
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.work: Callable[[], object] | None = work
+        self.finished = False
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 class Worker:
@@ -24,34 +36,24 @@ class Worker:
 
     def __init__(self, idle: list[Worker]) -> None:
         self.idle = idle
-        self.task: tuple[Callable[[], None], threading.Lock] | None = None
+        self.task: Task | None = None
         self.wake = threading.Lock()
         self.wake.acquire()
         threading.Thread(target=self._work, name="derive", daemon=True).start()
 
-    def assign(self, work: Callable[[], None]) -> threading.Lock:
-        """Prepares a task, to be started by releasing `wake`. The lock that is returned opens when it is done.
-
-        The task holds every reference that the work needs: the caller may be interrupted while it waits, and what it
-        drops then must not go away under a running kernel.
-        """
-        done = threading.Lock()
-        done.acquire()
-        self.task = (work, done)
-        return done
-
     def _work(self) -> None:
         while True:
             self.wake.acquire()
-            assert self.task is not None
-            work, done = self.task
-            self.task = None
+            task, self.task = self.task, None
+            assert task is not None and task.work is not None
             try:
-                work()
-                del work
+                task.work()
                 self.idle.append(self)
             finally:
-                done.release()
+                task.work = None
+                task.finished = True
+                task.done.release()
+                del task
 
 
 class Crew:
@@ -99,6 +101,26 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
+def _assign(workers: Sequence[Worker], works: Iterable[Callable[[], object]]) -> list[Task]:
+    """Gives each worker its task, to be started by releasing its `wake`."""
+    tasks = [Task(work) for work in works]
+    for worker, task in zip(workers, tasks, strict=True):
+        worker.task = task
+    return tasks
+
+
+def _wait(tasks: Sequence[Task], interrupt: BaseException | None = None) -> None:
+    """Waits for all tasks, even if a signal handler raises meanwhile: they write to memory of the caller. Then raises that."""
+    for task in tasks:
+        while not task.finished:
+            try:
+                task.done.acquire()
+            except BaseException as error:
+                interrupt = error
+    if interrupt is not None:
+        raise interrupt
+
+
 def share(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -> list[int]:
     """function(job) for every job, on this thread and those that are idle; what they return, in order.
 
@@ -116,12 +138,16 @@ def share(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -> 
             codes[k] = function(job)
 
     workers = _crew.take(len(jobs) - 1)
-    dones = [worker.assign(work) for worker in workers]
+    tasks = _assign(workers, [work] * len(workers))
     for worker in workers:
         worker.wake.release()
-    work()
-    for done in dones:
-        done.acquire()
+    interrupt = None
+    try:
+        work()
+    except BaseException as error:
+        interrupt = error
+        waiting.clear()
+    _wait(tasks, interrupt)
     return codes
 
 
@@ -140,9 +166,13 @@ def abreast(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -
     def work(k: int, kept: object = keep) -> None:
         codes[k] = function(jobs[k])
 
-    dones = [worker.assign(partial(work, k)) for k, worker in enumerate(workers, 1)]
+    tasks = _assign(workers, [partial(work, k) for k in range(1, len(jobs))])
     starts: list[Callable[[], Any]] = [worker.wake.release for worker in workers]
-    *_, codes[0] = map(partial.__call__, [*map(partial, starts), partial(function, jobs[0])])
-    for done in dones:
-        done.acquire()
+    calls = [*map(partial, starts), partial(function, jobs[0])]
+    interrupt = None
+    try:
+        *_, codes[0] = map(partial.__call__, calls)
+    except BaseException as error:
+        interrupt = error
+    _wait(tasks, interrupt)
     return codes

@@ -92,6 +92,43 @@ def test_two_that_want_all_threads_do_not_wait_for_each_other():
     assert len(alone) == 200 and not all(alone)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_is_not_taken_for_a_result():
+    """A worker whose job raises (no function in C does) neither blocks its caller nor counts as done."""
+    crew = workers.Crew()
+    (worker,) = crew.take(1)
+    (task,) = workers._assign([worker], [lambda: 1 / 0])
+    worker.wake.release()
+    workers._wait([task])
+    assert worker not in crew.idle
+
+
+def test_waiting_is_not_cut_short_by_a_signal_handler():
+    class Stop(Exception):
+        pass
+
+    def handler(*_):
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, handler)
+    ran = []
+
+    def job(k):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.3)
+            ran.append(k)
+        return 0
+
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Stop):
+            workers.abreast(job, range(2), None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert ran == [1]
+
+
 def test_workers_let_go_of_what_they_ran():
     class Kept:
         pass
@@ -180,8 +217,8 @@ while time.monotonic() < end:
     except KeyboardInterrupt:
         count += 1
 signal.setitimer(signal.ITIMER_REAL, 0)
-loss, grads = lstm.loss_and_grad(x, y, params, threads=2)
-assert loss == expected[0] and all((grads[n] == g).all() for n, g in expected[1].items())
+for loss, grads in (lstm.loss_and_grad(x, y, params, threads=2), plan.loss_and_grad(x, y)):
+    assert loss == expected[0] and all((grads[n] == g).all() for n, g in expected[1].items())
 print(count)
 """
 
