@@ -41,7 +41,8 @@ class Bound:
     def __init__(self, plan: Plan, op: str, own: Mapping[str, Array | None]) -> None:
         problem = plan._problem
         kernels = problem.kernels
-        found = for_split(problem, op, problem.choose(op, plan._threads), plan._tape_every)
+        split = problem.choose(op, plan._threads, packed=op == "infer")
+        found = for_split(problem, op, split, plan._tape_every)
         self.runner = Runner(found.problem, op, found.split, ragged=True)
         self.runner.point([*kernels.spec.params, *own], [*plan.params.values(), *own.values()])
         initial = kernels.reads[-len(kernels.spec.states) :]

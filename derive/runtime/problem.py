@@ -157,8 +157,8 @@ class Problem:
             found = self.variants[key] = Problem(self.kernels.spec.name, self.kernels, self.x_shape, self.dims, *key)
         return found
 
-    def choose(self, op: str, threads: int | None, work: int | None = None) -> Split:
-        """How to spread a call over threads."""
+    def choose(self, op: str, threads: int | None, work: int | None = None, packed: bool = False) -> Split:
+        """How to spread a call over threads; the arguments are those of `split.choose`."""
         return choose(
             op,
             self.steps,
@@ -166,6 +166,7 @@ class Problem:
             sum(map(prod, self.param_shapes)),
             itemsize=self.dtype.itemsize,
             work=work,
+            packed=packed,
             threads=threads,
             units=self.kernels.units,
         )

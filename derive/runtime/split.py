@@ -49,18 +49,29 @@ def cpus() -> int:
 
 
 def microseconds(
-    split: Split, op: str, steps: int, batch: int, weights: int, itemsize: int = 4, work: int | None = None
+    split: Split,
+    op: str,
+    steps: int,
+    batch: int,
+    weights: int,
+    *,
+    itemsize: int = 4,
+    work: int | None = None,
+    packed: bool = False,
 ) -> float:
-    """What the model says that a call takes. work: sequences times steps, the sum of the lengths; None: steps * batch."""
+    """What the model says that a call takes.
+
+    work: sequences times steps, the sum of the lengths; None: steps * batch. packed: the weights are packed already.
+    """
     kind, parts = split
     rows = batch / parts if kind == "batch" else batch
     operations = 2.0 * PASSES[op] * (steps * batch if work is None else work) * weights
     compute = operations / (RATE[itemsize] * rows / (rows + HALF)) / parts
-    pack = weights / COPY
+    pack = 0.0 if packed else weights / COPY
     if kind == "one":
         return pack + compute
     if kind == "batch":
-        sums = (parts - 1) * pack if op in ("backward", "loss_and_grad") else 0.0
+        sums = (parts - 1) * weights / COPY if op in ("backward", "loss_and_grad") else 0.0
         return pack + compute + WAKE + sums
     return pack / parts + compute + WAKE + PASSES[op] * steps * MEET
 
@@ -73,20 +84,21 @@ def choose(
     *,
     itemsize: int = 4,
     work: int | None = None,
+    packed: bool = False,
     threads: int | None = None,
     processors: int | None = None,
     units: bool = False,
 ) -> Split:
     """How to spread a call: as many threads as pay off, or `threads`, in the way that the model finds faster.
 
-    weights: numbers in all parameters. work: as in `microseconds`. processors: None means those of this process. units:
+    weights: numbers in all parameters. work, packed: as in `microseconds`. processors: None means those of this process. units:
     whether the cell can be split by units. By batch there are never more parts than sequences, though more than
     processors if so many were asked for; by units never more than processors, for these threads wait for one another.
     """
     processors = cpus() if processors is None else processors
 
     def time(split: Split) -> float:
-        return microseconds(split, op, steps, batch, weights, itemsize, work)
+        return microseconds(split, op, steps, batch, weights, itemsize=itemsize, work=work, packed=packed)
 
     if not batch:
         return ONE

@@ -27,6 +27,7 @@ def test_short_calls_stay_on_one_thread_and_long_ones_do_not():
     assert spread(150, 1, 256, units=True) == Split("units", 2)
     assert spread(64, 1, 8, units=True) == ONE
     assert spread(50, 32, 128, units=True) == Split("batch", 2)
+    assert spread(1, 1, 256, "infer", units=True, packed=True) == ONE
 
 
 def test_threads_that_were_asked_for():
@@ -63,8 +64,8 @@ def test_any_call(op, steps, batch, weights, processors, units, threads, itemsiz
         assert units and split.parts <= processors
     if threads is None:
         assert split.parts <= processors
-        alone = microseconds(ONE, op, steps, batch, weights, itemsize)
-        assert split == ONE or microseconds(split, op, steps, batch, weights, itemsize) <= 0.75 * alone
+        alone = microseconds(ONE, op, steps, batch, weights, itemsize=itemsize)
+        assert split == ONE or microseconds(split, op, steps, batch, weights, itemsize=itemsize) <= 0.75 * alone
     else:
         assert split.parts <= threads
 
