@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,21 @@ def aligned(nbytes: int) -> Array:
     block = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
     return block[start : start + nbytes]
+
+
+class Arena:
+    """Arrays in one piece of memory, so that one comparison tells whether another array is among them."""
+
+    def __init__(self, where: str, shapes: Sequence[Shape], dtype: np.dtype[Any]) -> None:
+        sizes = [-(-prod(shape) * dtype.itemsize // 64) * 64 for shape in shapes]
+        require_memory(sum(sizes), where, "the arrays")
+        self.memory = aligned(sum(sizes))
+        self.arrays: list[Array] = []
+        start = 0
+        for shape, size in zip(shapes, sizes, strict=True):
+            used = prod(shape) * dtype.itemsize
+            self.arrays.append(self.memory[start : start + used].view(dtype).reshape(shape))
+            start += size
 
 
 class Pool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import PLAIN, Array, aligned, overlap, require_memory
+from .arrays import PLAIN, Arena, Array, overlap
 from .inputs import check_dims, check_lengths, check_out, check_params, check_size, check_tape, check_threads, check_wrt
 from .problem import Problem
 from .ragged import Ragged
@@ -18,21 +18,6 @@ from .runner import Runner, for_split
 from .spec import show
 
 GIVEN, ZEROS = 2, 3  # sets of states: 0 and 1 take turns as results, 2 holds copies of a caller's, 3 is what None means
-
-
-class Arena:
-    """The arrays of a plan, in one piece of memory, so that one comparison tells whether an address is inside."""
-
-    def __init__(self, where: str, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]) -> None:
-        sizes = [-(-int(np.prod(shape, dtype=object)) * dtype.itemsize // 64) * 64 for shape in shapes]
-        require_memory(sum(sizes), where, "the arrays of the plan")
-        self.memory = aligned(sum(sizes))
-        self.arrays: list[Array] = []
-        start = 0
-        for shape, size in zip(shapes, sizes, strict=True):
-            used = int(np.prod(shape)) * dtype.itemsize
-            self.arrays.append(self.memory[start : start + used].view(dtype).reshape(shape))
-            start += size
 
 
 class Bound:
@@ -58,7 +43,8 @@ class Plan:
 
     A plan keeps its own copy of the parameters, packed weights, scratch memory, and the arrays that it returns. The
     first call of `infer`, and the first of `loss_and_grad`, allocate these; no later call allocates memory of its own,
-    unless an argument is not contiguous or `lengths` asks for another order.
+    unless an argument has to be copied: one that is not contiguous, a state or an input that is not the caller's own
+    (a result may be the next input), sequences in an order that `lengths` does not want.
 
     Attributes: `params`, the plan's copy of the parameters: write to these arrays, then call `update`; `steps`, `batch`
     (None without a batch axis), `dtype`, `nbytes` (all memory that the plan holds at the moment).
@@ -88,6 +74,8 @@ class Plan:
         where = f"{spec.name}.plan"
         lead = (check_size(where, "steps", steps), *(() if batch is None else (check_size(where, "batch", batch),)))
         check_threads(where, threads)
+        if not any(extent.dim == spec.input_dim for shape in spec.params.values() for extent in shape):
+            raise ValueError(f"{where}: no parameter of {spec.name} tells the size of x; call infer instead")
         arrays = check_params(where, spec, params, None)
         dims = spec.solve(dict(zip(spec.params, (array.shape for array in arrays), strict=True)), 0)
         x_shape = (*lead, dims[spec.input_dim])
@@ -167,7 +155,7 @@ class Plan:
             if bound is None:
                 bound = self._prepare_infer()
             problem, runner = self._problem, bound.runner
-            x = self._reader.sequence("infer", "x", problem, x)
+            x = self._outside(self._arena, self._reader.sequence("infer", "x", problem, x))
             ragged = None if lengths is None else self._ragged("infer", lengths, runner)
             result = self._out if out is None else self._check_out(out, x)
             source = self._source("infer", state)
@@ -211,8 +199,8 @@ class Plan:
             if bound is None:
                 bound = self._prepare_training()
             problem, runner = self._problem, bound.runner
-            x = self._reader.sequence("loss_and_grad", "x", problem, x)
-            y = self._reader.sequence("loss_and_grad", "y", problem, y)
+            x = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "x", problem, x))
+            y = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "y", problem, y))
             ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner)
             source = self._source("loss_and_grad", state)
             if ragged is not None and ragged.order is not None:
@@ -280,6 +268,11 @@ class Plan:
             for part in self._inferring.runner.parts:
                 part.args.packed = done
         self._packed = done
+
+    @staticmethod
+    def _outside(arena: Arena | None, array: Array) -> Array:
+        """`array`, or a copy if it is one that the call writes: the last output may be the next input."""
+        return array.copy() if arena is not None and np.may_share_memory(array, arena.memory) else array
 
     def _source(self, op: str, state: Any) -> int:
         """The set of states that the call reads; a caller's own arrays are copied into one."""

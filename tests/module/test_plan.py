@@ -102,6 +102,22 @@ def test_one_state_may_be_an_array():
     same(plan.infer(p.x, p.state[0]), p.module.infer(p.x, p.params, p.state[0]))
 
 
+def test_a_result_may_be_the_next_input():
+    p = Problem(load("lstm"), 1, 2, inputs=5, units=5)
+    plan, x, state = planned(p), p.x, None
+    out, mine = p.x, None
+    for _ in range(4):
+        x, state = p.module.infer(x, p.params, state)
+        out, mine = plan.infer(out, mine)
+        same((out, mine), (x, state))
+    expected = p.module.loss_and_grad(x, x, p.params, state)
+    same(plan.loss_and_grad(out, out, mine), expected)
+    d_x = expected[1]["x"]
+    same(
+        plan.loss_and_grad(plan.loss_and_grad(out, out, mine)[1]["x"], d_x), p.module.loss_and_grad(d_x, d_x, p.params)
+    )
+
+
 def test_parameters_are_a_copy_until_update():
     p = Problem(load("lstm"), 4, 2, np.float32)
     plan, module = planned(p), p.module
