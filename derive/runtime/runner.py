@@ -249,6 +249,7 @@ class Call:
         loss = runner.run(arrays)
         if ragged is not None:
             runner.lengths(None)
+        runner.totals.clear()
         # After an exception nothing comes back: what the runner points to is anybody's guess.
         if runner.small:
             self.idle.append(runner)
