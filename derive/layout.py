@@ -33,6 +33,16 @@ def hoisted(tile: Tile) -> str:
     return tile.pack.replace("panels", "known")
 
 
+def joinable(tile: Tile) -> bool:
+    """Whether what is known and what is carried meet the same columns, so that one sum can take both."""
+    return (
+        len(tile.known) == len(tile.carried) == 1
+        and not (tile.clear or tile.copy)
+        and (tile.known[0].column, tile.known[0].width) == (tile.carried[0].column, tile.carried[0].width)
+        and not tile.carried[0].skip
+    )
+
+
 def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
     """(name, number of values, the same as an upper bound in doubles) of each workspace buffer."""
     found: list[tuple[str, str, str]] = []

@@ -60,6 +60,7 @@ def environment() -> jinja2.Environment:
         layout.zero_width,
         layout.panel_depth,
         layout.hoisted,
+        layout.joinable,
         layout.end_fields,
         layout.hoists,
         layout.region_width,

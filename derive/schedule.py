@@ -232,8 +232,8 @@ RESERVED = frozenset(
     register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
     while class new delete this template typename namespace and or not xor bool true false try catch throw
     private public protected operator args real vec ivec uvec at acc row rows row0 unit lanes full block tile
-    load store sum splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V H I O ROWS PANEL
-    DEPTH SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
+    load store sum first_lanes begin finish multiply sums splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V H I O ROWS PANEL
+    DEPTH GROUP FUSED LARGER SMALLER LIMIT SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
     WORKSPACE X86 NULL
     """.split()
 )

@@ -28,6 +28,7 @@ typedef float real;
 #define V 16
 #define ROWS 6
 #elif (defined(__AVX__) && defined(__FMA__)) || defined(DERIVE_AVX2)
+#include <immintrin.h>
 #define V 8
 #define ROWS 3
 #else
@@ -57,6 +58,14 @@ typedef uint32_t uvec __attribute__((vector_size(V * sizeof(real))));
 #define AS_INT(x) ((ivec)(x))
 #define AS_REAL(x) ((vec)(x))
 #define WHERE(mask, x, y) ((vec)(((ivec)(x) & (mask)) | ((ivec)(y) & ~(mask))))
+/* The larger of a bound and x, and the smaller; x if it is NaN. */
+#if V == 16
+#define LARGER(bound, x) ((vec)_mm512_max_ps(bound, x))
+#define SMALLER(bound, x) ((vec)_mm512_min_ps(bound, x))
+#elif V == 8
+#define LARGER(bound, x) ((vec)_mm256_max_ps(bound, x))
+#define SMALLER(bound, x) ((vec)_mm256_min_ps(bound, x))
+#endif
 #else
 #define V 1
 #define ROWS 3
@@ -81,12 +90,31 @@ static inline vec as_real(ivec x) { vec y; memcpy(&y, &x, sizeof y); return y; }
 #define WHERE(mask, x, y) ((mask) ? (x) : (y))
 #endif
 
-INLINE vec splat(real x)
-{
-    vec v;
-    for (size_t k = 0; k < V; ++k) LANE(v, k) = x;
-    return v;
-}
+#if !defined(LARGER)
+#define LARGER(bound, x) WHERE((x) < (bound), bound, x)
+#define SMALLER(bound, x) WHERE((x) > (bound), bound, x)
+#endif
+#define LIMIT(low, x, high) SMALLER(high, LARGER(low, x))
+
+/* a*b + c with one rounding where the processor has an instruction for it, with two elsewhere.  Written out wherever it is
+ * meant: the compiler contracts nothing by itself (-ffp-contract=off), so that all kernels round alike. */
+#if V == 16
+#define FUSED(a, b, c) ((vec)_mm512_fmadd_ps(a, b, c))
+#elif V == 8
+#define FUSED(a, b, c) ((vec)_mm256_fmadd_ps(a, b, c))
+#elif V > 1 && defined(__aarch64__)
+#include <arm_neon.h>
+#define FUSED(a, b, c) ((vec)vfmaq_f32(c, a, b))
+#else
+#define FUSED(a, b, c) ((a) * (b) + (c))
+#endif
+INLINE vec vec_fused(vec a, vec b, vec c) { return FUSED(a, b, c); }
+
+#if V > 1
+INLINE vec splat(real x) { return x - (vec){ 0 }; } /* exact, for -0 too: compilers know it as a broadcast */
+#else
+INLINE vec splat(real x) { return x; }
+#endif
 
 #if defined(MASKED)
 #define MASK(lanes) ((__mmask16)((1u << (lanes)) - 1u))
@@ -122,17 +150,28 @@ INLINE void store(real *p, vec v, size_t lanes)
         store_some(p, v, lanes);
 }
 
-/* The sum of the first `lanes` lanes. */
-NOINLINE real sum(vec v, size_t lanes)
+/* v where k < lanes, zero in the other lanes. */
+INLINE vec first_lanes(vec v, size_t lanes)
 {
-    real s = 0.0f;
+    if (lanes == V) return v;
     for (size_t k = 0; k < V; ++k)
-        if (k < lanes) s += LANE(v, k);
-    return s;
+        if (k >= lanes) LANE(v, k) = 0.0f;
+    return v;
+}
+
+/* The sum of all lanes, halves added to halves. */
+INLINE real sum(vec v)
+{
+    real part[V];
+    memcpy(part, &v, sizeof v);
+    for (size_t width = V / 2; width; width /= 2)
+        for (size_t k = 0; k < width; ++k) part[k] += part[k + width];
+    return part[0];
 }
 
 /* ---- functions ------------------------------------------------------------------------------------------------------ */
 
+INLINE real scalar_fused(real a, real b, real c) { return a * b + c; }
 INLINE vec vec_square(vec x) { return x * x; }
 INLINE real scalar_square(real x) { return x * x; }
 INLINE real scalar_root(real x) { return sqrtf(x); }
@@ -141,78 +180,67 @@ INLINE vec vec_root(vec x)
     for (size_t k = 0; k < V; ++k) LANE(x, k) = sqrtf(LANE(x, k));
     return x;
 }
-/* a*b + c; one rounding where the machine has a fused multiply-add (the build sets -ffp-contract=fast). */
-INLINE vec vec_fused(vec x, vec y, vec z) { return x * y + z; }
-INLINE real scalar_fused(real x, real y, real z) { return x * y + z; }
 #define SIGN AS_INT(splat(-0.0f)) /* the bit of the sign */
 INLINE vec vec_absolute(vec x) { return AS_REAL(AS_INT(x) & ~SIGN); }
 INLINE vec vec_relu(vec x) { return WHERE(x <= 0.0f, splat(0.0f), x); }
 INLINE vec vec_step(vec x) { return WHERE(x > 0.0f, splat(1.0f), splat(0.0f)); }
 INLINE vec vec_signum(vec x) { return vec_step(x) - vec_step(-x); }
 
-/* Splits x = k ln 2 + r, |r| <= ln(2)/2: returns expm1(r) and, in *power, k as an integer.
- * Adding and subtracting 1.5*2^23 rounds to an integer and leaves it in the low bits.  The Taylor
- * polynomial of degree 8 has a relative remainder below 8.1e-10. */
-INLINE vec reduce(vec x, ivec *power)
+/* Splits x = k ln 2 + r, |r| <= ln(2)/2: returns expm1(r) and, in the low bits of *shifted, k.  Adding and subtracting
+ * 1.5*2^23 rounds to an integer.  The polynomial of degree 7 has a relative error below 9.3e-10; its even
+ * and odd parts are summed side by side. */
+INLINE vec reduce(vec x, vec *shifted)
 {
     const real magic = 12582912.0f;
-    const vec shifted = x * 1.442695f + magic;
-    const vec k = shifted - magic;
-    const vec r = (x - k * 0.69311523f) - k * 0.000031946183f;
-    vec q = splat(0.000024801588f);
-    q = q * r + 0.0001984127f;
-    q = q * r + 0.0013888889f;
-    q = q * r + 0.008333334f;
-    q = q * r + 0.041666668f;
-    q = q * r + 0.16666667f;
-    q = q * r + 0.5f;
-    *power = AS_INT(shifted) - AS_INT(splat(magic));
-    return r * r * q + r;
+    *shifted = vec_fused(x, splat(1.442695f), splat(magic));
+    const vec k = *shifted - magic;
+    const vec r = vec_fused(k, splat(-0.000031946183f), vec_fused(k, splat(-0.69311523f), x));
+    const vec rr = r * r;
+    const vec q0 = vec_fused(r, splat(0.16666667f), splat(0.5f));
+    const vec q1 = vec_fused(r, splat(0.0083333105f), splat(0.041666467f));
+    vec q = vec_fused(r, splat(0.00019890981f), splat(0.0013933642f));
+    q = vec_fused(q, rr, q1);
+    q = vec_fused(q, rr, q0);
+    return vec_fused(rr, q, r);
 }
 
-/* 2^k for exponents of normal numbers. */
-INLINE vec power_of_two(ivec k)
-{
-    const uvec bias = (uvec)AS_INT(splat(1.0f));
-    return AS_REAL((ivec)(((uvec)k << 23) + bias));
-}
+/* 2^k and 2^-k for what `reduce` left in `shifted`, where they are normal numbers; 2^-127 becomes zero. */
+INLINE vec power(vec shifted) { return AS_REAL((ivec)(((uvec)AS_INT(shifted) << 23) + (uvec)AS_INT(splat(1.0f)))); }
+INLINE vec inverse_power(vec shifted) { return AS_REAL((ivec)((uvec)AS_INT(splat(1.0f)) - ((uvec)AS_INT(shifted) << 23))); }
 
 /* exp(x); x above 88.7228 gives Inf, below -104.665 zero, NaN stays NaN.  Two factors 2^k: the result may be subnormal. */
 INLINE vec vec_exp(vec x)
 {
-    const vec low = splat(-105.66522f), high = splat(89.72284f);
-    x = WHERE(x < low, low, x);
-    x = WHERE(x > high, high, x);
-    ivec k;
-    const vec m = reduce(x, &k);
-    const ivec half = k >> 1;
-    return ((m + 1.0f) * power_of_two(half)) * power_of_two(k - half);
+    x = LIMIT(splat(-105.66522f), x, splat(89.72284f));
+    vec shifted;
+    const vec m = reduce(x, &shifted);
+    const ivec k = AS_INT(shifted) - AS_INT(splat(12582912.0f)), half = k >> 1;
+    const ivec one = AS_INT(splat(1.0f));
+    const vec first = AS_REAL((ivec)(((uvec)half << 23) + (uvec)one)), second = AS_REAL((ivec)(((uvec)(k - half) << 23) + (uvec)one));
+    return ((m + 1.0f) * first) * second;
 }
 
-/* 1/(1 + exp(-x)) = s/(s + m) where exp(-x) = m/s, s = 2^-k, 0.7 < m < 1.42: nothing overflows, the smallest results keep
- * their accuracy, and where m falls the quotient cannot fall, however it is rounded. */
+/* 1/(1 + exp(-x)) = s/(s + m) where exp(-x) = m/s, s = 2^-k, 0.7 < m < 1.42: nothing overflows, small results keep their
+ * accuracy as long as they are normal numbers (below them is zero), and where m falls the quotient cannot fall, however it
+ * is rounded. */
 INLINE vec vec_sigmoid(vec x)
 {
-    const vec low = splat(-105.66522f), high = splat(24.0f);
-    x = WHERE(x < low, low, x);
-    x = WHERE(x > high, high, x);
-    ivec k;
-    const vec m = reduce(-x, &k) + 1.0f;
-    const ivec half = k >> 1;
-    const vec s = power_of_two(-half) * power_of_two(half - k);
+    x = LIMIT(splat(-88.02969f), x, splat(24.0f));
+    vec shifted;
+    const vec m = reduce(-x, &shifted) + 1.0f;
+    const vec s = inverse_power(shifted);
     return s / (s + m);
 }
 
 /* tanh(x) = -m/(m + 2) with m = expm1(-2|x|), and the sign of x. */
 INLINE vec vec_tanh(vec x)
 {
-    const vec low = splat(-24.0f);
     vec y = AS_REAL(AS_INT(x) | SIGN) * 2.0f;
-    y = WHERE(y < low, low, y);
-    ivec k;
-    const vec r = reduce(y, &k);
-    const vec scale = power_of_two(k);
-    const vec m = scale * r + (scale - 1.0f);
+    y = LARGER(splat(-24.0f), y);
+    vec shifted;
+    const vec r = reduce(y, &shifted);
+    const vec scale = power(shifted);
+    const vec m = vec_fused(scale, r, scale - 1.0f);
     const vec t = m / (m + 2.0f);
     return AS_REAL((AS_INT(t) & ~SIGN) | (AS_INT(x) & SIGN));
 }
@@ -231,29 +259,13 @@ INLINE real scalar_tanh(real x)
 
 /* ---- products of matrices --------------------------------------------------------------------------------------------
  * One micro-kernel serves them all: a tile of up to ROWS rows times up to 4 vectors, C = A * panel, where the panel holds
- * for each k its vectors side by side.  The tile goes to a small buffer in the first level cache, where the caller's
- * epilogue finds it.  Row r, value k of A is at a[r*row_stride + k*k_stride]; `from` (NULL: zeros) is added to the result. */
-INLINE void tile_body(const size_t rows, const size_t n, const int split, const size_t k_stride, size_t K, const real *a, size_t row_stride,
-                      const real *panel, real *c, size_t ldc, const real *from, size_t ldf)
+ * for each k its vectors side by side.  The tile goes to a small buffer in the first level cache, where the equations of
+ * its stage find it. */
+typedef vec sums[ROWS][4]; /* rows and n are constants wherever the functions below are inlined: sums live in registers */
+
+/* s += A * panel for K values of each row: row r, value k of A is at a[r*row_stride + k*k_stride]. */
+INLINE const real *multiply(const size_t rows, const size_t n, sums s, const size_t k_stride, size_t K, const real *a, size_t row_stride, const real *panel)
 {
-    vec s[ROWS][4], odd[2][4]; /* rows and n are constants wherever this is inlined: both live in registers */
-    UNROLL for (size_t r = 0; r < rows; ++r)
-        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(0.0f);
-    if (split) { /* few sums: a second set for odd k, so that the multiply-adds do not wait for each other */
-        UNROLL for (size_t r = 0; r < rows; ++r)
-            UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(0.0f);
-        for (; K >= 2; K -= 2, a += 2 * k_stride, panel += 2 * n * V) {
-            UNROLL for (size_t v = 0; v < n; ++v) {
-                const vec even_weight = load(panel + v * V, V), odd_weight = load(panel + (n + v) * V, V);
-                UNROLL for (size_t r = 0; r < rows; ++r) {
-                    s[r][v] += a[r * row_stride] * even_weight;
-                    odd[r][v] += a[r * row_stride + k_stride] * odd_weight;
-                }
-            }
-        }
-        UNROLL for (size_t r = 0; r < rows; ++r)
-            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += odd[r][v];
-    }
     for (; K; --K, a += k_stride, panel += n * V) {
         vec w[4];
         UNROLL for (size_t v = 0; v < n; ++v) {
@@ -261,54 +273,65 @@ INLINE void tile_body(const size_t rows, const size_t n, const int split, const 
             KEEP(w[v]);
         }
         UNROLL for (size_t r = 0; r < rows; ++r) {
-            const real x = a[r * row_stride];
-            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += x * w[v];
+            const vec x = splat(a[r * row_stride]);
+            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = vec_fused(x, w[v], s[r][v]);
         }
     }
+    return panel;
+}
+
+/* The same for one or two rows: a second set of sums for odd k, so that the multiply-adds do not wait for each other. */
+INLINE const real *multiply_few(const size_t rows, const size_t n, sums s, size_t K, const real *a, size_t lda, const real *panel)
+{
+    vec odd[2][4];
+    UNROLL for (size_t r = 0; r < rows; ++r)
+        UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(0.0f);
+    for (; K >= 2; K -= 2, a += 2, panel += 2 * n * V)
+        UNROLL for (size_t v = 0; v < n; ++v) {
+            const vec even_weight = load(panel + v * V, V), odd_weight = load(panel + (n + v) * V, V);
+            UNROLL for (size_t r = 0; r < rows; ++r) {
+                s[r][v] = vec_fused(splat(a[r * lda]), even_weight, s[r][v]);
+                odd[r][v] = vec_fused(splat(a[r * lda + 1]), odd_weight, odd[r][v]);
+            }
+        }
+    panel = multiply(rows, n, s, 1, K, a, lda, panel);
+    UNROLL for (size_t r = 0; r < rows; ++r)
+        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += odd[r][v];
+    return panel;
+}
+
+/* Where the sums begin (NULL: at zero), and where they go. */
+INLINE void begin(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
+{
+    UNROLL for (size_t r = 0; r < rows; ++r)
+        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(0.0f);
     if (from)
         UNROLL for (size_t r = 0; r < rows; ++r)
-            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += load(from + r * ldf + v * V, V);
+            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = load(from + r * ldf + v * V, V);
+}
+INLINE void finish(const size_t rows, const size_t n, sums s, real *c, size_t ldc)
+{
     UNROLL for (size_t r = 0; r < rows; ++r)
         UNROLL for (size_t v = 0; v < n; ++v) store(c + r * ldc + v * V, s[r][v], V);
 }
 
-/* tile_R_N: R rows, N vectors, A as it lies, with rows lda apart.  `_few`: for a batch of one or two rows, see above. */
-typedef void tile_function(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
-#define TILE_ARGS size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, const real *from, size_t ldf
-NOINLINE void tile_1_1(TILE_ARGS) { tile_body(1, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_1_2(TILE_ARGS) { tile_body(1, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_1_3(TILE_ARGS) { tile_body(1, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_1_4(TILE_ARGS) { tile_body(1, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_1(TILE_ARGS) { tile_body(2, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_2(TILE_ARGS) { tile_body(2, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_3(TILE_ARGS) { tile_body(2, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_4(TILE_ARGS) { tile_body(2, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_3_1(TILE_ARGS) { tile_body(3, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_3_2(TILE_ARGS) { tile_body(3, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_3_3(TILE_ARGS) { tile_body(3, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_3_4(TILE_ARGS) { tile_body(3, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+/* tile_R_N: R rows, N vectors; C = from + [A1 | A2] * panel, rows of A1 and A2 with ld1 and ld2 values from one to the
+ * next.  `_few`: for a batch of one or two rows. */
+#define TILE_ARGS size_t K1, const real *a1, size_t ld1, size_t K2, const real *a2, size_t ld2, const real *panel, real *c, size_t ldc, const real *from, size_t ldf
+typedef void tile_function(TILE_ARGS);
+#define TILE(name, rows, n, ...) NOINLINE void name(TILE_ARGS) { sums s; begin(rows, n, s, from, ldf); __VA_ARGS__ finish(rows, n, s, c, ldc); }
+#define TILE_MANY(rows, n) TILE(tile_##rows##_##n, rows, n, panel = multiply(rows, n, s, 1, K1, a1, ld1, panel); multiply(rows, n, s, 1, K2, a2, ld2, panel);)
+#define TILE_FEW(rows, n) TILE(tile_##rows##_##n##_few, rows, n, panel = multiply_few(rows, n, s, K1, a1, ld1, panel); multiply_few(rows, n, s, K2, a2, ld2, panel);)
+TILE_MANY(1, 1) TILE_MANY(1, 2) TILE_MANY(1, 3) TILE_MANY(1, 4)
+TILE_MANY(2, 1) TILE_MANY(2, 2) TILE_MANY(2, 3) TILE_MANY(2, 4)
+TILE_MANY(3, 1) TILE_MANY(3, 2) TILE_MANY(3, 3) TILE_MANY(3, 4)
 #if ROWS > 3
-NOINLINE void tile_4_1(TILE_ARGS) { tile_body(4, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_4_2(TILE_ARGS) { tile_body(4, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_4_3(TILE_ARGS) { tile_body(4, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_4_4(TILE_ARGS) { tile_body(4, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_5_1(TILE_ARGS) { tile_body(5, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_5_2(TILE_ARGS) { tile_body(5, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_5_3(TILE_ARGS) { tile_body(5, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_5_4(TILE_ARGS) { tile_body(5, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_6_1(TILE_ARGS) { tile_body(6, 1, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_6_2(TILE_ARGS) { tile_body(6, 2, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_6_3(TILE_ARGS) { tile_body(6, 3, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_6_4(TILE_ARGS) { tile_body(6, 4, 0, 1, K, a, lda, panel, c, ldc, from, ldf); }
+TILE_MANY(4, 1) TILE_MANY(4, 2) TILE_MANY(4, 3) TILE_MANY(4, 4)
+TILE_MANY(5, 1) TILE_MANY(5, 2) TILE_MANY(5, 3) TILE_MANY(5, 4)
+TILE_MANY(6, 1) TILE_MANY(6, 2) TILE_MANY(6, 3) TILE_MANY(6, 4)
 #endif
-NOINLINE void tile_1_1_few(TILE_ARGS) { tile_body(1, 1, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_1_2_few(TILE_ARGS) { tile_body(1, 2, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_1_3_few(TILE_ARGS) { tile_body(1, 3, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_1_4_few(TILE_ARGS) { tile_body(1, 4, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_1_few(TILE_ARGS) { tile_body(2, 1, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_2_few(TILE_ARGS) { tile_body(2, 2, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_3_few(TILE_ARGS) { tile_body(2, 3, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
-NOINLINE void tile_2_4_few(TILE_ARGS) { tile_body(2, 4, 1, 1, K, a, lda, panel, c, ldc, from, ldf); }
+TILE_FEW(1, 1) TILE_FEW(1, 2) TILE_FEW(1, 3) TILE_FEW(1, 4)
+TILE_FEW(2, 1) TILE_FEW(2, 2) TILE_FEW(2, 3) TILE_FEW(2, 4)
 #undef TILE_ARGS
 
 /* Every row of a batch is summed in the same order, whatever tile it falls into: its bits do not depend on how many rows
@@ -334,13 +357,12 @@ INLINE tile_function *tile_of(size_t rows, size_t n, int few)
 
 /* The same with A packed: row r, value k at a[k*ROWS + r]; always ROWS rows. */
 typedef void strip_function(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
-NOINLINE void strip_1(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 1, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
-NOINLINE void strip_2(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 2, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
-NOINLINE void strip_3(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 3, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
-NOINLINE void strip_4(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { tile_body(ROWS, 4, 0, ROWS, K, a, 1, panel, c, ldc, from, ldf); }
+#define STRIP(n) NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { sums s; begin(ROWS, n, s, from, ldf); multiply(ROWS, n, s, ROWS, K, a, 1, panel); finish(ROWS, n, s, c, ldc); }
+STRIP(1) STRIP(2) STRIP(3) STRIP(4)
 
 #define PANEL (4 * V) /* columns of a panel of the large products */
 #define DEPTH 256     /* rows that a reducing product takes at a time */
+#define GROUP (4 * ROWS) /* rows whose products wait in the first level cache for their equations */
 
 INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 INLINE size_t least(size_t x, size_t y) { return x < y ? x : y; }
@@ -429,9 +451,9 @@ NOINLINE void gemm(struct extent e, size_t N, size_t K, const real *a, size_t a_
                 real *to = c + s * c_step + m * ldc + n;
                 rows = tile_rows(end - m);
                 if (columns == vectors * V)
-                    tile_of(rows, vectors, 0)(K, a + s * a_step + m * lda, lda, panels, to, ldc, add ? to : NULL, ldc);
+                    tile_of(rows, vectors, 0)(0, NULL, 0, K, a + s * a_step + m * lda, lda, panels, to, ldc, add ? to : NULL, ldc);
                 else {
-                    tile_of(rows, vectors, 0)(K, a + s * a_step + m * lda, lda, panels, tile, PANEL, NULL, 0);
+                    tile_of(rows, vectors, 0)(0, NULL, 0, K, a + s * a_step + m * lda, lda, panels, tile, PANEL, NULL, 0);
                     put(to, ldc, tile, rows, columns, add);
                 }
             }
@@ -576,7 +598,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec f = vec_sigmoid(z_f); /* F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = c_prev * f + g * i; /* F9 */
+            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
             store(at->c + row * H + unit, c, lanes);
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
             const vec o = vec_sigmoid(z_o); /* F8 */
@@ -673,7 +695,7 @@ static int infer_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, 4, 0)(I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
                 panels += (I * 4 + H * 4) * V;
             }
@@ -690,23 +712,28 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const real *panels = w.panels_1;
+                const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
-                    for (size_t row = 0, rows; row < live; row += rows) {
-                        ALIGNED real acc[ROWS * 4 * V];
-                        rows = tile_rows(live - row);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
                         const real *known = acc; /* where the products are that are known before the loop */
                         if (hoist)
                             known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else {
-                            tile_of(rows, 4, 0)(I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        else if (few) {
+                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                        tile_of(rows, 4, few)(H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 4) * V, acc + 0 * V, 4 * V, known + 0 * V, 4 * V);
+                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                        }
                         if (full)
-                            infer_stage1(&at, row, rows, unit, 1, acc);
+                            infer_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            infer_stage1(&at, row, rows, unit, 0, acc);
+                            infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
                     panels += (I * 4 + H * 4) * V;
                 }
@@ -774,7 +801,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
             store(at->g + row * (5 * H) + unit, g, lanes);
-            const vec c = c_prev * f + g * i; /* F9 */
+            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
             store(at->c + row * (5 * H) + unit, c, lanes);
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
             const vec o = vec_sigmoid(z_o); /* F8 */
@@ -866,7 +893,7 @@ static int forward_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, 4, 0)(I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
                 panels += (I * 4 + H * 4) * V;
             }
@@ -888,23 +915,28 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const real *panels = w.panels_1;
+                const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
-                    for (size_t row = 0, rows; row < live; row += rows) {
-                        ALIGNED real acc[ROWS * 4 * V];
-                        rows = tile_rows(live - row);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
                         const real *known = acc; /* where the products are that are known before the loop */
                         if (hoist)
                             known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else {
-                            tile_of(rows, 4, 0)(I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        else if (few) {
+                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                        tile_of(rows, 4, few)(H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 4) * V, acc + 0 * V, 4 * V, known + 0 * V, 4 * V);
+                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                        }
                         if (full)
-                            forward_stage1(&at, row, rows, unit, 1, acc);
+                            forward_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            forward_stage1(&at, row, rows, unit, 0, acc);
+                            forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
                     panels += (I * 4 + H * 4) * V;
                 }
@@ -938,19 +970,26 @@ struct loss_at {
     real *L;
 };
 /* loss, before1: D1, D2, D3, L1.
- * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
-INLINE void loss_before1(const struct loss_at *at, size_t row0, size_t rows, size_t unit, int full)
+ * One vector of units of a row; full: none of them is beyond H. */
+INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
     const size_t H = at->H;
-    {
-        const size_t lanes = full ? V : least(V, H - unit);
-        for (size_t row = row0; row < row0 + rows; ++row) {
-            const vec h = load(at->h + row * H + unit, lanes);
-            const vec y = load(at->y + row * H + unit, lanes);
-            const vec seed_h = 2.0f * (h - y); /* D1, D2, D3 */
-            store(at->seed_h + row * H + unit, seed_h, lanes);
-            at->l[row * 1] += sum(vec_square((h - y)), lanes); /* L1 */
-        }
+    const size_t lanes = full ? V : H - unit;
+    const vec h = load(at->h + row * H + unit, lanes);
+    const vec y = load(at->y + row * H + unit, lanes);
+    const vec seed_h = 2.0f * (h - y); /* D1, D2, D3 */
+    store(at->seed_h + row * H + unit, seed_h, lanes);
+    *sum_1 += first_lanes(vec_square((h - y)), lanes); /* L1 */
+}
+
+INLINE void loss_before1(const struct loss_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= at->H; unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < at->H) loss_before1_units(at, row, unit, 0, &sum_1);
+        at->l[row * 1] = sum(sum_1); /* L1 */
     }
 }
 /* loss, before2: the numbers of a row, L2. */
@@ -1022,13 +1061,7 @@ static int loss_run(const args *a)
             at.l = w.chunk_row + (t - first) * B * 1;
             at.L = w.total_L;
             {
-                for (size_t row = 0; row < live; ++row) at.l[row * 1] = 0.0f;
-                for (size_t unit = 0; unit < H; unit += V) {
-                    if (unit + V <= H)
-                        loss_before1(&at, 0, live, unit, 1);
-                    else
-                        loss_before1(&at, 0, live, unit, 0);
-                }
+                loss_before1(&at, live);
             }
             {
                 loss_before2_rows(&at, live);
@@ -1288,18 +1321,22 @@ static int backward_run(const args *a)
                 for (size_t unit = 0; unit < H; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
-                    for (size_t row = 0, rows; row < live; row += rows) {
-                        ALIGNED real acc[ROWS * 4 * V];
-                        rows = tile_rows(live - row);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
                         /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
                         if (t == T)
                             copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
                         else
-                        tile_of(rows, width, few)(4 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
                         if (full)
-                            backward_stage1(&at, row, rows, unit, 1, acc);
+                            backward_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            backward_stage1(&at, row, rows, unit, 0, acc);
+                            backward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
                     panels += ((4 * H)) * width * V;
                 }
@@ -1350,15 +1387,19 @@ static int backward_run(const args *a)
                 for (size_t unit = 0; unit < H; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
-                    for (size_t row = 0, rows; row < B; row += rows) {
-                        ALIGNED real acc[ROWS * 4 * V];
-                        rows = tile_rows(B - row);
+                    for (size_t begin = 0; begin < B; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(B, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
                         /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        tile_of(rows, width, few)(4 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
                         if (full)
-                            backward_edge1(&at, row, rows, unit, 1, acc);
+                            backward_edge1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            backward_edge1(&at, row, rows, unit, 0, acc);
+                            backward_edge1(&at, begin, end - begin, unit, 0, tiles);
                     }
                     panels += ((4 * H)) * width * V;
                 }
