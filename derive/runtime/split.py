@@ -27,7 +27,7 @@ from typing import NamedTuple
 RATE = {4: 2e5, 8: 1e5}  # operations in a microsecond with many rows, by bytes of a number
 HALF = 1.5  # rows at which a core reaches HALF / (1 + HALF) of that: reading the weights bounds it
 COPY = 4e3  # numbers packed or added in a microsecond
-WAKE = 30.0  # to hand work to a waiting thread and hear from it
+WAKE = 60.0  # to hand work to a waiting thread and hear from it; 15 where nothing else runs
 MEET = 1.0  # until all threads have come to the end of a step
 ROWS = 4  # sequences that a thread should have: fewer leave most of a tile empty
 PASSES = {"infer": 1, "forward": 1, "backward": 2, "loss_and_grad": 3}
