@@ -1,7 +1,8 @@
 """Threads that wait for work. They start when first needed, never outnumber the processors, and end with the process.
 
-A worker sleeps on a lock of its own and is woken by releasing it, which takes less time than a ThreadPoolExecutor. Work goes only to workers that are idle, and nothing ever waits in line for one, so that calls from
-several Python threads cannot block each other.
+A worker sleeps on a lock of its own and is woken by releasing it, which takes less time than a ThreadPoolExecutor.
+Work goes only to workers that are idle, and nothing ever waits in line for one, so that calls from several Python
+threads cannot block each other.
 """
 
 from __future__ import annotations
