@@ -6,7 +6,7 @@ import sympy as sp
 
 from derive.printer import size
 from derive.schedule import Field, Kernel, StagePlan, Tile, c_name
-from derive.storage import Region
+from derive.storage import Place, Region
 
 
 def region_width(region: Region) -> str:
@@ -110,6 +110,11 @@ def has_zeros(kernel: Kernel) -> bool:
 def end_fields(kernel: Kernel) -> list[Field]:
     """The seeds of final states: where rows end at different steps, a step sees those of the rows that end there."""
     return [f for f in kernel.fields if f.only_end]
+
+
+def edge_results(kernel: Kernel) -> list[Place]:
+    """The gradients of the initial states."""
+    return list(dict.fromkeys(kernel.storage.edge.values()))
 
 
 def hoists(kernel: Kernel) -> bool:

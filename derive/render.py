@@ -63,6 +63,7 @@ def environment() -> jinja2.Environment:
         layout.joinable,
         layout.end_fields,
         layout.hoists,
+        layout.edge_results,
         layout.region_width,
         layout.mentions,
     ):

@@ -383,7 +383,7 @@ class _Scheduling:
         weight = self._weight(pair.weight, target)
         operand = self.storage.places[ir.name_of(pair.operand)]
         by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
-        if by and operand.kind in ("arg", "tape"):
+        if by > 0 and operand.kind in ("arg", "tape") or by < 0 and operand.kind in ("arg", "tape") and not operand.initial:
             raise DeriveError(
                 f"{self.program.name}, {product.ids[-1]}: the time-parallel product of {pair.operand} reads another "
                 f"step; assign it to a tensor first"

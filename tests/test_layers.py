@@ -42,11 +42,15 @@ compiler
 references
 check
 runtime
+machine
+workload
+costs
 data
 training
 forecast
 toy
 display
+cost_report
 plot
 demo
 cli

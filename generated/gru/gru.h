@@ -88,6 +88,9 @@ typedef struct {
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
+    size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
+                              SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
+    int accumulate;        /* backward: the gradients of parameters are added to what is there */
     int isa;               /* with gru_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } gru_f32_args;
 
@@ -123,6 +126,9 @@ typedef struct {
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
+    size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
+                              SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
+    int accumulate;        /* backward: the gradients of parameters are added to what is there */
     int isa;               /* with gru_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } gru_f64_args;
 

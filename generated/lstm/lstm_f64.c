@@ -31,6 +31,9 @@ typedef double real;
 #include <immintrin.h>
 #define V 4
 #define ROWS 3
+#elif defined(__aarch64__)
+#define V 2
+#define ROWS 6 /* 32 registers: 24 sums, 4 vectors of weights, 4 for the values of the rows */
 #else
 #define V 2
 #define ROWS 3
@@ -39,18 +42,25 @@ typedef real vec __attribute__((vector_size(V * sizeof(real))));
 typedef int64_t ivec __attribute__((vector_size(V * sizeof(real))));
 typedef uint64_t uvec __attribute__((vector_size(V * sizeof(real))));
 #define INLINE static inline __attribute__((always_inline, unused))
+#if defined(__aarch64__) && !defined(__clang__)
+/* GCC would load the values of all rows ahead of the multiplications of a tile: more than there are registers for. */
+#define NOINLINE static __attribute__((noinline, unused, optimize("no-schedule-insns")))
+#else
 #define NOINLINE static __attribute__((noinline, unused))
+#endif
 #define ALIGNED __attribute__((aligned(64)))
 /* Keeps a loaded vector in its register: GCC would fold the load into each of the ROWS multiplications that use it. */
 #if defined(MASKED)
 #define KEEP(x) __asm__("" : "+v"(x))
 #elif defined(__x86_64__)
 #define KEEP(x) __asm__("" : "+x"(x))
+#elif defined(__aarch64__)
+#define KEEP(x) __asm__("" : "+w"(x))
 #else
 #define KEEP(x) ((void)0)
 #endif
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
@@ -111,7 +121,11 @@ static inline vec as_real(ivec x) { vec y; memcpy(&y, &x, sizeof y); return y; }
 INLINE vec vec_fused(vec a, vec b, vec c) { return FUSED(a, b, c); }
 
 #if V > 1
-INLINE vec splat(real x) { return x - (vec){ 0 }; } /* exact, for -0 too: compilers know it as a broadcast */
+INLINE vec splat(real x)
+{
+    const vec zero = { 0 };
+    return x - zero; /* exact, for -0 too: compilers know it as a broadcast */
+}
 #else
 INLINE vec splat(real x) { return x; }
 #endif
@@ -442,11 +456,10 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct extent e, size_t N, size_t K, const real *a, size_t a_step, size_t lda, const real *panels, real *c, size_t c_step,
-                 size_t ldc, int add)
+NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
-    if (!e.counts && a_step == e.row1 * lda && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
+    if (!e.counts && !a.initial && a.step == e.row1 * a.ld && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
         e.row1 *= e.steps;
         e.steps = 1;
     }
@@ -454,12 +467,14 @@ NOINLINE void gemm(struct extent e, size_t N, size_t K, const real *a, size_t a_
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
         for (size_t s = 0; s < e.steps; ++s)
             for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
+                const real *from = row_at(&a, s, m);
+                const size_t lda = s == 0 && a.initial ? a.initial_ld : a.ld;
                 real *to = c + s * c_step + m * ldc + n;
                 rows = tile_rows(end - m);
                 if (columns == vectors * V)
-                    tile_of(rows, vectors, 0)(0, NULL, 0, K, a + s * a_step + m * lda, lda, panels, to, ldc, add ? to : NULL, ldc);
+                    tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, to, ldc, add ? to : NULL, ldc);
                 else {
-                    tile_of(rows, vectors, 0)(0, NULL, 0, K, a + s * a_step + m * lda, lda, panels, tile, PANEL, NULL, 0);
+                    tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, tile, PANEL, NULL, 0);
                     put(to, ldc, tile, rows, columns, add);
                 }
             }
@@ -755,6 +770,10 @@ static int infer_run(const args *a)
         }
     }
     /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->c_T + rows_at(a, 1) * H, H, a->c_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
     for (size_t t = 2; a->rows && t <= T; ++t) {
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
@@ -962,6 +981,10 @@ static int forward_run(const args *a)
         }
     }
     /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->c_T + rows_at(a, 1) * H, H, a->c_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
     for (size_t t = 2; a->rows && t <= T; ++t) {
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
@@ -1278,10 +1301,10 @@ static int backward_run(const args *a)
     }
     }
     memset(w.zeros, 0, B * (H) * sizeof(real));
-    memset(a->d_bias, 0, H * sizeof(real));
-    memset(a->d_bias + H, 0, H * sizeof(real));
-    memset(a->d_bias + 2 * H, 0, H * sizeof(real));
-    memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
@@ -1356,12 +1379,14 @@ static int backward_run(const args *a)
 
         }
         /* B12: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
-        if (a->d_x) gemm(all, I, 4 * H, w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H,
-             w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
+            gemm(all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+        }
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
-            const int add = first + steps <= T || row0 > 0;
+            const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
                 pack_strips(w.left_1, q, &part, depth, 4 * H);
@@ -1389,7 +1414,7 @@ static int backward_run(const args *a)
     }
     /* the step t = 0: gradients of the initial states */
     {
-        const size_t first = 1;
+        const size_t first = 1, live = rows_at(a, 1);
         (void)first;
         at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
@@ -1399,9 +1424,9 @@ static int backward_run(const args *a)
                 for (size_t unit = 0; unit < H; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
-                    for (size_t begin = 0; begin < B; begin += GROUP) { /* several tiles, then their equations */
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
-                        const size_t end = least(B, begin + GROUP);
+                        const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
                         real *acc = tiles + (row - begin) * 4 * V;
                         rows = tile_rows(end - row);
@@ -1416,9 +1441,11 @@ static int backward_run(const args *a)
                     panels += ((4 * H)) * width * V;
                 }
             }
+        copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
+        copy_rows(a->d_c_0 + live * H, H, a->d_c_T + live * H, H, B - live, H);
     }
     /* the input of a row that has ended has no gradient */
-    for (size_t t = 2; a->rows && a->d_x && t <= T; ++t) {
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
