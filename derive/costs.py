@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import ceil, prod
-from types import SimpleNamespace
 from typing import Any
 
 from derive import schedule
@@ -217,15 +216,9 @@ def _parameters(made: Model, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
 def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None, itemsize: int) -> tuple[str, int]:
     """How the runtime spreads a call: ("one" | "batch" | "units", threads).  The rule is its own, in runtime/split.py."""
     shapes = _parameters(made, sizes)
-    choose = getattr(split, "choose", None)
-    if choose is not None:
-        kind, count = choose(
-            OPERATIONS[call], sizes["T"], sizes["B"], sum(map(prod, shapes)), itemsize=itemsize, threads=threads
-        )
-        return str(kind), int(count)
-    plan: Any = SimpleNamespace(batch=sizes["B"], steps=sizes["T"], param_shapes=shapes)
-    count = split.count(plan, OPERATIONS[call], threads)
-    return ("batch" if count > 1 else "one"), count
+    return split.choose(
+        OPERATIONS[call], sizes["T"], sizes["B"], sum(map(prod, shapes)), itemsize=itemsize, threads=threads
+    )
 
 
 class _Counting:
