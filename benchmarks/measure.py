@@ -1,0 +1,102 @@
+"""Rounds in which every contender has its turn, so that all of them see the same minutes of a shared machine.
+
+A round is [probe, contender, contender, ...]. A turn is as many calls as fill a slice of time; its mean is one sample.
+A fast contender takes part in every round, a slow one in fewer, evenly spread, so that each costs about the same time.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.machine import settle
+
+ROUNDS = 15  # samples of a contender that is fast enough
+LEAST = 3  # samples of one that is not
+
+
+@dataclass
+class Samples:
+    """Seconds a call, one for each turn, and the processors that were busy meanwhile."""
+
+    seconds: list[float] = field(default_factory=list)
+    calls: int = 0
+    wall: float = 0.0
+    cpu: float = 0.0
+
+    @property
+    def busy(self) -> float:
+        """Processors in use on average; above the number of threads that were asked for, a setting did not hold."""
+        return self.cpu / self.wall
+
+
+def interleave(
+    contenders: Mapping[str, Callable[[], Any]],
+    budget: float,
+    probe: Callable[[int], None],
+    pause: Callable[[], None] = settle,
+) -> dict[str, Samples]:
+    """Times all contenders, each for about `budget` seconds but at least LEAST times.
+
+    `probe` is called with the number of the round before the contenders of that round, `pause` before each of them.
+    """
+    slice_ = budget / ROUNDS
+    cost = {}
+    for name, call in contenders.items():
+        pause()
+        cost[name] = _once(call, slice_)
+    calls = {name: max(1, int(slice_ / seconds)) for name, seconds in cost.items()}
+    turns = {name: turns_of(calls[name] * seconds, budget) for name, seconds in cost.items()}
+    rounds = max(turns.values(), default=0)
+    found = {name: Samples() for name in contenders}
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for number in range(rounds):
+            gc.collect(0)
+            pause()
+            probe(number)
+            for name, call in contenders.items():
+                if takes_part(number, turns[name], rounds):
+                    pause()
+                    _turn(found[name], call, calls[name], warm=cost[name] < slice_)
+    finally:
+        if enabled:
+            gc.enable()
+    return found
+
+
+def turns_of(seconds: float, budget: float) -> int:
+    """In how many rounds a contender takes part whose turn lasts so many seconds."""
+    return max(LEAST, min(ROUNDS, int(budget / seconds)))
+
+
+def takes_part(number: int, turns: int, rounds: int) -> bool:
+    """Whether a contender with that many turns has one in this round: `turns` of `rounds`, evenly spread."""
+    return (number + 1) * turns // rounds > number * turns // rounds
+
+
+def _once(call: Callable[[], Any], limit: float) -> float:
+    """Seconds of a call that is warm, unless it is a long one."""
+    best, began = float("inf"), time.perf_counter()
+    while time.perf_counter() - began < limit or best == float("inf"):
+        start = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _turn(samples: Samples, call: Callable[[], Any], calls: int, *, warm: bool) -> None:
+    if warm:
+        call()  # what ran before has evicted this contender's data
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(calls):
+        call()
+    passed = time.perf_counter() - wall
+    samples.cpu += time.process_time() - cpu
+    samples.wall += passed
+    samples.calls += calls
+    samples.seconds.append(passed / calls)
