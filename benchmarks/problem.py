@@ -17,7 +17,7 @@ OWN_CELLS = Path(__file__).resolve().parent / "cells"
 TOLERANCE = {"float32": 2e-4, "float64": 1e-10}  # of the norm; a swapped gate or a transposed matrix gives about 1
 
 
-class Unsupported(Exception):  # noqa: N818
+class Unsupported(Exception):
     """A peer cannot solve this problem, for the reason that the message gives."""
 
 

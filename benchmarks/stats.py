@@ -15,7 +15,7 @@ class Spread(NamedTuple):
     median: float
     q1: float
     q3: float
-    count: int
+    samples: int
 
     @property
     def relative(self) -> float:

@@ -34,7 +34,16 @@ def main(threads: int, settings: Settings, say: Callable[[dict[str, Any]], None]
         return
     probe = Probe(threads, machine.caches())  # flushes denormals, in every thread that a library starts from now on
     running, known = _started(threads, settings)
-    say({"start": {"threads": threads, "peers": known, "flush_denormals": probe.flushes, "vector_bits": probe.vector_bits}})
+    say(
+        {
+            "start": {
+                "threads": threads,
+                "peers": known,
+                "flush_denormals": probe.flushes,
+                "vector_bits": probe.vector_bits,
+            }
+        }
+    )
     for cell, shape, dtype in settings.problems():
         try:
             posed = problem(cell, shape, dtype)

@@ -54,7 +54,7 @@ def model(problem: Problem) -> Any:
     weights = _weights(problem.params, ORDER[kind], hidden)
     inputs = ["X", "W", "R", "B", "", "", "", "P"] if "P" in weights else ["X", "W", "R", "B"]
     outputs = ["Y", "Y_h", "Y_c"] if kind == "LSTM" else ["Y", "Y_h"]
-    extra = {"linear_before_reset": 1} if kind == "GRU" else {}
+    extra: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
     node = helper.make_node(kind, inputs, outputs, hidden_size=hidden, **extra)
     real = TYPES[problem.dtype]
     graph = helper.make_graph(

@@ -70,7 +70,9 @@ class Kernel:
 
 def _arrays(problem: Problem, cell: Any, plan: Any) -> Arrays:
     """Every array that a struct of arguments can point to, by the name of the field."""
-    states = {f"{name}_{end}": shape for end in "0T" for name, shape in zip(cell.STATES, plan.state_shapes, strict=True)}
+    states = {
+        f"{name}_{end}": shape for end in "0T" for name, shape in zip(cell.STATES, plan.state_shapes, strict=True)
+    }
     made = {"out": plan.out_shape, **states, "d_x": plan.x_shape}
     made |= {f"d_{name}": array.shape for name, array in problem.params.items()}
     made |= {f"d_{name}": shape for name, shape in states.items()}
