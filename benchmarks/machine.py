@@ -14,6 +14,7 @@ from typing import Any
 PACKAGES = ("numpy", "torch", "jax", "jaxlib", "onnxruntime", "threadpoolctl")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 USUAL = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}  # where the system does not tell
+WINDOW = 6e-3  # seconds; Linux counts the time of a running thread every 4 ms or so
 BUSY = 0.2  # share of a processor above which other threads of this process count as running
 
 
@@ -101,11 +102,11 @@ def confine(threads: int) -> int:
     return min(threads, len(processors()))
 
 
-def settle(limit: float = 0.3) -> None:
-    """Waits until no other thread of this process runs: pools of the contender before spin for a while."""
+def settle(limit: float = 0.5) -> None:
+    """Waits until no other thread of this process runs: pools of the contender before spin, OpenBLAS's for 0.1 s."""
     end = time.perf_counter() + limit
     while time.perf_counter() < end:
         wall, used = time.perf_counter(), time.process_time()
-        time.sleep(1e-3)
+        time.sleep(WINDOW)
         if time.process_time() - used < BUSY * (time.perf_counter() - wall):
             return

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.machine import settle
 
 ROUNDS = 15  # samples of a contender that is fast enough
-LEAST = 3  # samples of one that is not
+LEAST, FEW = 5, 3  # samples of one that is not, and of one whose turn alone takes longer than its budget
 
 
 @dataclass
@@ -39,17 +39,19 @@ def interleave(
     probe: Callable[[int], None],
     pause: Callable[[], None] = settle,
 ) -> dict[str, Samples]:
-    """Times all contenders, each for about `budget` seconds but at least LEAST times.
+    """Times all contenders, each for about `budget` seconds but at least FEW times.
 
     `probe` is called with the number of the round before the contenders of that round, `pause` before each of them.
     """
     slice_ = budget / ROUNDS
-    cost = {}
+    cost, calls, turns = {}, {}, {}
+    pause()
     for name, call in contenders.items():
-        pause()
         cost[name] = _once(call, slice_)
-    calls = {name: max(1, int(slice_ / seconds)) for name, seconds in cost.items()}
-    turns = {name: turns_of(calls[name] * seconds, budget) for name, seconds in cost.items()}
+        calls[name] = max(1, int(slice_ / cost[name]))
+        began = time.perf_counter()
+        pause()  # until its threads rest: that counts as time of its own
+        turns[name] = turns_of(calls[name] * cost[name] + time.perf_counter() - began, budget)
     rounds = max(turns.values(), default=0)
     found = {name: Samples() for name in contenders}
     enabled = gc.isenabled()
@@ -71,7 +73,7 @@ def interleave(
 
 def turns_of(seconds: float, budget: float) -> int:
     """In how many rounds a contender takes part whose turn lasts so many seconds."""
-    return max(LEAST, min(ROUNDS, int(budget / seconds)))
+    return max(FEW if seconds > budget else LEAST, min(ROUNDS, int(budget / seconds)))
 
 
 def takes_part(number: int, turns: int, rounds: int) -> bool:

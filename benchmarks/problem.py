@@ -31,7 +31,7 @@ class Contender:
     call: Callable[[], Any]
     result: Callable[[Any], Arrays]
     with_dx: bool = False  # whether training also computes the gradient of x, which nobody asks for
-    note: str = ""
+    keeps: Any = None  # what must live as long as the contender
 
 
 @dataclass(frozen=True)

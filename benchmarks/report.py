@@ -77,13 +77,13 @@ def targets(results: Results) -> str:
 def group(results: Results, chosen: Sequence[Row]) -> str:
     """One line a shape: our time with its spread, rate, share of the limits, then the times of all others."""
     others = [name for name in PEERS if name not in OURS and any(name in row["figures"] for row in chosen)]
-    kernel = any("kernel" in row["figures"] for row in chosen)
+    own = [name for name in OURS[1:] if any(name in row["figures"] for row in chosen)]
     single = any(row["shape"][1] == 1 for row in chosen) and chosen[0]["cell"] == "lstm"
-    head = ["T, B, I, H", "ours, µs", *(["C alone"] if kernel else []), "Gflop/s", "of peak"]
+    head = ["T, B, I, H", "ours, µs", *(TITLES[name] for name in own), "Gflop/s", "of peak"]
     head += [*(["of bound"] if single else []), *(TITLES[name] for name in others), "best peer", "times faster"]
     body = []
     for row in chosen:
-        line = [str(Shape(*row["shape"])), _timed(row, OURS[0]), *([_timed(row, OURS[1])] if kernel else [])]
+        line = [str(Shape(*row["shape"])), _timed(row, OURS[0]), *(_timed(row, name) for name in own)]
         line += [f"{rate(row) / 1e9:.1f}", f"{peak_share(row):.0%}"]
         if single:
             bounded = row["shape"][1] == 1

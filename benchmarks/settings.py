@@ -28,7 +28,7 @@ class Settings:
     def quick(cls) -> Settings:
         """A few seconds, with NumPy for a peer: shows that everything works, and measures nothing well."""
         return cls(threads=(1,), dtypes=("float32",), shapes=QUICK, cells=("gru",), cell_shapes=QUICK[:1],
-                   peers=("ours", "kernel", "numpy"), seconds=0.02, build=False)  # fmt: skip
+                   peers=("ours", "plan", "kernel", "numpy"), seconds=0.02, build=False)  # fmt: skip
 
     def problems(self) -> list[tuple[str, Shape, str]]:
         """(cell, shape, dtype) of all problems. Cells beside the LSTM are measured in the first dtype only."""

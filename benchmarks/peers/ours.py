@@ -1,4 +1,4 @@
-"""The compiled cells of this project: the Python call as a user makes it, and the C function alone."""
+"""The compiled cells of this project: the Python call, a plan of repeated calls, and the C function alone."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 from benchmarks.problem import Arrays, Contender, Problem, Unsupported, module
 from benchmarks.shapes import INFERENCE
 from derive.runtime.split import cpus
+
+REAL = {"float32": "f32", "float64": "f64"}
+FUNCTION = {"inference": "infer", "training": "loss_and_grad"}
 
 
 def _inference(result: Any) -> Arrays:
@@ -40,8 +43,21 @@ class Ours:
         return Contender(lambda: cell.loss_and_grad(x, y, params), _training, with_dx=True)
 
 
+class Planned(Ours):
+    """The same through a plan, which has checked and allocated everything beforehand."""
+
+    def prepare(self, problem: Problem, op: str) -> Contender:
+        cell, x, y, params = module(problem.cell), problem.x, problem.y, problem.params
+        if not hasattr(cell, "plan"):
+            raise Unsupported("this version has no plans")
+        plan = cell.plan(params, problem.shape.T, problem.shape.B, wrt=tuple(params))
+        if op == INFERENCE:
+            return Contender(lambda: plan.infer(x), _inference)
+        return Contender(lambda: plan.loss_and_grad(x, y), _training)
+
+
 class Kernel:
-    """The C function on one thread, from a struct of arguments that is filled beforehand: no checks, no allocation."""
+    """The C function on one thread, from a struct of arguments that is filled beforehand, without the gradient of x."""
 
     def start(self, threads: int) -> dict[str, Any]:
         if threads > 1:
@@ -49,32 +65,43 @@ class Kernel:
         return {"version": "", "threads": 1}
 
     def prepare(self, problem: Problem, op: str) -> Contender:
-        public = Ours().prepare(problem, op)
-        public.call()
-        cell = module(problem.cell).infer.__self__  # type: ignore[attr-defined]  # a method of the runtime's Cell
-        kernels = cell._kernels[np.dtype(problem.dtype)]
-        plan = kernels.plans[tuple(a.shape for a in (problem.x, *problem.params.values()))]
-        call = plan.infer if op == INFERENCE else plan.loss_and_grad
-        arrays = _arrays(problem, cell, plan)
-        slot = call.run([arrays[name] for name in call.fields])
-        function, args = call.function, slot.args
+        cell, real = module(problem.cell), REAL[problem.dtype]
+        ffi, lib = cell._kernels.ffi, cell._kernels.lib
+        name = cell.SPEC["name"]
+        args = ffi.new(f"{name}_{real}_args *")
+        args.T, args.B = problem.shape.T, problem.shape.B
+        args.I, args.H = problem.shape.I, problem.shape.H
+        sizes = ffi.new(f"{name}_sizes *")
+        _succeed(getattr(lib, f"{name}_{real}_sizes")(args, sizes), problem)
+        arrays = _arrays(problem, cell.STATES)
+        arrays["tape"] = np.zeros(sizes.tape // arrays["x"].itemsize, problem.dtype)
+        workspace = np.zeros(getattr(sizes, FUNCTION[op]) + 64, np.uint8)
+        workspace = workspace[-workspace.ctypes.data % 64 :][: getattr(sizes, FUNCTION[op])]
+        for field, array in arrays.items():
+            setattr(args, field, ffi.cast("void *", ffi.from_buffer(array)))
+        args.workspace, args.workspace_size = ffi.from_buffer(workspace), workspace.nbytes
+        function = getattr(lib, f"{name}_{real}_{FUNCTION[op]}")
 
-        def result(_: Any) -> Arrays:
+        def result(code: int) -> Arrays:
+            _succeed(code, problem)
             if op == INFERENCE:
                 return {"out": arrays["out"]}
-            grads = {name: arrays[f"d_{name}"] for name in problem.params}
-            return {"loss": np.asarray(slot.loss[0]), **grads}
+            return {"loss": arrays["loss"][0], **{n: arrays[f"d_{n}"] for n in problem.params}}
 
-        return Contender(lambda: function(args), result, with_dx=public.with_dx)
+        # C knows addresses only: the contender keeps the memory behind them.
+        return Contender(lambda: function(args), result, keeps=(arrays, workspace))
 
 
-def _arrays(problem: Problem, cell: Any, plan: Any) -> Arrays:
-    """Every array that a struct of arguments can point to, by the name of the field."""
-    states = {
-        f"{name}_{end}": shape for end in "0T" for name, shape in zip(cell.STATES, plan.state_shapes, strict=True)
-    }
-    made = {"out": plan.out_shape, **states, "d_x": plan.x_shape}
-    made |= {f"d_{name}": array.shape for name, array in problem.params.items()}
-    made |= {f"d_{name}": shape for name, shape in states.items()}
-    zeros = {name: np.zeros(shape, problem.dtype) for name, shape in made.items()}
+def _arrays(problem: Problem, states: tuple[str, ...]) -> Arrays:
+    """Every array that the struct points to but for tape and workspace, by field. d_x stays NULL: nobody asks for it."""
+    T, B, _, H = problem.shape
+    shapes = {"out": (T, B, H), "d_out": (T, B, H), "loss": (1,)}
+    shapes |= {f"{start}{name}_{end}": (B, H) for name in states for end in "0T" for start in ("", "d_")}
+    shapes |= {f"d_{name}": array.shape for name, array in problem.params.items()}
+    zeros = {name: np.zeros(shape, problem.dtype) for name, shape in shapes.items()}
     return {"x": problem.x, "y": problem.y, **problem.params, **zeros}
+
+
+def _succeed(code: int, problem: Problem) -> None:
+    if code:
+        raise Unsupported(f"the C function returns the error {code} for {problem}")
