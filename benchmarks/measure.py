@@ -15,7 +15,8 @@ from typing import Any
 from benchmarks.machine import settle
 
 ROUNDS = 15  # samples of a contender that is fast enough
-LEAST, FEW = 5, 3  # samples of one that is not, and of one whose turn alone takes longer than its budget
+LEAST = 5  # samples of one that is not
+FEW = 2  # turns, after the one in round 0, of one whose turn alone takes half its budget
 
 
 @dataclass
@@ -39,28 +40,30 @@ def interleave(
     probe: Callable[[int], None],
     pause: Callable[[], None] = settle,
 ) -> dict[str, Samples]:
-    """Times all contenders, each for about `budget` seconds but at least FEW times.
+    """Times all contenders, each for about `budget` seconds but at least three times.
 
     `probe` is called with the number of the round before the contenders of that round, `pause` before each of them.
+    Round 0 finds out how long each takes; only for those whose single call fills a turn does it count.
     """
     slice_ = budget / ROUNDS
     cost, calls, turns = {}, {}, {}
+    found = {name: Samples() for name in contenders}
     pause()
+    probe(0)
     for name, call in contenders.items():
-        cost[name] = _once(call, slice_)
+        cost[name], found[name] = _calibrated(call, slice_)
         calls[name] = max(1, int(slice_ / cost[name]))
         began = time.perf_counter()
         pause()  # until its threads rest: that counts as time of its own
         turns[name] = turns_of(calls[name] * cost[name] + time.perf_counter() - began, budget)
     rounds = max(turns.values(), default=0)
-    found = {name: Samples() for name in contenders}
     enabled = gc.isenabled()
     gc.disable()
     try:
         for number in range(rounds):
             gc.collect(0)
             pause()
-            probe(number)
+            probe(number + 1)
             for name, call in contenders.items():
                 if takes_part(number, turns[name], rounds):
                     pause()
@@ -73,7 +76,7 @@ def interleave(
 
 def turns_of(seconds: float, budget: float) -> int:
     """In how many rounds a contender takes part whose turn lasts so many seconds."""
-    return max(FEW if seconds > budget else LEAST, min(ROUNDS, int(budget / seconds)))
+    return max(FEW if seconds > budget / 2 else LEAST, min(ROUNDS, int(budget / seconds)))
 
 
 def takes_part(number: int, turns: int, rounds: int) -> bool:
@@ -81,14 +84,19 @@ def takes_part(number: int, turns: int, rounds: int) -> bool:
     return (number + 1) * turns // rounds > number * turns // rounds
 
 
-def _once(call: Callable[[], Any], limit: float) -> float:
-    """Seconds of a call that is warm, unless it is a long one."""
-    best, began = float("inf"), time.perf_counter()
-    while time.perf_counter() - began < limit or best == float("inf"):
+def _calibrated(call: Callable[[], Any], limit: float) -> tuple[float, Samples]:
+    """Seconds of a call that is warm, unless it is longer than `limit`: then it is a sample as well."""
+    single = Samples()
+    _turn(single, call, 1, warm=False)
+    best = single.seconds[0]
+    if best >= limit:
+        return best, single
+    end = time.perf_counter() + limit
+    while time.perf_counter() < end:
         start = time.perf_counter()
         call()
         best = min(best, time.perf_counter() - start)
-    return best
+    return best, Samples()
 
 
 def _turn(samples: Samples, call: Callable[[], Any], calls: int, *, warm: bool) -> None:

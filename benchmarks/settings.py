@@ -21,7 +21,7 @@ class Settings:
     cells: tuple[str, ...] = CELLS
     cell_shapes: tuple[Shape, ...] = CELL_SHAPES
     peers: tuple[str, ...] = tuple(PEERS)
-    seconds: float = 0.3
+    seconds: float = 0.2
     build: bool = True  # also what it takes to derive, compile and import
 
     @classmethod
