@@ -77,7 +77,10 @@ def run(quick: bool, output: Path | None, **given: Any) -> None:
         given["cells"] = ()
     settings = Settings.quick() if quick else Settings()
     settings = dataclasses.replace(settings, **{n: value for n, value in given.items() if value is not None})
-    found = measure(settings, lambda text: click.echo(text, err=True))
+    try:
+        found = measure(settings, lambda text: click.echo(text, err=True))
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from error
     for path in write(found, output or (QUICK_FOLDER if quick else results.FOLDER)):
         click.echo(f"written: {path}")
     click.echo("\n" + tables.targets(found))

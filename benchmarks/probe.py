@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,8 +100,6 @@ class Probe:
         """Rounds that take about SLICE seconds; a round is a fixed number of operations."""
         trial = 100_000
         function(trial)
-        import time
-
         began = time.perf_counter()
         function(trial)
         return max(1, int(trial * SLICE / (time.perf_counter() - began)))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from benchmarks import build_time, machine, results
@@ -56,14 +57,16 @@ def _worker(threads: int, settings: Settings) -> Iterator[dict[str, Any]]:
         command, cwd=ROOT, env=machine.environment(threads), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout and process.stderr
-        # Libraries may print much: a full pipe that nobody reads would stop them.
-        from threading import Thread
-
         words: list[str] = []
+        # Libraries may print much: a full pipe that nobody reads would stop them.
         reader = Thread(target=lambda: words.extend(process.stderr or ()), daemon=True)
         reader.start()
-        for line in process.stdout:
-            yield json.loads(line)
+        try:
+            for line in process.stdout:
+                yield json.loads(line)
+        except BaseException:
+            process.kill()  # nobody wants what it would still measure
+            raise
         code = process.wait()
         reader.join()
     if code:

@@ -51,7 +51,12 @@ def main(threads: int, settings: Settings, say: Callable[[dict[str, Any]], None]
             say({"failed": f"{cell} {shape} {dtype}: {_reason(error)}"})
             continue
         for op in settings.ops:
-            say({"row": measured(posed, op, running, probe, settings.seconds)})
+            try:
+                row = measured(posed, op, running, probe, settings.seconds)
+            except Exception as error:
+                say({"failed": f"{cell} {shape} {dtype} {op}: {_reason(error)}"})
+            else:
+                say({"row": row})
 
 
 def _started(threads: int, settings: Settings) -> tuple[dict[str, Peer], dict[str, Any]]:
@@ -126,7 +131,7 @@ def _checked(
         except Exception as error:
             skipped[name] = _reason(error)
         if name == OURS[0] and name not in contenders:
-            raise RuntimeError(f"{posed}: our own call fails: {skipped[name]}")
+            raise Unsupported(f"our own call fails: {skipped[name]}")
     return contenders, errors, skipped
 
 
