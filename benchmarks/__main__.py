@@ -62,11 +62,13 @@ def main() -> None:
 @main.command()
 @click.option("--shapes", multiple=True, callback=_shapes, help="T,B,I,H of the LSTM; can be given many times.")
 @click.option("--cells", callback=_words(()), help="Cells beside the LSTM, such as gru,mgu; none for none of them.")
+@click.option("--cell-shapes", multiple=True, callback=_shapes, help="T,B,I,H of those cells; can be given many times.")
 @click.option("--threads", callback=_threads, help="Numbers of threads, such as 1,2.")
 @click.option("--dtypes", callback=_words(tuple(ITEMSIZE)), help="float32,float64 or one of them.")
 @click.option("--ops", callback=_words(OPS), help="inference,training or one of them.")
 @click.option("--peers", callback=_words(tuple(PEERS)), help=f"Of {', '.join(PEERS)}; ours is always there.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time for one figure, about.")
+@click.option("--build/--no-build", default=None, help="Also the time to derive, compile and import.")
 @click.option("--quick", is_flag=True, help="A few seconds, to see that it works; writes to build/benchmarks/.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for the results.")
 def run(quick: bool, output: Path | None, **given: Any) -> None:

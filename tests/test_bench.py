@@ -131,29 +131,6 @@ def test_a_shape_that_is_none_is_refused(text: str) -> None:
 # -- contenders
 
 
-def test_every_peer_is_there_or_says_what_is_missing() -> None:
-    for name in PEERS:
-        try:
-            make(name)
-        except ImportError as error:
-            assert error.name
-
-
-@pytest.mark.parametrize("op", shapes.OPS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", ["lstm", *shapes.CELLS])
-def test_peers_agree_with_ours(cell: str, dtype: str, op: str) -> None:
-    """Weights, gate orders and gradients of every library that is installed: `_checked` leaves out what is wrong."""
-    pytest.importorskip("threadpoolctl")
-    running, _ = worker._started(
-        len(machine.processors()), Settings(peers=tuple(n for n in PEERS if n != "torch_compile"))
-    )
-    contenders, errors, skipped = worker._checked(problem(cell, Shape(6, 3, 5, 7), dtype), op, running)
-    assert not [reason for reason in skipped.values() if reason.startswith("wrong")], skipped
-    assert {"ours", "numpy"} - ({"numpy"} if cell == "mgu" else set()) <= set(contenders), skipped
-    assert max(errors.values()) < 1e4 * np.finfo(dtype).eps
-
-
 class Swapped:
     """A peer that takes the gates in another order."""
 
@@ -346,6 +323,34 @@ def test_a_quick_run_measures_and_writes(tmp_path: Path) -> None:
         assert each["peak"]["median"] > 1e9 and each["bandwidth"]["L1"] > each["bandwidth"]["DRAM"] > 1e8
     assert made["starts"][0]["peers"]["numpy"]["threads"] == 1
     assert "against the best peer" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_every_installed_peer_agrees_with_ours(tmp_path: Path) -> None:
+    """Weights, gate orders, outputs and gradients of all libraries that are there, in a process like that of a real run."""
+    peers = ",".join(name for name in PEERS if name != "torch_compile")  # that one takes minutes
+    options = ["--shapes", "6,3,5,7", "--cell-shapes", "6,3,5,7", "--threads", "1", "--seconds", "0.001"]
+    options += ["--no-build", "--peers", peers]
+    command = [sys.executable, "-m", "benchmarks", "run", *options, "--output", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    made = results.read(tmp_path / results.NAME)
+    (start,) = made["starts"]
+    assert start["flush_denormals"] or machine.platform.machine() not in ("x86_64", "aarch64")
+    for name, known in start["peers"].items():
+        assert known.get("threads") == 1 or known["reason"].endswith("is not installed"), name
+    assert len(made["rows"]) == 2 * (2 + len(shapes.CELLS)) and not made["failed"]
+    for each in made["rows"]:
+        where = f"{each['cell']} {each['op']} {each['dtype']}"
+        assert not [reason for reason in each["skipped"].values() if reason.startswith("wrong")], (
+            where,
+            each["skipped"],
+        )
+        assert {"ours", "kernel"} <= set(each["figures"]), (where, each["skipped"])
+        if "reason" not in start["peers"]["torch"]:
+            assert {"torch", "torch_eager"} & set(each["figures"]), (where, each["skipped"])
+        if "reason" not in start["peers"]["jax"]:
+            assert "jax" in each["figures"], (where, each["skipped"])
+        assert max(figure["error"] for figure in each["figures"].values()) < 1e3 * np.finfo(each["dtype"]).eps, where
 
 
 def test_options_that_make_no_sense_are_refused() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import processors
 from benchmarks.problem import Arrays, Contender, Problem, Unsupported, module
 from benchmarks.shapes import INFERENCE
-from derive.runtime.split import cpus
 
 REAL = {"float32": "f32", "float64": "f64"}
 FUNCTION = {"inference": "infer", "training": "loss_and_grad"}
@@ -30,7 +30,7 @@ class Ours:
     def start(self, threads: int) -> dict[str, Any]:
         import derive
 
-        return {"version": derive.__version__, "threads": cpus(), "isa": derive.cpu()["isa"]}
+        return {"version": derive.__version__, "threads": len(processors()), "isa": derive.cpu()["isa"]}
 
     def prepare(self, problem: Problem, op: str) -> Contender:
         cell, x, y, params = module(problem.cell), problem.x, problem.y, problem.params
