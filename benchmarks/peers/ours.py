@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+import derive
 from benchmarks.machine import processors
 from benchmarks.problem import Arrays, Contender, Problem, Unsupported, module
 from benchmarks.shapes import INFERENCE
+from derive.runtime.isa import NAMES
 
 REAL = {"float32": "f32", "float64": "f64"}
 FUNCTION = {"inference": "infer", "training": "loss_and_grad"}
@@ -28,8 +30,6 @@ class Ours:
     """`infer` and `loss_and_grad`, on as many threads as they find worth while."""
 
     def start(self, threads: int) -> dict[str, Any]:
-        import derive
-
         return {"version": derive.__version__, "threads": len(processors()), "isa": derive.cpu()["isa"]}
 
     def prepare(self, problem: Problem, op: str) -> Contender:
@@ -71,6 +71,7 @@ class Kernel:
         args = ffi.new(f"{name}_{real}_args *")
         args.T, args.B = problem.shape.T, problem.shape.B
         args.I, args.H = problem.shape.I, problem.shape.H
+        args.isa = NAMES.index(derive.cpu()["isa"]) + 1
         sizes = ffi.new(f"{name}_sizes *")
         _succeed(getattr(lib, f"{name}_{real}_sizes")(args, sizes), problem)
         arrays = _arrays(problem, cell.STATES)
