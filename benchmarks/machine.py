@@ -96,7 +96,7 @@ def environment(threads: int) -> dict[str, str]:
 def confine(threads: int) -> int:
     """Lets this process, and all threads that it will start, use only `threads` processors; returns how many there are."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, processors()[:threads])
+        os.sched_setaffinity(0, processors()[-threads:])  # interrupts like the first one
     elif threads < len(processors()):
         print("the number of processors cannot be set here: only the libraries' own settings hold", file=sys.stderr)
     return min(threads, len(processors()))

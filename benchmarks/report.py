@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.peers import OURS, PEERS, TITLES
 from benchmarks.results import Results, Row, best_peer, bound_share, peak_share, rate, ratio, rows, seconds
 from benchmarks.shapes import Shape
-from benchmarks.stats import Spread, geometric_mean
+from benchmarks.stats import Spread, geometric_mean, spread
 from benchmarks.targets import lines
 
 NOTHING = "–"
@@ -59,10 +59,16 @@ def machine(results: Results) -> str:
     for name in (*about["caches"], "DRAM"):
         found = [row["bandwidth"][name] for row in rows(results, threads=min(r["threads"] for r in results["rows"]))]
         widths.append(f"{name} {geometric_mean(found) / 1e9:.0f}")
+    alone = [row["figures"][OURS[0]]["busy"] for row in rows(results, threads=1)]
+    quiet = (
+        f"Of its processor one thread had {spread(alone).median:.0%} (median; the rest went to others). "
+        if alone
+        else ""
+    )
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     return (
         f"{about['processor']}, {about['cpus']} processors; {caches}. Gflop/s of multiply-adds, least and most of the "
-        f"run (dtype, threads): {', '.join(peaks)}. GB/s read by one core: {', '.join(widths)}. "
+        f"run (dtype, threads): {', '.join(peaks)}. GB/s read by one core: {', '.join(widths)}. {quiet}"
         f"Python {about['python']}, {versions}; {about['compiler']}.\n"
     )
 
@@ -106,8 +112,8 @@ def _timed(row: Row, name: str) -> str:
     figure = row["figures"].get(name)
     if figure is None:
         return NOTHING
-    spread = Spread(*(figure[part] for part in Spread._fields))
-    return f"{time(spread.median)} ±{spread.relative * 100:.0f}%"
+    timing = Spread(*(figure[part] for part in Spread._fields))
+    return f"{time(timing.median)} ±{timing.relative * 100:.0f}%"
 
 
 def skipped(results: Results) -> str:
