@@ -55,36 +55,58 @@ def test_slow_contenders_have_fewer_turns_than_fast_ones() -> None:
     assert measure.turns_of(2.0, 0.3) == measure.FEW
 
 
-def test_contenders_take_turns_between_probes() -> None:
+class Clock:
+    """Time that passes only when a contender says so; half of it on this process's processors."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def process_time(self) -> float:
+        return self.now / 2
+
+
+def test_contenders_take_turns_between_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(measure, "time", clock)
     order: list[str] = []
 
     def contender(name: str, seconds: float) -> Callable[[], None]:
         def call() -> None:
             order.append(name)
-            end = measure.time.perf_counter() + seconds
-            while measure.time.perf_counter() < end:
-                pass
+            clock.now += seconds
 
         return call
 
-    rounds: list[int] = []
-
     def probe(number: int) -> None:
-        order.append("probe")
-        rounds.append(number)
+        order.append(f"probe {number}")
+        clock.now += 1.0  # counts for nobody
 
-    calls = {"fast": contender("fast", 1e-4), "slow": contender("slow", 4e-3)}
-    found = measure.interleave(calls, 0.015, probe, pause=lambda: None)
+    calls = {"fast": contender("fast", 1e-4), "slow": contender("slow", 40e-3)}
+    found = measure.interleave(calls, 0.15, probe, pause=lambda: None)
+    assert found["fast"].seconds == pytest.approx([1e-4] * measure.ROUNDS)
+    assert found["fast"].calls in range(99 * measure.ROUNDS, 101 * measure.ROUNDS)
     # Round 0 finds out how long each takes, and is a sample of the slow one, whose single call fills its turn.
-    assert rounds == list(range(len(found["fast"].seconds) + 1))
-    assert 1e-4 <= min(found["fast"].seconds) < min(found["slow"].seconds)
-    assert 4e-3 <= min(found["slow"].seconds)
-    assert len(found["slow"].seconds) < len(found["fast"].seconds)
-    assert 0.2 < found["slow"].busy < 1.2
+    assert found["slow"].seconds == pytest.approx([40e-3] * (1 + measure.LEAST))
+    assert found["slow"].busy == pytest.approx(0.5)
+    assert [name for name in order if name.startswith("probe")] == [f"probe {n}" for n in range(measure.ROUNDS + 1)]
     # Between two turns of the slow one the fast one has its own: they share the minutes.
-    after = order[[at for at, name in enumerate(order) if name == "probe"][1] :]
-    slow = [at for at, name in enumerate(after) if name == "slow"]
-    assert all({"probe", "fast"} <= set(after[first:last]) for first, last in pairwise(slow) if last > first + 1)
+    slow = [at for at, name in enumerate(order) if name == "slow"][1:]
+    assert all("fast" in order[first:last] for first, last in pairwise(slow) if last > first + 1)
+
+
+def test_a_call_that_was_interrupted_once_is_not_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(measure, "time", clock)
+    durations = iter([30e-3])
+
+    def call() -> None:
+        clock.now += next(durations, 1e-4)
+
+    found = measure.interleave({"fast": call}, 0.15, lambda number: None, pause=lambda: None)
+    assert found["fast"].seconds == pytest.approx([1e-4] * measure.ROUNDS)
 
 
 # -- work, traffic, bounds
@@ -319,8 +341,7 @@ def test_a_quick_run_measures_and_writes(tmp_path: Path) -> None:
     assert len(made["rows"]) == 6 and not made["failed"]
     for each in made["rows"]:
         assert {"ours", "kernel", "numpy"} <= set(each["figures"]), each["skipped"]
-        assert each["figures"]["kernel"]["q1"] < 1.5 * each["figures"]["ours"]["q3"]
-        assert each["peak"]["median"] > 1e9 and each["bandwidth"]["L1"] > each["bandwidth"]["DRAM"] > 1e8
+        assert each["peak"]["median"] > 1e8 and min(each["bandwidth"].values()) > 1e7
     assert made["starts"][0]["peers"]["numpy"]["threads"] == 1
     assert "against the best peer" in (tmp_path / "benchmarks.md").read_text()
 
