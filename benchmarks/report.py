@@ -12,6 +12,7 @@ from benchmarks.stats import Spread, geometric_mean, spread
 from benchmarks.targets import lines
 
 NOTHING = "–"
+QUIET = 0.95  # share of a processor that a thread has on a machine with nothing else to do
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -59,17 +60,22 @@ def machine(results: Results) -> str:
     for name in (*about["caches"], "DRAM"):
         found = [row["bandwidth"][name] for row in rows(results, threads=min(r["threads"] for r in results["rows"]))]
         widths.append(f"{name} {geometric_mean(found) / 1e9:.0f}")
-    alone = [row["figures"][OURS[0]]["busy"] for row in rows(results, threads=1)]
-    quiet = (
-        f"Of its processor one thread had {spread(alone).median:.0%} (median; the rest went to others). "
-        if alone
-        else ""
-    )
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     return (
         f"{about['processor']}, {about['cpus']} processors; {caches}. Gflop/s of multiply-adds, least and most of the "
-        f"run (dtype, threads): {', '.join(peaks)}. GB/s read by one core: {', '.join(widths)}. {quiet}"
-        f"Python {about['python']}, {versions}; {about['compiler']}.\n"
+        f"run (dtype, threads): {', '.join(peaks)}. GB/s read by one core: {', '.join(widths)}. "
+        f"Python {about['python']}, {versions}; {about['compiler']}.\n" + disturbed(results)
+    )
+
+
+def disturbed(results: Results) -> str:
+    """A warning where other processes took much of the time of our calls on one thread; empty on a quiet machine."""
+    alone = [row["figures"][OURS[0]]["busy"] for row in rows(results, threads=1)]
+    if not alone or (share := spread(alone).median) >= QUIET:
+        return ""
+    return (
+        f"\n**The machine was busy with other work: a thread had {share:.0%} of its processor (median). "
+        "Times are too long and uneven, on two threads most of all; measure again on a quiet machine.**\n"
     )
 
 
@@ -196,27 +202,27 @@ def cells(results: Results) -> str:
 
 
 def against_numpy(results: Results, dtype: str = "float32") -> str:
-    """The LSTM against the NumPy reference: microseconds of both, and how many times faster."""
+    """The LSTM against the NumPy reference: microseconds on the fewest threads, and how many times faster on each number."""
     chosen = [row for row in rows(results, cell="lstm", dtype=dtype) if "numpy" in row["figures"]]
     counts = sorted({row["threads"] for row in chosen})
-    titles: list[str] = []
-    columns: list[tuple[str, int]] = []
+    head, columns = ["T, B, I, H"], []
     for op in ("inference", "training"):
+        head += [f"{op}, µs", "NumPy"]
+        columns += [(op, counts[0], _times)] if counts else []
         for threads in counts:
-            said = f"{op}, {threads} thread{'s' if threads > 1 else ''}"
-            titles += [f"{said}, µs", "NumPy", "times faster"]
-            columns.append((op, threads))
-    shapes = dict.fromkeys(tuple(row["shape"]) for row in chosen)
-    body = [
-        [str(Shape(*shape)), *(entry for op, threads in columns for entry in _numpy(chosen, shape, op, threads))]
-        for shape in shapes
-    ]
-    return table(["T, B, I, H", *titles], body) if body else ""
+            head.append(f"times faster, {threads} thread{'s' if threads > 1 else ''}")
+            columns.append((op, threads, _gain))
+    body = []
+    for shape in dict.fromkeys(tuple(row["shape"]) for row in chosen):
+        known = {(row["op"], row["threads"]): row for row in chosen if tuple(row["shape"]) == shape}
+        entries = [show(known.get((op, threads))) for op, threads, show in columns]
+        body.append([str(Shape(*shape)), *(entry for part in entries for entry in part)])
+    return table(head, body) if body else ""
 
 
-def _numpy(chosen: Sequence[Row], shape: tuple[int, ...], op: str, threads: int) -> list[str]:
-    for row in chosen:
-        if (tuple(row["shape"]), row["op"], row["threads"]) == (shape, op, threads):
-            ours, other = seconds(row), seconds(row, "numpy")
-            return [time(ours), time(other), f"{other / ours:.1f}"]
-    return [NOTHING] * 3
+def _times(row: Row | None) -> list[str]:
+    return [time(seconds(row, name)) for name in (OURS[0], "numpy")] if row else [NOTHING] * 2
+
+
+def _gain(row: Row | None) -> list[str]:
+    return [f"{seconds(row, 'numpy') / seconds(row):.1f}" if row else NOTHING]

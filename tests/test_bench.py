@@ -292,7 +292,10 @@ def test_tables_hold_every_figure() -> None:
     short = report.readme(made)
     assert set(short) == {"peers", "against_numpy"}
     assert "1.5 (PyTorch)" in short["peers"] and "4.0 (NumPy)" in short["peers"]
-    assert "| 2000 | 8000 | 4.0 |" in short["against_numpy"]
+    assert "| 2000 | 8000 | 4.0 | 4.0 |" in short["against_numpy"]
+    assert "busy with other work" not in text
+    made["rows"][0]["figures"]["ours"]["busy"] = 0.5
+    assert "a thread had 50% of its processor" in report.full(made)
     with pytest.raises(ValueError, match="2 columns"):
         report.table(["a", "b"], [["1"]])
 
