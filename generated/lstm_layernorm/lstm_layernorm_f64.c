@@ -62,7 +62,7 @@ typedef uint64_t uvec __attribute__((vector_size(V * sizeof(real))));
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 #define LANE(x, k) ((x)[k])
 #define AS_INT(x) ((ivec)(x))
@@ -182,6 +182,33 @@ INLINE real sum(vec v)
         for (size_t k = 0; k < width; ++k) part[k] += part[k + width];
     return part[0];
 }
+
+/* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
+ * the caller's thread is restored. */
+#if defined(__GNUC__) && defined(__SSE__)
+typedef unsigned mode;
+INLINE void restore(mode was) { __builtin_ia32_ldmxcsr(was); }
+INLINE mode flush_denormals(void)
+{
+    const mode was = __builtin_ia32_stmxcsr();
+    restore(was | 0x8040u); /* results, and operands */
+    return was;
+}
+#elif defined(__GNUC__) && defined(__aarch64__)
+typedef uint64_t mode;
+INLINE void restore(mode was) { __asm__ volatile("msr fpcr, %0" : : "r"(was)); }
+INLINE mode flush_denormals(void)
+{
+    mode was;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(was));
+    restore(was | (uint64_t)1 << 24);
+    return was;
+}
+#else
+typedef int mode;
+INLINE void restore(mode was) { (void)was; }
+INLINE mode flush_denormals(void) { return 0; }
+#endif
 
 /* ---- functions ------------------------------------------------------------------------------------------------------ */
 
@@ -419,18 +446,77 @@ INLINE size_t depth_of(const struct extent *e)
     return rows;
 }
 
+#if V > 1
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){ __VA_ARGS__ })
+#endif
+/* V vectors of V values: rows become columns.  Each step exchanges what differs in one bit of its two indices. */
+INLINE void transpose(vec v[V])
+{
+#if V == 8
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+            v[i + 1] = SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 2)) {
+            const vec a = v[i], b = v[i + 2];
+            v[i] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+            v[i + 2] = SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 4)) {
+            const vec a = v[i], b = v[i + 4];
+            v[i] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+            v[i + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        }
+#elif V == 4
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 4, 2, 6);
+            v[i + 1] = SHUFFLE(a, b, 1, 5, 3, 7);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 2)) {
+            const vec a = v[i], b = v[i + 2];
+            v[i] = SHUFFLE(a, b, 0, 1, 4, 5);
+            v[i + 2] = SHUFFLE(a, b, 2, 3, 6, 7);
+        }
+#elif V == 2
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 2);
+            v[i + 1] = SHUFFLE(a, b, 1, 3);
+        }
+#endif
+}
+#endif
+
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
     if (c_stride == 1)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
-    else if (columns == V)
-        for (size_t k = 0; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = w[k * k_stride + j * c_stride];
-    else
-        for (size_t k = 0; k < K; ++k)
+    else {
+        size_t k = 0;
+#if V > 1
+        for (; k_stride == 1 && columns == V && k + V <= K; k += V) {
+            vec block[V];
+            UNROLL for (size_t j = 0; j < V; ++j) block[j] = load(w + j * c_stride + k, V);
+            transpose(block);
+            UNROLL for (size_t j = 0; j < V; ++j) store(panel + (k + j) * width, block[j], V);
+        }
+#endif
+        for (; k < K; ++k)
             for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
+    }
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
@@ -560,16 +646,33 @@ int PUBLIC(lstm_layernorm_f64_loss_and_grad)(const lstm_layernorm_f64_args *);
 
 typedef lstm_layernorm_f64_args args;
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5 };
+/* Sizes known at compile time, as with -DLSTM_LAYERNORM_I=8, make loops of known length; a call with others is refused. */
+#if defined(LSTM_LAYERNORM_B)
+#define SIZE_B(a) ((void)(a), (size_t)(LSTM_LAYERNORM_B))
+#else
+#define SIZE_B(a) ((a)->B)
+#endif
+#if defined(LSTM_LAYERNORM_I)
+#define SIZE_I(a) ((void)(a), (size_t)(LSTM_LAYERNORM_I))
+#else
+#define SIZE_I(a) ((a)->I)
+#endif
+#if defined(LSTM_LAYERNORM_H)
+#define SIZE_H(a) ((void)(a), (size_t)(LSTM_LAYERNORM_H))
+#else
+#define SIZE_H(a) ((a)->H)
+#endif
+
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
-INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : a->B; }
+INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a); }
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
 /* The rows that still run at step t = 1..T. */
-INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], a->B) : a->B; }
+INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
 
 /* Rows of `width` values from one place to another; from NULL: zeros. */
 INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
@@ -629,7 +732,7 @@ struct infer_at {
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void infer_before1_units(const struct infer_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (4 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (4 * H) + unit, lanes);
@@ -643,8 +746,8 @@ INLINE void infer_before1(const struct infer_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) infer_before1_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) infer_before1_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) infer_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) infer_before1_units(at, row, unit, 0, &sum_1);
         at->sum_mu_a[row * 4] = sum(sum_1); /* F9 */
     }
 }
@@ -652,7 +755,7 @@ INLINE void infer_before1(const struct infer_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void infer_before2_units(const struct infer_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (4 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (4 * H) + unit, lanes);
@@ -667,15 +770,15 @@ INLINE void infer_before2(const struct infer_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) infer_before2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) infer_before2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) infer_before2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) infer_before2_units(at, row, unit, 0, &sum_1);
         at->sum_var_a[row * 4] = sum(sum_1); /* F10 */
     }
 }
 /* infer, before2: the numbers of a row, F9. */
 INLINE void infer_before2_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_a = at->sum_mu_a[row * 4];
         const real mu_a = (1.0 / (4.0 * (double)H)) * sum_mu_a; /* F9 */
@@ -685,7 +788,7 @@ INLINE void infer_before2_rows(const struct infer_at *at, size_t rows)
 /* infer, before3: the numbers of a row, F10, F11. */
 INLINE void infer_before3_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_a = at->sum_var_a[row * 4];
         const real var_a = (1.0 / (4.0 * (double)H)) * sum_var_a; /* F10 */
@@ -698,7 +801,7 @@ INLINE void infer_before3_rows(const struct infer_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
@@ -719,7 +822,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void infer_stage2_units(const struct infer_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const real mu_s = at->mu_s[row * 8];
     const vec s_f = load(at->s_f + row * (5 * H) + unit, lanes);
@@ -734,15 +837,15 @@ INLINE void infer_stage2(const struct infer_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) infer_stage2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) infer_stage2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) infer_stage2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) infer_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_var_s[row * 8] = sum(sum_1); /* F13 */
     }
 }
 /* infer, stage2: the numbers of a row, F12. */
 INLINE void infer_stage2_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_s = at->sum_mu_s[row * 8];
         const real mu_s = (1.0 / (4.0 * (double)H)) * sum_mu_s; /* F12 */
@@ -753,7 +856,7 @@ INLINE void infer_stage2_rows(const struct infer_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void infer_stage3_units(const struct infer_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_i = load(at->a_i + row * (4 * H) + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
@@ -799,15 +902,15 @@ INLINE void infer_stage3(const struct infer_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) infer_stage3_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) infer_stage3_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) infer_stage3_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) infer_stage3_units(at, row, unit, 0, &sum_1);
         at->sum_mu_c[row * 8] = sum(sum_1); /* F24 */
     }
 }
 /* infer, stage3: the numbers of a row, F13, F14. */
 INLINE void infer_stage3_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_s = at->sum_var_s[row * 8];
         const real var_s = (1.0 / (4.0 * (double)H)) * sum_var_s; /* F13 */
@@ -819,7 +922,7 @@ INLINE void infer_stage3_rows(const struct infer_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void infer_stage4_units(const struct infer_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * H + unit, lanes);
     const real mu_c = at->mu_c[row * 8];
@@ -831,8 +934,8 @@ INLINE void infer_stage4(const struct infer_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) infer_stage4_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) infer_stage4_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) infer_stage4_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) infer_stage4_units(at, row, unit, 0, &sum_1);
         at->sum_var_c[row * 8] = sum(sum_1); /* F25 */
     }
 }
@@ -849,7 +952,7 @@ INLINE void infer_stage4_rows(const struct infer_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void infer_stage5(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec beta_c = load(at->beta_c + unit, lanes);
@@ -898,7 +1001,7 @@ static double infer_bound(double T, double B, double I, double H)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int infer_layout(const args *a, struct infer_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -922,7 +1025,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
 
 static int infer_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     struct infer_workspace w;
     struct infer_at at;
@@ -1140,7 +1243,7 @@ struct forward_at {
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void forward_before1_units(const struct forward_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (14 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (14 * H) + unit, lanes);
@@ -1154,8 +1257,8 @@ INLINE void forward_before1(const struct forward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) forward_before1_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) forward_before1_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) forward_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) forward_before1_units(at, row, unit, 0, &sum_1);
         at->sum_mu_a[row * 2] = sum(sum_1); /* F9 */
     }
 }
@@ -1163,7 +1266,7 @@ INLINE void forward_before1(const struct forward_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void forward_before2_units(const struct forward_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (14 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (14 * H) + unit, lanes);
@@ -1178,15 +1281,15 @@ INLINE void forward_before2(const struct forward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) forward_before2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) forward_before2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) forward_before2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) forward_before2_units(at, row, unit, 0, &sum_1);
         at->sum_var_a[row * 2] = sum(sum_1); /* F10 */
     }
 }
 /* forward, before2: the numbers of a row, F9. */
 INLINE void forward_before2_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_a = at->sum_mu_a[row * 2];
         const real mu_a = (1.0 / (4.0 * (double)H)) * sum_mu_a; /* F9 */
@@ -1196,7 +1299,7 @@ INLINE void forward_before2_rows(const struct forward_at *at, size_t rows)
 /* forward, before3: the numbers of a row, F10, F11. */
 INLINE void forward_before3_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_a = at->sum_var_a[row * 2];
         const real var_a = (1.0 / (4.0 * (double)H)) * sum_var_a; /* F10 */
@@ -1209,7 +1312,7 @@ INLINE void forward_before3_rows(const struct forward_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
@@ -1230,7 +1333,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void forward_stage2_units(const struct forward_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const real mu_s = at->mu_s[row * 6];
     const vec s_f = load(at->s_f + row * (14 * H) + unit, lanes);
@@ -1245,15 +1348,15 @@ INLINE void forward_stage2(const struct forward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) forward_stage2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) forward_stage2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) forward_stage2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) forward_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_var_s[row * 4] = sum(sum_1); /* F13 */
     }
 }
 /* forward, stage2: the numbers of a row, F12. */
 INLINE void forward_stage2_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_s = at->sum_mu_s[row * 4];
         const real mu_s = (1.0 / (4.0 * (double)H)) * sum_mu_s; /* F12 */
@@ -1264,7 +1367,7 @@ INLINE void forward_stage2_rows(const struct forward_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void forward_stage3_units(const struct forward_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_i = load(at->a_i + row * (14 * H) + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
@@ -1313,15 +1416,15 @@ INLINE void forward_stage3(const struct forward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) forward_stage3_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) forward_stage3_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) forward_stage3_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) forward_stage3_units(at, row, unit, 0, &sum_1);
         at->sum_mu_c[row * 4] = sum(sum_1); /* F24 */
     }
 }
 /* forward, stage3: the numbers of a row, F13, F14. */
 INLINE void forward_stage3_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_s = at->sum_var_s[row * 4];
         const real var_s = (1.0 / (4.0 * (double)H)) * sum_var_s; /* F13 */
@@ -1333,7 +1436,7 @@ INLINE void forward_stage3_rows(const struct forward_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void forward_stage4_units(const struct forward_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * (14 * H) + unit, lanes);
     const real mu_c = at->mu_c[row * 6];
@@ -1345,8 +1448,8 @@ INLINE void forward_stage4(const struct forward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) forward_stage4_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) forward_stage4_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) forward_stage4_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) forward_stage4_units(at, row, unit, 0, &sum_1);
         at->sum_var_c[row * 4] = sum(sum_1); /* F25 */
     }
 }
@@ -1363,7 +1466,7 @@ INLINE void forward_stage4_rows(const struct forward_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void forward_stage5(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec beta_c = load(at->beta_c + unit, lanes);
@@ -1410,7 +1513,7 @@ static double forward_bound(double T, double B, double I, double H)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int forward_layout(const args *a, struct forward_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -1428,7 +1531,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
 
 static int forward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     struct forward_workspace w;
     struct forward_at at;
@@ -1611,7 +1714,7 @@ struct loss_at {
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
@@ -1625,8 +1728,8 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) loss_before1_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
     }
 }
@@ -1656,7 +1759,7 @@ static double loss_bound(double T, double B, double I, double H)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int loss_layout(const args *a, struct loss_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -1670,7 +1773,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 
 static int loss_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -1798,7 +1901,7 @@ struct backward_at {
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec gamma_c = load(at->gamma_c + unit, lanes);
@@ -1846,7 +1949,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void backward_stage2_units(const struct backward_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * (14 * H) + unit, lanes);
     const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
@@ -1863,8 +1966,8 @@ INLINE void backward_stage2(const struct backward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) backward_stage2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) backward_stage2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) backward_stage2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) backward_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_d_mu_c[row * 12] = sum(sum_1); /* B5 */
     }
 }
@@ -1882,7 +1985,7 @@ INLINE void backward_stage2_rows(const struct backward_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void backward_stage3_units(const struct backward_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * (14 * H) + unit, lanes);
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
@@ -1949,8 +2052,8 @@ INLINE void backward_stage3(const struct backward_at *at, size_t rows)
         size_t unit = 0;
         vec sum_1 = splat(0.0);
         vec sum_2 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) backward_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
-        if (unit < at->H) backward_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
+        for (; unit + V <= SIZE_H(at); unit += V) backward_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
+        if (unit < SIZE_H(at)) backward_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
         at->sum_d_rho_a[row * 12] = sum(sum_2); /* B22 */
     }
@@ -1968,7 +2071,7 @@ INLINE void backward_stage3_rows(const struct backward_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void backward_stage4_units(const struct backward_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const real d_var_s = at->d_var_s[row * 12];
     const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
@@ -2006,8 +2109,8 @@ INLINE void backward_stage4(const struct backward_at *at, size_t rows)
         size_t unit = 0;
         vec sum_1 = splat(0.0);
         vec sum_2 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) backward_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
-        if (unit < at->H) backward_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
+        for (; unit + V <= SIZE_H(at); unit += V) backward_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
+        if (unit < SIZE_H(at)) backward_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_mu_s[row * 12] = sum(sum_1); /* B17 */
         at->sum_d_mu_a[row * 12] = sum(sum_2); /* B24 */
     }
@@ -2032,7 +2135,7 @@ INLINE void backward_stage4_rows(const struct backward_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage5(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
@@ -2100,7 +2203,7 @@ INLINE void backward_stage5_rows(const struct backward_at *at, size_t rows)
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
@@ -2157,7 +2260,7 @@ static double backward_bound(double T, double B, double I, double H)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int backward_layout(const args *a, struct backward_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -2221,7 +2324,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
 
 static int backward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     struct backward_workspace w;
     struct backward_at at;
@@ -2560,7 +2663,7 @@ struct record_at {
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void record_before1_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (4 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (4 * H) + unit, lanes);
@@ -2574,8 +2677,8 @@ INLINE void record_before1(const struct record_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) record_before1_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) record_before1_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) record_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) record_before1_units(at, row, unit, 0, &sum_1);
         at->sum_mu_a[row * 4] = sum(sum_1); /* F9 */
     }
 }
@@ -2583,7 +2686,7 @@ INLINE void record_before1(const struct record_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void record_before2_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (4 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (4 * H) + unit, lanes);
@@ -2598,15 +2701,15 @@ INLINE void record_before2(const struct record_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) record_before2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) record_before2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) record_before2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) record_before2_units(at, row, unit, 0, &sum_1);
         at->sum_var_a[row * 4] = sum(sum_1); /* F10 */
     }
 }
 /* record, before2: the numbers of a row, F9. */
 INLINE void record_before2_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_a = at->sum_mu_a[row * 4];
         const real mu_a = (1.0 / (4.0 * (double)H)) * sum_mu_a; /* F9 */
@@ -2616,7 +2719,7 @@ INLINE void record_before2_rows(const struct record_at *at, size_t rows)
 /* record, before3: the numbers of a row, F10, F11. */
 INLINE void record_before3_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_a = at->sum_var_a[row * 4];
         const real var_a = (1.0 / (4.0 * (double)H)) * sum_var_a; /* F10 */
@@ -2629,7 +2732,7 @@ INLINE void record_before3_rows(const struct record_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
@@ -2650,7 +2753,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void record_stage2_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const real mu_s = at->mu_s[row * 8];
     const vec s_f = load(at->s_f + row * (5 * H) + unit, lanes);
@@ -2665,15 +2768,15 @@ INLINE void record_stage2(const struct record_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) record_stage2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) record_stage2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) record_stage2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) record_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_var_s[row * 8] = sum(sum_1); /* F13 */
     }
 }
 /* record, stage2: the numbers of a row, F12. */
 INLINE void record_stage2_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_s = at->sum_mu_s[row * 8];
         const real mu_s = (1.0 / (4.0 * (double)H)) * sum_mu_s; /* F12 */
@@ -2684,7 +2787,7 @@ INLINE void record_stage2_rows(const struct record_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void record_stage3_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_i = load(at->a_i + row * (4 * H) + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
@@ -2730,15 +2833,15 @@ INLINE void record_stage3(const struct record_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) record_stage3_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) record_stage3_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) record_stage3_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) record_stage3_units(at, row, unit, 0, &sum_1);
         at->sum_mu_c[row * 8] = sum(sum_1); /* F24 */
     }
 }
 /* record, stage3: the numbers of a row, F13, F14. */
 INLINE void record_stage3_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_s = at->sum_var_s[row * 8];
         const real var_s = (1.0 / (4.0 * (double)H)) * sum_var_s; /* F13 */
@@ -2750,7 +2853,7 @@ INLINE void record_stage3_rows(const struct record_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void record_stage4_units(const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * H + unit, lanes);
     const real mu_c = at->mu_c[row * 8];
@@ -2762,8 +2865,8 @@ INLINE void record_stage4(const struct record_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) record_stage4_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) record_stage4_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) record_stage4_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) record_stage4_units(at, row, unit, 0, &sum_1);
         at->sum_var_c[row * 8] = sum(sum_1); /* F25 */
     }
 }
@@ -2780,7 +2883,7 @@ INLINE void record_stage4_rows(const struct record_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void record_stage5(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec beta_c = load(at->beta_c + unit, lanes);
@@ -2828,7 +2931,7 @@ static double record_bound(double T, double B, double I, double H)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int record_layout(const args *a, struct record_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -2850,7 +2953,7 @@ static int record_layout(const args *a, struct record_workspace *w)
 
 static int record_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     struct record_workspace w;
     struct record_at at;
@@ -3109,7 +3212,7 @@ struct recompute_at {
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_before1_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2, vec *sum_3)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
@@ -3132,8 +3235,8 @@ INLINE void recompute_before1(const struct recompute_at *at, size_t rows)
         vec sum_1 = splat(0.0);
         vec sum_2 = splat(0.0);
         vec sum_3 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) recompute_before1_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
-        if (unit < at->H) recompute_before1_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
+        for (; unit + V <= SIZE_H(at); unit += V) recompute_before1_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
+        if (unit < SIZE_H(at)) recompute_before1_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
         at->sum_mu_a[row * 12] = sum(sum_1); /* F9 */
         at->sum_mu_s[row * 12] = sum(sum_2); /* F12 */
         at->sum_mu_c[row * 12] = sum(sum_3); /* F24 */
@@ -3143,7 +3246,7 @@ INLINE void recompute_before1(const struct recompute_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_before2_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2, vec *sum_3)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
     const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
@@ -3169,8 +3272,8 @@ INLINE void recompute_before2(const struct recompute_at *at, size_t rows)
         vec sum_1 = splat(0.0);
         vec sum_2 = splat(0.0);
         vec sum_3 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) recompute_before2_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
-        if (unit < at->H) recompute_before2_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
+        for (; unit + V <= SIZE_H(at); unit += V) recompute_before2_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
+        if (unit < SIZE_H(at)) recompute_before2_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
         at->sum_var_a[row * 12] = sum(sum_1); /* F10 */
         at->sum_var_s[row * 12] = sum(sum_2); /* F13 */
         at->sum_var_c[row * 12] = sum(sum_3); /* F25 */
@@ -3179,7 +3282,7 @@ INLINE void recompute_before2(const struct recompute_at *at, size_t rows)
 /* recompute, before2: the numbers of a row, F9, F12, F24. */
 INLINE void recompute_before2_rows(const struct recompute_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_a = at->sum_mu_a[row * 12];
         const real sum_mu_s = at->sum_mu_s[row * 12];
@@ -3196,7 +3299,7 @@ INLINE void recompute_before2_rows(const struct recompute_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_before3(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b_i = load(at->b_i + unit, lanes);
@@ -3249,7 +3352,7 @@ INLINE void recompute_before3(const struct recompute_at *at, size_t row0, size_t
 /* recompute, before3: the numbers of a row, F10, F11, F13, F14, F25, F26. */
 INLINE void recompute_before3_rows(const struct recompute_at *at, size_t rows)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_a = at->sum_var_a[row * 12];
         const real sum_var_s = at->sum_var_s[row * 12];
@@ -3270,7 +3373,7 @@ INLINE void recompute_before3_rows(const struct recompute_at *at, size_t rows)
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec gamma_c = load(at->gamma_c + unit, lanes);
@@ -3318,7 +3421,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_stage2_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * H + unit, lanes);
     const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
@@ -3335,8 +3438,8 @@ INLINE void recompute_stage2(const struct recompute_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) recompute_stage2_units(at, row, unit, 1, &sum_1);
-        if (unit < at->H) recompute_stage2_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_H(at); unit += V) recompute_stage2_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_H(at)) recompute_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_d_mu_c[row * 12] = sum(sum_1); /* B5 */
     }
 }
@@ -3354,7 +3457,7 @@ INLINE void recompute_stage2_rows(const struct recompute_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_stage3_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * H + unit, lanes);
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
@@ -3421,8 +3524,8 @@ INLINE void recompute_stage3(const struct recompute_at *at, size_t rows)
         size_t unit = 0;
         vec sum_1 = splat(0.0);
         vec sum_2 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) recompute_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
-        if (unit < at->H) recompute_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
+        for (; unit + V <= SIZE_H(at); unit += V) recompute_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
+        if (unit < SIZE_H(at)) recompute_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
         at->sum_d_rho_a[row * 12] = sum(sum_2); /* B22 */
     }
@@ -3440,7 +3543,7 @@ INLINE void recompute_stage3_rows(const struct recompute_at *at, size_t rows)
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_stage4_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const real d_var_s = at->d_var_s[row * 12];
     const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
@@ -3478,8 +3581,8 @@ INLINE void recompute_stage4(const struct recompute_at *at, size_t rows)
         size_t unit = 0;
         vec sum_1 = splat(0.0);
         vec sum_2 = splat(0.0);
-        for (; unit + V <= at->H; unit += V) recompute_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
-        if (unit < at->H) recompute_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
+        for (; unit + V <= SIZE_H(at); unit += V) recompute_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
+        if (unit < SIZE_H(at)) recompute_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_mu_s[row * 12] = sum(sum_1); /* B17 */
         at->sum_d_mu_a[row * 12] = sum(sum_2); /* B24 */
     }
@@ -3504,7 +3607,7 @@ INLINE void recompute_stage4_rows(const struct recompute_at *at, size_t rows)
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_stage5(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
@@ -3572,7 +3675,7 @@ INLINE void recompute_stage5_rows(const struct recompute_at *at, size_t rows)
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
@@ -3632,7 +3735,7 @@ static double recompute_bound(double T, double B, double I, double H)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int recompute_layout(const args *a, struct recompute_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -3702,7 +3805,7 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
 
 static int recompute_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     struct recompute_workspace w;
     struct recompute_at at;
@@ -4193,6 +4296,7 @@ static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
+    if (a->B != SIZE_B(a) || a->I != SIZE_I(a) || a->H != SIZE_H(a)) return OTHER_SIZES;
     if (!a->T || !a->B || !a->I || !a->H) return EMPTY;
     for (size_t t = 0; a->rows && t < a->T; ++t)
         if (a->rows[t] > (t ? a->rows[t - 1] : a->B) || (!t && a->rows[t] != a->B)) return ROWS_GROW;
@@ -4210,9 +4314,9 @@ int PUBLIC(lstm_layernorm_f64_sizes)(const args *a, lstm_layernorm_sizes *sizes)
         args query = *a;
         const double row = 14 * (double)a->H + 6;
         if ((double)a->T * (double)a->B * row * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
-        const size_t I = a->I;
+        const size_t I = SIZE_I(a);
         (void)I;
-        const size_t H = a->H;
+        const size_t H = SIZE_H(a);
         (void)H;
         query.workspace = NULL;
         struct infer_workspace infer;
@@ -4268,21 +4372,36 @@ int PUBLIC(lstm_layernorm_f64_infer)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 0);
-    return error ? error : infer_run(a);
+    if (!error) {
+        const mode was = flush_denormals();
+        error = infer_run(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_layernorm_f64_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    return error ? error : forward_any(a);
+    if (!error) {
+        const mode was = flush_denormals();
+        error = forward_any(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_layernorm_f64_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    return error ? error : backward_any(a);
+    if (!error) {
+        const mode was = flush_denormals();
+        error = backward_any(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_layernorm_f64_loss_and_grad)(const args *a)
@@ -4295,10 +4414,13 @@ int PUBLIC(lstm_layernorm_f64_loss_and_grad)(const args *a)
     if (!error) error = PUBLIC(lstm_layernorm_f64_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
     if (!error) {
+        const mode was = flush_denormals();
         args own = *a;
         own.packed = 0;
         error = forward_any(&own);
+        if (!error) error = loss_run(&own);
+        if (!error) error = backward_any(&own);
+        restore(was);
     }
-    if (!error) error = loss_run(a);
-    return error ? error : backward_any(a);
+    return error;
 }

@@ -172,6 +172,7 @@ static inline const char *lstm_peephole_error(int code)
     case 1: return "a pointer that this call needs is NULL";
     case 2: return "T, B or a dimension is 0, or batch is less than B";
     case 3: return "the sizes do not fit into size_t";
+    case 6: return "this library was compiled for other sizes";
     case 5: return "rows must begin with B and not grow";
     case 4: return "the workspace is smaller than lstm_peephole_*_sizes() says";
     default: return "unknown error code";

@@ -62,7 +62,7 @@ typedef uint64_t uvec __attribute__((vector_size(V * sizeof(real))));
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 #define LANE(x, k) ((x)[k])
 #define AS_INT(x) ((ivec)(x))
@@ -182,6 +182,33 @@ INLINE real sum(vec v)
         for (size_t k = 0; k < width; ++k) part[k] += part[k + width];
     return part[0];
 }
+
+/* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
+ * the caller's thread is restored. */
+#if defined(__GNUC__) && defined(__SSE__)
+typedef unsigned mode;
+INLINE void restore(mode was) { __builtin_ia32_ldmxcsr(was); }
+INLINE mode flush_denormals(void)
+{
+    const mode was = __builtin_ia32_stmxcsr();
+    restore(was | 0x8040u); /* results, and operands */
+    return was;
+}
+#elif defined(__GNUC__) && defined(__aarch64__)
+typedef uint64_t mode;
+INLINE void restore(mode was) { __asm__ volatile("msr fpcr, %0" : : "r"(was)); }
+INLINE mode flush_denormals(void)
+{
+    mode was;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(was));
+    restore(was | (uint64_t)1 << 24);
+    return was;
+}
+#else
+typedef int mode;
+INLINE void restore(mode was) { (void)was; }
+INLINE mode flush_denormals(void) { return 0; }
+#endif
 
 /* ---- functions ------------------------------------------------------------------------------------------------------ */
 
@@ -419,18 +446,77 @@ INLINE size_t depth_of(const struct extent *e)
     return rows;
 }
 
+#if V > 1
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){ __VA_ARGS__ })
+#endif
+/* V vectors of V values: rows become columns.  Each step exchanges what differs in one bit of its two indices. */
+INLINE void transpose(vec v[V])
+{
+#if V == 8
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+            v[i + 1] = SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 2)) {
+            const vec a = v[i], b = v[i + 2];
+            v[i] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+            v[i + 2] = SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 4)) {
+            const vec a = v[i], b = v[i + 4];
+            v[i] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+            v[i + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        }
+#elif V == 4
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 4, 2, 6);
+            v[i + 1] = SHUFFLE(a, b, 1, 5, 3, 7);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 2)) {
+            const vec a = v[i], b = v[i + 2];
+            v[i] = SHUFFLE(a, b, 0, 1, 4, 5);
+            v[i + 2] = SHUFFLE(a, b, 2, 3, 6, 7);
+        }
+#elif V == 2
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 2);
+            v[i + 1] = SHUFFLE(a, b, 1, 3);
+        }
+#endif
+}
+#endif
+
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
     if (c_stride == 1)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
-    else if (columns == V)
-        for (size_t k = 0; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = w[k * k_stride + j * c_stride];
-    else
-        for (size_t k = 0; k < K; ++k)
+    else {
+        size_t k = 0;
+#if V > 1
+        for (; k_stride == 1 && columns == V && k + V <= K; k += V) {
+            vec block[V];
+            UNROLL for (size_t j = 0; j < V; ++j) block[j] = load(w + j * c_stride + k, V);
+            transpose(block);
+            UNROLL for (size_t j = 0; j < V; ++j) store(panel + (k + j) * width, block[j], V);
+        }
+#endif
+        for (; k < K; ++k)
             for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
+    }
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
@@ -560,16 +646,38 @@ int PUBLIC(lstm_readout_f64_loss_and_grad)(const lstm_readout_f64_args *);
 
 typedef lstm_readout_f64_args args;
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5 };
+/* Sizes known at compile time, as with -DLSTM_READOUT_I=8, make loops of known length; a call with others is refused. */
+#if defined(LSTM_READOUT_B)
+#define SIZE_B(a) ((void)(a), (size_t)(LSTM_READOUT_B))
+#else
+#define SIZE_B(a) ((a)->B)
+#endif
+#if defined(LSTM_READOUT_I)
+#define SIZE_I(a) ((void)(a), (size_t)(LSTM_READOUT_I))
+#else
+#define SIZE_I(a) ((a)->I)
+#endif
+#if defined(LSTM_READOUT_H)
+#define SIZE_H(a) ((void)(a), (size_t)(LSTM_READOUT_H))
+#else
+#define SIZE_H(a) ((a)->H)
+#endif
+#if defined(LSTM_READOUT_O)
+#define SIZE_O(a) ((void)(a), (size_t)(LSTM_READOUT_O))
+#else
+#define SIZE_O(a) ((a)->O)
+#endif
+
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
-INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : a->B; }
+INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a); }
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
 /* The rows that still run at step t = 1..T. */
-INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], a->B) : a->B; }
+INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
 
 /* Rows of `width` values from one place to another; from NULL: zeros. */
 INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
@@ -602,7 +710,7 @@ struct infer_at {
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b_i = load(at->b_i + unit, lanes);
@@ -636,7 +744,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void infer_after1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         const vec d = load(at->d + unit, lanes);
@@ -669,7 +777,7 @@ static double infer_bound(double T, double B, double I, double H, double O)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int infer_layout(const args *a, struct infer_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -691,7 +799,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
 
 static int infer_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
     struct infer_workspace w;
@@ -862,7 +970,7 @@ struct forward_at {
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b_i = load(at->b_i + unit, lanes);
@@ -901,7 +1009,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void forward_after1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         const vec d = load(at->d + unit, lanes);
@@ -932,7 +1040,7 @@ static double forward_bound(double T, double B, double I, double H, double O)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int forward_layout(const args *a, struct forward_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -950,7 +1058,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
 
 static int forward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
     struct forward_workspace w;
@@ -1106,7 +1214,7 @@ struct loss_at {
  * One vector of units of a row; full: none of them is beyond O. */
 INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     const size_t lanes = full ? V : O - unit;
     const vec p = load(at->p + row * O + unit, lanes);
     const vec y = load(at->y + row * O + unit, lanes);
@@ -1120,8 +1228,8 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
         vec sum_1 = splat(0.0);
-        for (; unit + V <= at->O; unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
-        if (unit < at->O) loss_before1_units(at, row, unit, 0, &sum_1);
+        for (; unit + V <= SIZE_O(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_O(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
     }
 }
@@ -1151,7 +1259,7 @@ static double loss_bound(double T, double B, double I, double H, double O)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int loss_layout(const args *a, struct loss_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -1165,7 +1273,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 
 static int loss_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -1240,7 +1348,7 @@ struct backward_at {
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         vec d_d = load(at->d_d + unit, lanes);
@@ -1256,7 +1364,7 @@ INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t r
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         vec d_b_i = load(at->d_b_i + unit, lanes);
@@ -1308,7 +1416,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
@@ -1356,7 +1464,7 @@ static double backward_bound(double T, double B, double I, double H, double O)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int backward_layout(const args *a, struct backward_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -1402,7 +1510,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
 
 static int backward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     struct backward_workspace w;
     struct backward_at at;
@@ -1636,7 +1744,7 @@ struct record_at {
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b_i = load(at->b_i + unit, lanes);
@@ -1670,7 +1778,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void record_after1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         const vec d = load(at->d + unit, lanes);
@@ -1701,7 +1809,7 @@ static double record_bound(double T, double B, double I, double H, double O)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int record_layout(const args *a, struct record_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -1719,7 +1827,7 @@ static int record_layout(const args *a, struct record_workspace *w)
 
 static int record_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
     struct record_workspace w;
@@ -1902,7 +2010,7 @@ struct recompute_at {
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_before1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b_i = load(at->b_i + unit, lanes);
@@ -1940,7 +2048,7 @@ INLINE void recompute_before1(const struct recompute_at *at, size_t row0, size_t
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void recompute_before2(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         vec d_d = load(at->d_d + unit, lanes);
@@ -1956,7 +2064,7 @@ INLINE void recompute_before2(const struct recompute_at *at, size_t row0, size_t
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         vec d_b_i = load(at->d_b_i + unit, lanes);
@@ -2008,7 +2116,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
@@ -2058,7 +2166,7 @@ static double recompute_bound(double T, double B, double I, double H, double O)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int recompute_layout(const args *a, struct recompute_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -2108,7 +2216,7 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
 
 static int recompute_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     struct recompute_workspace w;
     struct recompute_at at;
@@ -2489,6 +2597,7 @@ static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
+    if (a->B != SIZE_B(a) || a->I != SIZE_I(a) || a->H != SIZE_H(a) || a->O != SIZE_O(a)) return OTHER_SIZES;
     if (!a->T || !a->B || !a->I || !a->H || !a->O) return EMPTY;
     for (size_t t = 0; a->rows && t < a->T; ++t)
         if (a->rows[t] > (t ? a->rows[t - 1] : a->B) || (!t && a->rows[t] != a->B)) return ROWS_GROW;
@@ -2506,11 +2615,11 @@ int PUBLIC(lstm_readout_f64_sizes)(const args *a, lstm_readout_sizes *sizes)
         args query = *a;
         const double row = 7 * (double)a->H;
         if ((double)a->T * (double)a->B * row * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
-        const size_t I = a->I;
+        const size_t I = SIZE_I(a);
         (void)I;
-        const size_t H = a->H;
+        const size_t H = SIZE_H(a);
         (void)H;
-        const size_t O = a->O;
+        const size_t O = SIZE_O(a);
         (void)O;
         query.workspace = NULL;
         struct infer_workspace infer;
@@ -2566,21 +2675,36 @@ int PUBLIC(lstm_readout_f64_infer)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 0);
-    return error ? error : infer_run(a);
+    if (!error) {
+        const mode was = flush_denormals();
+        error = infer_run(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_readout_f64_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    return error ? error : forward_any(a);
+    if (!error) {
+        const mode was = flush_denormals();
+        error = forward_any(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_readout_f64_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    return error ? error : backward_any(a);
+    if (!error) {
+        const mode was = flush_denormals();
+        error = backward_any(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_readout_f64_loss_and_grad)(const args *a)
@@ -2593,10 +2717,13 @@ int PUBLIC(lstm_readout_f64_loss_and_grad)(const args *a)
     if (!error) error = PUBLIC(lstm_readout_f64_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
     if (!error) {
+        const mode was = flush_denormals();
         args own = *a;
         own.packed = 0;
         error = forward_any(&own);
+        if (!error) error = loss_run(&own);
+        if (!error) error = backward_any(&own);
+        restore(was);
     }
-    if (!error) error = loss_run(a);
-    return error ? error : backward_any(a);
+    return error;
 }
