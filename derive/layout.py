@@ -126,6 +126,11 @@ def tape_regions(kernel: Kernel) -> list[tuple[str, str]]:
     return list(regions.items())
 
 
+def splittable(kernels: list[tuple[Kernel, object]]) -> bool:
+    """Whether threads can share a step by its units: no kernel but the loss has numbers of a row that all units make."""
+    return not any(s.sums or s.scalars for k, _ in kernels if k.direction for s in k.stages)
+
+
 def hoists(kernel: Kernel) -> bool:
     """Whether a tile has products that may be made for many steps at once."""
     return any(s.tile and s.tile.known for s in kernel.loop)

@@ -64,6 +64,7 @@ def environment() -> jinja2.Environment:
         layout.joinable,
         layout.end_fields,
         layout.hoists,
+        layout.splittable,
         layout.tape_regions,
         layout.edge_results,
         layout.region_width,

@@ -233,7 +233,7 @@ RESERVED = frozenset(
     while class new delete this template typename namespace and or not xor bool true false try catch throw
     private public protected operator args real vec ivec uvec at acc row rows row0 unit lanes full block tile
     load store sum first_lanes begin finish multiply sums splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V H I O ROWS PANEL
-    DEPTH GROUP FUSED SHUFFLE transpose mode restore flush_denormals LARGER SMALLER LIMIT SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
+    DEPTH GROUP PAUSE SPLITS share meet idle FUSED SHUFFLE transpose mode restore flush_denormals LARGER SMALLER LIMIT SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
     WORKSPACE X86 NULL
     """.split()
 )

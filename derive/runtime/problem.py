@@ -37,7 +37,7 @@ class Kernels:
             op: getattr(module.lib, f"{spec.name}_{real}_{op}")
             for op in ("sizes", "infer", "forward", "backward", "loss_and_grad")
         }
-        self.units = False
+        self.units = bool(getattr(module.lib, f"{spec.name}_parts")())
         self.everything = 2 ** (8 * self.ffi.sizeof("size_t")) - 1  # tape_every: all states, no gates
         scalar = "float" if real == "f32" else "double"
         self.array_type: Any = self.ffi.typeof(f"{scalar}[]")

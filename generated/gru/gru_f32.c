@@ -183,6 +183,13 @@ INLINE real sum(vec v)
     return part[0];
 }
 
+/* While a thread waits for another. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+
 /* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
  * the caller's thread is restored. */
 #if defined(__GNUC__) && defined(__SSE__)
@@ -427,6 +434,13 @@ INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
     return q->at + (q->initial ? s - 1 : s) * q->step + r * q->ld;
 }
 
+/* Work that several threads share is cut into blocks: part p of P takes the blocks [bound(p), bound(p + 1)). */
+struct share {
+    size_t part, parts;
+};
+INLINE size_t lower_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * p.part / p.parts * block); }
+INLINE size_t upper_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * (p.part + 1) / p.parts * block); }
+
 /* Which rows of which steps: the rows row0 <= r < row1, fewer in steps in which fewer still run (counts, NULL: all do). */
 struct extent {
     size_t steps, row0, row1;
@@ -532,9 +546,11 @@ NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_st
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
-NOINLINE void pack_panels(real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+NOINLINE void pack_panels(struct share p, real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    for (size_t n = 0; n < N; n += PANEL) {
+    const size_t from = lower_bound(p, N, PANEL), to = upper_bound(p, N, PANEL);
+    panels += from * K;
+    for (size_t n = from; n < to; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
         for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
         panels += K * width;
@@ -554,14 +570,15 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
+NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
     if (!e.counts && !a.initial && a.step == e.row1 * a.ld && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
         e.row1 *= e.steps;
         e.steps = 1;
     }
-    for (size_t n = 0; n < N; n += PANEL) {
+    panels += lower_bound(p, N, PANEL) * K;
+    for (size_t n = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL); n < stop; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
         for (size_t s = 0; s < e.steps; ++s)
             for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
@@ -581,13 +598,14 @@ NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const re
 }
 
 /* Panels of the rows of some steps, seen as a [depth][N] matrix. */
-NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
+NOINLINE void pack_rows(struct share p, real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
 {
+    const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
     size_t k = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r, ++k) {
             const real *row = row_at(&q, s, r);
-            for (size_t n = 0; n < N; n += PANEL) {
+            for (size_t n = from; n < stop; n += PANEL) {
                 const size_t width = panel_vectors(n, N) * V;
                 real *to = panels + n * depth + k * width;
                 for (size_t j = 0; j < width; j += V) store(to + j, load(row + n + j, least(V, N - n - j)), V);
@@ -597,15 +615,16 @@ NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, si
 
 /* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS].  Several rows at
  * a time: one alone would touch a line of memory in every strip for a few values. */
-NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
+NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
 {
+    const size_t from = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS);
     const real *row[8];
     size_t k = 0, n = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r) {
             row[n++] = row_at(&q, s, r);
             if (n < 8 && k + n < depth) continue;
-            for (size_t m = 0; m < M; m += ROWS) {
+            for (size_t m = from; m < stop; m += ROWS) {
                 real *to = strips + m * depth + k * ROWS;
                 if (m + ROWS <= M)
                     for (size_t i = 0; i < n; ++i) memcpy(to + i * ROWS, row[i] + m, ROWS * sizeof(real));
@@ -619,13 +638,13 @@ NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, 
 }
 
 /* C[M][N] (+)= strips^T * panels: the time-reducing products, up to DEPTH rows at a time. */
-NOINLINE void gemm_reduce(size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
+NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
 {
     static strip_function *const all[4] = { strip_1, strip_2, strip_3, strip_4 };
     ALIGNED real tile[ROWS * PANEL];
     for (size_t n = 0; n < N; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
-        for (size_t m = 0; m < M; m += ROWS) {
+        for (size_t m = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS); m < stop; m += ROWS) {
             const size_t rows = least(ROWS, M - m);
             real *to = c + m * ldc + n;
             if (rows == ROWS && columns == vectors * V)
@@ -675,7 +694,7 @@ typedef gru_f32_args args;
 #define SIZE_H(a) ((a)->H)
 #endif
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6 };
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
@@ -685,6 +704,36 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
+
+/* Threads may share a call by units: each runs the whole schedule, takes its blocks of every loop over units, panels or
+ * strips, and waits for the others wherever the next loop reads what all have made.  Every number is computed as by one
+ * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
+#if defined(__GNUC__)
+#define SPLITS 1
+INLINE void meet(const args *a, struct share p)
+{
+    int *arrived = a->meeting, *round = a->meeting + 1;
+    if (p.parts > 1) {
+        const int now = __atomic_load_n(round, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == (int)p.parts) {
+            __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
+        } else
+            while (__atomic_load_n(round, __ATOMIC_ACQUIRE) == now) PAUSE();
+    }
+}
+#else
+#define SPLITS 0
+INLINE void meet(const args *a, struct share p) { (void)a, (void)p; }
+#endif
+INLINE struct share share_of(const args *a)
+{
+    const int together = SPLITS && a->parts > 1 && !a->rows;
+    const struct share p = { together ? a->part : 0, together ? a->parts : 1 };
+    return p;
+}
+/* Whether this thread has nothing to do: the first does it all. */
+INLINE int idle(const args *a) { return a->parts > 1 && a->part > 0 && share_of(a).parts == 1; }
 
 /* Rows of `width` values from one place to another; from NULL: zeros. */
 INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
@@ -775,6 +824,7 @@ static int infer_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -788,8 +838,9 @@ static int infer_run(const args *a)
     if (!a->packed) {
     /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
@@ -801,6 +852,9 @@ static int infer_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -808,13 +862,14 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -837,8 +892,9 @@ static int infer_run(const args *a)
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.h = a->out + (t - 1) * S * H;
             {
-                const real *panels = w.panels_1;
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -865,8 +921,9 @@ static int infer_run(const args *a)
                     panels += (I * 3 + H * 3) * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F12 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -879,6 +936,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -969,6 +1027,7 @@ static int forward_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -983,8 +1042,9 @@ static int forward_run(const args *a)
     if (!a->packed) {
     /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
@@ -996,6 +1056,9 @@ static int forward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1003,13 +1066,14 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1036,8 +1100,9 @@ static int forward_run(const args *a)
             at.n = tape_H + (t - 1) * B * (4 * H) + 3 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const real *panels = w.panels_1;
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1064,8 +1129,9 @@ static int forward_run(const args *a)
                     panels += (I * 3 + H * 3) * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F12 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -1078,6 +1144,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1156,6 +1223,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct share share = share_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -1168,14 +1236,18 @@ static int loss_run(const args *a)
     at.H = H;
     if (!a->packed) {
     }
+    if (share.part == 0) {
     memset(a->loss, 0, sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_L, 0, sizeof(real));
+        if (share.part == 0) memset(w.total_L, 0, sizeof(real));
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
@@ -1186,12 +1258,15 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
+            meet(a, share);
             {
                 loss_before2_rows(&at, live);
             }
+            meet(a, share);
         }
-        for (size_t n = 0; n < 1; ++n) (a->loss)[n] += w.total_L[n];
+        for (size_t n = 0; share.part == 0 && n < 1; ++n) (a->loss)[n] += w.total_L[n];
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1376,6 +1451,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -1388,12 +1464,13 @@ static int backward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
-    if (a->d_x) pack_panels(w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
     /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (3 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
@@ -1402,6 +1479,7 @@ static int backward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
     if (!a->accumulate) memset(a->d_bias_ih + H, 0, H * sizeof(real));
@@ -1413,6 +1491,8 @@ static int backward_run(const args *a)
     memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -1420,12 +1500,13 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b_r, 0, H * sizeof(real));
-        memset(w.total_d_b_z, 0, H * sizeof(real));
-        memset(w.total_d_b_n, 0, H * sizeof(real));
-        memset(w.total_d_v_r, 0, H * sizeof(real));
-        memset(w.total_d_v_z, 0, H * sizeof(real));
-        memset(w.total_d_v_n, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_r, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_z, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_n, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_v_r, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_v_z, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_v_n, 0, H * sizeof(real));
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
@@ -1455,8 +1536,9 @@ static int backward_run(const args *a)
             at.d_v_z = w.total_d_v_z;
             at.d_v_n = w.total_d_v_n;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (3 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1479,58 +1561,63 @@ static int backward_run(const args *a)
                     panels += ((3 * H)) * width * V;
                 }
             }
+            meet(a, share);
 
         }
         /* B10, B8, B11: d_x = W_r*d_s_r, d_x = W_z*d_s_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, B * (4 * H), 4 * H, NULL, 0 };
-            gemm(all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
         /* B10, B8, B11: d_x = W_n*d_a_n */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
-            gemm(all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, S * I, I, 1);
+            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, S * I, I, 1);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, B * (4 * H), 4 * H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, 2 * H);
+                pack_strips(share, w.left_1, q, &part, depth, 2 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
-                pack_strips(w.left_2, q, &part, depth, H);
+                pack_strips(share, w.left_2, q, &part, depth, H);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, B * (4 * H), 4 * H, NULL, 0 };
-                pack_strips(w.left_3, q, &part, depth, 3 * H);
+                pack_strips(share, w.left_3, q, &part, depth, 3 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
+            meet(a, share);
             /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
-            gemm_reduce(depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B14: d_W_n = d_a_n x^T */
-            gemm_reduce(depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
+            gemm_reduce(share, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
             /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
-            gemm_reduce(depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias_ih)[n] += w.total_d_b_r[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_ih + H)[n] += w.total_d_b_z[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_ih + 2 * H)[n] += w.total_d_b_n[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_hh)[n] += w.total_d_v_r[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_hh + H)[n] += w.total_d_v_z[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_hh + 2 * H)[n] += w.total_d_v_n[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_ih)[n] += w.total_d_b_r[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_ih + H)[n] += w.total_d_b_z[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_ih + 2 * H)[n] += w.total_d_b_n[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_hh)[n] += w.total_d_v_r[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_hh + H)[n] += w.total_d_v_z[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_hh + 2 * H)[n] += w.total_d_v_n[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (4 * H), w.chunk_H, B * (4 * H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -1539,8 +1626,9 @@ static int backward_run(const args *a)
         at.carry_h_next = w.ring_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (3 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1567,6 +1655,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1649,6 +1738,7 @@ static int record_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -1662,8 +1752,9 @@ static int record_run(const args *a)
     if (!a->packed) {
     /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
@@ -1675,6 +1766,9 @@ static int record_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1682,13 +1776,14 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1711,8 +1806,9 @@ static int record_run(const args *a)
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.h = a->out + (t - 1) * S * H;
             {
-                const real *panels = w.panels_1;
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1739,8 +1835,9 @@ static int record_run(const args *a)
                     panels += (I * 3 + H * 3) * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F12 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -1753,6 +1850,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1991,6 +2089,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -2002,14 +2101,15 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
-    pack_panels(w.weight_hh_rows, a->weight_hh, 1, H, 3 * H, H);
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
-    if (a->d_x) pack_panels(w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
+    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
+    pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 3 * H, H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
     /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (3 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
@@ -2018,6 +2118,7 @@ static int recompute_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
     if (!a->accumulate) memset(a->d_bias_ih + H, 0, H * sizeof(real));
@@ -2029,6 +2130,8 @@ static int recompute_run(const args *a)
     memset(w.chunk_H + chunk_steps(T, B) * B * (14 * H), 0, B * (14 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -2036,22 +2139,24 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b_r, 0, H * sizeof(real));
-        memset(w.total_d_b_z, 0, H * sizeof(real));
-        memset(w.total_d_b_n, 0, H * sizeof(real));
-        memset(w.total_d_v_r, 0, H * sizeof(real));
-        memset(w.total_d_v_z, 0, H * sizeof(real));
-        memset(w.total_d_v_n, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_r, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_z, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_n, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_v_r, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_v_z, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_v_n, 0, H * sizeof(real));
+        meet(a, share);
         /* F1, F3, F5: W_x_r = W_r*x, W_x_z = W_z*x, W_x_n = W_n*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (14 * H), B * (14 * H), 14 * H, 0);
+            gemm(share, all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (14 * H), B * (14 * H), 14 * H, 0);
         }
         /* F2, F4, F6: U_h_r = U_r*h, U_h_z = U_z*h, U_h_n = U_n*h */
         {
             const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-            gemm(all, 3 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (14 * H) + 3 * H, B * (14 * H), 14 * H, 0);
+            gemm(share, all, 3 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (14 * H) + 3 * H, B * (14 * H), 14 * H, 0);
         }
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             at.W_x_r = w.chunk_H + (t - first) * B * (14 * H);
@@ -2071,13 +2176,14 @@ static int recompute_run(const args *a)
             at.z = w.chunk_H + (t - first) * B * (14 * H) + 8 * H;
             at.n = w.chunk_H + (t - first) * B * (14 * H) + 9 * H;
             {
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_before1(&at, 0, live, unit, 1);
                     else
                         recompute_before1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
@@ -2108,8 +2214,9 @@ static int recompute_run(const args *a)
             at.d_v_z = w.total_d_v_z;
             at.d_v_n = w.total_d_v_n;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (3 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2132,58 +2239,63 @@ static int recompute_run(const args *a)
                     panels += ((3 * H)) * width * V;
                 }
             }
+            meet(a, share);
 
         }
         /* B10, B8, B11: d_x = W_r*d_s_r, d_x = W_z*d_s_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
-            gemm(all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
         /* B10, B8, B11: d_x = W_n*d_a_n */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, B * (14 * H), 14 * H, NULL, 0 };
-            gemm(all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, S * I, I, 1);
+            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, S * I, I, 1);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, 2 * H);
+                pack_strips(share, w.left_1, q, &part, depth, 2 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, B * (14 * H), 14 * H, NULL, 0 };
-                pack_strips(w.left_2, q, &part, depth, H);
+                pack_strips(share, w.left_2, q, &part, depth, H);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
-                pack_strips(w.left_3, q, &part, depth, 3 * H);
+                pack_strips(share, w.left_3, q, &part, depth, 3 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
+            meet(a, share);
             /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
-            gemm_reduce(depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B14: d_W_n = d_a_n x^T */
-            gemm_reduce(depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
+            gemm_reduce(share, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
             /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
-            gemm_reduce(depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias_ih)[n] += w.total_d_b_r[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_ih + H)[n] += w.total_d_b_z[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_ih + 2 * H)[n] += w.total_d_b_n[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_hh)[n] += w.total_d_v_r[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_hh + H)[n] += w.total_d_v_z[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_hh + 2 * H)[n] += w.total_d_v_n[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_ih)[n] += w.total_d_b_r[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_ih + H)[n] += w.total_d_b_z[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_ih + 2 * H)[n] += w.total_d_b_n[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_hh)[n] += w.total_d_v_r[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_hh + H)[n] += w.total_d_v_z[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_hh + 2 * H)[n] += w.total_d_v_n[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (14 * H), w.chunk_H, B * (14 * H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -2192,8 +2304,9 @@ static int recompute_run(const args *a)
         at.carry_h_next = w.ring_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (3 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2220,6 +2333,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -2349,6 +2463,7 @@ static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
+    if (a->parts > 1 && (a->part >= a->parts || a->parts > 1024)) return PARTS;
     if (a->B != SIZE_B(a) || a->I != SIZE_I(a) || a->H != SIZE_H(a)) return OTHER_SIZES;
     if (!a->T || !a->B || !a->I || !a->H) return EMPTY;
     for (size_t t = 0; a->rows && t < a->T; ++t)
@@ -2418,6 +2533,7 @@ static int pointers(const args *a, int call)
     if (call < 2) missing |= !a->h_T;
     if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 0 : 1);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias_ih || !a->d_bias_hh || !a->d_h_0;
+    missing |= a->parts > 1 && !a->meeting;
     return missing ? NULL_POINTER : OK;
 }
 
@@ -2425,7 +2541,7 @@ int PUBLIC(gru_f32_infer)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 0);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = infer_run(a);
         restore(was);
@@ -2437,7 +2553,7 @@ int PUBLIC(gru_f32_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = forward_any(a);
         restore(was);
@@ -2449,7 +2565,7 @@ int PUBLIC(gru_f32_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = backward_any(a);
         restore(was);
@@ -2466,12 +2582,15 @@ int PUBLIC(gru_f32_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(gru_f32_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
         own.packed = 0;
         error = forward_any(&own);
-        if (!error) error = loss_run(&own);
+        own.parts = 1; /* the loss adds up the units of a row */
+        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        own.parts = a->parts;
+        meet(a, share_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }

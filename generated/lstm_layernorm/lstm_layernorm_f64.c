@@ -183,6 +183,13 @@ INLINE real sum(vec v)
     return part[0];
 }
 
+/* While a thread waits for another. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+
 /* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
  * the caller's thread is restored. */
 #if defined(__GNUC__) && defined(__SSE__)
@@ -433,6 +440,13 @@ INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
     return q->at + (q->initial ? s - 1 : s) * q->step + r * q->ld;
 }
 
+/* Work that several threads share is cut into blocks: part p of P takes the blocks [bound(p), bound(p + 1)). */
+struct share {
+    size_t part, parts;
+};
+INLINE size_t lower_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * p.part / p.parts * block); }
+INLINE size_t upper_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * (p.part + 1) / p.parts * block); }
+
 /* Which rows of which steps: the rows row0 <= r < row1, fewer in steps in which fewer still run (counts, NULL: all do). */
 struct extent {
     size_t steps, row0, row1;
@@ -520,9 +534,11 @@ NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_st
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
-NOINLINE void pack_panels(real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+NOINLINE void pack_panels(struct share p, real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    for (size_t n = 0; n < N; n += PANEL) {
+    const size_t from = lower_bound(p, N, PANEL), to = upper_bound(p, N, PANEL);
+    panels += from * K;
+    for (size_t n = from; n < to; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
         for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
         panels += K * width;
@@ -542,14 +558,15 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
+NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
     if (!e.counts && !a.initial && a.step == e.row1 * a.ld && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
         e.row1 *= e.steps;
         e.steps = 1;
     }
-    for (size_t n = 0; n < N; n += PANEL) {
+    panels += lower_bound(p, N, PANEL) * K;
+    for (size_t n = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL); n < stop; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
         for (size_t s = 0; s < e.steps; ++s)
             for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
@@ -569,13 +586,14 @@ NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const re
 }
 
 /* Panels of the rows of some steps, seen as a [depth][N] matrix. */
-NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
+NOINLINE void pack_rows(struct share p, real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
 {
+    const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
     size_t k = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r, ++k) {
             const real *row = row_at(&q, s, r);
-            for (size_t n = 0; n < N; n += PANEL) {
+            for (size_t n = from; n < stop; n += PANEL) {
                 const size_t width = panel_vectors(n, N) * V;
                 real *to = panels + n * depth + k * width;
                 for (size_t j = 0; j < width; j += V) store(to + j, load(row + n + j, least(V, N - n - j)), V);
@@ -585,15 +603,16 @@ NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, si
 
 /* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS].  Several rows at
  * a time: one alone would touch a line of memory in every strip for a few values. */
-NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
+NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
 {
+    const size_t from = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS);
     const real *row[8];
     size_t k = 0, n = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r) {
             row[n++] = row_at(&q, s, r);
             if (n < 8 && k + n < depth) continue;
-            for (size_t m = 0; m < M; m += ROWS) {
+            for (size_t m = from; m < stop; m += ROWS) {
                 real *to = strips + m * depth + k * ROWS;
                 if (m + ROWS <= M)
                     for (size_t i = 0; i < n; ++i) memcpy(to + i * ROWS, row[i] + m, ROWS * sizeof(real));
@@ -607,13 +626,13 @@ NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, 
 }
 
 /* C[M][N] (+)= strips^T * panels: the time-reducing products, up to DEPTH rows at a time. */
-NOINLINE void gemm_reduce(size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
+NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
 {
     static strip_function *const all[4] = { strip_1, strip_2, strip_3, strip_4 };
     ALIGNED real tile[ROWS * PANEL];
     for (size_t n = 0; n < N; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
-        for (size_t m = 0; m < M; m += ROWS) {
+        for (size_t m = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS); m < stop; m += ROWS) {
             const size_t rows = least(ROWS, M - m);
             real *to = c + m * ldc + n;
             if (rows == ROWS && columns == vectors * V)
@@ -663,7 +682,7 @@ typedef lstm_layernorm_f64_args args;
 #define SIZE_H(a) ((a)->H)
 #endif
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6 };
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
@@ -673,6 +692,36 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
+
+/* Threads may share a call by units: each runs the whole schedule, takes its blocks of every loop over units, panels or
+ * strips, and waits for the others wherever the next loop reads what all have made.  Every number is computed as by one
+ * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
+#if defined(__GNUC__) && 0 /* this cell has sums over the units of a row */
+#define SPLITS 1
+INLINE void meet(const args *a, struct share p)
+{
+    int *arrived = a->meeting, *round = a->meeting + 1;
+    if (p.parts > 1) {
+        const int now = __atomic_load_n(round, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == (int)p.parts) {
+            __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
+        } else
+            while (__atomic_load_n(round, __ATOMIC_ACQUIRE) == now) PAUSE();
+    }
+}
+#else
+#define SPLITS 0
+INLINE void meet(const args *a, struct share p) { (void)a, (void)p; }
+#endif
+INLINE struct share share_of(const args *a)
+{
+    const int together = SPLITS && a->parts > 1 && !a->rows;
+    const struct share p = { together ? a->part : 0, together ? a->parts : 1 };
+    return p;
+}
+/* Whether this thread has nothing to do: the first does it all. */
+INLINE int idle(const args *a) { return a->parts > 1 && a->part > 0 && share_of(a).parts == 1; }
 
 /* Rows of `width` values from one place to another; from NULL: zeros. */
 INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
@@ -1027,6 +1076,7 @@ static int infer_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -1038,11 +1088,12 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
     /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
@@ -1051,10 +1102,13 @@ static int infer_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     for (size_t row = 0; row < B; ++row)
         memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1064,8 +1118,9 @@ static int infer_run(const args *a)
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
         }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.a_f = w.chunk_H + (t - first) * B * (4 * H) + H;
@@ -1079,13 +1134,16 @@ static int infer_run(const args *a)
             {
                 infer_before1(&at, live);
             }
+            meet(a, share);
             {
                 infer_before2_rows(&at, live);
                 infer_before2(&at, live);
             }
+            meet(a, share);
             {
                 infer_before3_rows(&at, live);
             }
+            meet(a, share);
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
@@ -1128,8 +1186,9 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = 0.0;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1148,29 +1207,34 @@ static int infer_run(const args *a)
                     panels += (H * 4) * V;
                 }
             }
+            meet(a, share);
             {
                 infer_stage2_rows(&at, live);
                 infer_stage2(&at, live);
             }
+            meet(a, share);
             {
                 infer_stage3_rows(&at, live);
                 infer_stage3(&at, live);
             }
+            meet(a, share);
             {
                 infer_stage4_rows(&at, live);
                 infer_stage4(&at, live);
             }
+            meet(a, share);
             {
                 infer_stage5_rows(&at, live);
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         infer_stage5(&at, 0, live, unit, 1);
                     else
                         infer_stage5(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F30 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F32 */
@@ -1187,6 +1251,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1533,6 +1598,7 @@ static int forward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -1546,11 +1612,12 @@ static int forward_run(const args *a)
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
     /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
@@ -1559,6 +1626,9 @@ static int forward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1568,8 +1638,9 @@ static int forward_run(const args *a)
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 4 * H, I, q, w.weight_ih_rows, tape_H + (first - 1) * B * (14 * H), B * (14 * H), 14 * H, 0);
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, tape_H + (first - 1) * B * (14 * H), B * (14 * H), 14 * H, 0);
         }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.a_f = tape_H + (t - 1) * B * (14 * H) + H;
@@ -1583,13 +1654,16 @@ static int forward_run(const args *a)
             {
                 forward_before1(&at, live);
             }
+            meet(a, share);
             {
                 forward_before2_rows(&at, live);
                 forward_before2(&at, live);
             }
+            meet(a, share);
             {
                 forward_before3_rows(&at, live);
             }
+            meet(a, share);
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
@@ -1637,8 +1711,9 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 4] = 0.0;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1657,29 +1732,34 @@ static int forward_run(const args *a)
                     panels += (H * 4) * V;
                 }
             }
+            meet(a, share);
             {
                 forward_stage2_rows(&at, live);
                 forward_stage2(&at, live);
             }
+            meet(a, share);
             {
                 forward_stage3_rows(&at, live);
                 forward_stage3(&at, live);
             }
+            meet(a, share);
             {
                 forward_stage4_rows(&at, live);
                 forward_stage4(&at, live);
             }
+            meet(a, share);
             {
                 forward_stage5_rows(&at, live);
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         forward_stage5(&at, 0, live, unit, 1);
                     else
                         forward_stage5(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F30 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F32 */
@@ -1696,6 +1776,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1774,6 +1855,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct share share = share_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -1786,14 +1868,18 @@ static int loss_run(const args *a)
     at.H = H;
     if (!a->packed) {
     }
+    if (share.part == 0) {
     memset(a->loss, 0, sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_L, 0, sizeof(real));
+        if (share.part == 0) memset(w.total_L, 0, sizeof(real));
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
@@ -1804,12 +1890,15 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
+            meet(a, share);
             {
                 loss_before2_rows(&at, live);
             }
+            meet(a, share);
         }
-        for (size_t n = 0; n < 1; ++n) (a->loss)[n] += w.total_L[n];
+        for (size_t n = 0; share.part == 0 && n < 1; ++n) (a->loss)[n] += w.total_L[n];
     }
+    meet(a, share);
     return OK;
 }
 
@@ -2326,6 +2415,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -2339,11 +2429,12 @@ static int backward_run(const args *a)
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
     if (!a->packed) {
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
     /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
@@ -2352,6 +2443,7 @@ static int backward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
     if (!a->accumulate) memset(a->d_gain_ih + 3 * H, 0, H * sizeof(real));
@@ -2371,6 +2463,8 @@ static int backward_run(const args *a)
     memset(w.chunk_H + chunk_steps(T, B) * B * (8 * H), 0, B * (8 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -2378,20 +2472,21 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b_o, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_o, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_o, 0, H * sizeof(real));
-        memset(w.total_d_gamma_c, 0, H * sizeof(real));
-        memset(w.total_d_beta_c, 0, H * sizeof(real));
-        memset(w.total_d_b_i, 0, H * sizeof(real));
-        memset(w.total_d_b_f, 0, H * sizeof(real));
-        memset(w.total_d_b_g, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_i, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_f, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_g, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_i, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_f, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_c, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_beta_c, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_g, 0, H * sizeof(real));
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
@@ -2480,8 +2575,9 @@ static int backward_run(const args *a)
             at.d_a_i = w.chunk_H + (t - first) * B * (8 * H) + 4 * H;
             {
                 for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = 0.0;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2504,76 +2600,85 @@ static int backward_run(const args *a)
                     panels += ((4 * H)) * width * V;
                 }
             }
+            meet(a, share);
             {
                 backward_stage2_rows(&at, live);
                 backward_stage2(&at, live);
             }
+            meet(a, share);
             {
                 backward_stage3_rows(&at, live);
                 backward_stage3(&at, live);
             }
+            meet(a, share);
             {
                 backward_stage4_rows(&at, live);
                 backward_stage4(&at, live);
             }
+            meet(a, share);
             {
                 backward_stage5_rows(&at, live);
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         backward_stage5(&at, 0, live, unit, 1);
                     else
                         backward_stage5(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
 
         }
         /* B29: d_x = W_i*d_a_i, d_x = W_f*d_a_f, d_x = W_g*d_a_g, d_x = W_o*d_a_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, B * (8 * H), 8 * H, NULL, 0 };
-            gemm(all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, B * (8 * H), 8 * H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, 4 * H);
+                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H), B * (8 * H), 8 * H, NULL, 0 };
-                pack_strips(w.left_2, q, &part, depth, 4 * H);
+                pack_strips(share, w.left_2, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
+            meet(a, share);
             /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
-            gemm_reduce(depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
-            gemm_reduce(depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + 3 * H)[n] += w.total_d_gamma_x_o[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + 3 * H)[n] += w.total_d_gamma_h_o[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_c)[n] += w.total_d_gamma_c[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_c)[n] += w.total_d_beta_c[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih)[n] += w.total_d_gamma_x_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + H)[n] += w.total_d_gamma_x_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + 2 * H)[n] += w.total_d_gamma_x_g[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh)[n] += w.total_d_gamma_h_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + H)[n] += w.total_d_gamma_h_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + 2 * H)[n] += w.total_d_gamma_h_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih + 3 * H)[n] += w.total_d_gamma_x_o[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh + 3 * H)[n] += w.total_d_gamma_h_o[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_c)[n] += w.total_d_gamma_c[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_c)[n] += w.total_d_beta_c[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih)[n] += w.total_d_gamma_x_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih + H)[n] += w.total_d_gamma_x_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih + 2 * H)[n] += w.total_d_gamma_x_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh)[n] += w.total_d_gamma_h_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh + H)[n] += w.total_d_gamma_h_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh + 2 * H)[n] += w.total_d_gamma_h_g[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (8 * H), w.chunk_H, B * (8 * H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -2583,8 +2688,9 @@ static int backward_run(const args *a)
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2612,6 +2718,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -2955,6 +3062,7 @@ static int record_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -2967,11 +3075,12 @@ static int record_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
     /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
             pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
@@ -2980,6 +3089,9 @@ static int record_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -2989,8 +3101,9 @@ static int record_run(const args *a)
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
         }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.a_f = w.chunk_H + (t - first) * B * (4 * H) + H;
@@ -3004,13 +3117,16 @@ static int record_run(const args *a)
             {
                 record_before1(&at, live);
             }
+            meet(a, share);
             {
                 record_before2_rows(&at, live);
                 record_before2(&at, live);
             }
+            meet(a, share);
             {
                 record_before3_rows(&at, live);
             }
+            meet(a, share);
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
@@ -3053,8 +3169,9 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = 0.0;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -3073,29 +3190,34 @@ static int record_run(const args *a)
                     panels += (H * 4) * V;
                 }
             }
+            meet(a, share);
             {
                 record_stage2_rows(&at, live);
                 record_stage2(&at, live);
             }
+            meet(a, share);
             {
                 record_stage3_rows(&at, live);
                 record_stage3(&at, live);
             }
+            meet(a, share);
             {
                 record_stage4_rows(&at, live);
                 record_stage4(&at, live);
             }
+            meet(a, share);
             {
                 record_stage5_rows(&at, live);
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         record_stage5(&at, 0, live, unit, 1);
                     else
                         record_stage5(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F30 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F32 */
@@ -3112,6 +3234,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -3807,6 +3930,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -3819,13 +3943,14 @@ static int recompute_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    pack_panels(w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
     /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
@@ -3834,6 +3959,7 @@ static int recompute_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
     if (!a->accumulate) memset(a->d_gain_ih + 3 * H, 0, H * sizeof(real));
@@ -3853,6 +3979,8 @@ static int recompute_run(const args *a)
     memset(w.chunk_H + chunk_steps(T, B) * B * (21 * H), 0, B * (21 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -3860,30 +3988,32 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b_o, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_o, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_o, 0, H * sizeof(real));
-        memset(w.total_d_gamma_c, 0, H * sizeof(real));
-        memset(w.total_d_beta_c, 0, H * sizeof(real));
-        memset(w.total_d_b_i, 0, H * sizeof(real));
-        memset(w.total_d_b_f, 0, H * sizeof(real));
-        memset(w.total_d_b_g, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_i, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_f, 0, H * sizeof(real));
-        memset(w.total_d_gamma_x_g, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_i, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_f, 0, H * sizeof(real));
-        memset(w.total_d_gamma_h_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_c, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_beta_c, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_x_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_gamma_h_g, 0, H * sizeof(real));
+        meet(a, share);
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (21 * H), B * (21 * H), 21 * H, 0);
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (21 * H), B * (21 * H), 21 * H, 0);
         }
         /* F2, F4, F6, F8: s_i = U_i*h, s_f = U_f*h, s_g = U_g*h, s_o = U_o*h */
         {
             const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-            gemm(all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (21 * H) + 4 * H, B * (21 * H), 21 * H, 0);
+            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (21 * H) + 4 * H, B * (21 * H), 21 * H, 0);
         }
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             at.a_f = w.chunk_H + (t - first) * B * (21 * H) + H;
@@ -3929,19 +4059,22 @@ static int recompute_run(const args *a)
             {
                 recompute_before1(&at, live);
             }
+            meet(a, share);
             {
                 recompute_before2_rows(&at, live);
                 recompute_before2(&at, live);
             }
+            meet(a, share);
             {
                 recompute_before3_rows(&at, live);
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_before3(&at, 0, live, unit, 1);
                     else
                         recompute_before3(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
@@ -4030,8 +4163,9 @@ static int recompute_run(const args *a)
             at.d_a_i = w.chunk_H + (t - first) * B * (21 * H) + 17 * H;
             {
                 for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = 0.0;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -4054,76 +4188,85 @@ static int recompute_run(const args *a)
                     panels += ((4 * H)) * width * V;
                 }
             }
+            meet(a, share);
             {
                 recompute_stage2_rows(&at, live);
                 recompute_stage2(&at, live);
             }
+            meet(a, share);
             {
                 recompute_stage3_rows(&at, live);
                 recompute_stage3(&at, live);
             }
+            meet(a, share);
             {
                 recompute_stage4_rows(&at, live);
                 recompute_stage4(&at, live);
             }
+            meet(a, share);
             {
                 recompute_stage5_rows(&at, live);
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_stage5(&at, 0, live, unit, 1);
                     else
                         recompute_stage5(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
 
         }
         /* B29: d_x = W_i*d_a_i, d_x = W_f*d_a_f, d_x = W_g*d_a_g, d_x = W_o*d_a_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, B * (21 * H), 21 * H, NULL, 0 };
-            gemm(all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, B * (21 * H), 21 * H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, 4 * H);
+                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 13 * H, B * (21 * H), 21 * H, NULL, 0 };
-                pack_strips(w.left_2, q, &part, depth, 4 * H);
+                pack_strips(share, w.left_2, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
+            meet(a, share);
             /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
-            gemm_reduce(depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
-            gemm_reduce(depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + 3 * H)[n] += w.total_d_gamma_x_o[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + 3 * H)[n] += w.total_d_gamma_h_o[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_c)[n] += w.total_d_gamma_c[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias_c)[n] += w.total_d_beta_c[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih)[n] += w.total_d_gamma_x_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + H)[n] += w.total_d_gamma_x_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_ih + 2 * H)[n] += w.total_d_gamma_x_g[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh)[n] += w.total_d_gamma_h_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + H)[n] += w.total_d_gamma_h_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_gain_hh + 2 * H)[n] += w.total_d_gamma_h_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih + 3 * H)[n] += w.total_d_gamma_x_o[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh + 3 * H)[n] += w.total_d_gamma_h_o[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_c)[n] += w.total_d_gamma_c[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias_c)[n] += w.total_d_beta_c[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih)[n] += w.total_d_gamma_x_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih + H)[n] += w.total_d_gamma_x_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_ih + 2 * H)[n] += w.total_d_gamma_x_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh)[n] += w.total_d_gamma_h_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh + H)[n] += w.total_d_gamma_h_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_gain_hh + 2 * H)[n] += w.total_d_gamma_h_g[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (21 * H), w.chunk_H, B * (21 * H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -4133,8 +4276,9 @@ static int recompute_run(const args *a)
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -4162,6 +4306,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -4296,6 +4441,7 @@ static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
+    if (a->parts > 1 && (a->part >= a->parts || a->parts > 1024)) return PARTS;
     if (a->B != SIZE_B(a) || a->I != SIZE_I(a) || a->H != SIZE_H(a)) return OTHER_SIZES;
     if (!a->T || !a->B || !a->I || !a->H) return EMPTY;
     for (size_t t = 0; a->rows && t < a->T; ++t)
@@ -4365,6 +4511,7 @@ static int pointers(const args *a, int call)
     if (call < 2) missing |= !a->h_T || !a->c_T;
     if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 1 : 1);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_c_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias || !a->d_gain_ih || !a->d_gain_hh || !a->d_gain_c || !a->d_bias_c || !a->d_h_0 || !a->d_c_0;
+    missing |= a->parts > 1 && !a->meeting;
     return missing ? NULL_POINTER : OK;
 }
 
@@ -4372,7 +4519,7 @@ int PUBLIC(lstm_layernorm_f64_infer)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 0);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = infer_run(a);
         restore(was);
@@ -4384,7 +4531,7 @@ int PUBLIC(lstm_layernorm_f64_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = forward_any(a);
         restore(was);
@@ -4396,7 +4543,7 @@ int PUBLIC(lstm_layernorm_f64_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = backward_any(a);
         restore(was);
@@ -4413,12 +4560,15 @@ int PUBLIC(lstm_layernorm_f64_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(lstm_layernorm_f64_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
         own.packed = 0;
         error = forward_any(&own);
-        if (!error) error = loss_run(&own);
+        own.parts = 1; /* the loss adds up the units of a row */
+        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        own.parts = a->parts;
+        meet(a, share_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }

@@ -183,6 +183,13 @@ INLINE real sum(vec v)
     return part[0];
 }
 
+/* While a thread waits for another. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+
 /* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
  * the caller's thread is restored. */
 #if defined(__GNUC__) && defined(__SSE__)
@@ -433,6 +440,13 @@ INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
     return q->at + (q->initial ? s - 1 : s) * q->step + r * q->ld;
 }
 
+/* Work that several threads share is cut into blocks: part p of P takes the blocks [bound(p), bound(p + 1)). */
+struct share {
+    size_t part, parts;
+};
+INLINE size_t lower_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * p.part / p.parts * block); }
+INLINE size_t upper_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * (p.part + 1) / p.parts * block); }
+
 /* Which rows of which steps: the rows row0 <= r < row1, fewer in steps in which fewer still run (counts, NULL: all do). */
 struct extent {
     size_t steps, row0, row1;
@@ -520,9 +534,11 @@ NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_st
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
-NOINLINE void pack_panels(real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+NOINLINE void pack_panels(struct share p, real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    for (size_t n = 0; n < N; n += PANEL) {
+    const size_t from = lower_bound(p, N, PANEL), to = upper_bound(p, N, PANEL);
+    panels += from * K;
+    for (size_t n = from; n < to; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
         for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
         panels += K * width;
@@ -542,14 +558,15 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
+NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
     if (!e.counts && !a.initial && a.step == e.row1 * a.ld && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
         e.row1 *= e.steps;
         e.steps = 1;
     }
-    for (size_t n = 0; n < N; n += PANEL) {
+    panels += lower_bound(p, N, PANEL) * K;
+    for (size_t n = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL); n < stop; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
         for (size_t s = 0; s < e.steps; ++s)
             for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
@@ -569,13 +586,14 @@ NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const re
 }
 
 /* Panels of the rows of some steps, seen as a [depth][N] matrix. */
-NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
+NOINLINE void pack_rows(struct share p, real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
 {
+    const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
     size_t k = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r, ++k) {
             const real *row = row_at(&q, s, r);
-            for (size_t n = 0; n < N; n += PANEL) {
+            for (size_t n = from; n < stop; n += PANEL) {
                 const size_t width = panel_vectors(n, N) * V;
                 real *to = panels + n * depth + k * width;
                 for (size_t j = 0; j < width; j += V) store(to + j, load(row + n + j, least(V, N - n - j)), V);
@@ -585,15 +603,16 @@ NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, si
 
 /* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS].  Several rows at
  * a time: one alone would touch a line of memory in every strip for a few values. */
-NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
+NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
 {
+    const size_t from = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS);
     const real *row[8];
     size_t k = 0, n = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r) {
             row[n++] = row_at(&q, s, r);
             if (n < 8 && k + n < depth) continue;
-            for (size_t m = 0; m < M; m += ROWS) {
+            for (size_t m = from; m < stop; m += ROWS) {
                 real *to = strips + m * depth + k * ROWS;
                 if (m + ROWS <= M)
                     for (size_t i = 0; i < n; ++i) memcpy(to + i * ROWS, row[i] + m, ROWS * sizeof(real));
@@ -607,13 +626,13 @@ NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, 
 }
 
 /* C[M][N] (+)= strips^T * panels: the time-reducing products, up to DEPTH rows at a time. */
-NOINLINE void gemm_reduce(size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
+NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
 {
     static strip_function *const all[4] = { strip_1, strip_2, strip_3, strip_4 };
     ALIGNED real tile[ROWS * PANEL];
     for (size_t n = 0; n < N; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
-        for (size_t m = 0; m < M; m += ROWS) {
+        for (size_t m = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS); m < stop; m += ROWS) {
             const size_t rows = least(ROWS, M - m);
             real *to = c + m * ldc + n;
             if (rows == ROWS && columns == vectors * V)
@@ -668,7 +687,7 @@ typedef lstm_readout_f64_args args;
 #define SIZE_O(a) ((a)->O)
 #endif
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6 };
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
@@ -678,6 +697,36 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
+
+/* Threads may share a call by units: each runs the whole schedule, takes its blocks of every loop over units, panels or
+ * strips, and waits for the others wherever the next loop reads what all have made.  Every number is computed as by one
+ * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
+#if defined(__GNUC__)
+#define SPLITS 1
+INLINE void meet(const args *a, struct share p)
+{
+    int *arrived = a->meeting, *round = a->meeting + 1;
+    if (p.parts > 1) {
+        const int now = __atomic_load_n(round, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == (int)p.parts) {
+            __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
+        } else
+            while (__atomic_load_n(round, __ATOMIC_ACQUIRE) == now) PAUSE();
+    }
+}
+#else
+#define SPLITS 0
+INLINE void meet(const args *a, struct share p) { (void)a, (void)p; }
+#endif
+INLINE struct share share_of(const args *a)
+{
+    const int together = SPLITS && a->parts > 1 && !a->rows;
+    const struct share p = { together ? a->part : 0, together ? a->parts : 1 };
+    return p;
+}
+/* Whether this thread has nothing to do: the first does it all. */
+INLINE int idle(const args *a) { return a->parts > 1 && a->part > 0 && share_of(a).parts == 1; }
 
 /* Rows of `width` values from one place to another; from NULL: zeros. */
 INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
@@ -802,6 +851,7 @@ static int infer_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -814,11 +864,12 @@ static int infer_run(const args *a)
     at.H = H;
     at.O = O;
     if (!a->packed) {
-    pack_panels(w.weight_ho_rows, a->weight_ho, 1, H, O, H);
+    pack_panels(share, w.weight_ho_rows, a->weight_ho, 1, H, O, H);
     /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
@@ -832,6 +883,7 @@ static int infer_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     /* what is before the first step: initial states, and zero for all else */
     memset(w.chunk_H, 0, B * (H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
@@ -840,6 +892,8 @@ static int infer_run(const args *a)
         memcpy(w.chunk_H + row * H, a->h_0 + row * H, H * sizeof(real));
     for (size_t row = 0; row < B; ++row)
         memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -847,13 +901,14 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -874,9 +929,10 @@ static int infer_run(const args *a)
             at.c = w.ring_H + (t & 1) * B * H;
             at.h = w.chunk_H + (t - first + 1) * B * H;
             {
-                const real *panels = w.panels_1;
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -901,8 +957,9 @@ static int infer_run(const args *a)
                     panels += (I * 4 + H * 4) * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F14 */
                 copy_rows(a->h_T + after * H, H, w.chunk_H + (t - first + 1) * B * H + after * H, H, live - after, H);
                 /* F16 */
@@ -912,24 +969,27 @@ static int infer_run(const args *a)
         /* F12: V_h = V*h */
         {
             const struct steps q = { w.chunk_H + ((first) - first + 1) * B * H, B * H, H, NULL, 0 };
-            gemm(all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
         }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.V_h = w.chunk_O + (t - first) * B * O;
             at.d = a->bias_o;
             at.p = a->out + (t - 1) * S * O;
             {
-                for (size_t unit = 0; unit < O; unit += V) {
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
                     if (unit + V <= O)
                         infer_after1(&at, 0, live, unit, 1);
                     else
                         infer_after1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
         /* the step that the next chunk sees as its neighbour */
-        memmove(w.chunk_H, w.chunk_H + steps * B * (H), B * (H) * sizeof(real));
+        if (share.part == 0) memmove(w.chunk_H, w.chunk_H + steps * B * (H), B * (H) * sizeof(real));
+        meet(a, share);
     }
     /* a row that has ended repeats its last output */
     if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
@@ -940,6 +1000,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = O;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1061,6 +1122,7 @@ static int forward_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -1074,11 +1136,12 @@ static int forward_run(const args *a)
     at.O = O;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(w.weight_ho_rows, a->weight_ho, 1, H, O, H);
+    pack_panels(share, w.weight_ho_rows, a->weight_ho, 1, H, O, H);
     /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
@@ -1092,6 +1155,9 @@ static int forward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1099,13 +1165,14 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1132,9 +1199,10 @@ static int forward_run(const args *a)
             at.o = tape_H + (t - 1) * B * (7 * H) + 3 * H;
             at.h = tape_H + (t - 1) * B * (7 * H) + 6 * H;
             {
-                const real *panels = w.panels_1;
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1159,8 +1227,9 @@ static int forward_run(const args *a)
                     panels += (I * 4 + H * 4) * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F14 */
                 copy_rows(a->h_T + after * H, H, tape_H + (t - 1) * B * (7 * H) + 6 * H + after * (7 * H), 7 * H, live - after, H);
                 /* F16 */
@@ -1170,21 +1239,23 @@ static int forward_run(const args *a)
         /* F12: V_h = V*h */
         {
             const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, NULL, 0 };
-            gemm(all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
         }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.V_h = w.chunk_O + (t - first) * B * O;
             at.d = a->bias_o;
             at.p = a->out + (t - 1) * S * O;
             {
-                for (size_t unit = 0; unit < O; unit += V) {
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
                     if (unit + V <= O)
                         forward_after1(&at, 0, live, unit, 1);
                     else
                         forward_after1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
     }
     /* a row that has ended repeats its last output */
@@ -1196,6 +1267,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = O;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1274,6 +1346,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const struct share share = share_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -1287,14 +1360,18 @@ static int loss_run(const args *a)
     at.O = O;
     if (!a->packed) {
     }
+    if (share.part == 0) {
     memset(a->loss, 0, sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_L, 0, sizeof(real));
+        if (share.part == 0) memset(w.total_L, 0, sizeof(real));
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.p = a->out + (t - 1) * S * O;
@@ -1305,12 +1382,15 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
+            meet(a, share);
             {
                 loss_before2_rows(&at, live);
             }
+            meet(a, share);
         }
-        for (size_t n = 0; n < 1; ++n) (a->loss)[n] += w.total_L[n];
+        for (size_t n = 0; share.part == 0 && n < 1; ++n) (a->loss)[n] += w.total_L[n];
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1512,6 +1592,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -1525,12 +1606,13 @@ static int backward_run(const args *a)
     at.O = O;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(w.weight_ho_columns, a->weight_ho, H, 1, H, O);
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    pack_panels(share, w.weight_ho_columns, a->weight_ho, H, 1, H, O);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
     /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
@@ -1539,6 +1621,7 @@ static int backward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
     if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
@@ -1549,6 +1632,8 @@ static int backward_run(const args *a)
     memset(w.chunk_H + chunk_steps(T, B) * B * (5 * H), 0, B * (5 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -1556,28 +1641,31 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b_i, 0, H * sizeof(real));
-        memset(w.total_d_b_f, 0, H * sizeof(real));
-        memset(w.total_d_b_g, 0, H * sizeof(real));
-        memset(w.total_d_b_o, 0, H * sizeof(real));
-        memset(w.total_d_d, 0, O * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_d, 0, O * sizeof(real));
+        meet(a, share);
         /* B1, B2: V_seed_p = V*seed_p */
         {
             const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
-            gemm(all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
+            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
         }
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             at.seed_p = a->d_out + (t - 1) * S * O;
             at.d_d = w.total_d_d;
             {
-                for (size_t unit = 0; unit < O; unit += V) {
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
                     if (unit + V <= O)
                         backward_before1(&at, 0, live, unit, 1);
                     else
                         backward_before1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
@@ -1611,8 +1699,9 @@ static int backward_run(const args *a)
             at.d_b_g = w.total_d_b_g;
             at.d_b_o = w.total_d_b_o;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1635,52 +1724,57 @@ static int backward_run(const args *a)
                     panels += ((4 * H)) * width * V;
                 }
             }
+            meet(a, share);
 
         }
         /* B13: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, B * (5 * H), 5 * H, NULL, 0 };
-            gemm(all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, B * (5 * H), 5 * H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, 4 * H);
+                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (7 * H) + 6 * H : tape_H + (first - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
             {
                 const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
-                pack_strips(w.left_2, q, &part, depth, O);
+                pack_strips(share, w.left_2, q, &part, depth, O);
             }
             {
                 const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, NULL, 0 };
-                pack_rows(w.right_3, q, &part, depth, H);
+                pack_rows(share, w.right_3, q, &part, depth, H);
             }
+            meet(a, share);
             /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
             /* B28: d_V = seed_p h^T */
-            gemm_reduce(depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
+            gemm_reduce(share, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
-        for (size_t n = 0; n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; share.part == 0 && n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (5 * H), w.chunk_H, B * (5 * H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -1690,8 +1784,9 @@ static int backward_run(const args *a)
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1719,6 +1814,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1830,6 +1926,7 @@ static int record_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -1843,11 +1940,12 @@ static int record_run(const args *a)
     at.O = O;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(w.weight_ho_rows, a->weight_ho, 1, H, O, H);
+    pack_panels(share, w.weight_ho_rows, a->weight_ho, 1, H, O, H);
     /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 1 * V) {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
             pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
             pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
@@ -1861,6 +1959,9 @@ static int record_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1868,13 +1969,14 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1896,9 +1998,10 @@ static int record_run(const args *a)
             at.c = tape_H + (t - 1) * B * (2 * H);
             at.h = tape_H + (t - 1) * B * (2 * H) + H;
             {
-                const real *panels = w.panels_1;
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 1 * V) {
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1923,8 +2026,9 @@ static int record_run(const args *a)
                     panels += (I * 4 + H * 4) * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F14 */
                 copy_rows(a->h_T + after * H, H, tape_H + (t - 1) * B * (2 * H) + H + after * (2 * H), 2 * H, live - after, H);
                 /* F16 */
@@ -1934,21 +2038,23 @@ static int record_run(const args *a)
         /* F12: V_h = V*h */
         {
             const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, NULL, 0 };
-            gemm(all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
         }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.V_h = w.chunk_O + (t - first) * B * O;
             at.d = a->bias_o;
             at.p = a->out + (t - 1) * S * O;
             {
-                for (size_t unit = 0; unit < O; unit += V) {
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
                     if (unit + V <= O)
                         record_after1(&at, 0, live, unit, 1);
                     else
                         record_after1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
     }
     /* a row that has ended repeats its last output */
@@ -1960,6 +2066,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = O;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -2218,6 +2325,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -2231,14 +2339,15 @@ static int recompute_run(const args *a)
     at.O = O;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    pack_panels(w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
-    pack_panels(w.weight_ho_columns, a->weight_ho, H, 1, H, O);
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
+    pack_panels(share, w.weight_ho_columns, a->weight_ho, H, 1, H, O);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
     /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
@@ -2247,6 +2356,7 @@ static int recompute_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
     if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
@@ -2257,6 +2367,8 @@ static int recompute_run(const args *a)
     memset(w.chunk_H + chunk_steps(T, B) * B * (18 * H), 0, B * (18 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -2264,26 +2376,28 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b_i, 0, H * sizeof(real));
-        memset(w.total_d_b_f, 0, H * sizeof(real));
-        memset(w.total_d_b_g, 0, H * sizeof(real));
-        memset(w.total_d_b_o, 0, H * sizeof(real));
-        memset(w.total_d_d, 0, O * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_d, 0, O * sizeof(real));
+        meet(a, share);
         /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (18 * H), B * (18 * H), 18 * H, 0);
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (18 * H), B * (18 * H), 18 * H, 0);
         }
         /* F1, F2, F3, F4: U_h_i = U_i*h, U_h_f = U_f*h, U_h_g = U_g*h, U_h_o = U_o*h */
         {
             const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
-            gemm(all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (18 * H) + 4 * H, B * (18 * H), 18 * H, 0);
+            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (18 * H) + 4 * H, B * (18 * H), 18 * H, 0);
         }
         /* B1, B2: V_seed_p = V*seed_p */
         {
             const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
-            gemm(all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (18 * H) + 8 * H, B * (18 * H), 18 * H, 0);
+            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (18 * H) + 8 * H, B * (18 * H), 18 * H, 0);
         }
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             at.U_h_i = w.chunk_H + (t - first) * B * (18 * H) + 4 * H;
@@ -2307,21 +2421,23 @@ static int recompute_run(const args *a)
             at.seed_p = a->d_out + (t - 1) * S * O;
             at.d_d = w.total_d_d;
             {
-                for (size_t unit = 0; unit < H; unit += V) {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_before1(&at, 0, live, unit, 1);
                     else
                         recompute_before1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
             {
-                for (size_t unit = 0; unit < O; unit += V) {
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
                     if (unit + V <= O)
                         recompute_before2(&at, 0, live, unit, 1);
                     else
                         recompute_before2(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
@@ -2355,8 +2471,9 @@ static int recompute_run(const args *a)
             at.d_b_g = w.total_d_b_g;
             at.d_b_o = w.total_d_b_o;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2379,52 +2496,57 @@ static int recompute_run(const args *a)
                     panels += ((4 * H)) * width * V;
                 }
             }
+            meet(a, share);
 
         }
         /* B13: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, B * (18 * H), 18 * H, NULL, 0 };
-            gemm(all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, B * (18 * H), 18 * H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, 4 * H);
+                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
             {
                 const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
-                pack_strips(w.left_2, q, &part, depth, O);
+                pack_strips(share, w.left_2, q, &part, depth, O);
             }
             {
                 const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, NULL, 0 };
-                pack_rows(w.right_3, q, &part, depth, H);
+                pack_rows(share, w.right_3, q, &part, depth, H);
             }
+            meet(a, share);
             /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
             /* B28: d_V = seed_p h^T */
-            gemm_reduce(depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
+            gemm_reduce(share, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
-        for (size_t n = 0; n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; share.part == 0 && n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (18 * H), w.chunk_H, B * (18 * H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -2434,8 +2556,9 @@ static int recompute_run(const args *a)
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2463,6 +2586,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -2597,6 +2721,7 @@ static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
+    if (a->parts > 1 && (a->part >= a->parts || a->parts > 1024)) return PARTS;
     if (a->B != SIZE_B(a) || a->I != SIZE_I(a) || a->H != SIZE_H(a) || a->O != SIZE_O(a)) return OTHER_SIZES;
     if (!a->T || !a->B || !a->I || !a->H || !a->O) return EMPTY;
     for (size_t t = 0; a->rows && t < a->T; ++t)
@@ -2668,6 +2793,7 @@ static int pointers(const args *a, int call)
     if (call < 2) missing |= !a->h_T || !a->c_T;
     if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 1 : 1);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_c_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias || !a->d_weight_ho || !a->d_bias_o || !a->d_h_0 || !a->d_c_0;
+    missing |= a->parts > 1 && !a->meeting;
     return missing ? NULL_POINTER : OK;
 }
 
@@ -2675,7 +2801,7 @@ int PUBLIC(lstm_readout_f64_infer)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 0);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = infer_run(a);
         restore(was);
@@ -2687,7 +2813,7 @@ int PUBLIC(lstm_readout_f64_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = forward_any(a);
         restore(was);
@@ -2699,7 +2825,7 @@ int PUBLIC(lstm_readout_f64_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = backward_any(a);
         restore(was);
@@ -2716,12 +2842,15 @@ int PUBLIC(lstm_readout_f64_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(lstm_readout_f64_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
         own.packed = 0;
         error = forward_any(&own);
-        if (!error) error = loss_run(&own);
+        own.parts = 1; /* the loss adds up the units of a row */
+        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        own.parts = a->parts;
+        meet(a, share_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }

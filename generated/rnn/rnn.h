@@ -76,6 +76,8 @@ typedef struct {
     size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
                               SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
     int accumulate;        /* backward: the gradients of parameters are added to what is there */
+    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one */
+    int *meeting;          /* where they meet: 64 bytes of zeros for all of them; rnn_parts() says whether it helps */
     int isa;               /* with rnn_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } rnn_f32_args;
 
@@ -112,6 +114,8 @@ typedef struct {
     size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
                               SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
     int accumulate;        /* backward: the gradients of parameters are added to what is there */
+    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one */
+    int *meeting;          /* where they meet: 64 bytes of zeros for all of them; rnn_parts() says whether it helps */
     int isa;               /* with rnn_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } rnn_f64_args;
 
@@ -121,6 +125,7 @@ int rnn_f64_forward(const rnn_f64_args *args);
 int rnn_f64_backward(const rnn_f64_args *args);
 int rnn_f64_loss_and_grad(const rnn_f64_args *args);
 
+int rnn_parts(void); /* 1 if threads can share a call; only in rnn_dispatch.c */
 int rnn_isa(void); /* the best instruction set of this processor; only in rnn_dispatch.c */
 
 /* What a return value means. */
@@ -131,6 +136,7 @@ static inline const char *rnn_error(int code)
     case 1: return "a pointer that this call needs is NULL";
     case 2: return "T, B or a dimension is 0, or batch is less than B";
     case 3: return "the sizes do not fit into size_t";
+    case 7: return "part must be less than parts, and parts at most 1024";
     case 6: return "this library was compiled for other sizes";
     case 5: return "rows must begin with B and not grow";
     case 4: return "the workspace is smaller than rnn_*_sizes() says";

@@ -183,6 +183,13 @@ INLINE real sum(vec v)
     return part[0];
 }
 
+/* While a thread waits for another. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+
 /* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
  * the caller's thread is restored. */
 #if defined(__GNUC__) && defined(__SSE__)
@@ -427,6 +434,13 @@ INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
     return q->at + (q->initial ? s - 1 : s) * q->step + r * q->ld;
 }
 
+/* Work that several threads share is cut into blocks: part p of P takes the blocks [bound(p), bound(p + 1)). */
+struct share {
+    size_t part, parts;
+};
+INLINE size_t lower_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * p.part / p.parts * block); }
+INLINE size_t upper_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * (p.part + 1) / p.parts * block); }
+
 /* Which rows of which steps: the rows row0 <= r < row1, fewer in steps in which fewer still run (counts, NULL: all do). */
 struct extent {
     size_t steps, row0, row1;
@@ -514,9 +528,11 @@ NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_st
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
-NOINLINE void pack_panels(real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+NOINLINE void pack_panels(struct share p, real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    for (size_t n = 0; n < N; n += PANEL) {
+    const size_t from = lower_bound(p, N, PANEL), to = upper_bound(p, N, PANEL);
+    panels += from * K;
+    for (size_t n = from; n < to; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
         for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
         panels += K * width;
@@ -536,14 +552,15 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
+NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
     if (!e.counts && !a.initial && a.step == e.row1 * a.ld && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
         e.row1 *= e.steps;
         e.steps = 1;
     }
-    for (size_t n = 0; n < N; n += PANEL) {
+    panels += lower_bound(p, N, PANEL) * K;
+    for (size_t n = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL); n < stop; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
         for (size_t s = 0; s < e.steps; ++s)
             for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
@@ -563,13 +580,14 @@ NOINLINE void gemm(struct extent e, size_t N, size_t K, struct steps a, const re
 }
 
 /* Panels of the rows of some steps, seen as a [depth][N] matrix. */
-NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
+NOINLINE void pack_rows(struct share p, real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
 {
+    const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
     size_t k = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r, ++k) {
             const real *row = row_at(&q, s, r);
-            for (size_t n = 0; n < N; n += PANEL) {
+            for (size_t n = from; n < stop; n += PANEL) {
                 const size_t width = panel_vectors(n, N) * V;
                 real *to = panels + n * depth + k * width;
                 for (size_t j = 0; j < width; j += V) store(to + j, load(row + n + j, least(V, N - n - j)), V);
@@ -579,15 +597,16 @@ NOINLINE void pack_rows(real *panels, struct steps q, const struct extent *e, si
 
 /* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS].  Several rows at
  * a time: one alone would touch a line of memory in every strip for a few values. */
-NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
+NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
 {
+    const size_t from = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS);
     const real *row[8];
     size_t k = 0, n = 0;
     for (size_t s = 0; s < e->steps; ++s)
         for (size_t r = e->row0, end = end_row(e, s); r < end; ++r) {
             row[n++] = row_at(&q, s, r);
             if (n < 8 && k + n < depth) continue;
-            for (size_t m = 0; m < M; m += ROWS) {
+            for (size_t m = from; m < stop; m += ROWS) {
                 real *to = strips + m * depth + k * ROWS;
                 if (m + ROWS <= M)
                     for (size_t i = 0; i < n; ++i) memcpy(to + i * ROWS, row[i] + m, ROWS * sizeof(real));
@@ -601,13 +620,13 @@ NOINLINE void pack_strips(real *strips, struct steps q, const struct extent *e, 
 }
 
 /* C[M][N] (+)= strips^T * panels: the time-reducing products, up to DEPTH rows at a time. */
-NOINLINE void gemm_reduce(size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
+NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
 {
     static strip_function *const all[4] = { strip_1, strip_2, strip_3, strip_4 };
     ALIGNED real tile[ROWS * PANEL];
     for (size_t n = 0; n < N; n += PANEL) {
         const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
-        for (size_t m = 0; m < M; m += ROWS) {
+        for (size_t m = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS); m < stop; m += ROWS) {
             const size_t rows = least(ROWS, M - m);
             real *to = c + m * ldc + n;
             if (rows == ROWS && columns == vectors * V)
@@ -657,7 +676,7 @@ typedef rnn_f64_args args;
 #define SIZE_H(a) ((a)->H)
 #endif
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6 };
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
@@ -667,6 +686,36 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
+
+/* Threads may share a call by units: each runs the whole schedule, takes its blocks of every loop over units, panels or
+ * strips, and waits for the others wherever the next loop reads what all have made.  Every number is computed as by one
+ * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
+#if defined(__GNUC__)
+#define SPLITS 1
+INLINE void meet(const args *a, struct share p)
+{
+    int *arrived = a->meeting, *round = a->meeting + 1;
+    if (p.parts > 1) {
+        const int now = __atomic_load_n(round, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == (int)p.parts) {
+            __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
+        } else
+            while (__atomic_load_n(round, __ATOMIC_ACQUIRE) == now) PAUSE();
+    }
+}
+#else
+#define SPLITS 0
+INLINE void meet(const args *a, struct share p) { (void)a, (void)p; }
+#endif
+INLINE struct share share_of(const args *a)
+{
+    const int together = SPLITS && a->parts > 1 && !a->rows;
+    const struct share p = { together ? a->part : 0, together ? a->parts : 1 };
+    return p;
+}
+/* Whether this thread has nothing to do: the first does it all. */
+INLINE int idle(const args *a) { return a->parts > 1 && a->part > 0 && share_of(a).parts == 1; }
 
 /* Rows of `width` values from one place to another; from NULL: zeros. */
 INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
@@ -739,6 +788,7 @@ static int infer_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -752,8 +802,9 @@ static int infer_run(const args *a)
     if (!a->packed) {
     /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (H + I);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
@@ -766,6 +817,9 @@ static int infer_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -773,13 +827,14 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            const real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+            for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t width = least(4, (H - unit + V - 1) / V);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -796,9 +851,10 @@ static int infer_run(const args *a)
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const real *panels = w.panels_1;
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (H + I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+                for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -824,8 +880,9 @@ static int infer_run(const args *a)
                     panels += (I + H) * width * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F4 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -838,6 +895,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -902,6 +960,7 @@ static int forward_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -915,8 +974,9 @@ static int forward_run(const args *a)
     if (!a->packed) {
     /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (H + I);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
@@ -929,6 +989,9 @@ static int forward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -936,13 +999,14 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            const real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+            for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t width = least(4, (H - unit + V - 1) / V);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -959,9 +1023,10 @@ static int forward_run(const args *a)
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const real *panels = w.panels_1;
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (H + I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+                for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -987,8 +1052,9 @@ static int forward_run(const args *a)
                     panels += (I + H) * width * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F4 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -1001,6 +1067,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1079,6 +1146,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct share share = share_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -1091,14 +1159,18 @@ static int loss_run(const args *a)
     at.H = H;
     if (!a->packed) {
     }
+    if (share.part == 0) {
     memset(a->loss, 0, sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_L, 0, sizeof(real));
+        if (share.part == 0) memset(w.total_L, 0, sizeof(real));
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
@@ -1109,12 +1181,15 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
+            meet(a, share);
             {
                 loss_before2_rows(&at, live);
             }
+            meet(a, share);
         }
-        for (size_t n = 0; n < 1; ++n) (a->loss)[n] += w.total_L[n];
+        for (size_t n = 0; share.part == 0 && n < 1; ++n) (a->loss)[n] += w.total_L[n];
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1224,6 +1299,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -1235,11 +1311,12 @@ static int backward_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
     /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
@@ -1248,10 +1325,13 @@ static int backward_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -1259,7 +1339,8 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b, 0, H * sizeof(real));
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
@@ -1274,8 +1355,9 @@ static int backward_run(const args *a)
             at.d_z = w.chunk_H + (t - first) * B * H;
             at.d_b = w.total_d_b;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1298,38 +1380,43 @@ static int backward_run(const args *a)
                     panels += (H) * width * V;
                 }
             }
+            meet(a, share);
 
         }
         /* B3: d_x = W*d_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
-            gemm(all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, H);
+                pack_strips(share, w.left_1, q, &part, depth, H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
+            meet(a, share);
             /* B4: d_W = d_z x^T */
-            gemm_reduce(depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B5: d_U = d_z h^T */
-            gemm_reduce(depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (H), w.chunk_H, B * (H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -1337,8 +1424,9 @@ static int backward_run(const args *a)
         (void)first;
         at.d_h = a->d_h_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1365,6 +1453,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1429,6 +1518,7 @@ static int record_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -1442,8 +1532,9 @@ static int record_run(const args *a)
     if (!a->packed) {
     /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (H + I);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
@@ -1456,6 +1547,9 @@ static int record_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1463,13 +1557,14 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
-            const real *panels = w.panels_1;
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            const real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+            for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t width = least(4, (H - unit + V - 1) / V);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1486,9 +1581,10 @@ static int record_run(const args *a)
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const real *panels = w.panels_1;
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (H + I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = 0, unit = 0; unit < H; ++block, unit += 4 * V) {
+                for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1514,8 +1610,9 @@ static int record_run(const args *a)
                     panels += (I + H) * width * V;
                 }
             }
+            meet(a, share);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live) {
+            if (after < live && share.part == 0) {
                 /* F4 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -1528,6 +1625,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1637,6 +1735,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -1648,11 +1747,12 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, H);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
     /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
     {
-        real *panels = w.panels_1;
-        for (size_t unit = 0; unit < H; unit += 4 * V) {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
             const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
             for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                 pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
@@ -1661,10 +1761,13 @@ static int recompute_run(const args *a)
         }
     }
     }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
     if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
@@ -1672,7 +1775,8 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        memset(w.total_d_b, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b, 0, H * sizeof(real));
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
@@ -1687,8 +1791,9 @@ static int recompute_run(const args *a)
             at.d_z = w.chunk_H + (t - first) * B * H;
             at.d_b = w.total_d_b;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1711,38 +1816,43 @@ static int recompute_run(const args *a)
                     panels += (H) * width * V;
                 }
             }
+            meet(a, share);
 
         }
         /* B3: d_x = W*d_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
-            gemm(all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
+        meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
-                pack_strips(w.left_1, q, &part, depth, H);
+                pack_strips(share, w.left_1, q, &part, depth, H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-                pack_rows(w.right_1, q, &part, depth, I);
+                pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(w.right_2, q, &part, depth, H);
+                pack_rows(share, w.right_2, q, &part, depth, H);
             }
+            meet(a, share);
             /* B4: d_W = d_z x^T */
-            gemm_reduce(depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(share, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B5: d_U = d_z h^T */
-            gemm_reduce(depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            gemm_reduce(share, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            meet(a, share);
         }
-        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (H), w.chunk_H, B * (H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
@@ -1750,8 +1860,9 @@ static int recompute_run(const args *a)
         (void)first;
         at.d_h = a->d_h_0;
             {
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
                     const size_t width = least(4, (H - unit + V - 1) / V);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1778,6 +1889,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1907,6 +2019,7 @@ static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
+    if (a->parts > 1 && (a->part >= a->parts || a->parts > 1024)) return PARTS;
     if (a->B != SIZE_B(a) || a->I != SIZE_I(a) || a->H != SIZE_H(a)) return OTHER_SIZES;
     if (!a->T || !a->B || !a->I || !a->H) return EMPTY;
     for (size_t t = 0; a->rows && t < a->T; ++t)
@@ -1976,6 +2089,7 @@ static int pointers(const args *a, int call)
     if (call < 2) missing |= !a->h_T;
     if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 0 : 0);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias || !a->d_h_0;
+    missing |= a->parts > 1 && !a->meeting;
     return missing ? NULL_POINTER : OK;
 }
 
@@ -1983,7 +2097,7 @@ int PUBLIC(rnn_f64_infer)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 0);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = infer_run(a);
         restore(was);
@@ -1995,7 +2109,7 @@ int PUBLIC(rnn_f64_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = forward_any(a);
         restore(was);
@@ -2007,7 +2121,7 @@ int PUBLIC(rnn_f64_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         error = backward_any(a);
         restore(was);
@@ -2024,12 +2138,15 @@ int PUBLIC(rnn_f64_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(rnn_f64_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) {
+    if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
         own.packed = 0;
         error = forward_any(&own);
-        if (!error) error = loss_run(&own);
+        own.parts = 1; /* the loss adds up the units of a row */
+        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        own.parts = a->parts;
+        meet(a, share_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }
