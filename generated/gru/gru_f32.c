@@ -70,8 +70,8 @@ typedef uint32_t uvec __attribute__((vector_size(V * sizeof(real))));
 #define WHERE(mask, x, y) ((vec)(((ivec)(x) & (mask)) | ((ivec)(y) & ~(mask))))
 /* The larger of a bound and x, and the smaller; x if it is NaN. */
 #if V == 16
-#define LARGER(bound, x) ((vec)_mm512_max_ps(bound, x))
-#define SMALLER(bound, x) ((vec)_mm512_min_ps(bound, x))
+#define LARGER(bound, x) ((vec)_mm512_maskz_max_ps((__mmask16)-1, bound, x))
+#define SMALLER(bound, x) ((vec)_mm512_maskz_min_ps((__mmask16)-1, bound, x))
 #elif V == 8
 #define LARGER(bound, x) ((vec)_mm256_max_ps(bound, x))
 #define SMALLER(bound, x) ((vec)_mm256_min_ps(bound, x))

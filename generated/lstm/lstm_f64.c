@@ -70,8 +70,8 @@ typedef uint64_t uvec __attribute__((vector_size(V * sizeof(real))));
 #define WHERE(mask, x, y) ((vec)(((ivec)(x) & (mask)) | ((ivec)(y) & ~(mask))))
 /* The larger of a bound and x, and the smaller; x if it is NaN. */
 #if V == 8
-#define LARGER(bound, x) ((vec)_mm512_max_pd(bound, x))
-#define SMALLER(bound, x) ((vec)_mm512_min_pd(bound, x))
+#define LARGER(bound, x) ((vec)_mm512_maskz_max_pd((__mmask8)-1, bound, x))
+#define SMALLER(bound, x) ((vec)_mm512_maskz_min_pd((__mmask8)-1, bound, x))
 #elif V == 4
 #define LARGER(bound, x) ((vec)_mm256_max_pd(bound, x))
 #define SMALLER(bound, x) ((vec)_mm256_min_pd(bound, x))

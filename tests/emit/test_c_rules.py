@@ -174,7 +174,7 @@ def test_dispatch_names(cell, tmp_path):
         new = {line[-1] for line in lines if line[-2] in "TRVW"}
         assert not exported & new, "defined twice"
         exported |= new
-    assert exported == public | {f"{cell}_isa"} | {name + tag for name in public for tag in tags}
+    assert exported == public | {f"{cell}_isa", f"{cell}_parts"} | {name + tag for name in public for tag in tags}
 
 
 # -- the text ----------------------------------------------------------------------------------------------------------
