@@ -1,0 +1,137 @@
+"""Gradient flow for the eye: a table for the terminal, a picture for a file (the picture needs matplotlib)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from derive.errors import DeriveError
+from derive.flow import WHOLE, Flow
+
+
+def lags(T: int) -> list[int]:
+    """The lags that a table shows: 1, 3, 10, 30, ... and the last."""
+    return sorted({lag for power in range(6) for lag in (10**power, 3 * 10**power) if lag < T} | {T})
+
+
+def norms(flows: Sequence[Flow]) -> Table:
+    """Return the table of norms over the lag: the whole state, each state, and the state that is kept, followed alone."""
+    shown = lags(min(f.T for f in flows))
+    table = Table(header_style="bold", title="Norm of the derivative of the last state by the state some steps before")
+    for name in ("cell", "start", "derivative"):
+        table.add_column(name)
+    for lag in shown:
+        table.add_column(f"lag {lag}", justify="right")
+    table.add_column("per step", justify="right")
+    for number, found in enumerate(flows):
+        rows = [(f"{_d(n)}(T)/{_d(n)}(T-lag)", found.norms[n]) for n in _blocks(found)]
+        if len(found.states) > 1:
+            rows.append((f"through {found.carrier} alone", found.alone[found.carrier]))
+        for position, (name, values) in enumerate(rows):
+            first = (found.cell, str(found.start)) if not position else ("", "")
+            rate = values[shown[-1]] ** (1 / shown[-1])
+            table.add_row(*first, Text(name), *(f"{values[lag]:.1e}" for lag in shown), f"{rate:.3f}")
+        if number + 1 < len(flows):
+            table.add_section()
+    return table
+
+
+def spectra(flows: Iterable[Flow]) -> Table:
+    """Return the table of spectra of the last step: singular values, eigenvalues, and the block of the kept state."""
+    table = Table(header_style="bold", title="Spectrum of one step: d state(T)/d state(T-1)")
+    for name in ("cell", "start"):
+        table.add_column(name)
+    for name in ("largest σ", "median σ", "smallest σ", "spectral radius", "|λ| > 0.9"):
+        table.add_column(name, justify="right")
+    table.add_column("kept state", justify="right")
+    for found in flows:
+        size = np.abs(found.eigenvalues)
+        block = np.linalg.svd(found.block(found.carrier), compute_uv=False)
+        numbers = (
+            np.median(found.values.max(axis=1)),
+            np.median(found.values),
+            np.median(found.values.min(axis=1)),
+            np.median(size.max(axis=1)),
+        )
+        table.add_row(
+            found.cell,
+            str(found.start),
+            *(f"{number:.3f}" for number in numbers),
+            f"{(size > 0.9).mean():.0%}",
+            f"{found.carrier}: σ {block.min():.2f} .. {block.max():.2f}",
+        )
+    return table
+
+
+def _blocks(found: Flow) -> list[str]:
+    return list(found.states) if len(found.states) == 1 else [WHOLE, *found.states]
+
+
+def _d(name: str) -> str:
+    return f"∂{name}"
+
+
+def plot(flows: Sequence[Flow], target: Path) -> None:
+    """Write a picture: norms over the lag on the left, eigenvalues of one step in the complex plane on the right.
+
+    The ending of `target` chooses the format (png, pdf, svg).  Raises DeriveError without matplotlib, for an unknown
+    ending, and where the file cannot be written.
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise DeriveError(
+            "a plot needs matplotlib, which is not installed: pip install 'lstm-derive[demo]'; the tables do without"
+        ) from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
+    _plot_norms(left, flows)
+    _plot_eigenvalues(right, flows)
+    try:
+        figure.savefig(target, dpi=120)
+    except (OSError, ValueError) as error:
+        raise DeriveError(f"cannot write {target}: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        plt.close(figure)
+
+
+def _styles(flows: Sequence[Flow]) -> list[dict[str, Any]]:
+    """One colour for each cell, lighter from start to start."""
+    cells = list(dict.fromkeys(f.cell for f in flows))
+    shades = (1.0, 0.7, 0.45, 0.3)
+    found: list[dict[str, Any]] = []
+    for number, flow in enumerate(flows):
+        before = sum(f.cell == flow.cell for f in flows[:number])
+        found.append({"color": f"C{cells.index(flow.cell)}", "alpha": shades[before % len(shades)]})
+    return found
+
+
+def _plot_norms(axes: Any, flows: Sequence[Flow]) -> None:
+    for found, style in zip(flows, _styles(flows), strict=True):
+        values = np.maximum(found.norms[WHOLE], 1e-300)  # a logarithmic axis has no zero
+        axes.plot(found.lags, values, label=f"{found.cell}, {found.start}", **style)
+        if len(found.states) > 1:
+            axes.plot(found.lags, np.maximum(found.alone[found.carrier], 1e-300), linestyle=":", **style)
+    axes.axhline(1, color="black", linewidth=0.6)
+    finite = [f.norms[WHOLE][np.isfinite(f.norms[WHOLE])] for f in flows]
+    axes.set(yscale="log", xlabel="lag (steps)", ylabel="spectral norm", xlim=(0, max(f.T for f in flows)))
+    axes.set_ylim(max(1e-20, min(v.min() for v in finite) / 3), max(v.max() for v in finite) * 3)
+    axes.set_title("∂ state(T) / ∂ state(T - lag); dotted: through the kept state alone", loc="left", fontsize=10)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _plot_eigenvalues(axes: Any, flows: Sequence[Flow]) -> None:
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axes.plot(np.cos(angle), np.sin(angle), color="black", linewidth=0.6)
+    for found, style in zip(flows, _styles(flows), strict=True):
+        points = found.eigenvalues.ravel()
+        axes.scatter(points.real, points.imag, s=8, linewidths=0, label=f"{found.cell}, {found.start}", **style)
+    axes.set(xlabel="real part", ylabel="imaginary part", aspect="equal")
+    axes.set_title("eigenvalues of ∂ state(T) / ∂ state(T - 1), and the unit circle", loc="left", fontsize=10)
