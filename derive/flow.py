@@ -13,6 +13,7 @@ the GRU).  `Start` sets their bias, and the scale of the recurrent matrices: the
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -22,7 +23,7 @@ import numpy as np
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive import ir, load, registry
+from derive import ir, registry
 from derive.compiler import build
 from derive.errors import DeriveError
 from derive.ir import Program, t
@@ -45,8 +46,8 @@ class Start:
     scale: float | None = None
 
     def __str__(self) -> str:
-        said = [f"recurrent scale {self.scale:g}"] if self.scale is not None else []
-        said += [f"keep bias {self.keep:g}"] if self.keep is not None else []
+        said = [f"scale {self.scale:g}"] if self.scale is not None else []
+        said += [f"keep {self.keep:g}"] if self.keep is not None else []
         return ", ".join(said) or "as drawn"
 
 
@@ -139,7 +140,8 @@ def flow(
         norms[WHOLE].append(_norm(total))
         for state, w in where.items():
             norms[state].append(_norm(total[:, w, w]))
-            alone[state] = alone[state] @ jacobian[:, w, w]
+            with np.errstate(all="ignore"):  # a product that explodes ends as inf, which the norm says
+                alone[state] = alone[state] @ jacobian[:, w, w]
             own[state].append(_norm(alone[state]))
     return Flow(
         cell.name,
@@ -162,8 +164,8 @@ def compiled(cell: Cell) -> ModuleType:
     """The generated module of a cell, or one that is built now: then a compiler is needed, and an error says so."""
     if registry.cells().get(cell.name) is cell:
         try:
-            return load(cell.name)
-        except DeriveError:
+            return importlib.import_module(f"derive.generated.{cell.name}")
+        except ImportError:
             pass  # not generated, or not compiled: build it as a cell of one's own
     return build(cell)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -15,40 +16,68 @@ from derive.flow import WHOLE, Flow
 
 
 def lags(T: int) -> list[int]:
-    """The lags that a table shows: 1, 3, 10, 30, ... and the last."""
-    return sorted({lag for power in range(6) for lag in (10**power, 3 * 10**power) if lag < T} | {T})
+    """The lags that a table shows: 1, 10, 100, ... and the last."""
+    return sorted({10**power for power in range(6) if 10**power < T} | {T})
 
 
 def norms(flows: Sequence[Flow]) -> Table:
     """Return the table of norms over the lag: the whole state, each state, and the state that is kept, followed alone."""
     shown = lags(min(f.T for f in flows))
-    table = Table(header_style="bold", title="Norm of the derivative of the last state by the state some steps before")
-    for name in ("cell", "start", "derivative"):
-        table.add_column(name)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        title="Norm of d s(T) / d s(T-lag), for s the whole state and each of its parts",
+        caption=_caption(flows),
+        caption_justify="left",
+    )
+    for name in ("cell", "start", "s"):
+        table.add_column(name, no_wrap=True)
     for lag in shown:
-        table.add_column(f"lag {lag}", justify="right")
-    table.add_column("per step", justify="right")
+        table.add_column(f"lag {lag}", justify="right", no_wrap=True)
+    table.add_column("per step", justify="right", no_wrap=True)
     for number, found in enumerate(flows):
-        rows = [(f"{_d(n)}(T)/{_d(n)}(T-lag)", found.norms[n]) for n in _blocks(found)]
-        if len(found.states) > 1:
-            rows.append((f"through {found.carrier} alone", found.alone[found.carrier]))
-        for position, (name, values) in enumerate(rows):
+        for position, (name, values) in enumerate(_rows(found)):
             first = (found.cell, str(found.start)) if not position else ("", "")
             rate = values[shown[-1]] ** (1 / shown[-1])
             table.add_row(*first, Text(name), *(f"{values[lag]:.1e}" for lag in shown), f"{rate:.3f}")
-        if number + 1 < len(flows):
+        if number + 1 < len(flows) and len(found.states) > 1:
             table.add_section()
     return table
 
 
+def _rows(found: Flow) -> list[tuple[str, Any]]:
+    """What the table says of one flow; the whole state is no row of its own where it has one part."""
+    if len(found.states) == 1:
+        return [(found.output, found.norms[found.output])]
+    rows = [(name, found.norms[name]) for name in (WHOLE, *found.states)]
+    return [*rows, (f"{found.carrier} alone", found.alone[found.carrier])]
+
+
+def _caption(flows: Sequence[Flow]) -> str:
+    """What the words of the column `start` mean for these cells."""
+    said = []
+    if any(f.start.scale is not None for f in flows):
+        said.append("scale: the recurrent matrices are orthogonal ones times this number.")
+    kept = dict.fromkeys(f"{', '.join(f.gates)} of {f.cell}" for f in flows if f.start.keep is not None)
+    if kept:
+        said.append(f"keep: the bias of the gates that multiply an old state ({'; '.join(kept)}).")
+    if any(len(f.states) > 1 for f in flows):
+        said.append("alone: the path that never leaves this part of the state.")
+    return "\n".join(said)
+
+
 def spectra(flows: Iterable[Flow]) -> Table:
     """Return the table of spectra of the last step: singular values, eigenvalues, and the block of the kept state."""
-    table = Table(header_style="bold", title="Spectrum of one step: d state(T)/d state(T-1)")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        title="Spectrum of one step, d s(T) / d s(T-1), s the whole state: singular values σ, eigenvalues λ",
+    )
     for name in ("cell", "start"):
-        table.add_column(name)
-    for name in ("largest σ", "median σ", "smallest σ", "spectral radius", "|λ| > 0.9"):
-        table.add_column(name, justify="right")
-    table.add_column("kept state", justify="right")
+        table.add_column(name, no_wrap=True)
+    for name in ("max σ", "median", "min σ", "max |λ|", "|λ|>0.9"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("own block", justify="right", no_wrap=True)
     for found in flows:
         size = np.abs(found.eigenvalues)
         block = np.linalg.svd(found.block(found.carrier), compute_uv=False)
@@ -63,17 +92,9 @@ def spectra(flows: Iterable[Flow]) -> Table:
             str(found.start),
             *(f"{number:.3f}" for number in numbers),
             f"{(size > 0.9).mean():.0%}",
-            f"{found.carrier}: σ {block.min():.2f} .. {block.max():.2f}",
+            f"{found.carrier}: {block.min():.2f}..{block.max():.2f}",
         )
     return table
-
-
-def _blocks(found: Flow) -> list[str]:
-    return list(found.states) if len(found.states) == 1 else [WHOLE, *found.states]
-
-
-def _d(name: str) -> str:
-    return f"∂{name}"
 
 
 def plot(flows: Sequence[Flow], target: Path) -> None:
