@@ -71,11 +71,13 @@ def spectra(flows: Iterable[Flow]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
         header_style="bold",
-        title="Spectrum of one step, d s(T) / d s(T-1), s the whole state: singular values σ, eigenvalues λ",
+        title="Spectrum of d s(T) / d s(T-1), s the whole state",
+        caption="σ: singular values; λ: eigenvalues; own block: σ of the part of the state that\nis left most at lag T when it is followed alone.",
+        caption_justify="left",
     )
     for name in ("cell", "start"):
         table.add_column(name, no_wrap=True)
-    for name in ("max σ", "median", "min σ", "max |λ|", "|λ|>0.9"):
+    for name in ("max σ", "median", "max |λ|", "|λ|>0.9"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("own block", justify="right", no_wrap=True)
     for found in flows:
@@ -84,7 +86,6 @@ def spectra(flows: Iterable[Flow]) -> Table:
         numbers = (
             np.median(found.values.max(axis=1)),
             np.median(found.values),
-            np.median(found.values.min(axis=1)),
             np.median(size.max(axis=1)),
         )
         table.add_row(
