@@ -72,7 +72,8 @@ def spectra(flows: Iterable[Flow]) -> Table:
         box=box.SIMPLE_HEAD,
         header_style="bold",
         title="Spectrum of d s(T) / d s(T-1), s the whole state",
-        caption="σ: singular values; λ: eigenvalues; own block: σ of the part of the state that\nis left most at lag T when it is followed alone.",
+        caption="σ: singular values; λ: eigenvalues; own block: σ of the part of the state that\n"
+        "is left most at lag T when it is followed alone.",
         caption_justify="left",
     )
     for name in ("cell", "start"):
