@@ -1,0 +1,305 @@
+"""Two lists of terms side by side: what is missing, extra or wrong, by name.
+
+An author may stop at other quantities than the derivation does: dL/dz_f by dL/dh, where the derivation goes by dL/df,
+dL/dc and dL/dtanh_c.  So derived equations are put in, on both sides, for as long as that brings the two nearer; what
+then differs is said in the smallest number of findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.audit.terms import Term, Terms
+from derive.ir import Span, T, t
+
+STATES = 160  # how many ways of putting equations in are tried
+
+
+class Verdict(str, Enum):
+    """What is said of an equation or of one of its terms."""
+
+    EQUAL = "equal"
+    PRODUCT = "multiplied where it must add"
+    MISSING = "missing term"
+    EXTRA = "extra term"
+    SIGN = "wrong sign"
+    TIME = "wrong time index"
+    RANGE = "wrong range of time"
+    SYMBOL = "wrong symbol"
+    INDEX = "wrong index order"
+    FACTOR = "wrong factor"
+    SHAPE = "wrong shape"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference: the author's term and the derived one, each None where there is none; `ratio` is the author's
+    coefficient over the derived one, `detail` says in words what to change."""
+
+    verdict: Verdict
+    written: Term | None
+    derived: Term | None
+    detail: str = ""
+    ratio: sp.Expr | None = None
+
+    @property
+    def through(self) -> tuple[str, ...]:
+        """The intermediate quantities by which the author's term came in."""
+        return self.written.through if self.written is not None else ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The findings, and the names of the adjoints whose equations were put in to reach them."""
+
+    findings: tuple[Finding, ...]
+    expanded: tuple[str, ...]
+
+    @property
+    def cost(self) -> tuple[int, int]:
+        """Fewer findings first, then fewer equations put in."""
+        return sum(_WEIGHT.get(f.verdict, 2) for f in self.findings), len(self.expanded)
+
+
+# A term with one thing wrong in it is nearer to the truth than a term that is not there and another that should not be.
+_WEIGHT = {Verdict.PRODUCT: 2, Verdict.MISSING: 4, Verdict.EXTRA: 4, Verdict.FACTOR: 3, Verdict.RANGE: 3}
+
+
+def compare(
+    terms: Terms, written: sp.Expr, derived: sp.Expr, free: Iterable[sp.Symbol], when: Span | None
+) -> Comparison:
+    """The author's right-hand side against the derived one; both in the names of the reference.
+
+    `free` are the indices of the left-hand side, `when` the range of time on which the two are compared.
+    """
+    free = tuple(free)
+    best: Comparison | None = None
+    seen: set[frozenset[str]] = set()
+    queue: list[tuple[tuple[str, ...], sp.Expr, sp.Expr]] = [((), written, derived)]
+    while queue and len(seen) < STATES:
+        path, left, right = queue.pop(0)
+        if frozenset(path) in seen:
+            continue
+        seen.add(frozenset(path))
+        ours, theirs = terms.of(left, free, when), terms.of(right, free, when)
+        found = Comparison(tuple(differences(terms, ours, theirs)), path)
+        if best is None or found.cost < best.cost:
+            best = found
+        if not found.findings:
+            break
+        for name in _open(terms, found, path):
+            queue.append(((*path, name), terms.expanded(left, name), terms.expanded(right, name)))
+    assert best is not None
+    return best
+
+
+def _open(terms: Terms, found: Comparison, path: tuple[str, ...]) -> list[str]:
+    """The adjoints that stand in what differs and whose equations were not put in yet."""
+    names: list[str] = []
+    for finding in found.findings:
+        for term in (finding.derived, finding.written):
+            for one in term.key if term is not None else ():
+                names += [ir.name_of(a) for a in sorted(one.atoms(Indexed), key=str) if terms.is_adjoint(a)]
+    defined = terms.reference.program.defined
+    return [n for n in dict.fromkeys(names) if n not in path and n in defined]
+
+
+# -- one list against another ------------------------------------------------------------------------------------------
+
+
+def differences(terms: Terms, written: list[Term], derived: list[Term]) -> list[Finding]:
+    """What remains when equal terms are taken away, paired as well as it can be."""
+    ours, theirs = list(written), list(derived)
+    findings: list[Finding] = []
+    for same in (_equal, _same_coefficient, _same_key, _moved, _renamed, _transposed):
+        for a in list(ours):
+            for b in list(theirs):
+                if a not in ours:
+                    break
+                found = same(terms, a, b)
+                if found is None:
+                    continue
+                ours.remove(a)
+                theirs.remove(b)
+                if found.verdict is not Verdict.EQUAL:
+                    findings.append(found)
+    findings += _products(terms, ours, theirs)
+    findings += [Finding(Verdict.EXTRA, a, None) for a in ours]
+    findings += [Finding(Verdict.MISSING, None, b) for b in theirs]
+    return _whole(findings, len(written), len(derived))
+
+
+def _equal(terms: Terms, a: Term, b: Term) -> Finding | None:
+    if (a.key, a.bound, a.when) == (b.key, b.bound, b.when) and terms.equal(a.coefficient, b.coefficient, b.when):
+        return Finding(Verdict.EQUAL, a, b)
+    return None
+
+
+def _same_coefficient(terms: Terms, a: Term, b: Term) -> Finding | None:
+    """The same term over another part of the time."""
+    if (a.key, a.bound) != (b.key, b.bound) or a.when == b.when:
+        return None
+    if not terms.equal(a.coefficient, b.coefficient, b.when):
+        return None
+    return Finding(Verdict.RANGE, a, b, f"stands for {_range(a.when)}, belongs to {_range(b.when)}")
+
+
+def _same_key(terms: Terms, a: Term, b: Term) -> Finding | None:
+    """The same delta with another coefficient."""
+    if a.key != b.key or not a.key and not _related(a.coefficient, b.coefficient):
+        return None
+    ratio = _ratio(terms, a.coefficient, b.coefficient, b.when)
+    if a.bound != b.bound:
+        return Finding(Verdict.FACTOR, a, b, "has another coefficient", ratio)
+    verdict, detail = _classified(ratio, _unshared(a.coefficient, b.coefficient))
+    if a.when != b.when:
+        detail = f"{detail}; and it stands for {_range(a.when)}, belongs to {_range(b.when)}"
+    return Finding(verdict, a, b, detail, ratio)
+
+
+def _moved(terms: Terms, a: Term, b: Term) -> Finding | None:
+    """The same delta at another time; the coefficient may have moved along, or not."""
+    if not a.key or [_timeless(x) for x in a.key] != [_timeless(x) for x in b.key] or a.key == b.key:
+        return None
+    by = _offset(b.key[0]) - _offset(a.key[0])
+    moved = a.coefficient.xreplace({t: t + by})
+    if not (terms.equal(a.coefficient, b.coefficient, b.when) or terms.equal(moved, b.coefficient, b.when)):
+        return None
+    detail = f"{ir.text(a.key[0])} stands where {ir.text(b.key[0])} belongs"
+    return Finding(Verdict.TIME, a, b, detail)
+
+
+def _renamed(terms: Terms, a: Term, b: Term) -> Finding | None:
+    """Another delta with the right coefficient."""
+    if len(a.key) != 1 or len(b.key) != 1 or not (isinstance(a.key[0], Indexed) and isinstance(b.key[0], Indexed)):
+        return None
+    if ir.name_of(a.key[0]) == ir.name_of(b.key[0]) or a.key[0].indices != b.key[0].indices:
+        return None
+    if not terms.equal(a.coefficient, b.coefficient, b.when):
+        return None
+    return Finding(Verdict.SYMBOL, a, b, f"{ir.text(a.key[0])} stands where {ir.text(b.key[0])} belongs")
+
+
+def _transposed(terms: Terms, a: Term, b: Term) -> Finding | None:
+    """The same tensors at the same times, with indices in another order."""
+    if not a.key or len(a.key) != len(b.key) or len(a.bound) != len(b.bound):
+        return None
+    if sorted(map(_unindexed, [*a.key, a.coefficient])) != sorted(map(_unindexed, [*b.key, b.coefficient])):
+        return None
+    return Finding(Verdict.INDEX, a, b, f"{ir.text(a.expr)} has its indices in another order than {ir.text(b.expr)}")
+
+
+def _products(terms: Terms, ours: list[Term], theirs: list[Term]) -> list[Finding]:
+    """Two derived terms that the author multiplied: d7*d4 for d7 + d4."""
+    findings = []
+    for a in list(ours):
+        if len(a.key) < 2:
+            continue
+        parts = [b for b in theirs if b.key and set(b.key) <= set(a.key) and len(b.key) < len(a.key)]
+        whole = [k for b in parts for k in b.key]
+        if len(parts) >= 2 and sorted(map(str, whole)) == sorted(map(str, a.key)):
+            ours.remove(a)
+            for b in parts:
+                theirs.remove(b)
+            total = sp.Add(*(b.expr for b in parts))
+            findings.append(
+                Finding(Verdict.PRODUCT, a, replace(parts[0], key=(), coefficient=total, bound=()),
+                        "the terms are multiplied, they must be added")  # fmt: skip
+            )
+    return findings
+
+
+def _whole(findings: list[Finding], written: int, derived: int) -> list[Finding]:
+    """One finding where all terms are wrong by the same number."""
+    if len(findings) < 2 or len(findings) != written or written != derived:
+        return findings
+    ratios = {f.ratio for f in findings}
+    ratio = next(iter(ratios))
+    if len(ratios) > 1 or ratio is None or not ratio.is_number:
+        return findings
+    verdict, detail = _classified(ratio)
+    return [Finding(verdict, findings[0].written, findings[0].derived, f"{detail}, in every term", ratio)]
+
+
+# -- what two coefficients differ by -----------------------------------------------------------------------------------
+
+
+def _ratio(terms: Terms, a: sp.Expr, b: sp.Expr, when: Span | None) -> sp.Expr:
+    """a/b with what they share taken out; by the values that they are made of, where that is shorter."""
+    candidates = [sp.cancel(sp.factor(a) / sp.factor(b))]
+    if not candidates[0].is_number:
+        candidates.append(sp.cancel(terms.eliminated(a, when) / terms.eliminated(b, when)))
+        candidates.append(sp.factor(candidates[-1]))
+    return min(map(sp.factor, candidates), key=lambda e: (not e.is_number, sp.count_ops(e), len(str(e))))
+
+
+def _unshared(a: sp.Expr, b: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """Two products without the factors that stand in both, as they were written."""
+    ours, theirs = list(sp.Mul.make_args(a)), list(sp.Mul.make_args(b))
+    for one in list(ours):
+        if one in theirs:
+            ours.remove(one)
+            theirs.remove(one)
+    return sp.Mul(*ours), sp.Mul(*theirs)
+
+
+def _classified(ratio: sp.Expr, pair: tuple[sp.Expr, sp.Expr] | None = None) -> tuple[Verdict, str]:
+    """What the ratio of two coefficients says; `pair` is the same ratio as it was written."""
+    if ratio == -1:
+        return Verdict.SIGN, "has the opposite sign"
+    if ratio.is_number:
+        return Verdict.FACTOR, f"is {ir.text(ratio)} times what it should be"
+    sign, rest = ratio.as_coeff_Mul()
+    above, below = sp.fraction(rest)
+    scale = "" if sign == 1 else ", with the opposite sign" if sign == -1 else f", and {ir.text(sign)} times"
+    swap = f"{ir.text(above)} stands where {ir.text(below)} belongs{scale}"
+    if isinstance(above, Indexed) and isinstance(below, Indexed):
+        if ir.name_of(above) != ir.name_of(below):
+            return Verdict.SYMBOL, swap
+        return (Verdict.TIME if _timeless(above) != _timeless(below) or above.indices[1:] == below.indices[1:]
+                else Verdict.INDEX), swap  # fmt: skip
+    if above != 1 and above in (below.xreplace({t: t + 1}), below.xreplace({t: t - 1})):
+        return Verdict.TIME, swap
+    if below == 1:
+        return Verdict.FACTOR, f"has the factor {ir.text(sp.Mul(sign, above))} too many"
+    if above == 1:
+        return Verdict.FACTOR, f"lacks the factor {ir.text(below)}{scale}"
+    above, below = pair or (sp.Mul(sign, above), below)
+    return Verdict.FACTOR, f"{ir.text(above)} stands where {ir.text(below)} belongs"
+
+
+def _related(a: sp.Expr, b: sp.Expr) -> bool:
+    """Whether two coefficients without a delta read some of the same tensors."""
+    return bool({ir.name_of(x) for x in a.atoms(Indexed)} & {ir.name_of(x) for x in b.atoms(Indexed)})
+
+
+def _offset(access: sp.Expr) -> int:
+    found = [ir.offset(x.indices[0]) for x in ([access] if isinstance(access, Indexed) else access.atoms(Indexed))]
+    return next((by for by in found if by is not None and -9 < by < 9), 0)
+
+
+def _timeless(expr: sp.Expr) -> str:
+    """An expression without its times."""
+    return str(expr.xreplace({a: a.func(a.base, *(t if i.has(t, T) else i for i in a.indices)) for a in expr.atoms(Indexed)}))
+
+
+def _unindexed(expr: sp.Expr) -> str:
+    """An expression without its indices other than time."""
+    moves = {a: sp.Symbol(f"{ir.name_of(a)}@{a.indices[0] if a.indices and a.indices[0].has(t, T) else ''}") for a in expr.atoms(Indexed)}
+    return str(sp.expand(expr.xreplace(moves)))
+
+
+def _range(when: Span | None) -> str:
+    if when is None:
+        return "no time"
+    lo, hi = when
+    return f"t = {lo}" if lo == hi else f"t = {lo}..{hi}"

@@ -1,0 +1,331 @@
+"""The audit of a derivation: a verdict on each equation by itself, and the error of what all of them together give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed, IndexedBase
+
+from derive import ir
+from derive.audit.compare import Finding, Verdict, compare
+from derive.audit.notation import Derivation, Written
+from derive.audit.terms import Marker, Terms, placed
+from derive.audit.values import Errors, Problem, errors
+from derive.errors import DeriveError
+from derive.ir import Span, T, Tensor, span, t
+
+LENGTHS = (2, 3, 5)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is said of one of the author's quantities.
+
+    `findings` judge its own equation, with the right quantities put in for all that it reads; `errors` are of its value
+    when all of the author's equations are used, by length of the sequence; `own` of its value when only this equation
+    is the author's.  `first` is the smallest length at which the value is wrong (None: at none up to 6).  `blame` are
+    the author's wrong quantities that a right equation reads, directly or not.
+    """
+
+    label: str
+    claims: str
+    lines: tuple[int, ...]
+    findings: tuple[Finding, ...]
+    by_value: bool
+    own: Errors
+    errors: Errors
+    blame: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the equation itself: that of its first finding."""
+        return self.findings[0].verdict if self.findings else Verdict.EQUAL
+
+    @property
+    def right(self) -> bool:
+        return not self.findings
+
+    @property
+    def first(self) -> int | None:
+        """The smallest T at which the value is wrong."""
+        return self.errors.first
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All rows of a derivation, in the order of its equations; `unstated` are parameters without a gradient."""
+
+    derivation: Derivation
+    rows: tuple[Row, ...]
+    unstated: tuple[str, ...]
+    lengths: tuple[int, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(row.right for row in self.rows)
+
+    def row(self, label: str) -> Row:
+        """The row of an author's quantity."""
+        for row in self.rows:
+            if row.label == label:
+                return row
+        raise KeyError(f"{label} is none of {', '.join(row.label for row in self.rows)}")
+
+
+def audit(derivation: Derivation, lengths: Sequence[int] = LENGTHS, seed: int = 0, zero_state: bool = False) -> Audit:
+    """Compare every claimed equation of a derivation with the derived one.
+
+    `lengths` are those T for which errors are given; `zero_state` starts from h(0) = c(0) = 0, which hides some errors.
+    Raises DeriveError for equations that have no meaning.
+    """
+    side = Side(derivation)
+    claimed = list(dict.fromkeys(e.label for e in derivation.equations if e.label in derivation.claims))
+    judged = {label: side.judged(label) for label in claimed}
+    problem = Problem(derivation, side, seed, zero_state)
+    own, together = errors(problem, claimed, tuple(lengths))
+    rows = []
+    for label in claimed:
+        findings, by_value = judged[label], False
+        if findings and own[label].right:  # another form of the same value, which the terms did not show
+            findings, by_value = (), True
+        rows.append((label, findings, by_value))
+    wrong = {label for label, findings, _ in rows if findings}
+    done = []
+    for label, findings, by_value in rows:
+        lines = tuple(e.line for e in derivation.equations if e.label == label)
+        blame = tuple(n for n in claimed if n in wrong and n in side.upstream(label) and n != label)
+        target = side.terms.tensors[derivation.claims[label]].primal
+        done.append(Row(label, target, lines, findings, by_value, own[label], together[label], blame))
+    claims = set(derivation.claims.values())
+    params = [x.primal for x in side.terms.reference.program.of_role("gradient")
+              if x.name not in claims and side.terms.tensors[x.primal].role == "param"]  # fmt: skip
+    return Audit(derivation, tuple(done), tuple(params), tuple(lengths))
+
+
+class Side:
+    """The author's equations in the names of the reference."""
+
+    def __init__(self, derivation: Derivation) -> None:
+        self.derivation = derivation
+        self.of = derivation.reference
+        self.terms = Terms(self.of, derivation.last)
+        self.where = f"derivation {derivation.name}"
+
+    # -- names ---------------------------------------------------------------------------------------------------------
+
+    def name(self, label: str) -> str:
+        """The tensor of the reference that an author's name stands for; the name itself for an intermediate."""
+        made = self.derivation
+        return made.claims.get(label) or made.aliases.get(label) or (self.of.seed if label == made.direct else label)
+
+    def named(self, expr: sp.Expr) -> sp.Expr:
+        """An author's expression with names of the reference; intermediates keep theirs."""
+        moves: dict[sp.Expr, sp.Expr] = {}
+        for access in expr.atoms(Indexed):
+            name = self.name(ir.name_of(access))
+            if name != ir.name_of(access):
+                moves[access] = IndexedBase(name)[access.indices]
+        return expr.xreplace(moves)
+
+    def intermediates(self) -> set[str]:
+        return {e.label for e in self.derivation.equations if e.label not in self.derivation.claims}
+
+    def reads(self, label: str) -> set[str]:
+        """The author's names that the equations of a quantity read."""
+        return {ir.name_of(a) for e in self.derivation.equations if e.label == label for a in e.rhs.atoms(Indexed)}
+
+    def upstream(self, label: str) -> set[str]:
+        """The author's names on which a quantity depends, directly or not."""
+        seen: set[str] = set()
+        queue = [label]
+        while queue:
+            for name in self.reads(queue.pop()):
+                if name not in seen:
+                    seen.add(name)
+                    queue.append(name)
+        return seen
+
+    # -- equations -----------------------------------------------------------------------------------------------------
+
+    def pieces(self, label: str) -> list[tuple[sp.Expr, sp.Expr, Span | None]]:
+        """The equations of a quantity as (left at time t, right, range of t); no time: (left, right, None)."""
+        equations = [e for e in self.derivation.equations if e.label == label]
+        fixed = [sp.sympify(e.when) for e in equations if e.when is not None and not e.when.has(t)]
+        found = []
+        for equation in equations:
+            when = equation.when
+            if when is None:
+                found.append((equation.lhs, equation.rhs, None))
+            elif when.has(t):
+                by = when - t
+                lo, hi = sp.Integer(1) + by, T + by
+                while lo in fixed:
+                    lo += 1
+                while hi in fixed:
+                    hi -= 1
+                found.append((_at(equation.lhs, t), equation.rhs.xreplace({t: t - by}) if by else equation.rhs, (lo, hi)))
+            else:
+                found.append((_at(equation.lhs, t), _from(equation.rhs, when), (when, when)))
+        return found
+
+    def whole(self, label: str, chain: tuple[str, ...] = ()) -> tuple[sp.Expr, sp.Expr]:
+        """One (left, right) for a quantity: its pieces, each on its range, with intermediates put in."""
+        pieces = self.pieces(label)
+        lhs = pieces[0][0]
+        total: sp.Expr = sp.Integer(0)
+        for left, right, when in pieces:
+            body = self.inlined(right, (*chain, label))
+            same = dict(zip(getattr(left, "indices", ()), getattr(lhs, "indices", ()), strict=True))
+            body = body.xreplace({a: b for a, b in same.items() if a != b})
+            plain = when is None or (len(pieces) == 1 and not self.terms.linear(body))
+            total += body if plain else span(t, *when) * body
+        return lhs, total
+
+    def inlined(self, expr: sp.Expr, chain: tuple[str, ...]) -> sp.Expr:
+        """An author's expression in names of the reference, with the equations of intermediates put in."""
+        moves: dict[sp.Expr, sp.Expr] = {}
+        inner = self.intermediates()
+        for access in expr.atoms(Indexed) | {s for s in expr.free_symbols if str(s) in inner}:
+            label = ir.name_of(access)
+            if label not in inner:
+                continue
+            if label in chain:
+                raise DeriveError(
+                    f"{self.where}: {label} depends on itself ({' -> '.join([*chain[chain.index(label):], label])}), so it "
+                    f'must be said what it is: @derivation(..., {label}="dL/d...")'
+                )
+            left, right = self.whole(label, chain)
+            body = placed(left, right, access) if isinstance(access, Indexed) else right
+            moves[access] = Marker(label) * body if self.terms.linear(body) else body
+        return self.named(expr.xreplace(moves))
+
+    def judged(self, label: str) -> tuple[Finding, ...]:
+        """The findings on the equation of a claimed quantity."""
+        adjoint = self.terms.tensors[self.derivation.claims[label]]
+        shape = self.shape_of(label)
+        if shape:
+            return (Finding(Verdict.SHAPE, None, None, shape),)
+        lhs, right = self.whole(label)
+        derived = self.of.equation(adjoint.name)
+        free = adjoint.indices
+        own = lhs.indices[1:] if adjoint.time is not None else getattr(lhs, "indices", ())
+        right = _renamed(right, dict(zip(own, free, strict=True)))
+        left = _renamed(derived.rhs, dict(zip(ir.indices_of(derived.lhs, self.terms.tensors), free, strict=True)))
+        extra: list[Finding] = []
+        if adjoint.time is None and _loose(right):
+            extra = [Finding(Verdict.RANGE, None, None, "t stands on the right and not on the left: "
+                             "a sum over time is missing, Sum(..., (t, 1, T))")]  # fmt: skip
+            right = sp.Sum(right, (t, 1, T))
+        when = self.domain(label, adjoint)
+        found = compare(self.terms, self.terms.seeded(right), self.terms.seeded(left), free, when)
+        return (*extra, *found.findings)
+
+    def domain(self, label: str, adjoint: Tensor) -> Span | None:
+        """The range on which an equation is compared: 1..T, from 0 where the author's equation reaches that far."""
+        if adjoint.time is None:
+            return None
+        starts = [when[0] for _, _, when in self.pieces(label) if when is not None]
+        lo = sp.Integer(0) if any(s == 0 for s in starts) and adjoint.time[0] == 0 else sp.Integer(1)
+        return ir.meet((lo, T), adjoint.time)
+
+    # -- shapes --------------------------------------------------------------------------------------------------------
+
+    def dims(self) -> tuple[dict[str, tuple[sp.Symbol | None, ...]], dict[str, str]]:
+        """The dimensions of every quantity, time left out, and what is wrong with the equations of some of them."""
+        known: dict[str, tuple[sp.Symbol | None, ...]] = {}
+        wrong: dict[str, str] = {}
+        for _ in range(len(self.derivation.equations) + 1):
+            for equation in self.derivation.equations:
+                self._dims_of(equation, known, wrong)
+        return known, wrong
+
+    def _dims_of(
+        self, equation: Written, known: dict[str, tuple[sp.Symbol | None, ...]], wrong: dict[str, str]
+    ) -> None:
+        ranges: dict[sp.Expr, tuple[sp.Symbol, str]] = {}
+        for access in sorted(equation.rhs.atoms(Indexed), key=str):
+            self._note(access, self.dims_at(access, known), ranges, equation, wrong)
+        lhs = equation.lhs.indices if isinstance(equation.lhs, Indexed) else ()
+        lhs = lhs[1:] if equation.when is not None else lhs
+        if equation.label in self.derivation.claims:
+            self._note(equation.lhs, self.dims_at(equation.lhs, known), ranges, equation, wrong)
+        before = known.get(equation.label, (None,) * len(lhs))
+        known[equation.label] = tuple(
+            d if d is not None else ranges.get(s, (None, ""))[0] for d, s in zip(before, lhs, strict=True)
+        )
+
+    def dims_at(self, access: sp.Expr, known: dict[str, tuple[sp.Symbol | None, ...]]) -> list[tuple[sp.Expr, sp.Symbol]]:
+        """(index, dimension) of an access, as far as known."""
+        label = ir.name_of(access)
+        tensor = self.terms.tensors.get(self.name(label)) if label not in self.intermediates() else None
+        if tensor is not None:
+            indices = access.indices[1:] if tensor.time is not None else access.indices
+            if len(access.indices) != tensor.rank:
+                raise DeriveError(
+                    f"{self.where}: {ir.text(access)} has {len(access.indices)} indices, {label} has {tensor.rank}: "
+                    f"{label}[{', '.join([*(['t'] if tensor.time else []), *map(str, tensor.indices)])}]"
+                )
+            return list(zip(indices, tensor.dims, strict=True))
+        indices = access.indices[1:] if access.indices[0].has(t, T) or access.indices[0].is_Integer else access.indices
+        found = known.get(label, ())
+        if found and len(found) != len(indices):
+            raise DeriveError(f"{self.where}: {ir.text(access)} has other indices than {label} elsewhere")
+        return [(s, d) for s, d in zip(indices, found, strict=False) if d is not None]
+
+    def _note(
+        self,
+        access: sp.Expr,
+        pairs: list[tuple[sp.Expr, sp.Symbol]],
+        ranges: dict[sp.Expr, tuple[sp.Symbol, str]],
+        equation: Written,
+        wrong: dict[str, str],
+    ) -> None:
+        for index, dim in pairs:
+            before = ranges.setdefault(index, (dim, ir.text(access)))
+            if before[0] != dim:
+                wrong[equation.label] = (
+                    f"the index {index} runs over {before[0]} in {before[1]} and over {dim} in {ir.text(access)}"
+                )
+
+    def shape_of(self, label: str) -> str:
+        """What is wrong with the shapes in the equation of a quantity, or of an intermediate that it reads; or ''."""
+        _, wrong = self.dims()
+        inner = [n for n in self.reads(label) if n in self.intermediates()]
+        while inner:
+            name = inner.pop()
+            if name in wrong:
+                return f"in {name}: {wrong[name]}"
+            inner += [n for n in self.reads(name) if n in self.intermediates() and n != name]
+        return wrong.get(label, "")
+
+
+def _at(lhs: sp.Expr, when: sp.Expr) -> sp.Expr:
+    return IndexedBase(lhs.base.label.name)[(when, *lhs.indices[1:])]
+
+
+def _from(expr: sp.Expr, fixed: sp.Expr) -> sp.Expr:
+    """An expression at a fixed time, seen from t = that time: d[T], c[T-1] -> d[t], c[t-1]."""
+    moves = {}
+    for access in expr.atoms(Indexed):
+        if access.indices and not access.indices[0].has(t) and (by := sp.expand(access.indices[0] - fixed)).is_Integer:
+            moves[access] = access.func(access.base, t + by, *access.indices[1:])
+    return expr.xreplace(moves)
+
+
+def _renamed(expr: sp.Expr, names: dict[sp.Expr, sp.Expr]) -> sp.Expr:
+    """Free indices renamed, by way of names that nothing has; bound ones are renamed apart first."""
+    from derive.audit.terms import freshened
+
+    between = {a: sp.Dummy(str(a), integer=True) for a, b in names.items()}
+    return freshened(expr).xreplace(between).xreplace({between[a]: b for a, b in names.items()})
+
+
+def _loose(expr: sp.Expr) -> bool:
+    """Whether t stands free in an expression."""
+    if isinstance(expr, sp.Sum):
+        return all(s != t for s, *_ in expr.limits) and _loose(expr.function)
+    if isinstance(expr, Indexed):
+        return any(i.has(t) for i in expr.indices)
+    return any(_loose(a) for a in expr.args)
