@@ -7,9 +7,12 @@ then differs is said in the smallest number of findings.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import count
+from typing import Any
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
@@ -18,7 +21,7 @@ from derive import ir
 from derive.audit.terms import Term, Terms
 from derive.ir import Span, T, t
 
-STATES = 160  # how many ways of putting equations in are tried
+PATIENCE = 16  # how many ways of putting equations in are tried without getting nearer
 
 
 class Verdict(str, Enum):
@@ -75,38 +78,55 @@ _WEIGHT = {Verdict.PRODUCT: 2, Verdict.MISSING: 4, Verdict.EXTRA: 4, Verdict.FAC
 
 
 def compare(
-    terms: Terms, written: sp.Expr, derived: sp.Expr, free: Iterable[sp.Symbol], when: Span | None
+    terms: Terms,
+    written: sp.Expr,
+    derived: sp.Expr,
+    free: Iterable[sp.Symbol],
+    when: Span | None,
+    right: bool = False,
 ) -> Comparison:
     """The author's right-hand side against the derived one; both in the names of the reference.
 
-    `free` are the indices of the left-hand side, `when` the range of time on which the two are compared.
+    `free` are the indices of the left-hand side, `when` the range of time on which the two are compared; `right` says
+    that the two have one value, so that the search need not stop before it has no finding.
     """
     free = tuple(free)
+    made: dict[sp.Expr, list[Term]] = {}
+
+    def of(expr: sp.Expr) -> list[Term]:
+        if expr not in made:
+            made[expr] = terms.of(expr, free, when)
+        return made[expr]
+
     best: Comparison | None = None
     seen: set[frozenset[str]] = set()
-    queue: list[tuple[tuple[str, ...], sp.Expr, sp.Expr]] = [((), written, derived)]
-    while queue and len(seen) < STATES:
-        path, left, right = queue.pop(0)
+    number, idle = count(), 0
+    queue: list[tuple[Any, ...]] = [(0, next(number), (), written, derived)]
+    while queue and idle < PATIENCE:
+        _, _, path, left, other = heapq.heappop(queue)
         if frozenset(path) in seen:
             continue
         seen.add(frozenset(path))
-        ours, theirs = terms.of(left, free, when), terms.of(right, free, when)
-        found = Comparison(tuple(differences(terms, ours, theirs)), path)
+        found = Comparison(tuple(differences(terms, of(left), of(other))), path)
+        idle += 1
         if best is None or found.cost < best.cost:
-            best = found
-        if not found.findings:
+            best, idle = found, 0
+        if not found.findings or (not right and len(found.findings) == 1 and found.cost[0] < 4):
             break
         for name in _open(terms, found, path):
-            queue.append(((*path, name), terms.expanded(left, name), terms.expanded(right, name)))
+            then = (*path, name)
+            cost = found.cost[0] + len(then)
+            heapq.heappush(queue, (cost, next(number), then, terms.expanded(left, name), terms.expanded(other, name)))
     assert best is not None
     return best
 
 
 def _open(terms: Terms, found: Comparison, path: tuple[str, ...]) -> list[str]:
-    """The adjoints that stand in what differs and whose equations were not put in yet."""
+    """The adjoints that stand in what differs and whose equations were not put in yet; those of derived terms first."""
     names: list[str] = []
-    for finding in found.findings:
-        for term in (finding.derived, finding.written):
+    for kind in ("derived", "written"):
+        for finding in found.findings:
+            term: Term | None = getattr(finding, kind)
             for one in term.key if term is not None else ():
                 names += [ir.name_of(a) for a in sorted(one.atoms(Indexed), key=str) if terms.is_adjoint(a)]
     defined = terms.reference.program.defined
@@ -118,30 +138,73 @@ def _open(terms: Terms, found: Comparison, path: tuple[str, ...]) -> list[str]:
 
 def differences(terms: Terms, written: list[Term], derived: list[Term]) -> list[Finding]:
     """What remains when equal terms are taken away, paired as well as it can be."""
-    ours, theirs = list(written), list(derived)
-    findings: list[Finding] = []
-    for same in (_equal, _same_coefficient, _same_key, _moved, _renamed, _transposed):
-        for a in list(ours):
-            for b in list(theirs):
-                if a not in ours:
-                    break
-                found = same(terms, a, b)
-                if found is None:
-                    continue
-                ours.remove(a)
-                theirs.remove(b)
-                if found.verdict is not Verdict.EQUAL:
-                    findings.append(found)
-    findings += _products(terms, ours, theirs)
+    ours, theirs = _unequal(terms, written, derived)
+    findings = _paired(terms, ours, theirs, (_scaled,))
+    if ours and theirs:
+        ours, theirs = _unequal(terms, _split(ours, theirs), _split(theirs, ours))
+    findings += _paired(terms, ours, theirs, (_scaled, _same_coefficient, _moved, _renamed, _same_key, _transposed))
+    findings += _products(ours, theirs)
     findings += [Finding(Verdict.EXTRA, a, None) for a in ours]
     findings += [Finding(Verdict.MISSING, None, b) for b in theirs]
     return _whole(findings, len(written), len(derived))
 
 
-def _equal(terms: Terms, a: Term, b: Term) -> Finding | None:
-    if (a.key, a.bound, a.when) == (b.key, b.bound, b.when) and terms.equal(a.coefficient, b.coefficient, b.when):
-        return Finding(Verdict.EQUAL, a, b)
-    return None
+def _slot(term: Term) -> tuple[Any, ...]:
+    return term.key, term.bound, term.when
+
+
+def _unequal(terms: Terms, written: list[Term], derived: list[Term]) -> tuple[list[Term], list[Term]]:
+    """Both lists without what is equal: term by term, then deltas whose coefficients have the same sum."""
+    ours, theirs = list(written), list(derived)
+    for a in written:
+        same = next((b for b in theirs if _slot(a) == _slot(b) and terms.equal(a.coefficient, b.coefficient, b.when)), None)
+        if same is not None:
+            ours.remove(a)
+            theirs.remove(same)
+    for slot in dict.fromkeys(map(_slot, ours)):
+        left, right = ([x for x in side if _slot(x) == slot] for side in (ours, theirs))
+        if right and terms.equal(_total(left), _total(right), slot[2]):
+            ours, theirs = [x for x in ours if x not in left], [x for x in theirs if x not in right]
+    return ours, theirs
+
+
+def _total(terms: Iterable[Term]) -> sp.Expr:
+    return sp.Add(*(x.coefficient for x in terms))
+
+
+def _split(terms: list[Term], others: list[Term]) -> list[Term]:
+    """Terms with a sum as their coefficient as several, where the other side has several terms with that delta."""
+    found: list[Term] = []
+    for term in terms:
+        several = sum(_slot(x) == _slot(term) for x in (*terms, *others)) > 2
+        parts = sp.Add.make_args(sp.expand(term.coefficient)) if several else (term.coefficient,)
+        found += [replace(term, coefficient=part) for part in parts]
+    return found
+
+
+def _paired(terms: Terms, ours: list[Term], theirs: list[Term], rules: Iterable[Any]) -> list[Finding]:
+    """Pairs of terms that a rule knows, rule by rule; they are taken out of the lists."""
+    findings = []
+    for rule in rules:
+        for a in list(ours):
+            for b in list(theirs):
+                found = rule(terms, a, b)
+                if found is not None:
+                    ours.remove(a)
+                    theirs.remove(b)
+                    findings.append(found)
+                    break
+    return findings
+
+
+def _scaled(terms: Terms, a: Term, b: Term) -> Finding | None:
+    """The same term times a number: -1, 2, 1/2."""
+    if _slot(a) != _slot(b):
+        return None
+    ratio = _ratio(terms, a.coefficient, b.coefficient, b.when)
+    if not ratio.is_number:
+        return None
+    return Finding(*_classified(ratio)[:1], a, b, _classified(ratio)[1], ratio)
 
 
 def _same_coefficient(terms: Terms, a: Term, b: Term) -> Finding | None:
@@ -184,7 +247,7 @@ def _renamed(terms: Terms, a: Term, b: Term) -> Finding | None:
         return None
     if ir.name_of(a.key[0]) == ir.name_of(b.key[0]) or a.key[0].indices != b.key[0].indices:
         return None
-    if not terms.equal(a.coefficient, b.coefficient, b.when):
+    if a.when != b.when or a.bound != b.bound or not terms.equal(a.coefficient, b.coefficient, b.when):
         return None
     return Finding(Verdict.SYMBOL, a, b, f"{ir.text(a.key[0])} stands where {ir.text(b.key[0])} belongs")
 
@@ -198,7 +261,7 @@ def _transposed(terms: Terms, a: Term, b: Term) -> Finding | None:
     return Finding(Verdict.INDEX, a, b, f"{ir.text(a.expr)} has its indices in another order than {ir.text(b.expr)}")
 
 
-def _products(terms: Terms, ours: list[Term], theirs: list[Term]) -> list[Finding]:
+def _products(ours: list[Term], theirs: list[Term]) -> list[Finding]:
     """Two derived terms that the author multiplied: d7*d4 for d7 + d4."""
     findings = []
     for a in list(ours):
@@ -265,8 +328,8 @@ def _classified(ratio: sp.Expr, pair: tuple[sp.Expr, sp.Expr] | None = None) -> 
     if isinstance(above, Indexed) and isinstance(below, Indexed):
         if ir.name_of(above) != ir.name_of(below):
             return Verdict.SYMBOL, swap
-        return (Verdict.TIME if _timeless(above) != _timeless(below) or above.indices[1:] == below.indices[1:]
-                else Verdict.INDEX), swap  # fmt: skip
+        timed = any(i.has(t) for i in above.indices) and above.indices[1:] == below.indices[1:]
+        return (Verdict.TIME if timed else Verdict.INDEX), swap
     if above != 1 and above in (below.xreplace({t: t + 1}), below.xreplace({t: t - 1})):
         return Verdict.TIME, swap
     if below == 1:

@@ -82,9 +82,8 @@ def audit(derivation: Derivation, lengths: Sequence[int] = LENGTHS, seed: int = 
     """
     side = Side(derivation)
     claimed = list(dict.fromkeys(e.label for e in derivation.equations if e.label in derivation.claims))
-    judged = {label: side.judged(label) for label in claimed}
-    problem = Problem(derivation, side, seed, zero_state)
-    own, together = errors(problem, claimed, tuple(lengths))
+    own, together = errors(Problem(derivation, side, seed, zero_state), claimed, tuple(lengths))
+    judged = {label: side.judged(label, own[label].right) for label in claimed}
     rows = []
     for label in claimed:
         findings, by_value = judged[label], False
@@ -201,25 +200,25 @@ class Side:
             moves[access] = Marker(label) * body if self.terms.linear(body) else body
         return self.named(expr.xreplace(moves))
 
-    def judged(self, label: str) -> tuple[Finding, ...]:
-        """The findings on the equation of a claimed quantity."""
+    def judged(self, label: str, right: bool) -> tuple[Finding, ...]:
+        """The findings on the equation of a claimed quantity; `right` says that its value is."""
         adjoint = self.terms.tensors[self.derivation.claims[label]]
         shape = self.shape_of(label)
         if shape:
             return (Finding(Verdict.SHAPE, None, None, shape),)
-        lhs, right = self.whole(label)
-        derived = self.of.equation(adjoint.name)
+        lhs, body = self.whole(label)
+        derived = self.of.equation(self.terms.same.get(adjoint.name, adjoint.name))
         free = adjoint.indices
         own = lhs.indices[1:] if adjoint.time is not None else getattr(lhs, "indices", ())
-        right = _renamed(right, dict(zip(own, free, strict=True)))
+        body = _renamed(body, dict(zip(own, free, strict=True)))
         left = _renamed(derived.rhs, dict(zip(ir.indices_of(derived.lhs, self.terms.tensors), free, strict=True)))
         extra: list[Finding] = []
-        if adjoint.time is None and _loose(right):
+        if adjoint.time is None and _loose(body):
             extra = [Finding(Verdict.RANGE, None, None, "t stands on the right and not on the left: "
                              "a sum over time is missing, Sum(..., (t, 1, T))")]  # fmt: skip
-            right = sp.Sum(right, (t, 1, T))
+            body = sp.Sum(body, (t, 1, T))
         when = self.domain(label, adjoint)
-        found = compare(self.terms, self.terms.seeded(right), self.terms.seeded(left), free, when)
+        found = compare(self.terms, self.terms.seeded(body), self.terms.seeded(left), free, when, right)
         return (*extra, *found.findings)
 
     def domain(self, label: str, adjoint: Tensor) -> Span | None:

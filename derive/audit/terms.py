@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import count
 
 import sympy as sp
@@ -76,6 +77,7 @@ class Terms:
         self.tensors = dict(of.program.tensors)
         if of.loss is not None:
             self.tensors |= {n: of.loss.tensors[n] for n in of.targets}
+        self.same = _same(of)
         self.adjoints = {x.name for x in self.tensors.values() if x.role in ("adjoint", "gradient", "seed")}
         self.saved = {
             (e.rhs.func, ir.name_of(e.rhs.args[0])): e.target
@@ -308,11 +310,16 @@ class Terms:
         return self.seeded(expr.xreplace(moves)) if moves else expr
 
     def seeded(self, expr: sp.Expr) -> sp.Expr:
-        """The seeds of a vjp as a derivation means them: none for the last state; for the output what the loss says."""
+        """The seeds of a vjp as a derivation means them: none for the last state; for the output what the loss says.
+
+        Adjoints that are one by their equations, such as those of the two summands of a gate's argument, get one name.
+        """
         moves: dict[sp.Expr, sp.Expr] = {}
         for access in expr.atoms(Indexed):
             tensor = self.tensors.get(ir.name_of(access))
-            if tensor is not None and tensor.role == "seed":
+            if tensor is not None and tensor.name in self.same:
+                moves[access] = IndexedBase(self.same[tensor.name])[access.indices]
+            elif tensor is not None and tensor.role == "seed":
                 moves[access] = self._direct(access) if tensor.name == self.reference.seed else sp.Integer(0)
         return expr.xreplace(moves)
 
@@ -326,6 +333,21 @@ class Terms:
             body = placed(of.primal.tensors[of.primal.meta["output"]].at(), of.direct, access)
             body = span(at, 1, T) * body if at.has(t) else body
         return span(at, T, T) * body if self.last and at.has(t) else body
+
+
+def _same(of: Reference) -> dict[str, str]:
+    """Adjoints whose derived equation is another adjoint at the same place: d_z_f[t,n] = d_net_f[t,n]."""
+    found: dict[str, str] = {}
+    for equation in of.program.equations:
+        if isinstance(equation.lhs, Indexed) and isinstance(equation.rhs, Indexed) and equation.target in of.program.tensors:
+            tensor = of.program.tensors[equation.target]
+            if tensor.role == "adjoint" and equation.rhs.indices == equation.lhs.indices and equation.when == tensor.time:
+                if of.program.tensors[ir.name_of(equation.rhs)].role == "adjoint":
+                    found[equation.target] = ir.name_of(equation.rhs)
+    for name in found:
+        while found[name] in found:
+            found[name] = found[found[name]]
+    return found
 
 
 def placed(lhs: sp.Expr, rhs: sp.Expr, access: sp.Expr) -> sp.Expr:
@@ -347,16 +369,20 @@ def freshened(expr: sp.Expr) -> sp.Expr:
 
 
 def merged(terms: Iterable[Term]) -> list[Term]:
-    """Terms with one key and range are one; two ranges that meet, with one coefficient, are one range."""
-    found: dict[tuple[object, ...], Term] = {}
+    """Terms that differ by a number only are one; two ranges that meet, with one coefficient, are one range."""
+    kept: list[Term] = []
     for term in terms:
-        slot = (term.key, term.bound, term.when)
-        if slot in found:
-            before = found[slot]
-            term = replace(before, coefficient=before.coefficient + term.coefficient,
-                           through=tuple(dict.fromkeys((*before.through, *term.through))))  # fmt: skip
-        found[slot] = term
-    kept = [x for x in found.values() if sp.expand(x.coefficient) != 0]
+        for place, before in enumerate(kept):
+            if (before.key, before.bound, before.when) != (term.key, term.bound, term.when):
+                continue
+            ours, theirs = before.coefficient.as_coeff_Mul(), term.coefficient.as_coeff_Mul()
+            if ours[1] == theirs[1]:
+                through = tuple(dict.fromkeys((*before.through, *term.through)))
+                kept[place] = replace(before, coefficient=(ours[0] + theirs[0]) * ours[1], through=through)
+                break
+        else:
+            kept.append(term)
+    kept = [x for x in kept if x.coefficient != 0]
     for number, a in enumerate(kept):
         for other, b in enumerate(kept):
             joined = _joined(a, b) if number != other else None
@@ -382,6 +408,7 @@ def _meet(ranges: list[Span]) -> Span | None:
     return whole
 
 
+@lru_cache(maxsize=20000)
 def _bare(expr: sp.Expr) -> str:
     """Tensor names and times of an expression, without its other indices: an order that bound names cannot change."""
     return " ".join(sorted(f"{ir.name_of(a)}@{a.indices[0] if a.indices and a.indices[0].has(t, T) else ''}" for a in expr.atoms(Indexed)))
