@@ -156,6 +156,36 @@ def check(cell: tuple[str, ...]) -> None:
     console.print(f"All {len(rows)} checks passed.", highlight=False)
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-T", "lengths", type=str, default="2,3,5", show_default=True, help="Lengths for which errors are shown.")
+@click.option("--zero-state", is_flag=True, help="Start from h(0) = c(0) = 0, which hides some errors.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random problems.")
+def audit(file: Path, lengths: str, zero_state: bool, seed: int) -> None:
+    """Compare hand-written gradient equations with the derived ones; exit 1 if one is wrong.
+
+    FILE is Python in the notation of examples/audit/: it names a cell and lists an author's equations. Each gets a
+    verdict of its own, the term that is wrong, the smallest T at which it shows, and the relative error of its value.
+    """
+    from derive.audit import audit as compare
+    from derive.audit import in_file, report
+
+    try:
+        wanted = sorted({int(number) for number in lengths.split(",")})
+    except ValueError:
+        wanted = [0]
+    if wanted[0] < 1:
+        raise DeriveError(f"-T {lengths}: lengths are numbers from 1 between commas, such as 2,3,5")
+    console, right = Console(), True
+    for derivation in in_file(file):
+        with console.status(f"auditing {derivation.name}"):
+            found = compare(derivation, wanted, seed, zero_state)
+        report.show(console, found)
+        right = right and found.ok
+    if not right:
+        sys.exit(FAILED)
+
+
 class Numbers(click.ParamType):
     """Numbers between commas, such as 0,1,3."""
 

@@ -35,6 +35,7 @@ model
 reference
 render
 reference
+audit
 document
 emit
 compiler

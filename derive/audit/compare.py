@@ -8,7 +8,7 @@ then differs is said in the smallest number of findings.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import count
@@ -21,6 +21,7 @@ from derive import ir
 from derive.audit.terms import Term, Terms
 from derive.ir import Span, T, t
 
+SWAP = "{} stands where {} belongs"
 PATIENCE = 16  # how many ways of putting equations in are tried without getting nearer
 
 
@@ -45,14 +46,22 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One difference: the author's term and the derived one, each None where there is none; `ratio` is the author's
-    coefficient over the derived one, `detail` says in words what to change."""
+    """One difference: the author's term and the derived one, each None where there is none.
+
+    `detail` says in words what is off, with a {} for each expression of `parts`; `ratio` is the author's coefficient over
+    the derived one, where that is known.
+    """
 
     verdict: Verdict
     written: Term | None
     derived: Term | None
     detail: str = ""
+    parts: tuple[sp.Expr, ...] = ()
     ratio: sp.Expr | None = None
+
+    def text(self, shown: Callable[[sp.Expr], str] = ir.text) -> str:
+        """The detail with its expressions, each written by `shown`."""
+        return self.detail.format(*map(shown, self.parts))
 
     @property
     def through(self) -> tuple[str, ...]:
@@ -67,11 +76,6 @@ class Comparison:
     findings: tuple[Finding, ...]
     expanded: tuple[str, ...]
 
-    @property
-    def cost(self) -> tuple[int, int]:
-        """Fewer findings first, then fewer equations put in."""
-        return sum(_WEIGHT.get(f.verdict, 2) for f in self.findings), len(self.expanded)
-
 
 # A term with one thing wrong in it is nearer to the truth than a term that is not there and another that should not be.
 _WEIGHT = {Verdict.PRODUCT: 2, Verdict.MISSING: 4, Verdict.EXTRA: 4, Verdict.FACTOR: 3, Verdict.RANGE: 3}
@@ -83,12 +87,14 @@ def compare(
     derived: sp.Expr,
     free: Iterable[sp.Symbol],
     when: Span | None,
+    claimed: Container[str] = (),
     right: bool = False,
 ) -> Comparison:
     """The author's right-hand side against the derived one; both in the names of the reference.
 
-    `free` are the indices of the left-hand side, `when` the range of time on which the two are compared; `right` says
-    that the two have one value, so that the search need not stop before it has no finding.
+    `free` are the indices of the left-hand side, `when` the range of time on which the two are compared; `claimed` are
+    the adjoints that the author has names for: findings are said in these where that can be; `right` says that the two
+    have one value, so that the search need not stop before it has no finding.
     """
     free = tuple(free)
     made: dict[sp.Expr, list[Term]] = {}
@@ -98,7 +104,12 @@ def compare(
             made[expr] = terms.of(expr, free, when)
         return made[expr]
 
-    best: Comparison | None = None
+    def cost(found: Comparison) -> int:
+        names = {ir.name_of(a) for f in found.findings if f.derived for k in f.derived.key for a in k.atoms(Indexed)}
+        foreign = sum(n not in claimed for n in names if n in terms.reference.program.defined)
+        return sum(_WEIGHT.get(f.verdict, 2) for f in found.findings) + 2 * foreign
+
+    best: tuple[int, int, Comparison] | None = None
     seen: set[frozenset[str]] = set()
     number, idle = count(), 0
     queue: list[tuple[Any, ...]] = [(0, next(number), (), written, derived)]
@@ -109,16 +120,17 @@ def compare(
         seen.add(frozenset(path))
         found = Comparison(tuple(differences(terms, of(left), of(other))), path)
         idle += 1
-        if best is None or found.cost < best.cost:
-            best, idle = found, 0
-        if not found.findings or (not right and len(found.findings) == 1 and found.cost[0] < 4):
+        price = cost(found)
+        if best is None or (price, len(path)) < best[:2]:
+            best, idle = (price, len(path), found), 0
+        if not found.findings or (not right and len(found.findings) == 1 and price < 4):
             break
         for name in _open(terms, found, path):
             then = (*path, name)
-            cost = found.cost[0] + len(then)
-            heapq.heappush(queue, (cost, next(number), then, terms.expanded(left, name), terms.expanded(other, name)))
+            moved = terms.expanded(left, name), terms.expanded(other, name)
+            heapq.heappush(queue, (price + len(then), next(number), then, *moved))
     assert best is not None
-    return best
+    return best[2]
 
 
 def _open(terms: Terms, found: Comparison, path: tuple[str, ...]) -> list[str]:
@@ -139,14 +151,17 @@ def _open(terms: Terms, found: Comparison, path: tuple[str, ...]) -> list[str]:
 def differences(terms: Terms, written: list[Term], derived: list[Term]) -> list[Finding]:
     """What remains when equal terms are taken away, paired as well as it can be."""
     ours, theirs = _unequal(terms, written, derived)
+    untouched = len(ours) == len(written)
     findings = _paired(terms, ours, theirs, (_scaled,))
     if ours and theirs:
-        ours, theirs = _unequal(terms, _split(ours, theirs), _split(theirs, ours))
+        parts = _split(ours, theirs)
+        ours, theirs = _unequal(terms, parts, _split(theirs, ours))
+        untouched = untouched and len(ours) == len(parts)
     findings += _paired(terms, ours, theirs, (_scaled, _same_coefficient, _moved, _renamed, _same_key, _transposed))
     findings += _products(ours, theirs)
     findings += [Finding(Verdict.EXTRA, a, None) for a in ours]
     findings += [Finding(Verdict.MISSING, None, b) for b in theirs]
-    return _whole(findings, len(written), len(derived))
+    return _whole(_gathered(findings), untouched)
 
 
 def _slot(term: Term) -> tuple[Any, ...]:
@@ -157,7 +172,9 @@ def _unequal(terms: Terms, written: list[Term], derived: list[Term]) -> tuple[li
     """Both lists without what is equal: term by term, then deltas whose coefficients have the same sum."""
     ours, theirs = list(written), list(derived)
     for a in written:
-        same = next((b for b in theirs if _slot(a) == _slot(b) and terms.equal(a.coefficient, b.coefficient, b.when)), None)
+        same = next(
+            (b for b in theirs if _slot(a) == _slot(b) and terms.equal(a.coefficient, b.coefficient, b.when)), None
+        )
         if same is not None:
             ours.remove(a)
             theirs.remove(same)
@@ -204,7 +221,8 @@ def _scaled(terms: Terms, a: Term, b: Term) -> Finding | None:
     ratio = _ratio(terms, a.coefficient, b.coefficient, b.when)
     if not ratio.is_number:
         return None
-    return Finding(*_classified(ratio)[:1], a, b, _classified(ratio)[1], ratio)
+    verdict, detail, parts = _classified(ratio)
+    return Finding(verdict, a, b, detail, parts, ratio)
 
 
 def _same_coefficient(terms: Terms, a: Term, b: Term) -> Finding | None:
@@ -218,15 +236,15 @@ def _same_coefficient(terms: Terms, a: Term, b: Term) -> Finding | None:
 
 def _same_key(terms: Terms, a: Term, b: Term) -> Finding | None:
     """The same delta with another coefficient."""
-    if a.key != b.key or not a.key and not _related(a.coefficient, b.coefficient):
+    if a.key != b.key or (not a.key and not _related(a.coefficient, b.coefficient)):
         return None
     ratio = _ratio(terms, a.coefficient, b.coefficient, b.when)
     if a.bound != b.bound:
-        return Finding(Verdict.FACTOR, a, b, "has another coefficient", ratio)
-    verdict, detail = _classified(ratio, _unshared(a.coefficient, b.coefficient))
+        return Finding(Verdict.FACTOR, a, b, "has another coefficient", (), ratio)
+    verdict, detail, parts = _classified(ratio, _unshared(a.coefficient, b.coefficient))
     if a.when != b.when:
         detail = f"{detail}; and it stands for {_range(a.when)}, belongs to {_range(b.when)}"
-    return Finding(verdict, a, b, detail, ratio)
+    return Finding(verdict, a, b, detail, parts, ratio)
 
 
 def _moved(terms: Terms, a: Term, b: Term) -> Finding | None:
@@ -237,8 +255,7 @@ def _moved(terms: Terms, a: Term, b: Term) -> Finding | None:
     moved = a.coefficient.xreplace({t: t + by})
     if not (terms.equal(a.coefficient, b.coefficient, b.when) or terms.equal(moved, b.coefficient, b.when)):
         return None
-    detail = f"{ir.text(a.key[0])} stands where {ir.text(b.key[0])} belongs"
-    return Finding(Verdict.TIME, a, b, detail)
+    return Finding(Verdict.TIME, a, b, SWAP, (a.key[0], b.key[0]))
 
 
 def _renamed(terms: Terms, a: Term, b: Term) -> Finding | None:
@@ -249,7 +266,7 @@ def _renamed(terms: Terms, a: Term, b: Term) -> Finding | None:
         return None
     if a.when != b.when or a.bound != b.bound or not terms.equal(a.coefficient, b.coefficient, b.when):
         return None
-    return Finding(Verdict.SYMBOL, a, b, f"{ir.text(a.key[0])} stands where {ir.text(b.key[0])} belongs")
+    return Finding(Verdict.SYMBOL, a, b, SWAP, (a.key[0], b.key[0]))
 
 
 def _transposed(terms: Terms, a: Term, b: Term) -> Finding | None:
@@ -258,7 +275,7 @@ def _transposed(terms: Terms, a: Term, b: Term) -> Finding | None:
         return None
     if sorted(map(_unindexed, [*a.key, a.coefficient])) != sorted(map(_unindexed, [*b.key, b.coefficient])):
         return None
-    return Finding(Verdict.INDEX, a, b, f"{ir.text(a.expr)} has its indices in another order than {ir.text(b.expr)}")
+    return Finding(Verdict.INDEX, a, b, "{} has its indices in another order than {}", (a.expr, b.expr))
 
 
 def _products(ours: list[Term], theirs: list[Term]) -> list[Finding]:
@@ -275,22 +292,41 @@ def _products(ours: list[Term], theirs: list[Term]) -> list[Finding]:
                 theirs.remove(b)
             total = sp.Add(*(b.expr for b in parts))
             findings.append(
-                Finding(Verdict.PRODUCT, a, replace(parts[0], key=(), coefficient=total, bound=()),
-                        "the terms are multiplied, they must be added")  # fmt: skip
+                Finding(
+                    Verdict.PRODUCT,
+                    a,
+                    replace(parts[0], key=(), coefficient=total, bound=()),
+                    "the terms are multiplied, they must be added",
+                )
             )
     return findings
 
 
-def _whole(findings: list[Finding], written: int, derived: int) -> list[Finding]:
+def _gathered(findings: list[Finding]) -> list[Finding]:
+    """One finding for the terms of one delta that are wrong by one number."""
+    found: list[Finding] = []
+    for one in findings:
+        for place, before in enumerate(found):
+            if one.ratio is None or not one.ratio.is_number or one.ratio != before.ratio:
+                continue
+            pairs = (before.written, one.written), (before.derived, one.derived)
+            if all(a is not None and b is not None and _slot(a) == _slot(b) for a, b in pairs):
+                both = (replace(a, coefficient=a.coefficient + b.coefficient) for a, b in pairs if a and b)
+                found[place] = replace(before, written=next(both), derived=next(both))
+                break
+        else:
+            found.append(one)
+    return found
+
+
+def _whole(findings: list[Finding], untouched: bool) -> list[Finding]:
     """One finding where all terms are wrong by the same number."""
-    if len(findings) < 2 or len(findings) != written or written != derived:
-        return findings
     ratios = {f.ratio for f in findings}
-    ratio = next(iter(ratios))
-    if len(ratios) > 1 or ratio is None or not ratio.is_number:
+    ratio = next(iter(ratios), None)
+    if len(findings) < 2 or not untouched or len(ratios) > 1 or ratio is None or not ratio.is_number:
         return findings
-    verdict, detail = _classified(ratio)
-    return [Finding(verdict, findings[0].written, findings[0].derived, f"{detail}, in every term", ratio)]
+    verdict, detail, parts = _classified(ratio)
+    return [Finding(verdict, findings[0].written, findings[0].derived, f"{detail}, in every term", parts, ratio)]
 
 
 # -- what two coefficients differ by -----------------------------------------------------------------------------------
@@ -315,29 +351,29 @@ def _unshared(a: sp.Expr, b: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     return sp.Mul(*ours), sp.Mul(*theirs)
 
 
-def _classified(ratio: sp.Expr, pair: tuple[sp.Expr, sp.Expr] | None = None) -> tuple[Verdict, str]:
+def _classified(
+    ratio: sp.Expr, pair: tuple[sp.Expr, sp.Expr] | None = None
+) -> tuple[Verdict, str, tuple[sp.Expr, ...]]:
     """What the ratio of two coefficients says; `pair` is the same ratio as it was written."""
     if ratio == -1:
-        return Verdict.SIGN, "has the opposite sign"
-    if ratio.is_number:
-        return Verdict.FACTOR, f"is {ir.text(ratio)} times what it should be"
+        return Verdict.SIGN, "has the opposite sign", ()
+    if not ratio.atoms(Indexed):
+        return Verdict.FACTOR, "is {} times what it should be", (ratio,)
     sign, rest = ratio.as_coeff_Mul()
     above, below = sp.fraction(rest)
     scale = "" if sign == 1 else ", with the opposite sign" if sign == -1 else f", and {ir.text(sign)} times"
-    swap = f"{ir.text(above)} stands where {ir.text(below)} belongs{scale}"
     if isinstance(above, Indexed) and isinstance(below, Indexed):
         if ir.name_of(above) != ir.name_of(below):
-            return Verdict.SYMBOL, swap
+            return Verdict.SYMBOL, SWAP + scale, (above, below)
         timed = any(i.has(t) for i in above.indices) and above.indices[1:] == below.indices[1:]
-        return (Verdict.TIME if timed else Verdict.INDEX), swap
+        return (Verdict.TIME if timed else Verdict.INDEX), SWAP + scale, (above, below)
     if above != 1 and above in (below.xreplace({t: t + 1}), below.xreplace({t: t - 1})):
-        return Verdict.TIME, swap
+        return Verdict.TIME, SWAP + scale, (above, below)
     if below == 1:
-        return Verdict.FACTOR, f"has the factor {ir.text(sp.Mul(sign, above))} too many"
+        return Verdict.FACTOR, "has the factor {} too many", (sp.Mul(sign, above),)
     if above == 1:
-        return Verdict.FACTOR, f"lacks the factor {ir.text(below)}{scale}"
-    above, below = pair or (sp.Mul(sign, above), below)
-    return Verdict.FACTOR, f"{ir.text(above)} stands where {ir.text(below)} belongs"
+        return Verdict.FACTOR, "lacks the factor {}" + scale, (below,)
+    return Verdict.FACTOR, SWAP, pair or (sp.Mul(sign, above), below)
 
 
 def _related(a: sp.Expr, b: sp.Expr) -> bool:
@@ -352,12 +388,17 @@ def _offset(access: sp.Expr) -> int:
 
 def _timeless(expr: sp.Expr) -> str:
     """An expression without its times."""
-    return str(expr.xreplace({a: a.func(a.base, *(t if i.has(t, T) else i for i in a.indices)) for a in expr.atoms(Indexed)}))
+    return str(
+        expr.xreplace({a: a.func(a.base, *(t if i.has(t, T) else i for i in a.indices)) for a in expr.atoms(Indexed)})
+    )
 
 
 def _unindexed(expr: sp.Expr) -> str:
     """An expression without its indices other than time."""
-    moves = {a: sp.Symbol(f"{ir.name_of(a)}@{a.indices[0] if a.indices and a.indices[0].has(t, T) else ''}") for a in expr.atoms(Indexed)}
+    moves = {
+        a: sp.Symbol(f"{ir.name_of(a)}@{a.indices[0] if a.indices and a.indices[0].has(t, T) else ''}")
+        for a in expr.atoms(Indexed)
+    }
     return str(sp.expand(expr.xreplace(moves)))
 
 

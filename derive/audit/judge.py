@@ -11,12 +11,13 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 from derive import ir
 from derive.audit.compare import Finding, Verdict, compare
 from derive.audit.notation import Derivation, Written
-from derive.audit.terms import Marker, Terms, placed
+from derive.audit.terms import Marker, Term, Terms, freshened, placed
 from derive.audit.values import Errors, Problem, errors
 from derive.errors import DeriveError
 from derive.ir import Span, T, Tensor, span, t
 
 LENGTHS = (2, 3, 5)
+Piece = tuple[sp.Expr, sp.Expr, Span | None]
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,47 @@ class Row:
 
 @dataclass(frozen=True)
 class Audit:
-    """All rows of a derivation, in the order of its equations; `unstated` are parameters without a gradient."""
+    """All rows of a derivation, in the order of its equations; `unstated` are parameters without a gradient.
+
+    `obstacle` says why the author's equations have no values together, where they have none.
+    """
 
     derivation: Derivation
     rows: tuple[Row, ...]
     unstated: tuple[str, ...]
     lengths: tuple[int, ...]
+    obstacle: str = ""
 
     @property
     def ok(self) -> bool:
         return all(row.right for row in self.rows)
+
+    def shown(self, expr: sp.Expr) -> str:
+        """An expression in the author's names; a derivative of the loss that the author has no name for as ∂L/∂x."""
+        made = self.derivation
+        names = {tensor: label for label, tensor in made.aliases.items()}
+        same = Terms(made.reference).same
+        for adjoint, tensor in made.reference.program.tensors.items():
+            if tensor.role in ("adjoint", "gradient"):
+                names[adjoint] = f"∂L/∂{names.get(tensor.primal, tensor.primal)}"
+        names[made.reference.seed] = made.direct or f"∂l/∂{made.reference.primal.meta['output']}"
+        for label, adjoint in made.claims.items():
+            names[same.get(adjoint, adjoint)] = names[adjoint] = label
+        moves = {a: IndexedBase(names[ir.name_of(a)])[a.indices] for a in expr.atoms(Indexed) if ir.name_of(a) in names}
+        return ir.text(expr.xreplace(moves))
+
+    def term(self, label: str, term: Term) -> str:
+        """A term of an equation with its range of time; under a sum over time where the left-hand side has none."""
+        adjoint = self.derivation.reference.program.tensors[self.derivation.claims[label]]
+        if term.when is None:
+            return self.shown(term.expr)
+        lo, hi = term.when
+        where = f"t = {lo}" if lo == hi else f"t = {lo}..{hi}"
+        return f"{self.shown(term.expr)}   {'for' if adjoint.time is not None else 'summed over'} {where}"
+
+    def innermost(self, finding: Finding) -> str:
+        """The intermediate quantity by whose equation a wrong term comes in; '' for the equation itself."""
+        return Side(self.derivation).innermost(finding.through)
 
     def row(self, label: str) -> Row:
         """The row of an author's quantity."""
@@ -82,7 +114,8 @@ def audit(derivation: Derivation, lengths: Sequence[int] = LENGTHS, seed: int = 
     """
     side = Side(derivation)
     claimed = list(dict.fromkeys(e.label for e in derivation.equations if e.label in derivation.claims))
-    own, together = errors(Problem(derivation, side, seed, zero_state), claimed, tuple(lengths))
+    problem = Problem(derivation, side, seed, zero_state)
+    own, together = errors(problem, claimed, tuple(lengths))
     judged = {label: side.judged(label, own[label].right) for label in claimed}
     rows = []
     for label in claimed:
@@ -100,7 +133,7 @@ def audit(derivation: Derivation, lengths: Sequence[int] = LENGTHS, seed: int = 
     claims = set(derivation.claims.values())
     params = [x.primal for x in side.terms.reference.program.of_role("gradient")
               if x.name not in claims and side.terms.tensors[x.primal].role == "param"]  # fmt: skip
-    return Audit(derivation, tuple(done), tuple(params), tuple(lengths))
+    return Audit(derivation, tuple(done), tuple(params), tuple(lengths), problem.obstacle)
 
 
 class Side:
@@ -111,6 +144,7 @@ class Side:
         self.of = derivation.reference
         self.terms = Terms(self.of, derivation.last)
         self.where = f"derivation {derivation.name}"
+        self.claimed = {self.terms.same.get(a, a) for a in derivation.claims.values()}
 
     # -- names ---------------------------------------------------------------------------------------------------------
 
@@ -135,6 +169,19 @@ class Side:
         """The author's names that the equations of a quantity read."""
         return {ir.name_of(a) for e in self.derivation.equations if e.label == label for a in e.rhs.atoms(Indexed)}
 
+    def innermost(self, names: Sequence[str]) -> str:
+        """Of the intermediates by which a term came in, the one that reads none of the others; '' of none."""
+        return next((n for n in names if not (set(names) - {n}) & self.inside(n)), "")
+
+    def inside(self, label: str) -> set[str]:
+        """The intermediates that are put in where a quantity is read."""
+        inner, seen, queue = self.intermediates(), set[str](), [label]
+        while queue:
+            found = (self.reads(queue.pop()) & inner) - seen
+            seen |= found
+            queue += found
+        return seen
+
     def upstream(self, label: str) -> set[str]:
         """The author's names on which a quantity depends, directly or not."""
         seen: set[str] = set()
@@ -148,11 +195,11 @@ class Side:
 
     # -- equations -----------------------------------------------------------------------------------------------------
 
-    def pieces(self, label: str) -> list[tuple[sp.Expr, sp.Expr, Span | None]]:
+    def pieces(self, label: str) -> list[Piece]:
         """The equations of a quantity as (left at time t, right, range of t); no time: (left, right, None)."""
         equations = [e for e in self.derivation.equations if e.label == label]
         fixed = [sp.sympify(e.when) for e in equations if e.when is not None and not e.when.has(t)]
-        found = []
+        found: list[Piece] = []
         for equation in equations:
             when = equation.when
             if when is None:
@@ -164,7 +211,9 @@ class Side:
                     lo += 1
                 while hi in fixed:
                     hi -= 1
-                found.append((_at(equation.lhs, t), equation.rhs.xreplace({t: t - by}) if by else equation.rhs, (lo, hi)))
+                found.append(
+                    (_at(equation.lhs, t), equation.rhs.xreplace({t: t - by}) if by else equation.rhs, (lo, hi))
+                )
             else:
                 found.append((_at(equation.lhs, t), _from(equation.rhs, when), (when, when)))
         return found
@@ -179,7 +228,7 @@ class Side:
             same = dict(zip(getattr(left, "indices", ()), getattr(lhs, "indices", ()), strict=True))
             body = body.xreplace({a: b for a, b in same.items() if a != b})
             plain = when is None or (len(pieces) == 1 and not self.terms.linear(body))
-            total += body if plain else span(t, *when) * body
+            total += body if plain or when is None else span(t, *when) * body
         return lhs, total
 
     def inlined(self, expr: sp.Expr, chain: tuple[str, ...]) -> sp.Expr:
@@ -192,7 +241,7 @@ class Side:
                 continue
             if label in chain:
                 raise DeriveError(
-                    f"{self.where}: {label} depends on itself ({' -> '.join([*chain[chain.index(label):], label])}), so it "
+                    f"{self.where}: {label} depends on itself ({' -> '.join([*chain[chain.index(label) :], label])}), so it "
                     f'must be said what it is: @derivation(..., {label}="dL/d...")'
                 )
             left, right = self.whole(label, chain)
@@ -203,22 +252,20 @@ class Side:
     def judged(self, label: str, right: bool) -> tuple[Finding, ...]:
         """The findings on the equation of a claimed quantity; `right` says that its value is."""
         adjoint = self.terms.tensors[self.derivation.claims[label]]
-        shape = self.shape_of(label)
-        if shape:
-            return (Finding(Verdict.SHAPE, None, None, shape),)
         lhs, body = self.whole(label)
         derived = self.of.equation(self.terms.same.get(adjoint.name, adjoint.name))
         free = adjoint.indices
         own = lhs.indices[1:] if adjoint.time is not None else getattr(lhs, "indices", ())
         body = _renamed(body, dict(zip(own, free, strict=True)))
         left = _renamed(derived.rhs, dict(zip(ir.indices_of(derived.lhs, self.terms.tensors), free, strict=True)))
-        extra: list[Finding] = []
+        shape = self.shape_of(label)
+        extra = [Finding(Verdict.SHAPE, None, None, shape)] if shape else []
         if adjoint.time is None and _loose(body):
-            extra = [Finding(Verdict.RANGE, None, None, "t stands on the right and not on the left: "
-                             "a sum over time is missing, Sum(..., (t, 1, T))")]  # fmt: skip
+            extra.append(Finding(Verdict.RANGE, None, None, "t stands on the right and not on the left: a sum over time "
+                                 "is missing, Sum(..., (t, 1, T))"))  # fmt: skip
             body = sp.Sum(body, (t, 1, T))
         when = self.domain(label, adjoint)
-        found = compare(self.terms, self.terms.seeded(body), self.terms.seeded(left), free, when, right)
+        found = compare(self.terms, self.terms.seeded(body), self.terms.seeded(left), free, when, self.claimed, right)
         return (*extra, *found.findings)
 
     def domain(self, label: str, adjoint: Tensor) -> Span | None:
@@ -226,8 +273,8 @@ class Side:
         if adjoint.time is None:
             return None
         starts = [when[0] for _, _, when in self.pieces(label) if when is not None]
-        lo = sp.Integer(0) if any(s == 0 for s in starts) and adjoint.time[0] == 0 else sp.Integer(1)
-        return ir.meet((lo, T), adjoint.time)
+        first = sp.Integer(0 if any(s == 0 for s in starts) else 1)
+        return ir.meet((first, T), adjoint.time)
 
     # -- shapes --------------------------------------------------------------------------------------------------------
 
@@ -255,7 +302,9 @@ class Side:
             d if d is not None else ranges.get(s, (None, ""))[0] for d, s in zip(before, lhs, strict=True)
         )
 
-    def dims_at(self, access: sp.Expr, known: dict[str, tuple[sp.Symbol | None, ...]]) -> list[tuple[sp.Expr, sp.Symbol]]:
+    def dims_at(
+        self, access: sp.Expr, known: dict[str, tuple[sp.Symbol | None, ...]]
+    ) -> list[tuple[sp.Expr, sp.Symbol]]:
         """(index, dimension) of an access, as far as known."""
         label = ir.name_of(access)
         tensor = self.terms.tensors.get(self.name(label)) if label not in self.intermediates() else None
@@ -291,13 +340,8 @@ class Side:
     def shape_of(self, label: str) -> str:
         """What is wrong with the shapes in the equation of a quantity, or of an intermediate that it reads; or ''."""
         _, wrong = self.dims()
-        inner = [n for n in self.reads(label) if n in self.intermediates()]
-        while inner:
-            name = inner.pop()
-            if name in wrong:
-                return f"in {name}: {wrong[name]}"
-            inner += [n for n in self.reads(name) if n in self.intermediates() and n != name]
-        return wrong.get(label, "")
+        inner = next((n for n in sorted(self.inside(label)) if n in wrong), None)
+        return wrong.get(label, "") if inner is None else f"in {inner}: {wrong[inner]}"
 
 
 def _at(lhs: sp.Expr, when: sp.Expr) -> sp.Expr:
@@ -315,8 +359,6 @@ def _from(expr: sp.Expr, fixed: sp.Expr) -> sp.Expr:
 
 def _renamed(expr: sp.Expr, names: dict[sp.Expr, sp.Expr]) -> sp.Expr:
     """Free indices renamed, by way of names that nothing has; bound ones are renamed apart first."""
-    from derive.audit.terms import freshened
-
     between = {a: sp.Dummy(str(a), integer=True) for a, b in names.items()}
     return freshened(expr).xreplace(between).xreplace({between[a]: b for a, b in names.items()})
 

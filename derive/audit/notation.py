@@ -49,7 +49,9 @@ def Sum(expr: sp.Expr, *indices: Any) -> sp.Expr:  # noqa: N802  (as SymPy spell
     for given in indices:
         symbol, *ends = given if isinstance(given, (tuple, sp.Tuple)) else (given,)
         if not isinstance(symbol, sp.Symbol) or len(ends) not in (0, 2):
-            raise DeriveError(f"Sum(..., {given}): an index such as k, or time with limits such as (t, 1, T), is expected")
+            raise DeriveError(
+                f"Sum(..., {given}): an index such as k, or time with limits such as (t, 1, T), is expected"
+            )
         if symbol == t:
             lo, hi = map(sp.sympify, ends or (1, T))
             for end in (lo, hi):
@@ -152,7 +154,9 @@ def derivation(
     return build
 
 
-def _build(function: Callable[..., None], one: Cell, judge: Head | None, last: bool, names: dict[str, str]) -> Derivation:
+def _build(
+    function: Callable[..., None], one: Cell, judge: Head | None, last: bool, names: dict[str, str]
+) -> Derivation:
     where = f"derivation {function.__name__}"
     arguments = list(inspect.signature(function).parameters)
     for argument in inspect.signature(function).parameters.values():
@@ -161,7 +165,9 @@ def _build(function: Callable[..., None], one: Cell, judge: Head | None, last: b
         if argument.name in ("t", "T"):
             raise DeriveError(f"{where}: {argument.name} means time in equations; rename the argument")
     for unknown in [n for n in names if n not in arguments and not any(n.startswith(f"{a}_") for a in arguments)]:
-        raise DeriveError(f"{where}: {unknown} in the decorator is no argument of the function ({', '.join(arguments)})")
+        raise DeriveError(
+            f"{where}: {unknown} in the decorator is no argument of the function ({', '.join(arguments)})"
+        )
     writer = _Audited(where, function.__code__.co_filename)
     _write(where, function, writer, arguments)
     if not writer.found:
@@ -223,9 +229,7 @@ class _Meaning:
             )
         return claims, aliases, strangers[0] if strangers else None
 
-    def _said(
-        self, label: str, item: Name, said: str, claims: dict[str, str], aliases: dict[str, str]
-    ) -> None:
+    def _said(self, label: str, item: Name, said: str, claims: dict[str, str], aliases: dict[str, str]) -> None:
         match = CLAIM.match(said)
         target = match.group(1) if match else said.strip()
         family = label not in self.names and bool(item._member)
@@ -241,7 +245,9 @@ class _Meaning:
                 if members
                 else f"the cell {self.of.name} has: {', '.join(self.primal.tensors)}; net_X is the argument of the function in X"
             )
-            raise DeriveError(f'{self.where}: {label}="{said}" speaks of {full}, which is no tensor of the cell; {hint}')
+            raise DeriveError(
+                f'{self.where}: {label}="{said}" speaks of {full}, which is no tensor of the cell; {hint}'
+            )
         if not match:
             if label in self.assigned:
                 raise DeriveError(

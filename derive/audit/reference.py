@@ -91,7 +91,9 @@ def _named_arguments(program: Program) -> Program:
         net = replace(target, name=name, role="value", time=equation.when, latex=rf"\mathrm{{net}}_{{{target.name}}}",
                       family="net" if target.member else "")  # fmt: skip
         made[equation.target] = net
-        lhs = IndexedBase(name)[equation.lhs.indices] if isinstance(equation.lhs, Indexed) else sp.Symbol(name, real=True)
+        lhs = (
+            IndexedBase(name)[equation.lhs.indices] if isinstance(equation.lhs, Indexed) else sp.Symbol(name, real=True)
+        )
         equations += [replace(equation, lhs=lhs, rhs=call.args[0]), replace(equation, rhs=call.func(lhs))]
     for name, tensor in program.tensors.items():
         if name in made:

@@ -12,7 +12,7 @@ has one coefficient, and bound indices, the order of factors and the place of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
@@ -105,8 +105,10 @@ class Terms:
         if isinstance(expr, sp.Add):
             return [p for a in expr.args for p in self._products(a)]
         if isinstance(expr, sp.Sum):
-            if not any(s == t for s, *_ in expr.limits) and not expr.has(Marker, span) and not any(
-                self.is_adjoint(a) for a in expr.atoms(Indexed)
+            if (
+                not any(s == t for s, *_ in expr.limits)
+                and not expr.has(Marker, span)
+                and not any(self.is_adjoint(a) for a in expr.atoms(Indexed))
             ):
                 return [_Product((expr,))]
             body, limits = self._renamed(expr)
@@ -206,7 +208,7 @@ class Terms:
         keys = sorted(keys, key=lambda e: (_bare(e), str(e)))
         seen: list[sp.Symbol] = []
         for one in (*keys, *sorted(coefficient.atoms(Indexed), key=lambda e: (_bare(e), _pattern(e, bound)))):
-            for access in ([one] if isinstance(one, Indexed) else sorted(one.atoms(Indexed), key=str)):
+            for access in [one] if isinstance(one, Indexed) else sorted(one.atoms(Indexed), key=str):
                 seen += [s for s in access.indices if s in bound and s not in seen]
         names = [s for s in map(ir.index, BOUND) if s not in free]
         rename = dict(zip(seen, names, strict=False))
@@ -257,7 +259,9 @@ class Terms:
     def _placements(equation: Equation, expr: sp.Expr) -> list[dict[sp.Expr, sp.Expr]]:
         """Times and indices at which the equation could stand in the expression."""
         bound = {s for total in expr.atoms(sp.Sum) for s, *_ in total.limits}
-        free = sorted({s for a in expr.atoms(Indexed) for s in a.indices if s.is_Symbol and s not in bound and s != t}, key=str)
+        free = sorted(
+            {s for a in expr.atoms(Indexed) for s in a.indices if s.is_Symbol and s not in bound and s != t}, key=str
+        )
         own = [s for s in equation.lhs.indices if s != t]
         found = []
         for by in (0, -1, 1):
@@ -339,9 +343,17 @@ def _same(of: Reference) -> dict[str, str]:
     """Adjoints whose derived equation is another adjoint at the same place: d_z_f[t,n] = d_net_f[t,n]."""
     found: dict[str, str] = {}
     for equation in of.program.equations:
-        if isinstance(equation.lhs, Indexed) and isinstance(equation.rhs, Indexed) and equation.target in of.program.tensors:
+        if (
+            isinstance(equation.lhs, Indexed)
+            and isinstance(equation.rhs, Indexed)
+            and equation.target in of.program.tensors
+        ):
             tensor = of.program.tensors[equation.target]
-            if tensor.role == "adjoint" and equation.rhs.indices == equation.lhs.indices and equation.when == tensor.time:
+            if (
+                tensor.role == "adjoint"
+                and equation.rhs.indices == equation.lhs.indices
+                and equation.when == tensor.time
+            ):
                 if of.program.tensors[ir.name_of(equation.rhs)].role == "adjoint":
                     found[equation.target] = ir.name_of(equation.rhs)
     for name in found:
@@ -411,7 +423,12 @@ def _meet(ranges: list[Span]) -> Span | None:
 @lru_cache(maxsize=20000)
 def _bare(expr: sp.Expr) -> str:
     """Tensor names and times of an expression, without its other indices: an order that bound names cannot change."""
-    return " ".join(sorted(f"{ir.name_of(a)}@{a.indices[0] if a.indices and a.indices[0].has(t, T) else ''}" for a in expr.atoms(Indexed)))
+    return " ".join(
+        sorted(
+            f"{ir.name_of(a)}@{a.indices[0] if a.indices and a.indices[0].has(t, T) else ''}"
+            for a in expr.atoms(Indexed)
+        )
+    )
 
 
 def _pattern(access: sp.Expr, bound: tuple[sp.Symbol, ...]) -> str:
@@ -431,5 +448,3 @@ def _numbered(total: sp.Sum) -> sp.Expr:
 def _plain(expr: sp.Expr) -> sp.Expr:
     """Sums without their limits and with numbered indices, so that the same sum is the same expression."""
     return expr.xreplace({total: _numbered(total) for total in expr.atoms(sp.Sum)})
-
-

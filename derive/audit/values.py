@@ -26,13 +26,15 @@ Array = Any
 SIZES = {"I": 3, "H": 4, "O": 2}
 TOLERANCE = 1e-9  # the interpreter computes in float64; what is above is no rounding
 LONGEST = 6
+DRAWS = 5
 
 
 @dataclass(frozen=True)
 class Errors:
     """Relative errors of a gradient by the length of the sequence, ||author - derived|| / ||derived||.
 
-    NaN where there is no value, for want of a meaning; `first` is the smallest length with an error, None for none.
+    Each is the median of DRAWS random problems.  NaN where there is no value; `first` is the
+    smallest length with an error, None for none.
     """
 
     by_length: Mapping[int, float]
@@ -62,12 +64,13 @@ class Problem:
                 self.bad.add(label)
         self.bad |= {label for label in labels if side.upstream(label) & self.bad}
         self.good = [label for label in labels if label not in self.bad]
+        self.obstacle = ""
 
     # -- values --------------------------------------------------------------------------------------------------------
 
-    def derived(self, length: int) -> tuple[dict[str, Array], dict[str, int]]:
+    def derived(self, length: int, draw: int) -> tuple[dict[str, Array], dict[str, int]]:
         """Everything that the derivation computes on the random problem: forward values, adjoints, gradients, seeds."""
-        program, rng = self.of.program, np.random.default_rng(self.seed)
+        program, rng = self.of.program, np.random.default_rng([self.seed, draw])
         sizes = {**{str(d): 3 for x in program.tensors.values() for d in x.dims}, **SIZES, "T": length}
         values: dict[str, Array] = {}
         for name in program.inputs:
@@ -95,8 +98,11 @@ class Problem:
 
     # -- programs ------------------------------------------------------------------------------------------------------
 
-    def program(self, claimed: Iterable[str], alone: bool) -> Program:
-        """The author's equations; `alone`: claimed quantities that they read are the derived ones."""
+    def program(self, claimed: Iterable[str], alone: bool) -> Program | None:
+        """The author's equations; `alone`: claimed quantities that they read are the derived ones.
+
+        None where they have no values because they depend on each other in a circle; then `obstacle` says so.
+        """
         claimed = [n for n in claimed if n in self.good]
         inner = [n for n in self.good if n not in self.derivation.claims]
         own = {label: f"{label} (written)" for label in [*inner, *claimed]}
@@ -109,15 +115,16 @@ class Problem:
         for label, name in own.items():
             for left, right, when in self.side.pieces(label):
                 equations.append(self._equation(name, left, self._named(right, reads), when, tensors))
-        where = f"derivation {self.derivation.name}"
         used = {ir.name_of(a) for e in equations for side in (e.lhs, e.rhs) for a in ir.accesses(side, tensors)}
         kept = {n: x for n, x in tensors.items() if n in used}
+        made = Program(f"derivation {self.derivation.name}", kept, tuple(equations), tuple(own.values()))
         try:
-            made = Program(where, kept, tuple(equations), tuple(own.values()))
-            ir.order(made)
-            return made
+            for group in ir.order(made):
+                ir.in_step(made, group.tensors)
         except DeriveError as error:
-            raise DeriveError(str(error).replace(" (written)", "")) from error
+            self.obstacle = str(error).replace(" (written)", "")
+            return None
+        return made
 
     def _tensor(self, label: str, name: str, pieces: list[tuple[sp.Expr, sp.Expr, Span | None]]) -> Tensor:
         left = pieces[0][0]
@@ -135,13 +142,13 @@ class Problem:
             label = ir.name_of(access)
             name = reads.get(label) or self.side.name(label)
             if name != label:
-                moves[access] = IndexedBase(name)[access.indices] if isinstance(access, Indexed) else sp.Symbol(name, real=True)
+                moves[access] = (
+                    IndexedBase(name)[access.indices] if isinstance(access, Indexed) else sp.Symbol(name, real=True)
+                )
         return expr.xreplace(moves)
 
     @staticmethod
-    def _equation(
-        name: str, left: sp.Expr, right: sp.Expr, when: Span | None, tensors: dict[str, Tensor]
-    ) -> Equation:
+    def _equation(name: str, left: sp.Expr, right: sp.Expr, when: Span | None, tensors: dict[str, Tensor]) -> Equation:
         indices = getattr(left, "indices", ())
         if when is not None and when[0] == when[1]:
             right, indices, when = right.xreplace({t: when[0]}), (when[0], *indices[1:]), None
@@ -179,30 +186,28 @@ def errors(
     problem: Problem, claimed: list[str], lengths: tuple[int, ...]
 ) -> tuple[dict[str, Errors], dict[str, Errors]]:
     """Errors of each claimed quantity: by its own equation alone, and with all of the author's equations."""
-    alone, together = problem.program(claimed, True), problem.program(claimed, False)
+    programs = problem.program(claimed, True), problem.program(claimed, False)
     tables: tuple[dict[str, dict[int, float]], ...] = ({n: {} for n in claimed}, {n: {} for n in claimed})
     for length in sorted({*range(1, LONGEST + 1), *lengths}):
-        values, sizes = problem.derived(length)
-        for program, table in zip((alone, together), tables, strict=True):
-            found = reference.run(program, {n: values[n] for n in program.inputs}, sizes)
+        drawn = [problem.derived(length, draw) for draw in range(DRAWS if length in lengths else 1)]
+        for program, table in zip(programs, tables, strict=True):
+            if program is None:
+                table.update({label: {**table[label], length: float("nan")} for label in claimed})
+                continue
+            runs = [(reference.run(program, {n: v[n] for n in program.inputs}, sizes), v) for v, sizes in drawn]
             for label in claimed:
-                table[label][length] = _error(problem, label, found, values, length, sizes)
-    made = []
-    for table in tables:
-        made.append(
-            {
-                label: Errors(
-                    {n: table[label][n] for n in lengths}, next((n for n, e in table[label].items() if e > TOLERANCE), None)
-                )
-                for label in claimed
-            }
-        )
-    return made[0], made[1]
+                table[label][length] = float(np.median([_error(problem, label, r, v, length) for r, v in runs]))
+    alone, together = (
+        {
+            label: Errors({n: own[n] for n in lengths}, next((n for n, e in own.items() if e > TOLERANCE), None))
+            for label, own in table.items()
+        }
+        for table in tables
+    )
+    return alone, together
 
 
-def _error(
-    problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int, sizes: dict[str, int]
-) -> float:
+def _error(problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int) -> float:
     """The normwise relative error of one quantity, on the times on which its equation is compared."""
     name = f"{label} (written)"
     if name not in found:

@@ -1,9 +1,9 @@
 """LSTM with peepholes. Greff, Srivastava, Koutnik, Steunebrink & Schmidhuber 2017, "LSTM: A Search Space Odyssey", BPTT.
 
-Source: section II.B of the paper (arXiv:1503.04069), by way of public notes that quote its formulas. The paper's R is U,
-its y is h, its block input z is g here, and its deltas of gates are taken before the nonlinearity. Its sums of the
-gradients of R, p_i and p_f start at the paper's first step, whose predecessor is zero: they run over t = 1..T-1 of
-delta(t+1) y(t). With an initial state that is not zero the product with y(0) or c(0) is missing from them.
+Source: section II.B of the paper (arXiv:1503.04069). The paper itself was not at hand: the deltas follow public notes
+that quote it, the sums over time are the ones that it is known for, with their limits 0, T-1 and T. Its R is U, its y
+is h, its block input z is g here, and its deltas of gates are taken before the nonlinearity. Its first step is read as
+t = 1, so that y(0) and c(0) are the initial state.
 """
 
 from derive.audit import Sum, T, derivation, j, k, n, t, tanh
@@ -26,9 +26,9 @@ def odyssey(x, y, c, W, R, p, i, f, g, o, Delta, delta, dy, dc, dx, dW, dR, db, 
     dx[t, j] = sum(Sum(W[q][k, j] * delta[q][t, k], k) for q in (g, i, f, o))
 
     for q in (g, i, f, o):
-        dW[q][n, j] = Sum(delta[q][t, n] * x[t, j], (t, 1, T))
-        dR[q][n, k] = Sum(delta[q][t + 1, n] * y[t, k], (t, 1, T - 1))
-        db[q][n] = Sum(delta[q][t, n], (t, 1, T))
-    dp[i][n] = Sum(c[t, n] * delta[i][t + 1, n], (t, 1, T - 1))
-    dp[f][n] = Sum(c[t, n] * delta[f][t + 1, n], (t, 1, T - 1))
-    dp[o][n] = Sum(c[t, n] * delta[o][t, n], (t, 1, T))
+        dW[q][n, j] = Sum(delta[q][t, n] * x[t, j], (t, 0, T))
+        dR[q][n, k] = Sum(delta[q][t + 1, n] * y[t, k], (t, 0, T - 1))
+        db[q][n] = Sum(delta[q][t, n], (t, 0, T))
+    dp[i][n] = Sum(c[t, n] * delta[i][t + 1, n], (t, 0, T - 1))
+    dp[f][n] = Sum(c[t, n] * delta[f][t + 1, n], (t, 0, T - 1))
+    dp[o][n] = Sum(c[t, n] * delta[o][t, n], (t, 0, T))
