@@ -11,7 +11,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 from derive import ir
 from derive.audit.compare import Finding, Verdict, compare
 from derive.audit.notation import Derivation, Written
-from derive.audit.terms import Marker, Term, Terms, freshened, placed
+from derive.audit.terms import BOUND, Marker, Term, Terms, freshened, placed
 from derive.audit.values import Errors, Problem, errors
 from derive.errors import DeriveError
 from derive.ir import Span, T, Tensor, span, t
@@ -83,7 +83,7 @@ class Audit:
         for label, adjoint in made.claims.items():
             names[same.get(adjoint, adjoint)] = names[adjoint] = label
         moves = {a: IndexedBase(names[ir.name_of(a)])[a.indices] for a in expr.atoms(Indexed) if ir.name_of(a) in names}
-        return ir.text(expr.xreplace(moves))
+        return ir.text(_lettered(expr.xreplace(moves)))
 
     def term(self, label: str, term: Term) -> str:
         """A term of an equation with its range of time; under a sum over time where the left-hand side has none."""
@@ -310,16 +310,9 @@ class Side:
         tensor = self.terms.tensors.get(self.name(label)) if label not in self.intermediates() else None
         if tensor is not None:
             indices = access.indices[1:] if tensor.time is not None else access.indices
-            if len(access.indices) != tensor.rank:
-                raise DeriveError(
-                    f"{self.where}: {ir.text(access)} has {len(access.indices)} indices, {label} has {tensor.rank}: "
-                    f"{label}[{', '.join([*(['t'] if tensor.time else []), *map(str, tensor.indices)])}]"
-                )
             return list(zip(indices, tensor.dims, strict=True))
         indices = access.indices[1:] if access.indices[0].has(t, T) or access.indices[0].is_Integer else access.indices
         found = known.get(label, ())
-        if found and len(found) != len(indices):
-            raise DeriveError(f"{self.where}: {ir.text(access)} has other indices than {label} elsewhere")
         return [(s, d) for s, d in zip(indices, found, strict=False) if d is not None]
 
     def _note(
@@ -342,6 +335,14 @@ class Side:
         _, wrong = self.dims()
         inner = next((n for n in sorted(self.inside(label)) if n in wrong), None)
         return wrong.get(label, "") if inner is None else f"in {inner}: {wrong[inner]}"
+
+
+def _lettered(expr: sp.Expr) -> sp.Expr:
+    """Bound indices with names that a reader knows."""
+    used = {str(s) for a in expr.atoms(Indexed) for s in a.free_symbols}
+    inner = sorted({s for total in expr.atoms(sp.Sum) for s, *_ in total.limits if str(s).startswith("_")}, key=str)
+    free = (ir.index(name) for name in (*BOUND, *(f"k{p}" for p in range(len(inner)))) if name not in used)
+    return expr.xreplace(dict(zip(inner, free, strict=False)))
 
 
 def _at(lhs: sp.Expr, when: sp.Expr) -> sp.Expr:

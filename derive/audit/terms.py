@@ -88,9 +88,17 @@ class Terms:
     def is_adjoint(self, expr: sp.Expr) -> bool:
         return isinstance(expr, Indexed) and ir.name_of(expr) in self.adjoints
 
+    def has_delta(self, expr: sp.Expr) -> bool:
+        """Whether an adjoint stands in an expression."""
+        return any(self.is_adjoint(a) for a in expr.atoms(Indexed))
+
     def linear(self, expr: sp.Expr) -> bool:
-        """Whether something in an expression is an adjoint or a sum, so that it must be multiplied out."""
-        return expr.has(sp.Sum, span, Marker) or any(self.is_adjoint(a) for a in expr.atoms(Indexed))
+        """Whether something in an expression is an adjoint or a range, so that it must be multiplied out."""
+        return (
+            expr.has(span, Marker)
+            or self.has_delta(expr)
+            or any(symbol == t for total in expr.atoms(sp.Sum) for symbol, *_ in total.limits)
+        )
 
     # -- an equation ---------------------------------------------------------------------------------------------------
 
@@ -105,12 +113,6 @@ class Terms:
         if isinstance(expr, sp.Add):
             return [p for a in expr.args for p in self._products(a)]
         if isinstance(expr, sp.Sum):
-            if (
-                not any(s == t for s, *_ in expr.limits)
-                and not expr.has(Marker, span)
-                and not any(self.is_adjoint(a) for a in expr.atoms(Indexed))
-            ):
-                return [_Product((expr,))]
             body, limits = self._renamed(expr)
             times = tuple((lo, hi) for s, lo, hi in limits if s == t)
             own = tuple(s for s, *_ in limits if s != t)
@@ -143,13 +145,13 @@ class Terms:
         reach = list(product.times)
         if when is None and timed and not product.times:
             factors, spans, reach = self._from_fixed(factors, spans, timed)
-        keys = [f for f in factors if self.linear(f)]
+        keys = [f for f in factors if self.has_delta(f)]
         shift = self._shift(keys, factors) if when is None and reach else sp.Integer(0)
         if shift != 0:
             factors = [f.xreplace({t: t - shift}) for f in factors]
             spans = [f.xreplace({t: t - shift}) for f in spans]
             reach = [(lo + shift, hi + shift) for lo, hi in reach]
-            keys = [f for f in factors if self.linear(f)]
+            keys = [f for f in factors if self.has_delta(f)]
         for one in spans:
             by = sp.expand(one.args[0] - t)
             reach.append((one.args[1] - by, one.args[2] - by))
@@ -161,7 +163,7 @@ class Terms:
         whole = _meet(reach)
         if whole is not None and (empty := sp.expand(whole[1] - whole[0])).is_Integer and empty < 0:
             return None
-        coefficient = self.canonical(sp.Mul(*(f for f in factors if not self.linear(f))))
+        coefficient = self.canonical(sp.Mul(*(f for f in factors if not self.has_delta(f))))
         if coefficient == 0:
             return None
         return self._named(keys, coefficient, product.bound, free, whole, through)
