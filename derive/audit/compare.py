@@ -231,6 +231,8 @@ def _same_coefficient(terms: Terms, a: Term, b: Term) -> Finding | None:
         return None
     if not terms.equal(a.coefficient, b.coefficient, b.when):
         return None
+    if a.when and b.when and a.when[0] == a.when[1] and b.when[0] == b.when[1]:
+        return Finding(Verdict.TIME, a, b, SWAP, (at(a.expr, a.when[0]), at(b.expr, b.when[0])))
     return Finding(Verdict.RANGE, a, b, f"stands for {_range(a.when)}, belongs to {_range(b.when)}")
 
 
@@ -361,6 +363,8 @@ def _classified(
         return Verdict.FACTOR, "is {} times what it should be", (ratio,)
     sign, rest = ratio.as_coeff_Mul()
     above, below = sp.fraction(rest)
+    if sign.is_negative and (below.is_Add or above.is_Add):  # -(o - 1) is 1 - o
+        sign, above, below = (-sign, above, -below) if below.is_Add else (-sign, -above, below)
     scale = "" if sign == 1 else ", with the opposite sign" if sign == -1 else f", and {ir.text(sign)} times"
     if isinstance(above, Indexed) and isinstance(below, Indexed):
         if ir.name_of(above) != ir.name_of(below):
@@ -374,6 +378,12 @@ def _classified(
     if above == 1:
         return Verdict.FACTOR, "lacks the factor {}" + scale, (below,)
     return Verdict.FACTOR, SWAP, pair or (sp.Mul(sign, above), below)
+
+
+def at(expr: sp.Expr, when: sp.Expr) -> sp.Expr:
+    """An expression at a fixed time: d[t+1] at T is d[T+1]."""
+    moves = {a: a.func(a.base, *(sp.expand(i.xreplace({t: when})) for i in a.indices)) for a in expr.atoms(Indexed)}
+    return expr.xreplace(moves)
 
 
 def _related(a: sp.Expr, b: sp.Expr) -> bool:

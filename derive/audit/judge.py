@@ -9,7 +9,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
-from derive.audit.compare import Finding, Verdict, compare
+from derive.audit.compare import Finding, Verdict, at, compare
 from derive.audit.notation import Derivation, Written
 from derive.audit.terms import BOUND, Marker, Term, Terms, freshened, placed
 from derive.audit.values import Errors, Problem, errors
@@ -27,7 +27,7 @@ class Row:
     `findings` judge its own equation, with the right quantities put in for all that it reads; `errors` are of its value
     when all of the author's equations are used, by length of the sequence; `own` of its value when only this equation
     is the author's.  `first` is the smallest length at which the value is wrong (None: at none up to 6).  `blame` are
-    the author's wrong quantities that a right equation reads, directly or not.
+    the author's wrong quantities that it reads; where it reads none, those that what it reads reads, and so on.
     """
 
     label: str
@@ -91,6 +91,8 @@ class Audit:
         if term.when is None:
             return self.shown(term.expr)
         lo, hi = term.when
+        if lo == hi and adjoint.time is None:
+            return self.shown(at(term.expr, lo))
         where = f"t = {lo}" if lo == hi else f"t = {lo}..{hi}"
         return f"{self.shown(term.expr)}   {'for' if adjoint.time is not None else 'summed over'} {where}"
 
@@ -127,7 +129,7 @@ def audit(derivation: Derivation, lengths: Sequence[int] = LENGTHS, seed: int = 
     done = []
     for label, findings, by_value in rows:
         lines = tuple(e.line for e in derivation.equations if e.label == label)
-        blame = tuple(n for n in claimed if n in wrong and n in side.upstream(label) and n != label)
+        blame = tuple(n for n in claimed if n in side.nearest(label, wrong) and n != label)
         target = side.terms.tensors[derivation.claims[label]].primal
         done.append(Row(label, target, lines, findings, by_value, own[label], together[label], blame))
     claims = set(derivation.claims.values())
@@ -185,13 +187,26 @@ class Side:
     def upstream(self, label: str) -> set[str]:
         """The author's names on which a quantity depends, directly or not."""
         seen: set[str] = set()
-        queue = [label]
-        while queue:
-            for name in self.reads(queue.pop()):
-                if name not in seen:
-                    seen.add(name)
-                    queue.append(name)
+        level = {label}
+        while level := {name for one in level for name in self.reads(one)} - seen:
+            seen |= level
         return seen
+
+    def nearest(self, label: str, names: set[str]) -> set[str]:
+        """Of some of the author's names, those that a quantity reads, or else those that what it reads reads, ..."""
+        seen: set[str] = set()
+        level = {label}
+        while level := {n for one in level for name in self.reads(one) for n in self._outside(name)} - seen:
+            seen |= level
+            if found := level & names - {label}:
+                return found
+        return set()
+
+    def _outside(self, name: str) -> set[str]:
+        """A name; for an intermediate the names that its equations read in the end."""
+        if name not in self.intermediates():
+            return {name}
+        return {n for one in {name, *self.inside(name)} for n in self.reads(one)} - self.intermediates()
 
     # -- equations -----------------------------------------------------------------------------------------------------
 
@@ -253,7 +268,9 @@ class Side:
         """The findings on the equation of a claimed quantity; `right` says that its value is."""
         adjoint = self.terms.tensors[self.derivation.claims[label]]
         lhs, body = self.whole(label)
-        derived = self.of.equation(self.terms.same.get(adjoint.name, adjoint.name))
+        # Where two deltas are one, such as those of the summands of a gate's argument, an author may say so or may not.
+        copied = isinstance(body.as_coeff_Mul()[1], Indexed)
+        derived = self.of.equation(adjoint.name if copied else self.terms.same.get(adjoint.name, adjoint.name))
         free = adjoint.indices
         own = lhs.indices[1:] if adjoint.time is not None else getattr(lhs, "indices", ())
         body = _renamed(body, dict(zip(own, free, strict=True)))

@@ -189,8 +189,9 @@ def _build(
             f"{where}: nothing can be compared, for no quantity is said to be a derivative of the loss; name one "
             f'as dW or d_W, or say what it is: @derivation("{one.name}", delta="dL/dz")'
         )
-    found = Derivation(function.__name__, inspect.getdoc(function) or _module_doc(function), of,
-                       tuple(writer.found), claims, aliases, direct, last)  # fmt: skip
+    doc = inspect.getdoc(function) or _module_doc(function)
+    equations = [_at_the_end(e, of, direct) if last and direct else e for e in writer.found]
+    found = Derivation(function.__name__, doc, of, tuple(equations), claims, aliases, direct, last)
     _check_equations(where, found)
     return found
 

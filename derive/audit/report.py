@@ -24,7 +24,8 @@ def show(console: Console, audit: Audit) -> None:
         console.print(Text(f"  {line}", "dim"))
     console.print(table(audit))
     if audit.obstacle:
-        console.print(Text(f"No values: {audit.obstacle}.", "yellow"), soft_wrap=True)
+        note = f"{audit.obstacle}. So errors are those of each equation alone, the right quantities put in for what it reads."
+        console.print(Text(note, "yellow"), soft_wrap=True)
     for row in audit.rows:
         if row.findings:
             console.print(details(audit, row), soft_wrap=True)
@@ -67,13 +68,14 @@ def table(audit: Audit) -> Table:
     for length in audit.lengths:
         found.add_column(f"T = {length}", justify="right")
     for row in audit.rows:
-        first = "" if row.first is None else str(row.first)
+        values = row.own if audit.obstacle else row.errors
+        first = "" if values.first is None else str(values.first)
         found.add_row(
             row.label,
             f"∂L/∂{row.claims}",
             verdict(row),
             first,
-            *(percent(row.errors.by_length[n]) for n in audit.lengths),
+            *(percent(values.by_length[n]) for n in audit.lengths),
         )
     return found
 
@@ -84,7 +86,7 @@ def verdict(row: Row) -> Text:
         names = list(dict.fromkeys(str(f.verdict) for f in row.findings))
         return Text(", ".join(names), "bold red")
     if row.errors.first is not None or not row.errors.known:
-        return Text(f"equal, reads {', '.join(row.blame)}", "yellow")
+        return Text(f"equal, reads {', '.join(row.blame)}" if row.blame else "equal", "yellow")
     return Text("equal (by value)" if row.by_value else "equal", "green")
 
 
