@@ -274,7 +274,12 @@ class Side:
         free = adjoint.indices
         own = lhs.indices[1:] if adjoint.time is not None else getattr(lhs, "indices", ())
         body = _renamed(body, dict(zip(own, free, strict=True)))
-        left = _renamed(derived.rhs, dict(zip(ir.indices_of(derived.lhs, self.terms.tensors), free, strict=True)))
+        rhs = derived.rhs
+        if not copied and isinstance(rhs, Indexed) and adjoint.time is None:
+            # The gradient of h(0) is dL/dh[0]; what an author writes for it is the equation of dL/dh at t = 0.
+            inner = self.of.equation(ir.name_of(rhs))
+            rhs = placed(inner.lhs, inner.rhs, rhs)
+        left = _renamed(rhs, dict(zip(ir.indices_of(derived.lhs, self.terms.tensors), free, strict=True)))
         shape = self.shape_of(label)
         extra = [Finding(Verdict.SHAPE, None, None, shape)] if shape else []
         if adjoint.time is None and _loose(body):

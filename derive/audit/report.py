@@ -17,11 +17,11 @@ from derive.audit.values import TOLERANCE
 def show(console: Console, audit: Audit) -> None:
     """Print the whole audit of one derivation."""
     made = audit.derivation
-    console.print(
-        Text.assemble((made.name, "bold cyan"), f", of the cell {made.reference.name}", (f"  {made.title}", "dim"))
-    )
+    console.print(Text.assemble((made.name, "bold cyan"), f", a derivation of the cell {made.reference.name}"))
+    if made.title:
+        console.print(Text(f"  {made.title}", "dim"), soft_wrap=True)
     for line in premises(audit):
-        console.print(Text(f"  {line}", "dim"))
+        console.print(Text(f"  {line}", "dim"), soft_wrap=True)
     console.print(table(audit))
     if audit.obstacle:
         note = f"{audit.obstacle}. So errors are those of each equation alone, the right quantities put in for what it reads."
@@ -109,7 +109,7 @@ def details(audit: Audit, row: Row) -> Group:
             for name, term in (("stands", finding.written), ("belongs", finding.derived)):
                 if term is not None:
                     found.append(Text(f"    {name + ':':<9} {audit.term(row.label, term)}"))
-        source = audit.innermost(finding)
+        source = audit.innermost(finding) if finding.verdict is not Verdict.PRODUCT else ""
         if source:
             found.append(Text(f"    it comes in by the equation of {source}", "dim"))
     found.append(Text(""))

