@@ -28,7 +28,7 @@ import cffi.recompiler
 if TYPE_CHECKING:
     from derive.notation import Cell, Head
 
-FLAGS = ("-std=c99", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH")
+FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 
 

@@ -27,6 +27,7 @@ adjoint
 simplify
 batch
 lower
+fuse
 storage
 schedule
 printer
@@ -44,11 +45,15 @@ check
 flow
 flow_view
 runtime
+machine
+workload
+costs
 data
 training
 forecast
 toy
 display
+cost_report
 plot
 demo
 cli
