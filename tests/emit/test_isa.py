@@ -32,7 +32,7 @@ def portable(tmp_path_factory):
     @cache
     def made(cell):
         extra = work / f"{cell}.c"
-        extra.write_text(f"int {cell}_isa(void);\nint {cell}_isa(void) {{ return 1; }}\n")
+        extra.write_text("".join(f"int {cell}_{f}(void);\nint {cell}_{f}(void) {{ return 1; }}\n" for f in ("isa", "parts")))
         code = [folder(cell) / f"{cell}_{real.tag}.c" for real in REALS]
         run(
             need("gcc"),
