@@ -207,7 +207,7 @@ class _Steps:
                 np.ascontiguousarray(matrix[:, :, w].reshape(self.samples * many, -1))
                 for w in _places(self.sizes).values()
             )
-            grads = self.module.backward(tape, None, seeds)
+            grads = self.module.backward(tape, None, seeds, wrt=[f"{s}0" for s in self.sizes])
             parts = [grads[f"{s}0"].reshape(self.samples, many, -1) for s in self.sizes]
             found.append(np.concatenate(parts, axis=2))
         return found

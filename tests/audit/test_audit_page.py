@@ -14,7 +14,7 @@ import pytest
 from audit_tools import example
 from rich.console import Console
 
-from derive.audit import Verdict, audit, in_file, report
+from derive.audit import Verdict, audit, in_file, report, values
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "audit.md"
@@ -62,6 +62,7 @@ def test_the_words_around_the_numbers_hold() -> None:
     row = example("hanbingtao_581764", zero_state=True).row("dU_f")
     assert report.percent(row.errors.by_length[2]) == "0"
     assert 0 < row.errors.by_length[3] < row.errors.by_length[5]
+    assert values.DRAWS == 5  # "the median of five"
     assert {round(r.errors.by_length[5], 6) for r in example("rnn_vignette").rows if r.label in ("d8", "dW_f")} == {1.0}
 
 
