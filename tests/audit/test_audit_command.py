@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import sympy as sp
 from audit_tools import EXAMPLES
 from click.testing import CliRunner, Result
 
@@ -146,3 +147,23 @@ def test_what_is_not_stated_is_said(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "No equation for the gradients of: U, b." in result.output
     assert "e is the direct derivative of the loss by h." in result.output
+
+
+def test_the_gradient_of_a_loss_is_judged_with_its_factor(tmp_path: Path) -> None:
+    of = RNN.replace('@derivation("rnn"', '@derivation("rnn", loss="squared_error"').replace("U, e,", "U, y,")
+    right = audit(in_file(written(tmp_path, of.replace("e[t, n]", "2 * (h[t, n] - y[t, n])")))[0])
+    assert right.ok
+    half = audit(in_file(written(tmp_path, of.replace("e[t, n]", "h[t, n] - y[t, n]")))[0])
+    (finding,) = half.row("dh").findings
+    assert finding.verdict is Verdict.FACTOR
+    assert finding.ratio == sp.Rational(1, 2)
+    assert half.row("dW").right
+    assert half.row("dW").errors.by_length[5] == pytest.approx(0.5)
+
+
+def test_a_claim_without_an_equation_is_taken_to_be_right(tmp_path: Path) -> None:
+    lines = [line for line in RNN.splitlines() if "dh[t, n] =" not in line]
+    result = command(written(tmp_path, "\n".join(lines).replace("U, e, dh", "dh")))
+    assert result.exit_code == 0
+    assert "Taken to be right, for no equation defines them: dh." in result.output
+    assert "All 2 equations are right." in result.output
