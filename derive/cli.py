@@ -228,6 +228,93 @@ def cost(
 
 
 @main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-T", "lengths", type=str, default="2,3,5", show_default=True, help="Lengths for which errors are shown.")
+@click.option("--zero-state", is_flag=True, help="Start from h(0) = c(0) = 0, which hides some errors.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random problems.")
+def audit(file: Path, lengths: str, zero_state: bool, seed: int) -> None:
+    """Compare hand-written gradient equations with the derived ones; exit 1 if one is wrong.
+
+    FILE is Python in the notation of examples/audit/: it names a cell and lists an author's equations. Each gets a
+    verdict of its own, the term that is wrong, the smallest T at which it shows, and the relative error of its value.
+    """
+    from derive.audit import audit as compare
+    from derive.audit import in_file, report
+
+    try:
+        wanted = sorted({int(number) for number in lengths.split(",")})
+    except ValueError:
+        wanted = [0]
+    if wanted[0] < 1:
+        raise DeriveError(f"-T {lengths}: lengths are numbers from 1 between commas, such as 2,3,5")
+    console, right = Console(), True
+    for derivation in in_file(file):
+        with console.status(f"auditing {derivation.name}"):
+            found = compare(derivation, wanted, seed, zero_state)
+        report.show(console, found)
+        right = right and found.ok
+    if not right:
+        sys.exit(FAILED)
+
+
+class Numbers(click.ParamType):
+    """Numbers between commas, such as 0,1,3."""
+
+    name = "NUMBERS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        """Return the numbers; usage error for what is none."""
+        try:
+            return [float(number) for number in str(value).split(",")] if isinstance(value, str) else list(value)
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers such as 0,1,3", param, ctx)
+
+
+@main.command()
+@click.argument("cell", nargs=-1, required=True)
+@click.option("-T", "steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of a sequence.")
+@click.option("-H", "hidden", type=click.IntRange(1), default=32, show_default=True, help="Units.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of parameters and inputs.")
+@click.option("--scale", type=Numbers(), default=(), help="Recurrent scales to compare, such as 0.9,1,1.1.")
+@click.option("--keep", type=Numbers(), default=(), help="Biases of the gates that keep a state, such as 0,1,3.")
+@click.option("--inputs", type=float, default=1.0, show_default=True, help="Standard deviation of the inputs.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture to this file.")
+def flow(
+    cell: tuple[str, ...],
+    steps: int,
+    hidden: int,
+    seed: int,
+    scale: list[float],
+    keep: list[float],
+    inputs: float,
+    output: Path | None,
+) -> None:
+    """Show what is left of a gradient after many steps: norms over the lag, and the spectrum of one step.
+
+    CELL is a name from `derive list` or a Python file with a cell of your own; try `derive flow rnn lstm`. Without
+    --scale and --keep each cell is started in three ways.
+    """
+    from derive import display, flow_view, registry
+    from derive.flow import flow as follow
+    from derive.flow import starts
+
+    todo = [(registry.cell(name), start) for name in dict.fromkeys(cell) for start in starts(name, scale, keep)]
+    found: list[Any] = []
+    with display.progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("following", total=len(todo))
+        for one, start in todo:
+            bar.update(task, description=f"following {one.name}, {start}")
+            found.append(follow(one, start, T=steps, H=hidden, seed=seed, inputs=inputs))
+            bar.advance(task)
+    console = Console()
+    console.print(flow_view.norms(found))
+    console.print(flow_view.spectra(found))
+    if output is not None:
+        flow_view.plot(found, output)
+        console.print(f"Picture: {output}", highlight=False)
+
+
+@main.command()
 @click.option(
     "-o",
     "--output",

@@ -36,11 +36,14 @@ model
 reference
 render
 reference
+audit
 document
 emit
 compiler
 references
 check
+flow
+flow_view
 runtime
 machine
 workload

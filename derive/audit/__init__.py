@@ -1,0 +1,50 @@
+"""Hand-written gradient equations against the derived ones: which are right, and which term of the others is wrong.
+
+    from derive.audit import Sum, T, derivation, j, k, n, t
+
+    @derivation("rnn", dz="dL/dz", dW="dL/dW", dU="dL/dU")
+    def notes(x, h, U, e, dh, dz, dW, dU):
+        dh[t, n] = e[t, n] + Sum(U[k, n] * dz[t + 1, k], k)
+        dz[t, n] = (1 - h[t, n] ** 2) * dh[t, n]
+        dW[n, j] = Sum(dz[t, n] * x[t, j], (t, 1, T))
+        dU[n, k] = Sum(dz[t, n] * h[t - 1, k], (t, 1, T))
+
+`derive audit FILE` compares each equation symbolically (with the right quantities put in for what it reads) and by
+value (all of the author's equations together), and says which term is missing, extra or wrong.
+"""
+
+from derive.audit.compare import Finding, Verdict
+from derive.audit.judge import Audit, Row, audit
+from derive.audit.notation import Derivation, Sum, derivation, in_file
+from derive.ir import T, t
+from derive.notation import Rational, cell, exp, i, j, k, log, loss, m, n, o, relu, sigmoid, softplus, sqrt, tanh
+
+__all__ = [
+    "Audit",
+    "Derivation",
+    "Finding",
+    "Rational",
+    "Row",
+    "Sum",
+    "T",
+    "Verdict",
+    "audit",
+    "cell",
+    "derivation",
+    "exp",
+    "i",
+    "in_file",
+    "j",
+    "k",
+    "log",
+    "loss",
+    "m",
+    "n",
+    "o",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "t",
+    "tanh",
+]
