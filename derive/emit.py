@@ -15,7 +15,7 @@ from pathlib import Path
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive import document, functions, ir, registry
+from derive import functions, ir, registry
 from derive.errors import DeriveError
 from derive.model import Model, model
 from derive.notation import Cell, Head
