@@ -156,6 +156,63 @@ def check(cell: tuple[str, ...]) -> None:
     console.print(f"All {len(rows)} checks passed.", highlight=False)
 
 
+class Numbers(click.ParamType):
+    """Numbers between commas, such as 0,1,3."""
+
+    name = "NUMBERS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        """Return the numbers; usage error for what is none."""
+        try:
+            return [float(number) for number in str(value).split(",")] if isinstance(value, str) else list(value)
+        except ValueError:
+            self.fail(f"{value!r} is no list of numbers such as 0,1,3", param, ctx)
+
+
+@main.command()
+@click.argument("cell", nargs=-1, required=True)
+@click.option("-T", "steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of a sequence.")
+@click.option("-H", "hidden", type=click.IntRange(1), default=32, show_default=True, help="Units.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of parameters and inputs.")
+@click.option("--scale", type=Numbers(), default=(), help="Recurrent scales to compare, such as 0.9,1,1.1.")
+@click.option("--keep", type=Numbers(), default=(), help="Biases of the gates that keep a state, such as 0,1,3.")
+@click.option("--inputs", type=float, default=1.0, show_default=True, help="Standard deviation of the inputs.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture to this file.")
+def flow(
+    cell: tuple[str, ...],
+    steps: int,
+    hidden: int,
+    seed: int,
+    scale: list[float],
+    keep: list[float],
+    inputs: float,
+    output: Path | None,
+) -> None:
+    """Show what is left of a gradient after many steps: norms over the lag, and the spectrum of one step.
+
+    CELL is a name from `derive list` or a Python file with a cell of your own; try `derive flow rnn lstm`. Without
+    --scale and --keep each cell is started in three ways.
+    """
+    from derive import display, flow_view, registry
+    from derive.flow import flow as follow
+    from derive.flow import starts
+
+    todo = [(registry.cell(name), start) for name in dict.fromkeys(cell) for start in starts(name, scale, keep)]
+    found: list[Any] = []
+    with display.progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("following", total=len(todo))
+        for one, start in todo:
+            bar.update(task, description=f"following {one.name}, {start}")
+            found.append(follow(one, start, T=steps, H=hidden, seed=seed, inputs=inputs))
+            bar.advance(task)
+    console = Console()
+    console.print(flow_view.norms(found))
+    console.print(flow_view.spectra(found))
+    if output is not None:
+        flow_view.plot(found, output)
+        console.print(f"Picture: {output}", highlight=False)
+
+
 @main.command()
 @click.option(
     "-o",

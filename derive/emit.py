@@ -193,7 +193,9 @@ def regenerate(
     chosen = list(names) or list(registry.cells())
     for name in chosen:
         if name not in registry.cells():
-            raise DeriveError(f"{name} is no cell of derive/cells/; a cell of your own is compiled by derive.build(cell)")
+            raise DeriveError(
+                f"{name} is no cell of derive/cells/; a cell of your own is compiled by derive.build(cell)"
+            )
         progress(name)
         made = files(registry.cell(name))
         folder = target / name

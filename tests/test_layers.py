@@ -40,6 +40,8 @@ emit
 compiler
 references
 check
+flow
+flow_view
 runtime
 data
 training

@@ -6,8 +6,34 @@ eps = Rational(1, 100000)
 
 
 @cell(states="h c", gates="i f g o", gain_ih="gamma_x", gain_hh="gamma_h", gain_c="gamma_c", bias_c="beta_c")
-def lstm_layernorm(x, h, c, W, U, b, gamma_x, gamma_h, gamma_c, beta_c, a, s, z, mu_a, mu_s, mu_c, var_a, var_s, var_c,
-                   rho_a, rho_s, rho_c, i, f, g, o):
+def lstm_layernorm(
+    x,
+    h,
+    c,
+    W,
+    U,
+    b,
+    gamma_x,
+    gamma_h,
+    gamma_c,
+    beta_c,
+    a,
+    s,
+    z,
+    mu_a,
+    mu_s,
+    mu_c,
+    var_a,
+    var_s,
+    var_c,
+    rho_a,
+    rho_s,
+    rho_c,
+    i,
+    f,
+    g,
+    o,
+):
     gates = (i, f, g, o)
     for q in gates:
         a[q][t, n] = Sum(W[q][n, j] * x[t, j], j)
@@ -17,8 +43,11 @@ def lstm_layernorm(x, h, c, W, U, b, gamma_x, gamma_h, gamma_c, beta_c, a, s, z,
         var[t] = sum(Sum((v[q][t, n] - mu[t]) ** 2, n) for q in gates) / (4 * H)
         rho[t] = 1 / sqrt(var[t] + eps)
     for q in gates:
-        z[q][t, n] = (gamma_x[q][n] * (a[q][t, n] - mu_a[t]) * rho_a[t]
-                      + gamma_h[q][n] * (s[q][t, n] - mu_s[t]) * rho_s[t] + b[q][n])
+        z[q][t, n] = (
+            gamma_x[q][n] * (a[q][t, n] - mu_a[t]) * rho_a[t]
+            + gamma_h[q][n] * (s[q][t, n] - mu_s[t]) * rho_s[t]
+            + b[q][n]
+        )
     i[t, n] = sigmoid(z[i][t, n])
     f[t, n] = sigmoid(z[f][t, n])
     g[t, n] = tanh(z[g][t, n])
