@@ -34,6 +34,7 @@ class Order:
         """The factors of a product: numbers, adjoints, parameters, values, what stands in parentheses, sums."""
         parts = list(sp.Mul.make_args(product))
         backward = any(self._is_adjoint(a) for f in parts for a in ir.accesses(f, self.tensors))
+        bare = {f for f in parts if not isinstance(f, sp.Add)}
 
         def key(factor: sp.Expr) -> tuple[Any, ...]:
             reads = ir.accesses(factor, self.tensors)
@@ -50,7 +51,8 @@ class Order:
             elif isinstance(factor, Indexed):
                 kind = 2.0 if self._is_adjoint(factor) else 4.0
             else:
-                kind = 5.0 if backward else 3.0
+                own = any(a.has(f) for a in sp.Add.make_args(factor) for f in bare)
+                kind = 5.0 if backward or own else 3.0
             return (kind, [self.rank[ir.name_of(a)] for a in reads], sp.default_sort_key(factor))
 
         return sorted(parts, key=key)
@@ -69,7 +71,7 @@ class Order:
             elif not reads:
                 kind = 4 if sign else 0
             elif "seed" in roles and not term.has(sp.Sum):
-                kind = 1
+                kind = 1 if all(self.tensors[ir.name_of(a)].time is not None for a in reads) else 8.5
             elif "input" in roles and term.has(sp.Sum):
                 kind = 2
             elif term.has(sp.Sum):
@@ -185,8 +187,9 @@ class Formula(LatexPrinter):
 
 def constant_factor(expr: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     """An expression as a constant (numbers and dimensions) times the rest."""
-    numbers = [f for f in sp.Mul.make_args(expr) if is_constant(f)]
-    return sp.Mul(*numbers), sp.Mul(*(f for f in sp.Mul.make_args(expr) if not is_constant(f)))
+    factors = sp.Mul.make_args(expr)
+    numbers = [f for f in factors if is_constant(f) and not f.has(KroneckerDelta)]
+    return sp.Mul(*numbers), sp.Mul(*(f for f in factors if f not in numbers))
 
 
 def joined(parts: list[str]) -> str:

@@ -1,7 +1,7 @@
 """The texts of the document: one file per language in templates/messages/, the same keys in each.
 
 A file is a list of messages: a line `[key]`, then the text up to the next such line; lines are joined, a blank line ends
-a paragraph.  `<name>` is a slot.
+a paragraph.  `<name>` is a slot; in the words that join a list, `_` is a space.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from derive.errors import DeriveError
 from derive.render import templates
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
-_SLOT = re.compile(r"<([a-z_]+)>")
+_SLOT = re.compile(r"<([A-Za-z_]+)>")
 
 
 @cache
@@ -31,7 +31,7 @@ def table(lang: str) -> dict[str, str]:
         found[head[1:-1]] = "\n\n".join(
             joint.join(p.splitlines()) for p in re.split(r"\n\s*\n", body.strip()) if not p.startswith("#")
         )
-    return found
+    return {key: text.replace("_", " ") if key.startswith("list.") else text for key, text in found.items()}
 
 
 def slots(text: str) -> set[str]:

@@ -100,7 +100,8 @@ def meaning(d: Derivation, say: Messages, name: str) -> str:
     if readers and all(is_transcendental(e.rhs) for e in readers):
         return say("role.preactivation", of=say.list([f"${d.names.plain(e.target)}$" for e in readers]))
     if equation.note.startswith("part of"):
-        return say("role.part", of=f"${d.names.plain(equation.note.removeprefix('part of '))}$")
+        whole = d.names.plain(equation.note.removeprefix("part of "))
+        return say("role.part", of=f"${whole}$", rhs=f"${'+ '.join(d.row(equation).parts)}$")
     return say("role.value" if tensor.dims else "role.scalar", of=f"[[{equation.id}]]")
 
 

@@ -48,13 +48,18 @@ def _code(d: Derivation, tensor: Tensor) -> str:
     if tensor.role == "param":
         array, gate = d.array(tensor.name)
         if tensor.member and not array.endswith(f"_{tensor.member}"):
-            dim = tensor.dims[0]
-            rows = f"{gate or ''}{'*' if gate > 1 else ''}{dim if gate else '0'}:{gate + 1 if gate else ''}{'*' if gate else ''}{dim}"
+            first, last = (_times(k, tensor.dims[0]) for k in (gate, gate + 1))
+            rows = f"{first}:{last}"
             return f"`{array}[{rows}]`"
         return f"`{array}`"
     if tensor.name == d.primal.meta["output"]:
         return f"`{tensor.name}`, `out`"
     return f"`{tensor.name}`"
+
+
+def _times(count: int, dim: sp.Symbol) -> str:
+    """2*H, and H and 0 as one writes them."""
+    return "0" if not count else str(dim) if count == 1 else f"{count}*{dim}"
 
 
 def _synonyms(d: Derivation, say: Messages) -> list[str]:

@@ -80,23 +80,17 @@ def _assigned(d: Derivation, equation: Equation) -> str:
 
 def _costs(d: Derivation, say: Messages) -> Iterator[tuple[str, ...]]:
     """Multiply-adds of every matrix product: forward, and of the two products that its derivative takes."""
-    forward = _products(d, d.forward)
-    backward = _products(d, d.compiled)
-    for label, found in (("forward", forward), ("backward", backward)):
-        for kind, size, count in found:
-            cost = f"${sp.latex(2 * size * T)}$"
-            yield (
-                say(f"algorithm.{kind}"),
-                say("algorithm.count", n=count),
-                cost if label == "forward" else "",
-                cost if label == "backward" else "",
-            )
-    total = [sp.factor(sum((2 * size * T for _, size, _ in found), sp.Integer(0))) for found in (forward, backward)]
+    columns = _products(d, d.forward), _products(d, d.compiled)
+    for kind in dict.fromkeys([*columns[0], *columns[1]]):
+        cells = [sp.factor(2 * found[kind][0] * T) if kind in found else None for found in columns]
+        many = [str(found[kind][1]) for found in columns if kind in found]
+        yield say(f"algorithm.{kind}"), " + ".join(many), *("" if c is None else f"${sp.latex(c)}$" for c in cells)
+    total = [sp.factor(sum((2 * size * T for size, _ in found.values()), sp.Integer(0))) for found in columns]
     yield say("algorithm.total"), "", *(f"${sp.latex(x)}$" for x in total)
 
 
-def _products(d: Derivation, equations: list[Equation]) -> list[tuple[str, sp.Expr, int]]:
-    """(kind, size of all, how many) for products with the input, with the state, and for gradients of matrices."""
+def _products(d: Derivation, equations: list[Equation]) -> dict[str, tuple[sp.Expr, int]]:
+    """By kind the size of all and how many there are, for products with the input, with the state, and for gradients of matrices."""
     found: dict[str, list[sp.Expr]] = {}
     for equation in equations:
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
@@ -111,7 +105,7 @@ def _products(d: Derivation, equations: list[Equation]) -> list[tuple[str, sp.Ex
             else:
                 continue
             found.setdefault(kind, []).append(sp.Mul(*dims.values()))
-    return [(kind, sp.Add(*sizes), len(sizes)) for kind, sizes in found.items()]
+    return {kind: (sp.Add(*sizes), len(sizes)) for kind, sizes in found.items()}
 
 
 def _pointwise(d: Derivation) -> dict[str, object]:

@@ -1,0 +1,139 @@
+"""Sections 15 and 16: numbers that can be followed by hand, the lines of C, and the certificate."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import numpy as np
+
+from derive.document import listing, worked
+from derive.document.blocks import Block, Bullets, Details, Display, Listing, Paragraph, Row, Table
+from derive.document.derivation import Derivation
+from derive.document.messages import Messages
+from derive.document.sections.results import compiled_id
+
+_LIMIT_DIGITS = 25
+
+
+def worked_example(d: Derivation, say: Messages) -> list[Block]:
+    """Inputs, the forward pass, and every gradient: derived | finite difference | compiled C."""
+    found = worked.work(d)
+    given = [Row(d.names.plain(n), (_array(v),)) for n, v in found.inputs.items()]
+    output = d.primal.tensors[d.primal.meta["output"]]
+    given.append(Row(d.names.plain(_target(d)), (_array(found.target),)))
+    head = tuple(say(f"worked.head.{k}") for k in ("gradient", "derived", "difference", "compiled"))
+    rows = [("$L$", worked.shown(found.loss), "", worked.shown(found.compiled_loss))]
+    for entry in found.entries:
+        index = ",".join(str(i) for i in entry.index)
+        name = f"`{entry.array}[{index}]`"
+        rows.append((name, *(worked.shown(v) for v in (entry.derived, entry.difference, entry.compiled))))
+    return [
+        Paragraph(say("worked.problem", n=worked.UNITS, m=worked.INPUTS, T=worked.STEPS)),
+        Details(say("worked.inputs"), (Display(tuple(given)),)),
+        Paragraph(say("worked.forward")),
+        Table(_heads(say), tuple(_values(d, found, [e.target for e in d.forward], 0)), ()),
+        Paragraph(say("worked.backward", e=d.names.letters[f"seed_{output.name}"].latex((), "t"))),
+        Table(_heads(say), tuple(_values(d, found, _adjoints(d), -1)), ()),
+        Paragraph(say("worked.gradients")),
+        Table(head, tuple(rows), ()),
+    ]
+
+
+def _target(d: Derivation) -> str:
+    return next(x.name for x in d.judge.tensors.values() if x.role == "target")
+
+
+def _array(value: object) -> str:
+    """A vector or matrix of drawn numbers, exactly."""
+    rows = np.atleast_1d(np.asarray(value, dtype=object))
+    if rows.ndim == 1:
+        rows = rows.reshape(-1, 1)
+    body = r" \\ ".join(" & ".join(f"{float(v):.6f}".rstrip("0") for v in row) for row in rows)
+    return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
+
+
+def _heads(say: Messages) -> tuple[str, ...]:
+    return (say("worked.value"), *(f"$t = {k}$" for k in range(1, worked.STEPS + 1)))
+
+
+def _adjoints(d: Derivation) -> list[str]:
+    output = d.primal.meta["output"]
+    return [f"seed_{output}", *(e.target for e in d.compiled if d.tensors[e.target].role == "adjoint")]
+
+
+def _values(d: Derivation, found: worked.Worked, names: list[str], sign: int) -> list[tuple[str, ...]]:
+    rows = []
+    for name in names:
+        if name not in found.values or d.tensors[name].time is None:
+            continue
+        first = int(d.tensors[name].time[0])  # type: ignore[index]
+        array = found.values[name]
+        cells = [np.ravel(array[k - first]) for k in range(1, worked.STEPS + 1) if 0 <= k - first < len(array)]
+        if len(cells) == worked.STEPS:
+            shown = [", ".join(worked.shown(v) for v in cell) for cell in cells]
+            rows.append((f"${d.names.letters[name].latex((), 't')}$", *shown))
+    return rows
+
+
+def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
+    """Where each equation stands in the C, and what was checked when this document was made."""
+    name, text = listing.source(d)
+    head = tuple(say(f"lines.head.{k}") for k in ("equation", "kernel", "lines"))
+    rows = []
+    for id in printed_ids(d):
+        places = listing.lines(d).get(id, ())
+        shown = compiled_id(d, id) if any(e.id == id for e in d.compiled) and _has_own(d, id) else id
+        kernels = [(k, [n for _, n in own]) for k, own in groupby(places, key=lambda p: p[0])]
+        home = _home(d, id)
+        if home:
+            rows.append((f"[[{id}]]", "", say("lines.merged", into=f"[[{home}]]")))
+            continue
+        for kernel, numbers in kernels:
+            rows.append((f"[[{shown}]]", f"`{kernel}`", ", ".join(f"[[c:{n}]]" for n in numbers[:8])))
+    found = worked.work(d)
+    eps = say("certificate.limit", n=32)
+    checks = [
+        say("certificate.equations", n=len(printed_ids(d)), steps=len(d.derived.steps)),
+        say("certificate.derived", digits=min(found.agreement, _LIMIT_DIGITS)),
+        say("certificate.double", bound=_class(found.double, say)),
+        say("certificate.single", bound=_class(found.single, say)),
+        say("certificate.lines", n=sum(bool(listing.lines(d).get(i)) or bool(_home(d, i)) for i in printed_ids(d))),
+    ]
+    return [
+        Paragraph(say("lines.reading", file=f"`{name}`")),
+        Table(head, tuple(rows), (2,)),
+        Paragraph(say("certificate.reading", eps=eps)),
+        Bullets(tuple(checks)),
+        Paragraph(say("certificate.digest", digest=f"`{d.made.digest}`", cell=f"`{d.cell.name}`")),
+        Paragraph(say("certificate.again", cell=f"`{d.cell.name}`")),
+        Listing(name, text),
+    ]
+
+
+def _class(error: float, say: Messages) -> str:
+    """An error as the limit that it keeps; a number of its own would differ from machine to machine."""
+    return say("certificate.within", n=32) if error <= 32 else say("certificate.failed")
+
+
+def _has_own(d: Derivation, id: str) -> bool:
+    """Whether an equation is printed a second time in the form in which it is compiled."""
+    mine = next(e for e in d.compiled if e.id == id)
+    return not any(e.id == id and e.rhs == mine.rhs and not mine.merged for e in d.backward) and any(
+        e.id == id for e in d.backward
+    )
+
+
+def _home(d: Derivation, id: str) -> str:
+    """The equation into which another was merged, if it was."""
+    found = next((e for e in [*d.compiled, *d.made.loss.equations] if id in e.merged), None)
+    if found is None:
+        return ""
+    return compiled_id(d, found.id) if any(e.id == found.id for e in d.compiled) else found.id
+
+
+def printed_ids(d: Derivation) -> list[str]:
+    """The IDs of all equations: given, of the loss, derived, made by simplification."""
+    ids = [e.id for e in [*d.primal.equations, *d.kept, *d.judge.equations, *d.backward, *d.compiled]]
+    return list(dict.fromkeys(ids))
+
+
