@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from functools import cache
 
+from derive.document import listing
 from derive.document.blocks import Page, Section
 from derive.document.derivation import Derivation
 from derive.document.messages import LANGUAGES, Messages
 from derive.document.sections import SECTIONS
-from derive.document.write_tex import tex as html
+from derive.document.sections.numbers import links
+from derive.document.write_html import html
 from derive.document.write_tex import tex
 from derive.document.write_text import markdown, text
 from derive.errors import DeriveError
@@ -47,7 +49,8 @@ def document(cell: Cell, loss: Head | None = None, lang: str = "en") -> Page:
     abstract = say(
         "abstract", forward=len(d.primal.equations), steps=len(d.derived.steps), backward=len(d.backward)
     )
-    return Page(say("title", name=f"`{cell.name}`"), d.made.title, lang, abstract, sections, words)
+    title = say("title", name=f"`{cell.name}`")
+    return Page(title, d.made.title, lang, abstract, sections, words, links(d), listing.source(d)[1])
 
 
 def written(cell: Cell, form: str = "tex", lang: str = "en", loss: Head | None = None) -> str:

@@ -102,7 +102,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole document."""
+    """A whole document; `lines` leads from an equation to the line of `source`, the C, that computes it."""
 
     title: str
     subtitle: str
@@ -110,3 +110,5 @@ class Page:
     abstract: str
     sections: tuple[Section, ...]
     words: dict[str, str]
+    lines: dict[str, int]
+    source: tuple[str, ...]

@@ -10,7 +10,7 @@ from derive.document.derivation import Derivation
 from derive.printer import F32
 
 _ID = r"[FBPLD]'?\d+'*"
-_COMMENT = re.compile(rf"/\* ({_ID}(?:, {_ID})*)(?::[^*]*)? \*/")
+COMMENT = re.compile(rf"/\* ({_ID}(?:, {_ID})*)(?::[^*]*)? \*/")
 _KERNEL = re.compile(r"/\* ==== (\w+) =")
 
 
@@ -22,7 +22,7 @@ def source(d: Derivation) -> tuple[str, tuple[str, ...]]:
 
 def ids_of(line: str) -> list[str]:
     """The equations that a line of C says it computes."""
-    return [i for found in _COMMENT.finditer(line) for i in found[1].split(", ")]
+    return [i for found in COMMENT.finditer(line) for i in found[1].split(", ")]
 
 
 @cache

@@ -27,6 +27,7 @@ from derive.reference import run
 from derive.references import numerics
 
 STEPS, UNITS, INPUTS = 3, 2, 1
+DENOMINATOR = 128
 _DIGITS = 50
 
 
@@ -65,7 +66,7 @@ def drawn(made: Model) -> check.Problem:
         flat = []
         for _ in range(int(np.prod(shape))):
             state = state * 17 % 211
-            flat.append((state - 105) / 128)
+            flat.append((state - 105) / DENOMINATOR)
         return np.array(flat).reshape(shape)
 
     sizes = {**{d: UNITS for d in made.meta["dims"]}, "I": INPUTS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from derive.document import chart, graph
-from derive.document.blocks import Block, Box, Bullets, Details, Display, Figure, Listing, Page, Paragraph, Row, Table
+from derive.document.blocks import Block, Box, Bullets, Details, Display, Figure, Listing, Page, Paragraph, Row, Section, Table
 from derive.document.chart import Chart
 from derive.document.markup import Piece, pieces, written
 from derive.render import render
@@ -16,7 +16,15 @@ _SPECIAL = str.maketrans({c: rf"\{c}" for c in "&%#_{}$"} | {"~": r"\textasciiti
 
 def tex(page: Page) -> str:
     """The whole file."""
-    return render("latex/document.tex.j2", page=page, inline=inline, block=block)
+    return render("latex/document.tex.j2", page=page, inline=inline, body=body)
+
+
+def body(section: Section) -> str:
+    """The blocks of a section: a display belongs to the paragraph before it, all else starts a new one."""
+    found = ""
+    for item in section.blocks:
+        found += ("\n" if isinstance(item, Display) else "\n\n") + block(item)
+    return found.strip("\n")
 
 
 def inline(text: str) -> str:
@@ -46,7 +54,7 @@ def block(item: Block) -> str:
     if isinstance(item, Display):
         return display(item)
     if isinstance(item, Details):
-        return f"\\medskip\\noindent {inline(item.summary)}\\nopagebreak\n" + "\n".join(block(b) for b in item.body)
+        return f"\\medskip\\noindent {inline(item.summary)}\n" + "\n".join(block(b) for b in item.body)
     if isinstance(item, Bullets):
         return "\\begin{itemize}\n" + "\n".join(rf"  \item {inline(x)}" for x in item.items) + "\n\\end{itemize}"
     if isinstance(item, Table):
@@ -55,7 +63,7 @@ def block(item: Block) -> str:
         return _box(item)
     if isinstance(item, Figure):
         picture = chart.tikz(item.drawing) if isinstance(item.drawing, Chart) else graph.tikz(item.drawing)
-        return f"\\begin{{figure}}[!htbp]\n\\centering\n{picture}\n\\caption{{{inline(item.caption)}}}\n\\end{{figure}}"
+        return f"\\begin{{center}}\n{picture}\n\\figurecaption{{{inline(item.caption)}}}\n\\end{{center}}"
     assert isinstance(item, Listing)
     return ""
 

@@ -10,7 +10,7 @@ from derive.document import listing, worked
 from derive.document.blocks import Block, Bullets, Details, Display, Listing, Paragraph, Row, Table
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
-from derive.document.sections.results import compiled_id
+from derive.document.sections.results import compiled_id, same
 
 _LIMIT_DIGITS = 25
 
@@ -44,12 +44,16 @@ def _target(d: Derivation) -> str:
 
 
 def _array(value: object) -> str:
-    """A vector or matrix of drawn numbers, exactly."""
-    rows = np.atleast_1d(np.asarray(value, dtype=object))
-    if rows.ndim == 1:
-        rows = rows.reshape(-1, 1)
-    body = r" \\ ".join(" & ".join(f"{float(v):.6f}".rstrip("0") for v in row) for row in rows)
-    return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
+    """A vector or matrix of drawn numbers, exactly: whole numbers over their common denominator."""
+    numbers = np.asarray(value, dtype=object) * worked.DENOMINATOR
+    rows = [[str(int(v)) for v in row] for row in np.atleast_2d(numbers)]
+    if len(rows) == 1 or all(len(row) == 1 for row in rows):
+        listed = ",\\, ".join(v for row in rows for v in row)
+        body = rf"\bigl({listed}\bigr)^{{\top}}"
+    else:
+        inside = r" \\ ".join(" & ".join(row) for row in rows)
+        body = rf"\begin{{pmatrix}} {inside} \end{{pmatrix}}"
+    return rf"\tfrac{{1}}{{{worked.DENOMINATOR}}}\,{body}"
 
 
 def _heads(say: Messages) -> tuple[str, ...]:
@@ -78,18 +82,16 @@ def _values(d: Derivation, found: worked.Worked, names: list[str], sign: int) ->
 def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
     """Where each equation stands in the C, and what was checked when this document was made."""
     name, text = listing.source(d)
-    head = tuple(say(f"lines.head.{k}") for k in ("equation", "kernel", "lines"))
+    head = tuple(say(f"lines.head.{k}") for k in ("equation", "lines"))
     rows = []
     for id in printed_ids(d):
-        places = listing.lines(d).get(id, ())
-        shown = compiled_id(d, id) if any(e.id == id for e in d.compiled) and _has_own(d, id) else id
-        kernels = [(k, [n for _, n in own]) for k, own in groupby(places, key=lambda p: p[0])]
         home = _home(d, id)
         if home:
-            rows.append((f"[[{id}]]", "", say("lines.merged", into=f"[[{home}]]")))
+            rows.append((f"[[{id}]]", say("lines.merged", into=f"[[{home}]]")))
             continue
-        for kernel, numbers in kernels:
-            rows.append((f"[[{shown}]]", f"`{kernel}`", ", ".join(f"[[c:{n}]]" for n in numbers[:8])))
+        places = [(k, [n for _, n in own]) for k, own in groupby(listing.lines(d).get(id, ()), key=lambda p: p[0])]
+        said = [f"`{kernel}` " + ", ".join(f"[[c:{n}]]" for n in numbers[:6]) for kernel, numbers in places]
+        rows.append((f"[[{_label(d, id)}]]", "; ".join(said)))
     found = worked.work(d)
     eps = say("certificate.limit", n=32)
     checks = [
@@ -101,7 +103,7 @@ def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
     ]
     return [
         Paragraph(say("lines.reading", file=f"`{name}`")),
-        Table(head, tuple(rows), (2,)),
+        Table(head, tuple(rows), (1,)),
         Paragraph(say("certificate.reading", eps=eps)),
         Bullets(tuple(checks)),
         Paragraph(say("certificate.digest", digest=f"`{d.made.digest}`", cell=f"`{d.cell.name}`")),
@@ -115,12 +117,20 @@ def _class(error: float, say: Messages) -> str:
     return say("certificate.within", n=32) if error <= 32 else say("certificate.failed")
 
 
-def _has_own(d: Derivation, id: str) -> bool:
-    """Whether an equation is printed a second time in the form in which it is compiled."""
-    mine = next(e for e in d.compiled if e.id == id)
-    return not any(e.id == id and e.rhs == mine.rhs and not mine.merged for e in d.backward) and any(
-        e.id == id for e in d.backward
-    )
+def _label(d: Derivation, id: str) -> str:
+    """The label of an equation in the form in which it is compiled; most are compiled as they were derived."""
+    mine = next((e for e in d.compiled if e.id == id), None)
+    return id if mine is None or same(d, mine) else compiled_id(d, id)
+
+
+def links(d: Derivation) -> dict[str, int]:
+    """Label -> line of C: of an equation that was merged into another, the line of that one."""
+    found = {}
+    for id in printed_ids(d):
+        line = listing.main_line(d, id)
+        if line is not None:
+            found[id] = found[_label(d, id)] = line
+    return found
 
 
 def _home(d: Derivation, id: str) -> str:
@@ -128,7 +138,7 @@ def _home(d: Derivation, id: str) -> str:
     found = next((e for e in [*d.compiled, *d.made.loss.equations] if id in e.merged), None)
     if found is None:
         return ""
-    return compiled_id(d, found.id) if any(e.id == found.id for e in d.compiled) else found.id
+    return _label(d, found.id)
 
 
 def printed_ids(d: Derivation) -> list[str]:

@@ -126,10 +126,10 @@ def _product(h: str, jacobian: str) -> Row:
 
 
 def _bound(h: str, u: str, slope: sp.Expr) -> Row:
-    factor = "" if slope == 1 else rf"{sp.latex(slope)}\,"
+    factor = rf"\lVert {u} \rVert" if slope == 1 else rf"\bigl({sp.latex(slope)}\,\lVert {u} \rVert\bigr)"
     return Row(
         rf"\left\lVert \frac{{\partial {h}(t)}}{{\partial {h}(t-\tau)}} \right\rVert",
-        (rf"\bigl({factor}\lVert {u} \rVert\bigr)^{{\tau}}",),
+        (rf"{factor}^{{\tau}}",),
         sign=r"\le",
     )
 

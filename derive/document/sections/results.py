@@ -23,11 +23,11 @@ def simplified(d: Derivation, say: Messages) -> list[Block]:
             blocks.append(Details(say(f"simplified.{name}"), (Display(tuple(changed)),)))
         else:
             blocks.append(Paragraph(say("simplified.nothing", rule=say(f"simplified.{name}.name"))))
-    different = [e for e in d.compiled if not _same(d, e)]
+    different = [e for e in d.compiled if not same(d, e)]
     blocks += [Paragraph(say("simplified.compiled")), Display(tuple(_compiled(d, say, e) for e in different))]
-    same = [e.id for e in d.compiled if _same(d, e)]
-    if same:
-        blocks.append(Paragraph(say("simplified.unchanged", ids=say.refs(same))))
+    unchanged = [e.id for e in d.compiled if same(d, e)]
+    if unchanged:
+        blocks.append(Paragraph(say("simplified.unchanged", ids=say.refs(unchanged))))
     return blocks
 
 
@@ -45,7 +45,7 @@ def _changes(d: Derivation, say: Messages, before: Program, after: Program) -> l
             if was.parts == now.parts:
                 continue
             found.append(Row(was.lhs, was.parts, note=f"[[{id}]]"))
-            found.append(Row("", now.parts, sign=r"\;\rightsquigarrow\;"))
+            found.append(Row("", now.parts, sign=r"\;\Rightarrow\;"))
     return found + _dissolved(d, say, old, new)
 
 
@@ -66,7 +66,7 @@ def compiled_id(d: Derivation, id: str) -> str:
     return f"{id}c" if any(e.id == id for e in d.backward) else id
 
 
-def _same(d: Derivation, equation: Equation) -> bool:
+def same(d: Derivation, equation: Equation) -> bool:
     """Whether an equation is compiled as it was printed in sections 8 to 11."""
     return any(e.id == equation.id and e.rhs == equation.rhs and not equation.merged for e in d.backward)
 

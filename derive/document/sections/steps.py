@@ -22,7 +22,7 @@ def chain_rule(d: Derivation, say: Messages) -> list[Block]:
             (
                 Row(
                     r"\bar{v}_b = \frac{\partial L}{\partial v_b}",
-                    (r"\sum_{a \,:\, v_b \text{ in } f_a} \bar{v}_a\,\frac{\partial f_a}{\partial v_b}",),
+                    (r"\sum_{a \,:\, f_a \ni v_b} \bar{v}_a\,\frac{\partial f_a}{\partial v_b}",),
                 ),
             )
         ),
