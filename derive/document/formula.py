@@ -83,7 +83,7 @@ class Order:
                 kind -= 0.5 * any(ir.offset(ir.time_of(a, self.tensors)) == -1 for a in reads)
             return (kind, sign, [self.rank[ir.name_of(a)] for a in reads], sp.default_sort_key(term))
 
-        return sorted(ir.terms(total), key=key)
+        return sorted(ir.terms(spread(total)), key=key)
 
 
 class Formula(LatexPrinter):
@@ -111,6 +111,7 @@ class Formula(LatexPrinter):
         return joined(self.parts(expr))
 
     def _print_Mul(self, expr: sp.Mul) -> str:  # noqa: N802
+        expr = _lifted(expr)
         coefficient, rest = expr.as_coeff_Mul()
         if not isinstance(coefficient, sp.Rational) or expr.has(sp.Pow) and sp.fraction(expr)[1] != 1:
             if expr.could_extract_minus_sign():
@@ -139,7 +140,7 @@ class Formula(LatexPrinter):
 
     def _print_Sum(self, expr: sp.Sum) -> str:  # noqa: N802
         below = ",".join(str(self._print(symbol)) for symbol, *_ in expr.limits)
-        number, inside = constant_factor(expr.function)
+        number, inside = constant_factor(_lifted(expr.function))
         body = self._print(inside)
         opened = rf"\bigl({body}\bigr)" if isinstance(inside, sp.Add) else body
         sign = "" if number == 1 else "-" if number == -1 else rf"{self._print(number)}\,"
@@ -183,6 +184,31 @@ class Formula(LatexPrinter):
     def range(self, when: ir.Span) -> str:
         lo, hi = (str(self._print(x)) for x in when)
         return f"t = {lo}" if lo == hi else rf"t = {lo},\dots,{hi}"
+
+
+def spread(expr: sp.Expr) -> sp.Expr:
+    """A constant or a sum over a sum of sums, term by term: (a + b)/4 with sums in a and b is a/4 + b/4."""
+    if isinstance(expr, sp.Add):
+        return sp.Add(*(spread(a) for a in expr.args))
+    number, rest = constant_factor(expr)
+    if isinstance(rest, sp.Add) and rest.has(sp.Sum):
+        return sp.Add(*(number * a for a in rest.args))
+    if isinstance(rest, sp.Sum):
+        factors = sp.Mul.make_args(rest.function)
+        inner = [f for f in factors if isinstance(f, sp.Add) and f.has(sp.Sum, KroneckerDelta)]
+        if len(inner) == 1:
+            others = sp.Mul(*(f for f in factors if f is not inner[0]))
+            return sp.Add(*(number * sp.Sum(others * a, *rest.limits) for a in inner[0].args))
+    return expr
+
+
+def _lifted(product: sp.Expr) -> sp.Expr:
+    """A product with the constants that stand under its sums in front of all."""
+    factors = []
+    for factor in sp.Mul.make_args(product):
+        number, body = constant_factor(factor.function) if isinstance(factor, sp.Sum) else (sp.Integer(1), factor)
+        factors += [factor] if number == 1 else [number, sp.Sum(body, *factor.limits)]
+    return sp.Mul(*factors)
 
 
 def constant_factor(expr: sp.Expr) -> tuple[sp.Expr, sp.Expr]:

@@ -31,9 +31,8 @@ def figures(d: Derivation) -> list[Chart]:
                     raise
                 found = _flow(d.cell, None)
             name = d.names.plain(found.carrier)
-            said = "" if found.start.keep is None else rf",\; b = {found.start.keep:g}"
-            label = rf"{name}\text{{ of {d.cell.name.replace('_', ' ')}}}{said}"
-            series.append(Series(label, _rounded(found, found.carrier)))
+            said = "" if found.start.keep is None else rf" \;\; (b = {found.start.keep:g})"
+            series.append(Series(f"{name}{said}", _rounded(found, found.carrier)))
     return [Chart("norms", tuple(dict.fromkeys(series)), r"\tau", "")]
 
 

@@ -21,7 +21,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.document.formula import Formula, constant_factor, joined
+from derive.document.formula import Formula, constant_factor, joined, spread
 from derive.functions import BY_CLASS, fma
 from derive.ir import Equation, span, t
 
@@ -47,7 +47,7 @@ class Matrices:
 
     def of(self, equation: Equation) -> Node:
         """The right-hand side of an equation; NoMatrixForm where there is none."""
-        return self.tree(equation.rhs, ir.indices_of(equation.lhs, self.tensors))
+        return self.tree(spread(equation.rhs), ir.indices_of(equation.lhs, self.tensors))
 
     def _free(self, expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Symbol, ...]:
         return tuple(s for s in free if expr.has(s))

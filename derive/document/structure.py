@@ -234,9 +234,10 @@ def _diag(d: Derivation, expr: sp.Expr) -> str:
 
 def jacobian_parts(d: Derivation, block: Jacobian) -> list[str]:
     """The summands of a block: the diagonal first, then what goes through matrices."""
-    parts = [_diag(d, block.direct) or "I"] if block.direct != 0 else []
+    parts = [_diag(d, a) or "I" for a in ir.terms(block.direct) if a != 0]
     for left, matrix, right in block.through:
-        parts.append(r"\,".join(x for x in (_diag(d, left), d.names.plain(matrix), _diag(d, right)) if x))
+        for term in ir.terms(left):
+            parts.append(r"\,".join(x for x in (_diag(d, term), d.names.plain(matrix), _diag(d, right)) if x))
     return [*parts, r"\cdots"] if block.others else parts
 
 

@@ -10,7 +10,7 @@ from derive.document.chart import Chart
 from derive.document.markup import Piece, pieces, written
 from derive.render import render
 
-_LINE = 62.0  # widths of a letter on a line, less what the number takes
+_LINE = 60.0  # widths of a letter on a line, less what the number takes
 _SPECIAL = str.maketrans({c: rf"\{c}" for c in "&%#_{}$"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "\\": r"\textbackslash{}"})
 
 

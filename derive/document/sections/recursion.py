@@ -67,7 +67,7 @@ def algorithm(d: Derivation, say: Messages) -> list[Block]:
         Paragraph(say("algorithm.reading")),
         Box(say("algorithm.title", name=f"`{d.cell.name}`"), tuple(lines)),
         Paragraph(say("algorithm.flops")),
-        Table(head, tuple(_costs(d, say)), (1,)),
+        Table(head, tuple(_costs(d, say)), (0,)),
         Paragraph(say("algorithm.memory", tape=tape, width=sp.latex(width), bytes=sp.latex(4 * width))),
         Paragraph(say("algorithm.pointwise", **_pointwise(d))),
     ]

@@ -24,7 +24,8 @@ def simplified(d: Derivation, say: Messages) -> list[Block]:
         else:
             blocks.append(Paragraph(say("simplified.nothing", rule=say(f"simplified.{name}.name"))))
     different = [e for e in d.compiled if not same(d, e)]
-    blocks += [Paragraph(say("simplified.compiled")), Display(tuple(_compiled(d, say, e) for e in different))]
+    if different:
+        blocks += [Paragraph(say("simplified.compiled")), Display(tuple(_compiled(d, say, e) for e in different))]
     unchanged = [e.id for e in d.compiled if same(d, e)]
     if unchanged:
         blocks.append(Paragraph(say("simplified.unchanged", ids=say.refs(unchanged))))
