@@ -34,13 +34,12 @@ layout
 model
 reference
 render
-reference
-document
 emit
 compiler
 references
 check
 flow
+document
 flow_view
 runtime
 data

@@ -10,8 +10,10 @@ TeX, the anchor in HTML, and the comment beside the line of C that computes it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cache
 
+from derive import registry
 from derive.document import listing
 from derive.document.blocks import Page, Section
 from derive.document.derivation import Derivation
@@ -21,11 +23,13 @@ from derive.document.sections.numbers import links
 from derive.document.write_html import html
 from derive.document.write_tex import tex
 from derive.document.write_text import markdown, text
+from derive.emit import Change, compare
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
+from derive.render import ROOT
 
 FORMS = {"tex": tex, "html": html, "md": markdown, "text": text}
-__all__ = ["FORMS", "LANGUAGES", "Page", "derivation", "document", "files", "written"]
+__all__ = ["FORMS", "LANGUAGES", "Page", "derivation", "document", "files", "regenerate", "written"]
 
 # HTML carries the formula renderer and its fonts, half a megabyte: one page is committed, any other is a command away.
 COMMITTED_HTML = ("lstm",)
@@ -66,3 +70,18 @@ def files(cell: Cell) -> dict[str, str]:
     if cell.name in COMMITTED_HTML:
         found["derivation.html"] = written(cell, "html")
     return found
+
+
+def regenerate(
+    names: Iterable[str], check: bool = False, progress: Callable[[str], None] = lambda name: None
+) -> list[Change]:
+    """Write the committed documents of cells into generated/ (with `check`: only compare); the C must be compiled."""
+    changes = []
+    for name in names:
+        progress(name)
+        for file, made in files(registry.cell(name)).items():
+            path = ROOT / "generated" / name / file
+            changes.append(compare(path, f"{name}/{file}", made))
+            if not check and changes[-1].kind != "same":
+                path.write_text(made, encoding="utf-8")
+    return changes

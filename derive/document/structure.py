@@ -97,7 +97,7 @@ def meaning(d: Derivation, say: Messages, name: str) -> str:
     if name in gates(d):
         return say("role.gate", of=f"[[{equation.id}]]")
     readers = d.readers(name)
-    if readers and all(is_transcendental(e.rhs) for e in readers):
+    if readers and all(is_transcendental(e.rhs) and ir.name_of(e.rhs.args[0]) == name for e in readers):
         return say("role.preactivation", of=say.list([f"${d.names.plain(e.target)}$" for e in readers]))
     if equation.note.startswith("part of"):
         whole = d.names.plain(equation.note.removeprefix("part of "))
@@ -139,7 +139,7 @@ class Jacobian:
 
     row: str
     column: str
-    direct: sp.Expr
+    direct: tuple[sp.Expr, ...]
     through: tuple[tuple[sp.Expr, str, sp.Expr], ...]
     others: bool
 
@@ -154,21 +154,21 @@ def jacobian(d: Derivation) -> list[Jacobian]:
     for row in d.states:
         paths = _paths(d, row, {})
         for column in d.states:
-            direct: sp.Expr = sp.Integer(0)
-            through: dict[tuple[str, sp.Expr], list[sp.Expr]] = {}
+            direct: list[sp.Expr] = []
+            through: list[tuple[sp.Expr, str, sp.Expr]] = []
             others = False
             for factor, name, chain in paths:
                 if name != column:
                     continue
                 if not chain:
-                    direct += factor
+                    direct.append(factor)
                 elif len(chain) > 1 or chain[0][0] == "":
                     others = True
                 else:
-                    through.setdefault(chain[0], []).append(factor)
-            if direct != 0 or through or others:
-                terms = tuple((sp.Add(*left), matrix, right) for (matrix, right), left in through.items())
-                found.append(Jacobian(row, column, direct, terms, others))
+                    through.append((factor, *chain[0]))
+            if direct or through or others:
+                through.sort(key=lambda term: list(d.tensors).index(term[1]))
+                found.append(Jacobian(row, column, tuple(direct), tuple(through), others))
     return found
 
 
@@ -221,7 +221,7 @@ def _links(d: Derivation, local: sp.Expr) -> list[tuple[sp.Expr, str | None, boo
 
 
 def diagonal(d: Derivation, expr: sp.Expr) -> str:
-    """The vector on a diagonal."""
+    """The vector on a diagonal, which may be a number."""
     free = tuple(ir.ordered({i for a in ir.accesses(expr, d.tensors) for i in ir.indices_of(a, d.tensors)}))
     return d.matrices.latex(d.matrices.tree(expr, free))
 
@@ -234,10 +234,9 @@ def _diag(d: Derivation, expr: sp.Expr) -> str:
 
 def jacobian_parts(d: Derivation, block: Jacobian) -> list[str]:
     """The summands of a block: the diagonal first, then what goes through matrices."""
-    parts = [_diag(d, a) or "I" for a in ir.terms(block.direct) if a != 0]
+    parts = [_diag(d, a) or "I" for a in block.direct]
     for left, matrix, right in block.through:
-        for term in ir.terms(left):
-            parts.append(r"\,".join(x for x in (_diag(d, term), d.names.plain(matrix), _diag(d, right)) if x))
+        parts.append(r"\,".join(x for x in (_diag(d, left), d.names.plain(matrix), _diag(d, right)) if x))
     return [*parts, r"\cdots"] if block.others else parts
 
 

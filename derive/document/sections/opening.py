@@ -104,13 +104,13 @@ def why_gates(d: Derivation, say: Messages) -> list[Block]:
     ]
     if d.cell.name == "rnn":
         return [*blocks, Paragraph(say("gates.itself"))]
-    direct = [b for b in own if b.row == b.column and b.direct != 0]
+    direct = [b for b in own if b.row == b.column and b.direct]
     for b in direct:
         s = d.names.plain(b.row)
         blocks += [
             Paragraph(say("gates.direct", s=s)),
             Display((Row(rf"\frac{{\partial {s}(t)}}{{\partial {s}(t-1)}}", tuple(structure.jacobian_parts(d, b))),)),
-            Paragraph(say("gates.carousel", s=s, f=structure.diagonal(d, b.direct))),
+            Paragraph(say("gates.carousel", s=s, f=structure.diagonal(d, sp.Add(*b.direct)))),
         ]
     if not direct:
         blocks.append(Paragraph(say("gates.nodirect")))
