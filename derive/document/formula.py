@@ -51,8 +51,8 @@ class Order:
             elif isinstance(factor, Indexed):
                 kind = 2.0 if self._is_adjoint(factor) else 4.0
             else:
-                own = any(a.has(f) for a in sp.Add.make_args(factor) for f in bare)
-                kind = 5.0 if backward or own else 3.0
+                own = any(factor.has(f) for f in bare)
+                kind = 4.0 if not isinstance(factor, sp.Add) else 5.0 if backward or own else 3.0
             return (kind, [self.rank[ir.name_of(a)] for a in reads], sp.default_sort_key(factor))
 
         return sorted(parts, key=key)

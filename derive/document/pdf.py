@@ -14,7 +14,7 @@ from derive.errors import DeriveError
 _ENGINES = {"en": "pdflatex", "zh": "xelatex"}
 _PACKAGES = {
     "en": "texlive-latex-recommended texlive-latex-extra texlive-pictures",
-    "zh": "texlive-xetex texlive-lang-chinese texlive-latex-extra texlive-pictures",
+    "zh": "texlive-xetex texlive-lang-chinese texlive-fonts-recommended texlive-latex-extra texlive-pictures",
 }
 
 

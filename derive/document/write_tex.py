@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from unicodedata import east_asian_width
 
 from derive.document import chart, graph
 from derive.document.blocks import Block, Box, Bullets, Details, Display, Figure, Listing, Page, Paragraph, Row, Section, Table
@@ -10,7 +11,7 @@ from derive.document.chart import Chart
 from derive.document.markup import Piece, pieces, written
 from derive.render import render
 
-_LINE = 60.0  # widths of a letter on a line, less what the number takes
+_LINE = 58.0  # widths of a letter on a line, less what the number takes
 _SPECIAL = str.maketrans({c: rf"\{c}" for c in "&%#_{}$"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "\\": r"\textbackslash{}"})
 
 
@@ -138,7 +139,7 @@ def table(item: Table) -> str:
     head = " & ".join(rf"\textit{{{inline(x)}}}" for x in item.head) + r" \\"
     if "Y" in columns:
         share = sum(max((_letters(r[k]) for r in [item.head, *item.rows]), default=0) + 3 for k in range(len(item.head)) if k not in item.wide)
-        room = max(0.22, (0.97 - share * 0.0118) / len(item.wide))
+        room = max(0.2, (0.96 - share * 0.0121) / len(item.wide))
         columns = columns.replace("Y", rf">{{\raggedright\arraybackslash}}p{{{room:.2f}\linewidth}}")
     return (
         f"\\begin{{longtable}}{{@{{}}{columns}@{{}}}}\n\\toprule\n{head}\n\\midrule\n\\endhead\n"
@@ -148,8 +149,17 @@ def table(item: Table) -> str:
 
 
 def _letters(text: str) -> float:
-    """How wide a piece of running text is, in letters."""
-    return sum(width(p.text) if p.kind == "math" else len(p.text) * (1.1 if p.kind == "code" else 0.95) for p in pieces(text))
+    """How wide a piece of running text is, in letters; a Chinese character takes the room of two."""
+    found = 0.0
+    for piece in pieces(text):
+        if piece.kind == "math":
+            found += width(piece.text)
+        elif piece.kind == "ref":
+            found += len(piece.text) + 2
+        else:
+            wide = sum(east_asian_width(c) in "WF" for c in piece.text)
+            found += (len(piece.text) + 1.2 * wide) * (1.1 if piece.kind == "code" else 0.95)
+    return found
 
 
 def _box(item: Box) -> str:

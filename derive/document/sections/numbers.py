@@ -93,7 +93,6 @@ def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
         said = [f"`{kernel}` " + ", ".join(f"[[c:{n}]]" for n in numbers[:6]) for kernel, numbers in places]
         rows.append((f"[[{_label(d, id)}]]", "; ".join(said)))
     found = worked.work(d)
-    eps = say("certificate.limit", n=32)
     checks = [
         say("certificate.equations", n=len(printed_ids(d)), steps=len(d.derived.steps)),
         say("certificate.derived", digits=min(found.agreement, _LIMIT_DIGITS)),
@@ -104,7 +103,7 @@ def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
     return [
         Paragraph(say("lines.reading", file=f"`{name}`")),
         Table(head, tuple(rows), (1,)),
-        Paragraph(say("certificate.reading", eps=eps)),
+        Paragraph(say("certificate.reading")),
         Bullets(tuple(checks)),
         Paragraph(say("certificate.digest", digest=f"`{d.made.digest}`", cell=f"`{d.cell.name}`")),
         Paragraph(say("certificate.again", cell=f"`{d.cell.name}`")),
