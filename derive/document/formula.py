@@ -45,7 +45,7 @@ class Order:
             elif isinstance(factor, span):
                 kind = 0.5
             elif not reads:
-                kind = 0.0
+                kind = 0.25 * isinstance(factor, sp.Add)
             elif isinstance(factor, Indexed) and self.tensors[ir.name_of(factor)].role == "param":
                 kind = 1.0
             elif isinstance(factor, Indexed):

@@ -88,8 +88,8 @@ def _lines(row: Row) -> list[str]:
             lines[-1] += f" {joined}"
             used += own
         else:
-            lines.append(joined)
-            used = own
+            lines += _broken(joined, room)
+            used = width(lines[-1])
     if row.where:
         lines[-1] += rf" \qquad {row.where}" if used + width(row.where) + 3 <= room else ""
         if used + width(row.where) + 3 > room:
@@ -103,6 +103,21 @@ def _lines(row: Row) -> list[str]:
     found = [f"  {row.lhs} &{row.sign} {lines[0]}"]
     found += [rf"  &\phantom{{{{}}{row.sign}{{}}}} {line}" for line in lines[1:]]
     return [*(rf"{line} \notag" for line in found[:-1]), f"{found[-1]} {number}"]
+
+
+def _broken(part: str, room: float) -> list[str]:
+    """A summand that is wider than a line, broken before a circled dot that stands in no group."""
+    if width(part) <= room:
+        return [part]
+    places = [m.start() for m in re.finditer(r" \\odot ", part) if _depth(part[: m.start()]) == 0]
+    fitting = [p for p in places if width(part[:p]) <= room]
+    if not fitting:
+        return [part]
+    return [part[: fitting[-1]], *(rf"\quad {x.strip()}" for x in _broken(part[fitting[-1] :], room - 3))]
+
+
+def _depth(latex: str) -> int:
+    return latex.count("{") - latex.count("}")
 
 
 def _signed(part: str) -> str:
