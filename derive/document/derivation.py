@@ -107,7 +107,7 @@ class Derivation:
         return [e for e in self.primal.equations if any(ir.name_of(a) == name for a in self.reads(e))]
 
     def reads(self, equation: Equation) -> list[sp.Expr]:
-        return ir.accesses(equation.rhs, self.tensors)
+        return self.formula.sequence.reads(equation.rhs)
 
     def steps_into(self, name: str) -> list[Step]:
         """The steps whose terms add up to the adjoint of a tensor."""

@@ -26,6 +26,13 @@ class Order:
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self.tensors = tensors
         self.rank = {name: p for p, name in enumerate(tensors)}
+        self.known: dict[sp.Expr, list[sp.Expr]] = {}
+
+    def reads(self, expr: sp.Expr) -> list[sp.Expr]:
+        """The accesses in an expression; the same expressions come again and again."""
+        if expr not in self.known:
+            self.known[expr] = ir.accesses(expr, self.tensors)
+        return self.known[expr]
 
     def _is_adjoint(self, access: sp.Expr) -> bool:
         return self.tensors[ir.name_of(access)].role in ("adjoint", "gradient", "seed")
@@ -33,11 +40,11 @@ class Order:
     def factors(self, product: sp.Expr) -> list[sp.Expr]:
         """The factors of a product: numbers, adjoints, parameters, values, what stands in parentheses, sums."""
         parts = list(sp.Mul.make_args(product))
-        backward = any(self._is_adjoint(a) for f in parts for a in ir.accesses(f, self.tensors))
+        backward = any(self._is_adjoint(a) for f in parts for a in self.reads(f))
         bare = {f for f in parts if not isinstance(f, sp.Add)}
 
         def key(factor: sp.Expr) -> tuple[Any, ...]:
-            reads = ir.accesses(factor, self.tensors)
+            reads = self.reads(factor)
             if isinstance(factor, sp.Sum):
                 kind = 6.0
             elif isinstance(factor, KroneckerDelta):
@@ -61,7 +68,7 @@ class Order:
         """The summands of an expression in the order of print."""
 
         def key(term: sp.Expr) -> tuple[Any, ...]:
-            reads = ir.accesses(term, self.tensors)
+            reads = self.reads(term)
             roles = [self.tensors[ir.name_of(a)].role for a in reads]
             later = any(ir.offset(ir.time_of(a, self.tensors)) == 1 for a in reads)
             sign = term.could_extract_minus_sign()

@@ -56,7 +56,7 @@ class Matrices:
         """The tree of an expression whose value has one axis for each of `free`."""
         if isinstance(expr, Indexed) or (expr.is_Symbol and str(expr) in self.tensors):
             return self._leaf(expr, free)
-        if not ir.accesses(expr, self.tensors) and not expr.has(span):
+        if not self.order.reads(expr) and not expr.has(span):
             return Node("number", data=expr)
         if isinstance(expr, fma):
             return self.tree(sp.Add(expr.args[2], sp.Mul(*expr.args[:2])), free)

@@ -35,7 +35,7 @@ def candidates(d: Derivation) -> list[tuple[str, str]]:
         for term in ir.terms(equation.rhs) if equation is not None else ():
             factors = sp.Mul.make_args(term)
             for factor in factors if len(factors) > 1 else ():
-                for access in ir.accesses(factor, d.tensors):
+                for access in d.formula.sequence.reads(factor):
                     name = ir.name_of(access)
                     made = defining(d, name)
                     if made is not None and isinstance(made.rhs, sp.tanh) and name in d.gates:
@@ -57,7 +57,7 @@ def input_and_recurrent(d: Derivation) -> tuple[str, str, str, str] | None:
 def _matrix_with(d: Derivation, kind: str) -> tuple[str, str] | None:
     for equation in d.forward:
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
-            reads = ir.accesses(total.function, d.tensors)
+            reads = d.formula.sequence.reads(total.function)
             matrix = [a for a in reads if d.tensors[ir.name_of(a)].role == "param" and len(a.indices) == 2]
             vector = [a for a in reads if a not in matrix]
             if len(matrix) == 1 and len(vector) == 1:
@@ -112,8 +112,8 @@ def _parameter(d: Derivation, say: Messages, name: str) -> str:
         ir.name_of(a)
         for e in readers
         for total in e.rhs.atoms(sp.Sum)
-        if any(ir.name_of(b) == name for b in ir.accesses(total, d.tensors))
-        for a in ir.accesses(total.function, d.tensors)
+        if any(ir.name_of(b) == name for b in d.formula.sequence.reads(total))
+        for a in d.formula.sequence.reads(total.function)
     } - {name}
     goal = say.list([f"${d.names.plain(e.target)}$" for e in readers])
     if len(tensor.dims) == 2 and met:
@@ -208,12 +208,12 @@ def _links(d: Derivation, local: sp.Expr) -> list[tuple[sp.Expr, str | None, boo
         body = body.replace(lambda e: isinstance(e, sp.Sum), lambda e: e.function)
         matrices = [
             ir.name_of(a)
-            for a in ir.accesses(body, d.tensors)
+            for a in d.formula.sequence.reads(body)
             if d.tensors[ir.name_of(a)].role == "param" and len(a.indices) == 2
         ]
         deltas = [k for k in term.atoms(KroneckerDelta) if not any(a.has(t) for a in k.args)]
         if matrices:
-            rest = body.xreplace({a: sp.Integer(1) for a in ir.accesses(body, d.tensors) if ir.name_of(a) in matrices})
+            rest = body.xreplace({a: sp.Integer(1) for a in d.formula.sequence.reads(body) if ir.name_of(a) in matrices})
             found.append((rest, matrices[0], earlier))
         else:
             found.append((body, None if deltas else "", earlier))
@@ -222,7 +222,7 @@ def _links(d: Derivation, local: sp.Expr) -> list[tuple[sp.Expr, str | None, boo
 
 def diagonal(d: Derivation, expr: sp.Expr) -> str:
     """The vector on a diagonal, which may be a number."""
-    free = tuple(ir.ordered({i for a in ir.accesses(expr, d.tensors) for i in ir.indices_of(a, d.tensors)}))
+    free = tuple(ir.ordered({i for a in d.formula.sequence.reads(expr) for i in ir.indices_of(a, d.tensors)}))
     return d.matrices.latex(d.matrices.tree(expr, free))
 
 
