@@ -10,7 +10,7 @@ from derive.document.derivation import Derivation
 from derive.printer import F32
 
 _ID = r"[FBPLD]'?\d+'*"
-COMMENT = re.compile(rf"/\* ({_ID}(?:, {_ID})*)(?::[^*]*)? \*/")
+COMMENT = re.compile(rf"/\* ({_ID}(?:, {_ID})*)(?::.*?)? \*/")
 _KERNEL = re.compile(r"/\* ==== (\w+) =")
 
 

@@ -72,7 +72,7 @@ class _Body:
         return written(text, self._piece)
 
     def _piece(self, piece: Piece) -> str:
-        text = escape(piece.text)
+        text = escape(piece.text, quote=False)
         if piece.kind == "math":
             return self.math(piece.text)
         if piece.kind == "code":
@@ -114,11 +114,11 @@ class _Body:
         return '<div class="eqs">\n' + "\n".join(self._row(r) for r in item.rows) + "\n</div>"
 
     def _row(self, row: Row) -> str:
-        anchor = f' id="{escape(row.id)}"' if row.id else ""
+        anchor = f' id="{row.id}"' if row.id else ""
         right = rf"\displaystyle {{}}{row.sign} {joined(list(row.parts))}"
         after = self.math(row.where, "m where") if row.where else ""
         after += f' <span class="note">{self.inline(row.note)}</span>' if row.note else ""
-        tag = f'<a class="number" href="#{escape(row.id)}">({escape(row.id)})</a>' if row.id else ""
+        tag = f'<a class="number" href="#{row.id}">({row.id})</a>' if row.id else ""
         line = self.page.lines.get(row.id)
         if line is not None:
             source = escape(self.page.source[line - 1].strip(), quote=True)
@@ -152,20 +152,19 @@ class _Body:
     def _line(self, number: int, line: str) -> str:
         """A line of C; the numbers of equations in its comments lead back to the equations."""
 
-        def linked(found: re.Match[str]) -> str:
-            ids = found[1].split(", ")
-            return found[0].replace(found[1], ", ".join(self._back(i) for i in ids), 1)
-
         marked, start = "", 0
         for found in COMMENT.finditer(line):
-            marked += escape(line[start : found.start()], quote=False) + f'<i>{linked(found).replace("&", "&amp;")}</i>'
+            ids = ", ".join(self._back(i) for i in found[1].split(", "))
+            before, after = line[found.start() : found.start(1)], line[found.end(1) : found.end()]
+            marked += escape(line[start : found.start()], quote=False)
+            marked += f"<i>{escape(before, quote=False)}{ids}{escape(after, quote=False)}</i>"
             start = found.end()
         marked += escape(line[start:], quote=False)
         return f'<span class="l" id="c{number}"><a href="#c{number}">{number:>4}</a> {marked}</span>'
 
     def _back(self, id: str) -> str:
         anchor = f"{id}c" if f"{id}c" in self.anchors else id
-        return f'<a href="#{escape(anchor)}">{escape(id)}</a>' if anchor in self.anchors else escape(id)
+        return f'<a href="#{anchor}">{id}</a>' if anchor in self.anchors else id
 
 
 def _tag(row: Row) -> str:
