@@ -29,7 +29,7 @@ from derive.notation import Cell, Head
 from derive.render import ROOT
 
 FORMS = {"tex": tex, "html": html, "md": markdown, "text": text}
-__all__ = ["FORMS", "LANGUAGES", "Page", "derivation", "document", "files", "regenerate", "written"]
+__all__ = ["FORMS", "LANGUAGES", "Derivation", "Page", "derivation", "document", "files", "regenerate", "written"]
 
 # HTML carries the formula renderer and its fonts, half a megabyte: one page is committed, any other is a command away.
 COMMITTED_HTML = ("lstm",)

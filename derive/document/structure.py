@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 from sympy.functions.special.tensor_functions import KroneckerDelta
+from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.document.derivation import Derivation
@@ -142,6 +143,14 @@ class Jacobian:
     direct: tuple[sp.Expr, ...]
     through: tuple[tuple[sp.Expr, str, sp.Expr], ...]
     others: bool
+
+
+def kind(block: Jacobian) -> str:
+    """Of a state on itself: carousel (one factor, of values alone), diagonal (no matrix), or part of a larger sum."""
+    if block.through or block.others:
+        return "part"
+    alone = len(block.direct) == 1 and all(isinstance(f, Indexed) for f in sp.Mul.make_args(block.direct[0]))
+    return "carousel" if alone else "diagonal"
 
 
 Path = tuple[sp.Expr, str, tuple[tuple[str, sp.Expr], ...]]

@@ -6,6 +6,7 @@ from itertools import groupby
 
 import numpy as np
 
+from derive import check
 from derive.document import listing, worked
 from derive.document.blocks import Block, Bullets, Details, Display, Listing, Paragraph, Row, Table
 from derive.document.derivation import Derivation
@@ -92,12 +93,14 @@ def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
         places = [(k, [n for _, n in own]) for k, own in groupby(listing.lines(d).get(id, ()), key=lambda p: p[0])]
         said = [f"`{kernel}` " + ", ".join(f"[[c:{n}]]" for n in numbers[:6]) for kernel, numbers in places]
         rows.append((f"[[{_label(d, id)}]]", "; ".join(said)))
-    found = worked.work(d)
+    found, errors = worked.work(d), worked.certified(d)
     checks = [
         say("certificate.equations", n=len(printed_ids(d)), steps=len(d.derived.steps)),
-        say("certificate.derived", digits=min(found.agreement, _LIMIT_DIGITS)),
-        say("certificate.double", bound=_class(found.double, say)),
-        say("certificate.single", bound=_class(found.single, say)),
+        say("certificate.derived", digits=_LIMIT_DIGITS)
+        if found.agreement >= _LIMIT_DIGITS
+        else say("certificate.failed"),
+        say("certificate.double", bound=_class(errors["float64"], say)),
+        say("certificate.single", bound=_class(errors["float32"], say)),
         say("certificate.lines", n=sum(bool(listing.lines(d).get(i)) or bool(_home(d, i)) for i in printed_ids(d))),
     ]
     return [
@@ -112,8 +115,8 @@ def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
 
 
 def _class(error: float, say: Messages) -> str:
-    """An error as the limit that it keeps; a number of its own would differ from machine to machine."""
-    return say("certificate.within", n=32) if error <= 32 else say("certificate.failed")
+    """An error, in units of its limit, as the limit that it keeps: a number would differ from machine to machine."""
+    return say("certificate.within", n=int(check.LIMIT_EPS)) if error <= 1 else say("certificate.failed")
 
 
 def _label(d: Derivation, id: str) -> str:

@@ -122,8 +122,7 @@ def flow(d: Derivation, say: Messages) -> list[Block]:
         parts = structure.jacobian_parts(d, block)
         rows.append(Row(rf"\frac{{\partial {to}(t)}}{{\partial {of}(t-1)}}", tuple(parts)))
         if block.row == block.column and block.direct:
-            key = "flow.carousel" if not block.through and not block.others else "flow.part"
-            items.append(say(key, s=to, f=structure.diagonal(d, sp.Add(*block.direct))))
+            items.append(say(f"flow.{structure.kind(block)}", s=to, f=structure.diagonal(d, sp.Add(*block.direct))))
     blocks += [Display(tuple(rows))]
     blocks += [Paragraph(say("flow.others"))] if any(b.others for b in structure.jacobian(d)) else []
     silent = [s for s in d.states if not any(b.row == b.column == s and b.direct for b in structure.jacobian(d))]
