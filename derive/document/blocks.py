@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from derive.ir import Shown
+
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -101,7 +103,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Shown):
     """A whole document; `lines` leads from an equation to the line of `source`, the C, that computes it."""
 
     title: str

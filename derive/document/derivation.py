@@ -164,25 +164,9 @@ class Derivation:
 
     # -- rows of print --------------------------------------------------------------------------------------------
 
-    def lhs(self, equation: Equation, matrix: bool) -> str:
-        if not matrix:
-            return self.formula.doprint(equation.lhs)
-        when = ir.time_of(equation.lhs, self.tensors)
-        time = "" if when is None else self.formula.doprint(when)
-        return self.names.letters[equation.target].latex((), time)
-
     def row(self, equation: Equation, matrix: bool = True, id: str | None = None, braces: bool = False) -> Row:
         """An equation as a row of a display: in vectors and matrices where it can be, else with its indices."""
-        parts: tuple[str, ...] = ()
-        if matrix:
-            try:
-                parts = tuple(self.matrices.parts(self.matrices.of(equation), braces))
-            except NoMatrixForm:
-                matrix = False
-        if not parts:
-            parts = tuple(self.formula.parts(equation.rhs))
-        where = self.formula.when(equation)
-        return Row(self.lhs(equation, matrix), parts, where, equation.id if id is None else id)
+        return row_of(equation, self.formula, self.matrices if matrix else None, id, braces)
 
     def has_matrix_form(self, equation: Equation) -> bool:
         try:
@@ -190,12 +174,6 @@ class Derivation:
         except NoMatrixForm:
             return False
         return True
-
-    def matrix_of(self, name: str, rhs: sp.Expr) -> str:
-        """A right-hand side of a tensor in vectors and matrices, or with indices."""
-        lhs = self.tensors[name].at()
-        row = self.row(Equation(lhs, rhs))
-        return row.lhs and " + ".join(row.parts).replace("+ -", "- ")
 
     def at(self, equation: Equation, when: sp.Expr) -> Equation | None:
         """An equation at one time, without the terms that have ended there; None where it does not hold."""
@@ -214,6 +192,24 @@ class Derivation:
             lambda e: isinstance(e, Indexed), lambda e: e.func(e.base, *(sp.expand(i) for i in e.indices))
         )
         return replace(equation, lhs=equation.lhs.xreplace({t: when}), rhs=rhs, when=None)
+
+
+def row_of(
+    equation: Equation, formula: Formula, matrices: Matrices | None, id: str | None = None, braces: bool = False
+) -> Row:
+    """An equation as a row, in matrix form where `matrices` are given and have one; `id` replaces its number."""
+    when = ir.time_of(equation.lhs, formula.tensors)
+    lhs: str = formula.doprint(equation.lhs)
+    parts: tuple[str, ...] = ()
+    if matrices is not None:
+        try:
+            parts = tuple(matrices.parts(matrices.of(equation), braces))
+            letter = formula.names.letters[equation.target]
+            lhs = letter.latex((), "" if when is None else formula.doprint(when))
+        except NoMatrixForm:
+            parts = ()
+    where, number = formula.when(equation), equation.id if id is None else id
+    return Row(lhs, parts or tuple(formula.parts(equation.rhs)), where, number)
 
 
 def _renamed(expr: sp.Expr, names: dict[str, str]) -> sp.Expr:

@@ -7,6 +7,7 @@ drawing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,18 +68,24 @@ def cell(d: Derivation) -> Drawing:
     nodes, edges = [], []
     for name in [n for n in places if "|" not in n]:
         x, y = at(name)
-        nodes.append(Node((x, float(y)), _label(d, name), _kind(d, name)))
+        nodes.append(Node((x, float(y)), _label(d, name), _kind(d, name), (_half(name) * 2, 0.6)))
     for target, sources in reads.items():
         for source in sources:
             path = [source, *(f"{source}|{target}|{k}" for k in range(layers[source] + 1, layers[target])), target]
             points = [at(n) for n in path]
-            ends = [(points[0][0] + 0.5, points[0][1]), *points[1:-1], (points[-1][0] - 0.5, points[-1][1])]
+            start, end = points[0][0] + _half(source), points[-1][0] - _half(target)
+            ends = [(start, points[0][1]), *points[1:-1], (end, points[-1][1])]
             kind = "carry" if source.endswith("@-1") else "same"
             edges.append(Edge(tuple((x, float(y)) for x, y in ends), kind))
     text = tuple(
         f"{unicode(_label(d, t))} ← {', '.join(unicode(_label(d, s)) for s in sources)}" for t, sources in reads.items() if sources
     )
     return Drawing(tuple(nodes), tuple(edges), max(x for _, x in ((0, layers[n] * across) for n in layers)), rows * down, text)
+
+
+def _half(name: str) -> float:
+    """Half the width of a node."""
+    return 0.68 if name.endswith("@-1") else 0.5
 
 
 def _reads(d: Derivation) -> dict[str, list[str]]:
@@ -271,10 +278,12 @@ _PX = 44.0
 
 def svg(drawing: Drawing, title: str = "") -> str:
     """The drawing as an inline SVG element; colours come from the page's style sheet."""
-    left = min(n.at[0] - n.size[0] / 2 for n in drawing.nodes) - 0.2
-    right = max(n.at[0] + n.size[0] / 2 for n in drawing.nodes) + 0.2
-    low = min(n.at[1] - n.size[1] / 2 for n in drawing.nodes) - 0.3
-    high = max(n.at[1] + n.size[1] / 2 for n in drawing.nodes) + 0.3
+    passed = [p for e in drawing.edges for p in e.points]
+    labelled = [e.points[0][0] + 1.3 for e in drawing.edges if e.label and e.points[0][0] == e.points[-1][0]]
+    left = min(*(n.at[0] - n.size[0] / 2 for n in drawing.nodes), *(x for x, _ in passed)) - 0.2
+    right = max([n.at[0] + n.size[0] / 2 for n in drawing.nodes] + labelled) + 0.2
+    low = min(*(n.at[1] - n.size[1] / 2 for n in drawing.nodes), *(y for _, y in passed)) - 0.2
+    high = max(*(n.at[1] + n.size[1] / 2 for n in drawing.nodes), *(y for _, y in passed)) + 0.2
 
     def at(point: Point) -> tuple[str, str]:
         return _number((point[0] - left) * _PX), _number((high - point[1]) * _PX)
@@ -317,7 +326,9 @@ def _svg_path(points: tuple[Point, ...], at: Callable[[Point], tuple[str, str]])
 def svg_text(latex: str) -> str:
     """A letter with its subscript and time, as SVG text."""
     head, below, rest = _split(latex)
-    found = f'<tspan class="v">{escape(unicode(head))}</tspan>'
+    barred = re.fullmatch(r"\\(?:bar|overline)\{(.*)\}", head)
+    head, mark = (barred[1], "v bar") if barred else (head, "v")
+    found = f'<tspan class="{mark}">{escape(unicode(head)).replace("-", "−")}</tspan>'
     if below:
         found += f'<tspan class="sub" dy="4">{escape(unicode(below))}</tspan>'
     if rest:

@@ -64,7 +64,7 @@ class Names:
             if tensor.role == "shared":
                 self.letters[tensor.name] = Letter(product, ids[tensor.name].removeprefix("P"))
             elif tensor.name.startswith("seed"):
-                self.letters[tensor.name] = Letter(error)
+                self.letters[tensor.name] = Letter(error, "", r"\hat" if tensor.name.startswith("seedseed") else "")
             else:
                 self.letters[tensor.name] = self._adjoint(tensor)
 
@@ -72,6 +72,10 @@ class Names:
         base = self.letters[tensor.primal]
         carried = tensor.name.startswith("carry")
         over = rf"{base.accent}{{{base.head}}}" if base.accent else base.head
+        if tensor.role == "tangent":
+            return Letter(over, base.below, r"\dot")
+        if tensor.name.startswith("d2_"):  # the adjoint of an adjoint program: hats over what has bars already
+            return Letter(over, base.below, r"\widehat" if base.accent else r"\hat")
         again = tensor.name.endswith("_")
         return Letter(
             over, base.below + ("'" if again else ""), r"\overleftarrow" if carried else _bar(base.head, base.accent)

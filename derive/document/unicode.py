@@ -18,7 +18,7 @@ _WORDS = {
     "log": "log", "sin": "sin", "cos": "cos", "max": "max", "min": "min", "prime": "′", "nabla": "∇", "pm": "±", "Rightarrow": "⇒", "ni": "∋",
     "left": "", "right": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "displaystyle": "", "limits": "",
 }  # fmt: skip
-_ACCENTS = {"bar": "\u0304", "dot": "\u0307", "tilde": "\u0303", "overline": "\u0304", "overleftarrow": "\u20d6"}
+_ACCENTS = {"bar": "\u0304", "dot": "\u0307", "tilde": "\u0303", "hat": "\u0302", "widehat": "\u0302", "overline": "\u0304", "overleftarrow": "\u20d6"}
 _KEEP = ("mathrm", "mathbf", "operatorname", "text", "boldsymbol", "bm", "mathit")
 _TOKEN = re.compile(r"\\([a-zA-Z]+|.)|([{}_^&])|(\s+)|(.)", re.DOTALL)
 _SUPER = {"2": "²", "3": "³", "-1": "⁻¹", "ᵀ": "ᵀ", "′": "′"}
