@@ -141,7 +141,7 @@ class Equation:
         return f"{self.id:>4}: {text(self.lhs)} = {text(self.rhs)}{where}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program(Shown):
     """A list of equations with the tensors that they speak of.
 
@@ -156,6 +156,9 @@ class Program(Shown):
     meta: dict[str, Any] = field(default_factory=dict, hash=False)
     steps: tuple[Any, ...] = ()
     primal: Program | None = None
+
+    def __repr__(self) -> str:
+        return f"<program {self.name}: {len(self.equations)} equations>"
 
     @cached_property
     def defined(self) -> dict[str, tuple[Equation, ...]]:

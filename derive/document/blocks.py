@@ -102,7 +102,7 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Page(Shown):
     """A whole document; `lines` leads from an equation to the line of `source`, the C, that computes it."""
 
@@ -114,3 +114,6 @@ class Page(Shown):
     words: dict[str, str]
     lines: dict[str, int]
     source: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<document {self.title}, {self.lang}: {len(self.sections)} sections>"
