@@ -85,7 +85,9 @@ def build(cell: tuple[str, ...], check: bool) -> None:
             bar.update(task, description=f"compiling {folder.name}")
             compile_folder(folder)
             bar.advance(task)
-        found += document.regenerate(names, check=check, progress=lambda name: bar.update(task, description=f"writing {name}"))
+        found += document.regenerate(
+            names, check=check, progress=lambda name: bar.update(task, description=f"writing {name}")
+        )
     different = [change for change in found if change.kind != "same"]
     if check:
         display.changes(console, different)

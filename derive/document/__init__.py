@@ -50,9 +50,7 @@ def document(cell: Cell, loss: Head | None = None, lang: str = "en") -> Page:
     say, d = Messages(lang), derivation(cell, loss)
     sections = tuple(Section(key, say(f"section.{key}"), tuple(make(d, say))) for key, make in SECTIONS)
     words = {k.removeprefix("word."): v for k, v in say.table.items() if k.startswith("word.")}
-    abstract = say(
-        "abstract", forward=len(d.primal.equations), steps=len(d.derived.steps), backward=len(d.backward)
-    )
+    abstract = say("abstract", forward=len(d.primal.equations), steps=len(d.derived.steps), backward=len(d.backward))
     title = say("title", name=f"`{cell.name}`")
     return Page(title, d.made.title, lang, abstract, sections, words, links(d), listing.source(d)[1])
 

@@ -59,7 +59,9 @@ def tikz(chart: Chart) -> str:
     lines = [rf"  \draw[axis] (0,0) rectangle ({_WIDTH:g},{_HEIGHT:g});"]
     for power in range(low, high + 1):
         y = round((power - low) / (high - low) * _HEIGHT, 2)
-        lines.append(rf"  \draw[grid] (0,{y:g}) -- ({_WIDTH:g},{y:g}); \node[left, note] at (0,{y:g}) {{$10^{{{power}}}$}};")
+        lines.append(
+            rf"  \draw[grid] (0,{y:g}) -- ({_WIDTH:g},{y:g}); \node[left, note] at (0,{y:g}) {{$10^{{{power}}}$}};"
+        )
     for lag in range(0, chart.lags + 1, 10):
         x = round(lag / chart.lags * _WIDTH, 2)
         lines.append(rf"  \draw[axis] ({x:g},0) -- ({x:g},-0.08); \node[below, note] at ({x:g},-0.08) {{${lag}$}};")
@@ -107,7 +109,9 @@ def svg(chart: Chart, title: str = "") -> str:
         lines.append(f'<path class="line{number % 4}" d="M{x:.0f} {y:.0f} h26"/>')
         lines.append(f'<text class="note" x="{x + 34:.0f}" y="{y + 4:.0f}">{escape(unicode(series.label))}</text>')
     x, y = at(_WIDTH / 2, 0)
-    lines.append(f'<text class="note" x="{x}" y="{float(y) + 37:.1f}" text-anchor="middle">{escape(unicode(chart.across))}</text>')
+    lines.append(
+        f'<text class="note" x="{x}" y="{float(y) + 37:.1f}" text-anchor="middle">{escape(unicode(chart.across))}</text>'
+    )
     width, height = left + _WIDTH * px + 16, top + _HEIGHT * px + 54 + rows * 22
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="max-width:{width:.0f}px" role="img" '

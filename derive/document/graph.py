@@ -78,9 +78,13 @@ def cell(d: Derivation) -> Drawing:
             kind = "carry" if source.endswith("@-1") else "same"
             edges.append(Edge(tuple((x, float(y)) for x, y in ends), kind))
     text = tuple(
-        f"{unicode(_label(d, t))} ← {', '.join(unicode(_label(d, s)) for s in sources)}" for t, sources in reads.items() if sources
+        f"{unicode(_label(d, t))} ← {', '.join(unicode(_label(d, s)) for s in sources)}"
+        for t, sources in reads.items()
+        if sources
     )
-    return Drawing(tuple(nodes), tuple(edges), max(x for _, x in ((0, layers[n] * across) for n in layers)), rows * down, text)
+    return Drawing(
+        tuple(nodes), tuple(edges), max(x for _, x in ((0, layers[n] * across) for n in layers)), rows * down, text
+    )
 
 
 def _half(name: str) -> float:
@@ -106,6 +110,7 @@ def _reads(d: Derivation) -> dict[str, list[str]]:
 
 def _folded(d: Derivation, reads: dict[str, list[str]]) -> dict[str, list[str]]:
     """The members of a family as one node, where there are too many nodes to be read."""
+
     def name(n: str) -> str:
         bare = n.removesuffix("@-1")
         return f"{d.tensors[bare].family}#" if d.tensors[bare].family else n
@@ -177,12 +182,7 @@ def _key(
 def _crossings(columns: list[list[str]], links: list[tuple[str, str]]) -> int:
     place = {n: (k, p) for k, column in enumerate(columns) for p, n in enumerate(column)}
     ends = [(place[a][0], place[a][1], place[b][1]) for a, b in links]
-    return sum(
-        1
-        for i, (k, a, b) in enumerate(ends)
-        for m, u, v in ends[i + 1 :]
-        if k == m and (a - u) * (b - v) < 0
-    )
+    return sum(1 for i, (k, a, b) in enumerate(ends) for m, u, v in ends[i + 1 :] if k == m and (a - u) * (b - v) < 0)
 
 
 def _label(d: Derivation, name: str) -> str:
@@ -294,10 +294,16 @@ def svg(drawing: Drawing, title: str = "") -> str:
         if edge.label:
             (x, y), (u, v) = edge.points[0], edge.points[-1]
             upright = x == u
-            place = (x + 0.12, (y + v) / 2 - 0.1) if upright else ((x + u) / 2, y + (0.14 if edge.kind != "back" else -0.42))
+            place = (
+                (x + 0.12, (y + v) / 2 - 0.1)
+                if upright
+                else ((x + u) / 2, y + (0.14 if edge.kind != "back" else -0.42))
+            )
             anchor = "start" if upright else "middle"
             px, py = at(place)
-            lines.append(f'<text class="note {edge.kind}" x="{px}" y="{py}" text-anchor="{anchor}">{svg_text(edge.label)}</text>')
+            lines.append(
+                f'<text class="note {edge.kind}" x="{px}" y="{py}" text-anchor="{anchor}">{svg_text(edge.label)}</text>'
+            )
     for node in drawing.nodes:
         x, y = at((node.at[0] - node.size[0] / 2, node.at[1] + node.size[1] / 2))
         w, h = (_number(s * _PX) for s in node.size)

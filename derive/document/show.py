@@ -76,7 +76,10 @@ def _step(step: Step) -> list[Row]:
     """The local derivative, the contraction and the term; shapes are read off the indices."""
     name = step.read.partition("[")[0]
     tensors = _tensors(step)
-    formula = Formula(tensors, Names(Program("step", {n: x for n, x in tensors.items() if not x.primal}, ()), Program("", tensors, ())))
+    formula = Formula(
+        tensors,
+        Names(Program("step", {n: x for n, x in tensors.items() if not x.primal}, ()), Program("", tensors, ())),
+    )
     indices = [i.strip() for i in step.read.rstrip("]").partition("[")[2].split(",") if i]
     timed = tensors[name].time is not None
     letter = formula.names.letters[name].latex(indices[timed:], indices[0] if timed else "")
@@ -104,7 +107,9 @@ def _tensors(step: Step) -> dict[str, Tensor]:
         known = name not in found or (timed and found[name].time is None)
         if known:
             primal = name.removeprefix("d_") if name.startswith("d_") else ""
-            found[name] = Tensor(name, rest, rest, "adjoint" if primal else "value", STEPS if timed else None, primal=primal)
+            found[name] = Tensor(
+                name, rest, rest, "adjoint" if primal else "value", STEPS if timed else None, primal=primal
+            )
     for name in [x.primal for x in found.values() if x.primal]:
         found.setdefault(name, Tensor(name, (), (), "value", STEPS))
     if shown[0] not in found:

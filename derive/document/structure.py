@@ -222,7 +222,9 @@ def _links(d: Derivation, local: sp.Expr) -> list[tuple[sp.Expr, str | None, boo
         ]
         deltas = [k for k in term.atoms(KroneckerDelta) if not any(a.has(t) for a in k.args)]
         if matrices:
-            rest = body.xreplace({a: sp.Integer(1) for a in d.formula.sequence.reads(body) if ir.name_of(a) in matrices})
+            rest = body.xreplace(
+                {a: sp.Integer(1) for a in d.formula.sequence.reads(body) if ir.name_of(a) in matrices}
+            )
             found.append((rest, matrices[0], earlier))
         else:
             found.append((body, None if deltas else "", earlier))

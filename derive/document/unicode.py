@@ -18,7 +18,15 @@ _WORDS = {
     "log": "log", "sin": "sin", "cos": "cos", "max": "max", "min": "min", "prime": "′", "nabla": "∇", "pm": "±", "Rightarrow": "⇒", "ni": "∋",
     "left": "", "right": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "displaystyle": "", "limits": "",
 }  # fmt: skip
-_ACCENTS = {"bar": "\u0304", "dot": "\u0307", "tilde": "\u0303", "hat": "\u0302", "widehat": "\u0302", "overline": "\u0304", "overleftarrow": "\u20d6"}
+_ACCENTS = {
+    "bar": "\u0304",
+    "dot": "\u0307",
+    "tilde": "\u0303",
+    "hat": "\u0302",
+    "widehat": "\u0302",
+    "overline": "\u0304",
+    "overleftarrow": "\u20d6",
+}
 _KEEP = ("mathrm", "mathbf", "operatorname", "text", "boldsymbol", "bm", "mathit")
 _TOKEN = re.compile(r"\\([a-zA-Z]+|.)|([{}_^&])|(\s+)|(.)", re.DOTALL)
 _SUPER = {"2": "²", "3": "³", "-1": "⁻¹", "ᵀ": "ᵀ", "′": "′"}
@@ -83,7 +91,7 @@ def _argument(tokens: list[Token]) -> tuple[str, list[Token]]:
 def _command(name: str, tokens: list[Token]) -> tuple[str, list[Token]]:
     if name in _ACCENTS:
         inside, tokens = _argument(tokens)
-        return "".join(c + _ACCENTS[name] for c in inside) if len(inside) < 2 else inside[0] + _ACCENTS[name] + inside[1:], tokens
+        return inside[:1] + (_ACCENTS[name] if inside else "") + inside[1:], tokens
     if name in _KEEP:
         return _argument(tokens)
     if name in ("frac", "tfrac", "dfrac"):

@@ -123,7 +123,9 @@ def _derived(
         tensor = program.tensors[name]
         if name in values:
             continue
-        seeds[name] = numerics.to_mp(np.zeros([STEPS] * (tensor.time is not None) + [sizes[str(x)] for x in tensor.dims]))
+        seeds[name] = numerics.to_mp(
+            np.zeros([STEPS] * (tensor.time is not None) + [sizes[str(x)] for x in tensor.dims])
+        )
     error = f"seed_{output}" if f"seed_{output}" in seeds else f"d_{output}"
     seeds[error] = judged[f"d_{output}"]
     found = run(program, {**values, **seeds}, sizes)

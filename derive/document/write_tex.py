@@ -6,13 +6,28 @@ import re
 from unicodedata import east_asian_width
 
 from derive.document import chart, graph
-from derive.document.blocks import Block, Box, Bullets, Details, Display, Figure, Listing, Page, Paragraph, Row, Section, Table
+from derive.document.blocks import (
+    Block,
+    Box,
+    Bullets,
+    Details,
+    Display,
+    Figure,
+    Listing,
+    Page,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+)
 from derive.document.chart import Chart
 from derive.document.markup import Piece, pieces, written
 from derive.render import render
 
 _LINE = 58.0  # widths of a letter on a line, less what the number takes
-_SPECIAL = str.maketrans({c: rf"\{c}" for c in "&%#_{}$"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "\\": r"\textbackslash{}"})
+_SPECIAL = str.maketrans(
+    {c: rf"\{c}" for c in "&%#_{}$"} | {"~": r"\textasciitilde{}", "^": r"\^{}", "\\": r"\textbackslash{}"}
+)
 
 
 def tex(page: Page) -> str:
@@ -133,7 +148,9 @@ def width(latex: str) -> float:
     """About how many letters wide a formula is."""
     text = re.sub(r"\\begin\{pmatrix\}(.*?)\\end\{pmatrix\}", lambda m: max(m[1].split(r"\\"), key=len) + "xx", latex)
     text = re.sub(r"\\(?:underbrace)\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}_\{([^{}]|\{[^{}]*\})*\}", r"\1", text)
-    text = re.sub(r"\\frac\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", _longer, text)
+    text = re.sub(
+        r"\\frac\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}", _longer, text
+    )
     below = sum(len(re.sub(r"\\[a-z]+|[{} ]", "", m)) for m in re.findall(r"[_^]\{([^{}]*)\}", text))
     text = re.sub(r"[_^]\{[^{}]*\}", "", text)
     text = re.sub(r"\\(?:bigl|bigr|displaystyle|quad|,|;|!)", "", text)
@@ -153,7 +170,11 @@ def table(item: Table) -> str:
     lines = [" & ".join(inline(x) for x in row) + r" \\" for row in item.rows]
     head = " & ".join(rf"\textit{{{inline(x)}}}" for x in item.head) + r" \\"
     if "Y" in columns:
-        share = sum(max((_letters(r[k]) for r in [item.head, *item.rows]), default=0) + 3 for k in range(len(item.head)) if k not in item.wide)
+        share = sum(
+            max((_letters(r[k]) for r in [item.head, *item.rows]), default=0) + 3
+            for k in range(len(item.head))
+            if k not in item.wide
+        )
         room = max(0.2, (0.96 - share * 0.0121) / len(item.wide))
         columns = columns.replace("Y", rf">{{\raggedright\arraybackslash}}p{{{room:.2f}\linewidth}}")
     return (

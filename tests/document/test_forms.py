@@ -53,7 +53,9 @@ def test_latex_is_well_formed(name, lang):
 
 
 def overfull(log: str) -> list[str]:
-    return [line for line in log.splitlines() if line.startswith(("Overfull", "Missing character")) or "undefined" in line]
+    return [
+        line for line in log.splitlines() if line.startswith(("Overfull", "Missing character")) or "undefined" in line
+    ]
 
 
 def log_of(tex: str, engine: str, folder: Path) -> str:

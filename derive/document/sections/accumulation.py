@@ -45,7 +45,9 @@ def _explained(d: Derivation, say: Messages, equation: Equation) -> list[Block]:
     if name == d.primal.meta["output"]:
         e = d.names.letters[f"seed_{name}"].latex((), "t")
         reasons.insert(0, say("parents.loss", v=v, e=e))
-    inside = say(f"parents.why.{'both' if found['same'] and found['next'] else 'one'}", v=v, n=found["same"] + found["next"])
+    inside = say(
+        f"parents.why.{'both' if found['same'] and found['next'] else 'one'}", v=v, n=found["same"] + found["next"]
+    )
     return [
         Paragraph(say("parents.of", v=v, id=f"[[{equation.id}]]")),
         Display((_braced(d, say, equation),)),
@@ -166,7 +168,9 @@ def _recursion(d: Derivation, say: Messages, z: str) -> list[Block]:
         if equation is None or len({f for f, _ in matrices}) != 1 or len(matrices) != len(d.gates):
             continue
         head = next(d.names.letters[x.name].head for x in d.primal.of_role("param") if (x.family, x.member) in matrices)
-        rest = Equation(equation.lhs, sp.Add(*(a for a in ir.terms(equation.rhs) if a not in totals)), when=equation.when)
+        rest = Equation(
+            equation.lhs, sp.Add(*(a for a in ir.terms(equation.rhs) if a not in totals)), when=equation.when
+        )
         row = d.row(rest)
         parts = [*row.parts]
         parts.insert(min(1, len(parts)), rf"{head}^{{\top}}{z.replace('(t)', '(t + 1)')}")
@@ -217,4 +221,6 @@ def _stacked_row(d: Derivation, group: list[Equation]) -> Row | None:
     delta = rf"{head.accent}{{{head.head}}}"
     columns = rf"\bigl(\,{delta}(1) \;\cdots\; {delta}(T)\,\bigr)\,\bigl(\,{own.latex((), first)} \;\cdots\; {own.latex((), last)}\,\bigr)^{{\top}}"
     shape = rf"{len(group)}{primal.dims[0]} \times {primal.dims[1]}"
-    return Row(rf"\underbrace{{{bar}}}_{{{shape}}}", (rf"\sum_{{t}} {delta}(t)\,{own.latex((), when)}^{{\top}} = {columns}",))
+    return Row(
+        rf"\underbrace{{{bar}}}_{{{shape}}}", (rf"\sum_{{t}} {delta}(t)\,{own.latex((), when)}^{{\top}} = {columns}",)
+    )

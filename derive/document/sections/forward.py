@@ -78,9 +78,7 @@ def _readers(d: Derivation, say: Messages) -> Table:
             continue
         found = []
         for equation in d.readers(name):
-            later = any(
-                ir.name_of(a) == name and ir.offset(ir.time_of(a, d.tensors)) == -1 for a in d.reads(equation)
-            )
+            later = any(ir.name_of(a) == name and ir.offset(ir.time_of(a, d.tensors)) == -1 for a in d.reads(equation))
             found.append(say("graph.later", id=f"[[{equation.id}]]") if later else f"[[{equation.id}]]")
         if len(found) > 1:
             rows.append((f"${d.names.letters[name].latex((), 't')}$", say.list(found), str(len(found))))

@@ -147,5 +147,3 @@ def printed_ids(d: Derivation) -> list[str]:
     """The IDs of all equations: given, of the loss, derived, made by simplification."""
     ids = [e.id for e in [*d.primal.equations, *d.kept, *d.judge.equations, *d.backward, *d.compiled]]
     return list(dict.fromkeys(ids))
-
-

@@ -75,9 +75,13 @@ def _synonyms(d: Derivation, say: Messages) -> list[str]:
     for state in d.states[1:]:
         found.append(say("synonym.memory", c=show(state), h=show(d.states[0])))
     if "bias" in d.made.meta["params"]:
-        found.append(say("synonym.bias", b=show(next(x.name for x in d.primal.of_role("param") if d.array(x.name)[0] == "bias"))))
+        found.append(
+            say("synonym.bias", b=show(next(x.name for x in d.primal.of_role("param") if d.array(x.name)[0] == "bias")))
+        )
     if d.gates:
-        found.append(say("synonym.order", gates=say.list([f"${show(g)}$" if g in d.tensors else f"`{g}`" for g in d.gates])))
+        found.append(
+            say("synonym.order", gates=say.list([f"${show(g)}$" if g in d.tensors else f"`{g}`" for g in d.gates]))
+        )
     return found
 
 
@@ -132,5 +136,3 @@ def _bound(h: str, u: str, slope: sp.Expr) -> Row:
         (rf"{factor}^{{\tau}}",),
         sign=r"\le",
     )
-
-

@@ -60,7 +60,9 @@ def algorithm(d: Derivation, say: Messages) -> list[Block]:
     lines += [(1, _assigned(d, e)) for e in timed]
     lines += [(0, say("algorithm.after"))]
     lines += [(1, _assigned(d, e)) for e in d.compiled if e not in timed]
-    tape = say.list([f"${d.names.letters[n].latex((), 't')}$" for n in d.made.tape]) if d.made.tape else say("list.none")
+    tape = (
+        say.list([f"${d.names.letters[n].latex((), 't')}$" for n in d.made.tape]) if d.made.tape else say("list.none")
+    )
     width = sp.Add(*(sp.Mul(*d.tensors[n].dims) for n in d.made.tape))
     head = tuple(say(f"algorithm.head.{k}") for k in ("work", "products", "forward", "backward"))
     return [
@@ -95,10 +97,16 @@ def _products(d: Derivation, equations: list[Equation]) -> dict[str, tuple[sp.Ex
     for equation in equations:
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
             reads = ir.accesses(total.function, d.tensors)
-            dims = {i: n for a in reads for i, n in zip(ir.indices_of(a, d.tensors), d.tensors[ir.name_of(a)].dims, strict=True)}
+            dims = {
+                i: n
+                for a in reads
+                for i, n in zip(ir.indices_of(a, d.tensors), d.tensors[ir.name_of(a)].dims, strict=True)
+            }
             matrix = any(d.tensors[ir.name_of(a)].role == "param" and len(a.indices) == 2 for a in reads)
             if matrix:
-                inputs = "input" in {d.tensors[d.tensors[n].primal or n].role for n in (equation.target, *map(ir.name_of, reads))}
+                inputs = "input" in {
+                    d.tensors[d.tensors[n].primal or n].role for n in (equation.target, *map(ir.name_of, reads))
+                }
                 kind = "parallel" if inputs else "recurrent"
             elif any(s == t for s, *_ in total.limits) and len(dims) == 2:
                 kind = "reducing"

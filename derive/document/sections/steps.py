@@ -127,6 +127,9 @@ def _short(d: Derivation, step: Step) -> tuple[str, ...]:
     term = Equation(goal.at(), d.in_saved(step.result))
     row = d.row(term)
     where = rf",\quad {d.formula.range(step.when)}" if step.when is not None else ""
-    return step.id, rf"[[{step.parent}]], ${d.names.plain(_name(step))}$", f"${joined(list(row.parts))}{where}$", f"[[{step.into}]]"
-
-
+    return (
+        step.id,
+        rf"[[{step.parent}]], ${d.names.plain(_name(step))}$",
+        f"${joined(list(row.parts))}{where}$",
+        f"[[{step.into}]]",
+    )
