@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
            $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint types generate check wheel clean
+.PHONY: demo test lint types generate check bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-demo
@@ -33,6 +33,11 @@ check: $(VENV)/installed-test
 	$(BIN)/derive build --check
 	$(BIN)/derive check
 
+# Half an hour's patience at most: peers are installed (a gigabyte), then everything is measured, about 15 minutes.
+# Options after BENCH=, such as BENCH='--quick' or BENCH='--threads 1 --cells none'; benchmarks/README.md has more.
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks run $(BENCH)
+
 # A wheel into dist/; what an earlier build left behind must not end up in it.
 wheel: $(VENV)/installed-demo
 	rm -rf build dist
@@ -42,6 +47,11 @@ wheel: $(VENV)/installed-demo
 $(VENV)/installed-test: $(SOURCES) | $(VENV)/made
 	@echo "Installing what pyproject.toml asks for and compiling the committed C (7 cells, 2 types, 3 instruction sets): a minute or two."
 	$(PIP) install --quiet --editable '.[demo,test]'
+	touch $(VENV)/installed-demo $@
+
+$(VENV)/installed-bench: $(SOURCES) | $(VENV)/made
+	@echo "Installing the libraries to compare with: PyTorch, JAX, ONNX Runtime."
+	$(PIP) install --quiet --editable '.[demo,bench]'
 	touch $(VENV)/installed-demo $@
 
 $(VENV)/installed-demo: $(SOURCES) | $(VENV)/made

@@ -4,6 +4,7 @@
     derive.load("lstm")                     the same
     derive.build(my_cell)                   a cell of your own, compiled into a cache
     derive.cpu()                            the instruction sets that run here, and the one in use
+    derive.cost("lstm", T=.., B=.., I=..)   flop, bytes and what a call cannot be faster than, counted
 
 Everything here is imported when it is first used: `import derive` costs nothing.
 """
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from derive.compiler import build as build
+    from derive.costs import Cost
     from derive.errors import DeriveError as DeriveError
+    from derive.machine import Machine
 
 __version__ = "0.1.0"
-__all__ = ["DeriveError", "build", "cpu", "load"]
+__all__ = ["DeriveError", "build", "cost", "cpu", "load"]
 
 
 def load(name: str) -> ModuleType:
@@ -47,7 +50,8 @@ def load(name: str) -> ModuleType:
 def cpu() -> dict[str, Any]:
     """Instruction sets: {"available": those of base, avx2, avx512 that run here, "isa": the one that cells use}.
 
-    That is the best one, or the one that the environment variable DERIVE_ISA names; a cell reads it when imported.
+    In use is the best one, or the one that the environment variable DERIVE_ISA names; a cell reads it when imported.
+    On 64-bit ARM "base" is shown as "neon"; DERIVE_ISA may say either.
     Raises ValueError for a DERIVE_ISA that cannot be had, DeriveError if no cell was ever compiled.
     """
     import importlib
@@ -63,6 +67,28 @@ def cpu() -> dict[str, Any]:
             continue
         return runtime.cpu(kernels, found.name)
     raise DeriveError("no cell is compiled yet, and the compiled cells know the processor: run `derive build`")
+
+
+def cost(
+    cell: Any,
+    *,
+    dtype: str = "float32",
+    call: str = "training",
+    threads: int | None = 1,
+    machine: Machine | None = None,
+    **sizes: int,
+) -> Cost:
+    """What a call costs, counted from the derived equations: `derive.cost("lstm", T=100, B=32, I=64, H=128)`.
+
+    cell: a name, a path to a file with a cell, or what `@cell` made.  sizes: T, B and every dimension of the cell.
+    call: "training" (loss_and_grad) or "infer".  machine: a `derive.machine.Machine`; None for the table's figures of
+    this processor's instruction set.  The record is described in derive/costs.py.  Raises DeriveError for an unknown
+    cell, and for sizes that are missing, unknown or below 1.
+    """
+    from derive import costs, registry
+
+    found = registry.cell(cell) if isinstance(cell, str) else cell
+    return costs.cost(found, sizes, dtype=dtype, call=call, threads=threads, machine=machine)
 
 
 def __getattr__(name: str) -> Any:

@@ -297,6 +297,7 @@ def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
 
 
 def loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]) -> Any:
+    """The loss of one sequence, by the interpreter; a leading axis of the values sweeps over problems."""
     output = primal.meta["output"]
     out = interpret(primal, values, sizes)[output]
     time = primal.tensors[output].time

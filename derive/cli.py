@@ -167,6 +167,77 @@ def check(cell: tuple[str, ...]) -> None:
     console.print(f"All {len(rows)} checks passed.", highlight=False)
 
 
+def _figures(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
+    """Numbers with commas between them."""
+    try:
+        return tuple(float(part) for part in value.split(",")) if value else ()
+    except ValueError as error:
+        raise click.BadParameter(f"numbers with commas between them, found {value!r}", ctx, param) from error
+
+
+def _sizes(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, int]:
+    """NAME=VALUE pairs; which names a cell has is checked with the cell."""
+    found = {}
+    for pair in value:
+        name, _, number = pair.partition("=")
+        if not name or not number.isdigit():
+            raise click.BadParameter(f"NAME=VALUE with a whole number, found {pair!r}", ctx, param)
+        found[name] = int(number)
+    return found
+
+
+@main.command()
+@click.argument("cell")
+@click.option("-T", "steps", type=int, required=True, help="Steps of time.")
+@click.option("-B", "batch", type=int, required=True, help="Sequences side by side.")
+@click.option("-I", "inputs", type=int, help="Inputs.")
+@click.option("-H", "hidden", type=int, help="Hidden units.")
+@click.option("--size", "more", multiple=True, callback=_sizes, metavar="NAME=VALUE", help="Any other size; repeat.")
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option("--call", type=click.Choice(["training", "infer"]), default="training", show_default=True)
+@click.option("--threads", type=int, default=1, show_default=True, help="0: as many as pay off.")
+@click.option("--isa", type=click.Choice(["base", "neon", "avx2", "avx512"]), help="Default: that of this processor.")
+@click.option("--peak", type=float, help="Flop per cycle and core. Default: the most that the instruction set does.")
+@click.option("--bandwidth", callback=_figures, metavar="L1,L2,L3,DRAM", help="Bytes per cycle and core.")
+@click.option("--caches", callback=_figures, metavar="L1,L2,L3", help="KiB.")
+@click.option("--clock", type=float, help="GHz: times are then seconds and not cycles.")
+@click.option("--json", "as_json", is_flag=True, help="The whole record as JSON.")
+def cost(
+    cell: str,
+    steps: int,
+    batch: int,
+    inputs: int | None,
+    hidden: int | None,
+    more: dict[str, int],
+    dtype: str,
+    call: str,
+    threads: int,
+    isa: str | None,
+    peak: float | None,
+    bandwidth: tuple[float, ...],
+    caches: tuple[float, ...],
+    clock: float | None,
+    as_json: bool,
+) -> None:
+    """Count what a call costs: flop, bytes, and the time that it cannot be below. Nothing is run or measured.
+
+    CELL is a name from `derive list` or a Python file with a cell of your own.
+    """
+    import json
+
+    from derive import cost_report, costs, registry
+    from derive.machine import Machine
+
+    given = {"T": steps, "B": batch, "I": inputs, "H": hidden}
+    sizes = {name: value for name, value in given.items() if value is not None} | more
+    machine = Machine.of(isa, dtype, peak, bandwidth, tuple(int(kib * 1024) for kib in caches), clock)
+    found = costs.cost(registry.cell(cell), sizes, dtype=dtype, call=call, threads=threads or None, machine=machine)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=2))
+    else:
+        cost_report.show(Console(), found)
+
+
 class Numbers(click.ParamType):
     """Numbers between commas, such as 0,1,3."""
 

@@ -26,9 +26,11 @@ import cffi
 import cffi.recompiler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from derive.notation import Cell, Head
 
-FLAGS = ("-std=c99", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH")
+FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 
 
@@ -61,14 +63,16 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     return ffi
 
 
-def compile_folder(folder: Path | str, module: str = "_kernels") -> Path:
+def compile_folder(folder: Path | str, module: str = "_kernels", defines: Sequence[str] = ()) -> Path:
     """Compile a generated folder in place; returns the extension module.  Does nothing where it is up to date.
+
+    `defines` are options such as -DLSTM_H=8, which fix sizes.
 
     Raises DeriveError with the compiler's words if it fails; also without a compiler, or if the folder is closed to us.
     """
     here = Path(folder).resolve()
     try:
-        return _compile(here, module)
+        return _compile(here, module, tuple(defines))
     except OSError as error:
         raise _unwritable(here, error) from error
 
@@ -82,10 +86,10 @@ def _unwritable(folder: Path, error: OSError) -> Exception:
     )
 
 
-def _compile(here: Path, module: str) -> Path:
+def _compile(here: Path, module: str, defines: tuple[str, ...]) -> Path:
     made = here / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
     stamp = here / f"{module}.stamp"
-    key = _key(here)
+    key = _key(here, defines)
     if made.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
         return made
     with tempfile.TemporaryDirectory(prefix="derive-") as temporary:
@@ -94,7 +98,7 @@ def _compile(here: Path, module: str) -> Path:
         wrapper = work / f"{module}.c"
         manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
         cffi.recompiler.make_c_source(ffi, module, f'#include "{manifest["header"]}"', str(wrapper), verbose=False)
-        objects = _objects([*(here / s for s in manifest["sources"])], wrapper, here, work)
+        objects = _objects([*(here / s for s in manifest["sources"])], wrapper, here, work, defines)
         built = work / made.name
         _run([*_linker(), *map(str, objects), "-lm", "-o", str(built)], here)
         # Rename into place: another process may import or build the same module at this moment.
@@ -105,7 +109,7 @@ def _compile(here: Path, module: str) -> Path:
     return made
 
 
-def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path) -> list[Path]:
+def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path, defines: tuple[str, ...]) -> list[Path]:
     """Object files of the sources and of cffi's wrapper, compiled side by side on the CPUs that there are."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -113,7 +117,7 @@ def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path) -> l
     commands, objects = [], []
     for source in [*sources, wrapper]:
         made = work / f"{source.stem}.o"
-        own = [*FLAGS] if source != wrapper else ["-O2", *python]
+        own = [*FLAGS, *defines] if source != wrapper else ["-O2", *python]
         commands.append([*_compiler(), "-fPIC", *own, f"-I{include}", "-c", str(source), "-o", str(made)])
         objects.append(made)
     with ThreadPoolExecutor(
@@ -149,7 +153,7 @@ def _run(command: list[str], folder: Path) -> None:
         raise DeriveError(f"compiling {folder.name} failed ({command[0]} ... {command[-3]}):\n{words}")
 
 
-def _key(folder: Path) -> str:
+def _key(folder: Path, defines: tuple[str, ...] = ()) -> str:
     """What a compiled module depends on: sources, flags, compiler, Python, and the processor that it was built for."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h") and not p.name.startswith("_")):
@@ -159,7 +163,7 @@ def _key(folder: Path) -> str:
         version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
         version = ""
-    for part in (*FLAGS, *compiler, version, sys.version, platform.machine(), cpu_features()):
+    for part in (*FLAGS, *defines, *compiler, version, sys.version, platform.machine(), cpu_features()):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
 
@@ -184,10 +188,12 @@ def cache_folder() -> Path:
     return Path(base) / "lstm-derive"
 
 
-def build(cell: Cell, loss: Head | None = None) -> ModuleType:
+def build(cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None = None) -> ModuleType:
     """Derive, emit and compile a cell of your own: a module with the functions of `derive.generated.lstm`.
 
-    `cell` is what the `@cell` decorator made; `loss` a loss made by `@loss` (default: squared error).  The result is
+    `cell` is what the `@cell` decorator made; `loss` a loss made by `@loss` (default: squared error).  `sizes` fixes
+    dimensions of the cell, or the number B of sequences, at compile time, as {"I": 8, "H": 8, "B": 1}: loops of known
+    length for small cells, and KernelError for calls of any other size.  The result is
     cached under `cache_folder()`, keyed by generated source, flags, compiler and CPU features: the second call compiles
     nothing.  Raises DeriveError for a cell that cannot be derived or a compiler that fails.
     """
@@ -199,6 +205,7 @@ def build(cell: Cell, loss: Head | None = None) -> ModuleType:
         raise DeriveError(
             f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})"
         )
+    defines = _defines(cell, sizes or {})
     made = emit.files(cell, loss)
     digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
     package = f"{cell.name}_{digest}"
@@ -206,10 +213,23 @@ def build(cell: Cell, loss: Head | None = None) -> ModuleType:
     try:
         if not (folder / "manifest.json").is_file():
             _place(folder, made)
-        name = f"_kernels_{_key(folder)[:16]}"
+        name = f"_kernels_{_key(folder, defines)[:16]}"
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return _import(folder, package, compile_folder(folder, name))
+    return _import(folder, f"{package}_{name[9:]}" if defines else package, compile_folder(folder, name, defines))
+
+
+def _defines(cell: Cell, sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """The options that fix sizes, after a check of their names and values."""
+    from derive.errors import DeriveError
+
+    known = (*cell.program().meta["sizes"], "B")
+    for name, size in sizes.items():
+        if name not in known:
+            raise DeriveError(f"{cell.name}: sizes has {name!r}; the sizes of this cell are {', '.join(known)}")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise DeriveError(f"{cell.name}: the size {name} must be an integer of at least 1, found {size!r}")
+    return tuple(f"-D{cell.name.upper()}_{name}={size}" for name, size in sorted(sizes.items()))
 
 
 def _place(folder: Path, made: dict[str, str]) -> None:

@@ -15,13 +15,13 @@ from pathlib import Path
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive import functions, ir, registry
+from derive import functions, ir, layout, registry
 from derive.errors import DeriveError
 from derive.model import Model, model
 from derive.notation import Cell, Head
 from derive.printer import F32, F64, Expression, Real, size, without_guards
 from derive.render import ROOT, render
-from derive.schedule import Kernel, StagePlan, c_name
+from derive.schedule import HOIST_ROWS, Kernel, StagePlan, c_name
 
 
 @dataclass(frozen=True)
@@ -104,15 +104,11 @@ def c_source(made: Model, real: Real) -> str:
         kernels=kernels,
         calls=calls,
         tape=_tape_regions(made),
-        vectors=_vectors(made),
+        hoist_rows=HOIST_ROWS,
+        state_tape=layout.tape_regions(next(k for k in made.kernels if k.name == "record")),
         polynomial=functions.exponential(real.dtype),
         records=functions.RECORDS,
     )
-
-
-def _vectors(made: Model) -> list[int]:
-    found = {4} | {g for k in made.kernels for s in [*k.loop, *k.edge] if s.tile for g in s.tile.groups}
-    return sorted(found)
 
 
 def _tape_regions(made: Model) -> list[tuple[str, str]]:
@@ -146,7 +142,7 @@ def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:
     for isa in ISAS:
         for real in (F32, F64):
             found[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    found[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, reals=(F32, F64), isas=ISAS)
+    found[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=layout.splittable([(k, None) for k in made.kernels]), reals=(F32, F64), isas=ISAS)
     manifest = {
         "cell": made.name,
         "digest": made.digest,

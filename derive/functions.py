@@ -179,8 +179,9 @@ def record_of(expr: sp.Expr) -> Record | None:
 class Exponential:
     """exp(x) = 2^k (1 + r + r^2 q(r)), x = k ln 2 + r, |r| <= ln(2)/2: what exp, sigmoid and tanh in C are made of.
 
-    `coefficients` are those of q, lowest first: the Taylor series cut after the degree at which the Lagrange remainder
-    of expm1(r), relative to expm1(r), is below a quarter of an ulp.  ln 2 is split so that k*high is exact.
+    `coefficients` are those of q, lowest first: q interpolates (expm1(r) - r)/r^2 at the zeros of a Chebyshev polynomial,
+    with the smallest number of nodes for which `remainder`, a proven bound of the error of r + r^2 q(r) relative to
+    expm1(r), is below half an ulp.  ln 2 is split so that k*high is exact.
     """
 
     coefficients: tuple[sp.Rational, ...]
@@ -189,23 +190,52 @@ class Exponential:
     low: float
     largest: float
     smallest: float
+    normal: float
     remainder: float
 
 
 def exponential(dtype: type) -> Exponential:
     """The polynomial and constants for a NumPy scalar type."""
     info = np.finfo(dtype)
-    bound = mpmath.log(2) / 2
-    degree = 2
-    while (remainder := bound**degree / mpmath.factorial(degree + 1) * mpmath.exp(bound)) > info.eps / 8:
-        degree += 1
+    nodes = 2
+    while (remainder := _remainder(nodes)) > info.eps / 4:
+        nodes += 1
     bits = info.nmant - info.nexp - 2
     high = mpmath.floor(mpmath.log(2) * 2**bits) / 2**bits
     with mpmath.workdps(50):
         low = mpmath.log(2) - high
-    coefficients = tuple(sp.Rational(1, sp.factorial(p)) for p in range(2, degree + 1))
     largest = float(mpmath.log(2) * (2 ** (info.nexp - 1)))
     smallest = float(-mpmath.log(2) * (2 ** (info.nexp - 1) + info.nmant))
+    normal = float(-mpmath.log(2) * (2 ** (info.nexp - 1) - 1))
     return Exponential(
-        coefficients, float(1 / mpmath.log(2)), float(high), float(low), largest, smallest, float(remainder)
+        _interpolated(nodes),
+        float(1 / mpmath.log(2)),
+        float(high),
+        float(low),
+        largest,
+        smallest,
+        normal,
+        float(remainder),
     )
+
+
+def _remainder(nodes: int) -> Any:
+    """The error of r + r^2 q(r) relative to expm1(r), at most.
+
+    g(r) = (expm1(r) - r)/r^2 = sum of r^k/(k+2)!; at the zeros of a Chebyshev polynomial of degree n on [-a, a] the error
+    of interpolation is at most max|g^(n)|/n! a^n/2^(n-1), and g^(n)/n! <= exp(a)/(n+2)!; the factor r^2/expm1(r) is at
+    most a exp(a).
+    """
+    a = mpmath.log(2) / 2
+    return mpmath.exp(a) / mpmath.factorial(nodes + 2) * a**nodes / 2 ** (nodes - 1) * a * mpmath.exp(a)
+
+
+def _interpolated(nodes: int) -> tuple[sp.Rational, ...]:
+    """Coefficients of the interpolating polynomial of (expm1(r) - r)/r^2, lowest first, to 40 digits."""
+    with mpmath.workdps(60):
+        a = mpmath.log(2) / 2
+        points = [a * mpmath.cos(mpmath.pi * (2 * k + 1) / (2 * nodes)) for k in range(nodes)]
+        values = [mpmath.nsum(lambda j, r=r: r**j / mpmath.factorial(j + 2), [0, 60]) for r in points]
+        rows = mpmath.matrix([[r**j for j in range(nodes)] for r in points])
+        found = mpmath.lu_solve(rows, mpmath.matrix(values))
+        return tuple(sp.Rational(int(mpmath.nint(c * 10**40)), 10**40) for c in found)

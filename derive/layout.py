@@ -6,7 +6,7 @@ import sympy as sp
 
 from derive.printer import size
 from derive.schedule import Field, Kernel, StagePlan, Tile, c_name
-from derive.storage import Region
+from derive.storage import Place, Region
 
 
 def region_width(region: Region) -> str:
@@ -23,21 +23,35 @@ def tiles(kernel: Kernel) -> list[tuple[Tile, sp.Symbol | None]]:
     return list(found.values())
 
 
+def panel_depth(tile: Tile) -> sp.Expr:
+    """Values that the panels of a tile hold for one unit."""
+    return sum((s.k * sum(w is not None for w in s.weights) for s in tile.segments), sp.Integer(0))
+
+
+def hoisted(tile: Tile) -> str:
+    """The buffer of the products of a tile that are made for many steps at once."""
+    return tile.pack.replace("panels", "known")
+
+
+def joinable(tile: Tile) -> bool:
+    """Whether what is known and what is carried meet the same columns, so that one sum can take both."""
+    return (
+        len(tile.known) == len(tile.carried) == 1
+        and not (tile.clear or tile.copy)
+        and (tile.known[0].column, tile.known[0].width) == (tile.carried[0].column, tile.carried[0].width)
+        and not tile.carried[0].skip
+    )
+
+
 def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
     """(name, number of values, the same as an upper bound in doubles) of each workspace buffer."""
     found: list[tuple[str, str, str]] = []
     for gemm in kernel.gemms:
         n, k = size(gemm.n), size(gemm.k)
-        found.append((gemm.pack, f"round_up({n}, PANEL) * ({k})", f"({n} + PANEL) * ({k})"))
+        found.append((gemm.pack, f"round_up({n}, V) * ({k})", f"({n} + V) * ({k})"))
     for tile, dim in tiles(kernel):
-        depth, block = size(sum((s.k for s in tile.segments), sp.Integer(0))), f"{tile.vectors} * V"
-        found.append(
-            (
-                tile.pack,
-                f"round_up({dim}, {block}) * ({depth}) * {len(tile.slots)}",
-                f"({dim} + {block}) * ({depth}) * {len(tile.slots)}",
-            )
-        )
+        depth = size(panel_depth(tile))
+        found.append((tile.pack, f"round_up({dim}, V) * ({depth})", f"({dim} + V) * ({depth})"))
     for region in kernel.regions:
         width, extra = region_width(region), 1 if region.neighbour else 0
         steps = {"ring": "2", "step": "1", "chunk": f"(steps + {extra})" if extra else "steps"}[region.kind]
@@ -46,17 +60,20 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
     for name, dim, _ in kernel.totals:
         count = size(dim) if dim is not None else "1"
         found.append((f"total_{c_name(name, 0)}", count, count))
+    for item in end_fields(kernel):
+        found.append((f"end_{item.c}", f"(a->rows ? B * ({size(item.place.dim)}) : 0)", f"B * ({size(item.place.dim)})"))
     if has_zeros(kernel):
         found.append(("zeros", f"B * ({zero_width(kernel)})", f"B * ({zero_width(kernel)})"))
-    if kernel.reduces:
-        counts = [
-            f"DEPTH * (round_up({size(r.m)}, ROWS) + round_up({size(r.n)}, PANEL)) + PANEL" for r in kernel.reduces
-        ]
-        overs = [f"DEPTH * ({size(r.m)} + ROWS + {size(r.n)} + PANEL) + PANEL" for r in kernel.reduces]
-        text = counts[0]
-        for count in counts[1:]:
-            text = f"most({text}, {count})"
-        found.append(("scratch", text, " + ".join(overs)))
+    for pack in kernel.packs:
+        width, unit = size(pack.width), "ROWS" if pack.kind == "strips" else "V"
+        found.append(
+            (pack.name, f"least(DEPTH, steps * B) * round_up({width}, {unit})", f"DEPTH * ({width} + {unit})")
+        )
+    for tile, dim in tiles(kernel):
+        if tile.known:
+            block, slots = f"{tile.vectors} * V", len(tile.slots)
+            count = f"steps * B * round_up({dim}, {block}) * {slots}"
+            found.append((hoisted(tile), f"(hoists(a) ? {count} : 0)", f"T * B * ({dim} + {block}) * {slots}"))
     return found
 
 
@@ -90,25 +107,39 @@ def has_zeros(kernel: Kernel) -> bool:
     return any(f.only_end for f in kernel.fields)
 
 
+def end_fields(kernel: Kernel) -> list[Field]:
+    """The seeds of final states: where rows end at different steps, a step sees those of the rows that end there."""
+    return [f for f in kernel.fields if f.only_end]
+
+
+def edge_results(kernel: Kernel) -> list[Place]:
+    """The gradients of the initial states."""
+    return list(dict.fromkeys(kernel.storage.edge.values()))
+
+
+def tape_regions(kernel: Kernel) -> list[tuple[str, str]]:
+    """Name and width of a row of each region of the tape that a kernel uses, in order."""
+    regions: dict[str, str] = {}
+    for p in kernel.storage.places.values():
+        if p.kind == "tape":
+            regions[p.array] = size(p.slots * (p.dim if p.dim is not None else sp.Integer(1)))
+    return list(regions.items())
+
+
+def splittable(kernels: list[tuple[Kernel, object]]) -> bool:
+    """Whether threads can share a step by its units: no kernel but the loss has numbers of a row that all units make."""
+    return not any(s.sums or s.scalars for k, _ in kernels if k.direction for s in k.stages)
+
+
+def hoists(kernel: Kernel) -> bool:
+    """Whether a tile has products that may be made for many steps at once."""
+    return any(s.tile and s.tile.known for s in kernel.loop)
+
+
 def zero_width(kernel: Kernel) -> str:
     """The widest row that is read where a term is zero."""
     dims = list(dict.fromkeys(size(f.place.dim) for f in kernel.fields if f.only_end and f.place.dim is not None))
     return " + ".join(dims) or "1"
-
-
-def reduce_arrays(kernel: Kernel) -> list[tuple[str, str]]:
-    """The gradient arrays that products add to, and their sizes, to be cleared first."""
-    found: dict[str, str] = {}
-    totals: dict[str, sp.Expr] = {}
-    for item in kernel.reduces:
-        totals[item.array] = (
-            sp.Max(totals.get(item.array, 0), (item.gate * item.rows + item.m) * item.n)
-            if item.array not in totals
-            else totals[item.array] + item.m * item.n
-        )
-    for array, count in totals.items():
-        found[array] = size(count)
-    return list(found.items())
 
 
 def mentions(stage: StagePlan, dim: str) -> bool:

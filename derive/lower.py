@@ -27,11 +27,12 @@ from derive.ir import ROW, B, Equation, Program, T, Tensor, span, t
 
 @dataclass(frozen=True)
 class Pair:
-    """One summand of a product: weight times operand, summed over `index`."""
+    """One summand of a product: weight times operand, summed over `index`; `known`: see fuse.py."""
 
     weight: sp.Expr
     operand: sp.Expr
     index: sp.Symbol
+    known: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the passes make of a cell, in one object: the input of templates, checks and documents.
 
-    equations -> adjoint -> simplify -> batch -> lower -> storage -> schedule
+    equations -> adjoint -> simplify -> batch -> lower -> fuse -> storage -> schedule
 
 The order of the passes is this file and no other.
 """
@@ -18,6 +18,7 @@ from derive import ir, registry
 from derive.adjoint import adjoint_name, vjp
 from derive.batch import batch
 from derive.errors import DeriveError
+from derive.fuse import fuse
 from derive.ir import Program
 from derive.lower import lower
 from derive.notation import Cell, Head
@@ -52,7 +53,7 @@ class Model:
 
 @cache
 def model(cell: Cell, loss: Head | None = None) -> Model:
-    """All passes in order: adjoint, simplify, batch, lower, storage, schedule."""
+    """All passes in order: adjoint, simplify, batch, lower, fuse, storage, schedule."""
     loss = loss or registry.loss("squared_error")
     primal = cell.program()
     adjoint, counts = simplify(vjp(primal))
@@ -70,6 +71,7 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     second = many.with_equations([e for e in many.equations if e.id not in ids])
     saved = tape(first, second)
     places = tape_places(first, saved)
+    states = tape_places(first, tuple(n for n in saved if n in primal.meta["states"]))
     kernels = (
         _kernel("infer", _needed(first, primal.outputs), {}),
         _kernel("forward", first, places),
@@ -84,6 +86,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
             {},
         ),
         _kernel("backward", second, places),
+        _kernel("record", _needed(first, primal.outputs), states),
+        _kernel("recompute", _recomputed(first, second), states),
     )
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
 
@@ -102,8 +106,16 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
 
 
 def _kernel(name: str, program: Program, saved: dict[str, Place]) -> Kernel:
-    lowered = lower(replace(program, name=f"{program.name}, {name}"))
+    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}")), saved)
     return schedule(name, lowered, place(lowered, argument_places(lowered.program), saved))
+
+
+def _recomputed(first: Program, second: Program) -> Program:
+    """The backward pass that finds only states on its tape: the equations of all else that it reads come before its own."""
+    states = {*first.meta["states"], first.meta["output"]}
+    made = [e for e in first.equations if e.target not in states and first.tensors[e.target].time is not None]
+    both = second.with_equations([*made, *second.equations], {**first.tensors, **second.tensors})
+    return replace(_needed(both, second.outputs), tensors=both.tensors)
 
 
 def _needed(program: Program, outputs: Iterable[str]) -> Program:

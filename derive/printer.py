@@ -106,29 +106,58 @@ class Expression:
             return f"{self.real.literal(float(scale))} * ({self._add(rest)})"
         # Positive terms first: 1 - s, not -s + 1.
         ordered = sorted(expr.as_ordered_terms(), key=lambda a: a.could_extract_minus_sign())
+        products = [a for a in ordered if self._is_product(a)]
+        plain = [a for a in ordered if a not in products] or [products.pop(0)]
         parts = []
-        for number, term in enumerate(ordered):
+        for number, term in enumerate(plain):
             negative = term.could_extract_minus_sign()
             body = self.print(-term if negative else term)
             if negative and isinstance(-term, sp.Add):
                 body = f"({body})"
             parts.append((("-" if negative else "") if not number else (" - " if negative else " + ")) + body)
-        return "".join(parts)
+        text = "".join(parts)
+        # Each further product is added by one fused operation: which terms are rounded is written here, not left to the
+        # compiler, so that every kernel, compiler and instruction set with such an operation gives the same bits.
+        vector = any(self._vector(a) for a in products)
+        if vector and not any(self._vector(a) for a in plain):
+            text = f"splat({text})"
+        for product in products:
+            text = f"{'vec' if vector else 'scalar'}_fused({self._halves(product, vector)}, {text})"
+        return text
+
+    def _is_product(self, term: sp.Expr) -> bool:
+        """Whether a term of a sum is a product of values, of units if the sum is one of units."""
+        values = [a for a in sp.Mul.make_args(term) if not is_constant(a)]
+        return len(values) > 1 and any(self._vector(a) for a in values) or (len(values) > 1 and not self._vector(term))
+
+    def _halves(self, product: sp.Expr, vector: bool) -> str:
+        """The factors of a product as two arguments: all but the last, and the last."""
+        negative = product.could_extract_minus_sign()
+        *rest, last = self._factors(-product if negative else product)
+        left = " * ".join(text for text, _ in rest)
+        if vector and not any(is_vector for _, is_vector in rest):
+            left = f"splat({left})"
+        return f"{'-' if negative else ''}{left}, {f'splat({last[0]})' if vector and not last[1] else last[0]}"
 
     def _mul(self, expr: sp.Mul) -> str:
         if expr.could_extract_minus_sign():
             inner = -expr
             text = self.print(inner)
             return f"-({text})" if isinstance(inner, sp.Add) else f"-{text}"
-        scale = sp.Mul(*(a for a in expr.args if is_constant(a)))
-        factors = [a for a in expr.args if not is_constant(a)]
+        return " * ".join(text for text, _ in self._factors(expr))
+
+    def _factors(self, expr: sp.Expr) -> list[tuple[str, bool]]:
+        """The factors of a product in the order of their multiplication, each with whether it is a vector."""
+        arguments = sp.Mul.make_args(expr)
+        scale = sp.Mul(*(a for a in arguments if is_constant(a)))
+        factors = [a for a in arguments if not is_constant(a)]
         # Numbers of a row are multiplied first: one vector multiplication fewer for each.
         factors.sort(key=lambda a: (self._vector(a), sp.default_sort_key(a)))
-        parts = [] if scale == 1 else [self._constant(scale)]
+        parts = [] if scale == 1 else [(self._constant(scale), False)]
         for factor in factors:
             text = self.print(factor)
-            parts.append(f"({text})" if isinstance(factor, sp.Add) else text)
-        return " * ".join(parts)
+            parts.append((f"({text})" if isinstance(factor, sp.Add) else text, self._vector(factor)))
+        return parts
 
     def _pow(self, base: sp.Expr, power: sp.Expr) -> str:
         text, kind = self.print(base), "vec_" if self._vector(base) else "scalar_"

@@ -50,6 +50,7 @@ def environment() -> jinja2.Environment:
     env.filters["tex"] = lambda text: re.sub(r"([&%$#_{}])", r"\\\1", text)
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
     env.filters["as_double"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"(double)a->\1", text)
+    env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name
     for function in (
         layout.buffers,
@@ -59,7 +60,14 @@ def environment() -> jinja2.Environment:
         layout.uses_tape,
         layout.has_zeros,
         layout.zero_width,
-        layout.reduce_arrays,
+        layout.panel_depth,
+        layout.hoisted,
+        layout.joinable,
+        layout.end_fields,
+        layout.hoists,
+        layout.splittable,
+        layout.tape_regions,
+        layout.edge_results,
         layout.region_width,
         layout.mentions,
     ):

@@ -20,6 +20,9 @@ from derive.notation import public_name
 from derive.storage import Place, Region, Storage
 
 TILE_VECTORS = 4
+# A batch of at most so many sequences takes the known products of many steps at once: its weights are then read once for
+# a chunk of steps and not once a step.  A larger batch finds them in its tiles.
+HOIST_ROWS = 6
 
 
 @dataclass(frozen=True)
@@ -63,20 +66,36 @@ class Gemm:
 
 
 @dataclass(frozen=True)
+class Pack:
+    """An operand of reducing products, packed for all that use it: `strips` on the left, `panels` on the right."""
+
+    name: str
+    kind: str
+    operand: Place
+    offset: int
+    width: sp.Expr
+
+
+@dataclass(frozen=True)
 class Reduce:
-    """C[M][N] += left[rows][M]^T * right[rows][N], over the rows of the chunk."""
+    """C[M][N] (+)= left[rows][M]^T * right[rows][N], over the rows of a chunk; `accumulate`: C has a summand already."""
 
     ids: tuple[str, ...]
     text: str
     array: str
     gate: int
-    left: Place
-    left_offset: int
-    right: Place
-    right_offset: int
-    m: sp.Expr
-    n: sp.Expr
+    left: Pack
+    right: Pack
     rows: sp.Expr
+    accumulate: bool = False
+
+    @property
+    def m(self) -> sp.Expr:
+        return self.left.width
+
+    @property
+    def n(self) -> sp.Expr:
+        return self.right.width
 
 
 @dataclass(frozen=True)
@@ -87,23 +106,54 @@ class Segment:
     offset: int
     k: sp.Expr
     weights: tuple[Weight | None, ...]
+    known: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the micro-kernel: a segment times the columns [column, column + width) of the tile.
+
+    `start` says what the products are added to: nothing, what is `known` before the loop, or the `tile` as it is.
+    `skip`: the operand is zero at the last step.
+    """
+
+    segment: int
+    column: int
+    width: int
+    start: str
+    skip: bool
 
 
 @dataclass(frozen=True)
 class Tile:
-    """The products of a stage: for a tile of rows and a block of units, one vector column per slot."""
+    """The products of a stage: for a tile of rows and a block of units, `vectors` vector columns per slot.
+
+    Column v*slots + s is vector v of slot s.  `clear` are columns that runs add to and no known product begins; `copy`
+    are those that only known products write.
+    """
 
     pack: str
     ids: tuple[str, ...]
     slots: tuple[str, ...]
-    groups: tuple[int, ...]
     vectors: int
     segments: tuple[Segment, ...]
+    runs: tuple[Run, ...]
+    clear: tuple[tuple[int, int], ...]
+    copy: tuple[tuple[int, int], ...]
     text: str
 
     @property
     def columns(self) -> int:
         return len(self.slots) * self.vectors
+
+    @property
+    def known(self) -> tuple[Run, ...]:
+        """The runs that a kernel may take for many steps at once."""
+        return tuple(r for r in self.runs if self.segments[r.segment].known)
+
+    @property
+    def carried(self) -> tuple[Run, ...]:
+        return tuple(r for r in self.runs if not self.segments[r.segment].known)
 
 
 @dataclass
@@ -144,6 +194,7 @@ class Kernel:
     edge: list[StagePlan]
     rounds_after: list[Round]
     reduces: list[Reduce]
+    packs: list[Pack]
     regions: tuple[Region, ...]
     totals: list[tuple[str, sp.Symbol | None, Place]]
     boundaries: list[Equation]
@@ -181,8 +232,8 @@ RESERVED = frozenset(
     register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
     while class new delete this template typename namespace and or not xor bool true false try catch throw
     private public protected operator args real vec ivec uvec at acc row rows row0 unit lanes full block tile
-    load store sum splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V H I O ROWS PANEL
-    DEPTH SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
+    load store sum first_lanes begin finish multiply sums splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V H I O ROWS PANEL
+    DEPTH GROUP PAUSE SPLITS share meet idle FUSED SHUFFLE transpose mode restore flush_denormals LARGER SMALLER LIMIT SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
     WORKSPACE X86 NULL
     """.split()
 )
@@ -218,6 +269,8 @@ class _Scheduling:
         for boundary in lowered.boundaries:
             if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
                 finals.append((boundary, places[ir.name_of(boundary.rhs)], boundary.target))
+        reduces = self._reduces(reducing)
+        packs = list(dict.fromkeys(p for r in reduces for p in (r.left, r.right)))
         return Kernel(
             self.name,
             self.program,
@@ -228,7 +281,8 @@ class _Scheduling:
             loop,
             edge,
             after,
-            self._reduces(reducing),
+            reduces,
+            packs,
             self.storage.regions,
             totals,
             lowered.boundaries,
@@ -329,7 +383,7 @@ class _Scheduling:
         weight = self._weight(pair.weight, target)
         operand = self.storage.places[ir.name_of(pair.operand)]
         by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
-        if by and operand.kind in ("arg", "tape"):
+        if by > 0 and operand.kind in ("arg", "tape") or by < 0 and operand.kind in ("arg", "tape") and not operand.initial:
             raise DeriveError(
                 f"{self.program.name}, {product.ids[-1]}: the time-parallel product of {pair.operand} reads another "
                 f"step; assign it to a tensor first"
@@ -353,61 +407,134 @@ class _Scheduling:
         )
 
     def _tile(self, stage: Stage) -> Tile:
-        slots = tuple(p.target for p in stage.products)
+        products = sorted(stage.products, key=_knowledge)
+        slots = tuple(p.target for p in products)
         vectors = max(1, TILE_VECTORS // len(slots))
         segments: list[Segment] = []
-        for number, product in enumerate(stage.products):
+        for number, product in enumerate(products):
             for pair in product.pairs:
                 weight = self._weight(pair.weight, self.tensors[product.target])
                 operand = self.storage.places[ir.name_of(pair.operand)]
                 by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
                 k = weight.columns if weight.transposed else weight.rows
-                segments = _add_segment(segments, operand, by, k, weight, number, len(slots))
-        groups = tuple(
-            min(TILE_VECTORS, len(slots) * vectors - p) for p in range(0, len(slots) * vectors, TILE_VECTORS)
-        )
+                new = Segment(operand, by, k, _one(weight, number, len(slots)), pair.known)
+                segments = _add_segment(segments, new, number)
+        segments.sort(key=lambda s: not s.known)
+        if any(None in s.weights for s in segments):
+            vectors = 1
+        runs, clear, copy = _runs(segments, len(slots), vectors)
         text = "; ".join(
-            f"{p.target} = " + " + ".join(f"{q.weight.base}*{q.operand.base}" for q in p.pairs) for p in stage.products
+            f"{p.target} = " + " + ".join(f"{q.weight.base}*{q.operand.base}" for q in p.pairs) for p in products
         )
         self.tiles += 1
-        ids = tuple(dict.fromkeys(i for p in stage.products for i in p.ids))
-        return Tile(f"panels_{self.tiles}", ids, slots, groups, vectors, tuple(segments), text)
+        ids = tuple(dict.fromkeys(i for p in products for i in p.ids))
+        return Tile(f"panels_{self.tiles}", ids, slots, vectors, tuple(segments), runs, clear, copy, text)
 
     def _reduces(self, products: list[Product]) -> list[Reduce]:
+        """One item a parameter array and operand; operands that several need are packed once."""
         found: list[Reduce] = []
         for product in products:
             home = self.storage.places[product.target]
             target = self.tensors[product.target]
             for pair in product.pairs:
-                left, right = (self.storage.places[ir.name_of(a)] for a in (pair.weight, pair.operand))
-                by = [ir.offset(ir.time_of(a, self.tensors)) or 0 for a in (pair.weight, pair.operand)]
-                item = Reduce(
-                    product.ids,
-                    f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T",
-                    home.array,
-                    home.slot,
-                    left,
-                    by[0],
-                    right,
-                    by[1],
-                    target.dims[0],
-                    target.dims[1],
-                    target.dims[0],
+                left, right = (
+                    Pack("", kind, self.storage.places[ir.name_of(a)], ir.offset(ir.time_of(a, self.tensors)) or 0, dim)
+                    for kind, a, dim in zip(
+                        ("strips", "panels"), (pair.weight, pair.operand), target.dims, strict=True
+                    )
                 )
+                text = f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T"
+                item = Reduce(product.ids, text, home.array, home.slot, left, right, target.dims[0])
                 last = found[-1] if found else None
-                if (
-                    last
-                    and (last.array, last.right, last.right_offset, last.left_offset)
-                    == (item.array, item.right, item.right_offset, item.left_offset)
-                    and item.gate == last.gate + last.m / last.rows
-                    and _next_to(last.left, item.left, last.m / last.rows)
-                ):
+                if last is not None and _stacked_on(last, item):
+                    together = replace(last.left, width=last.m + item.m)
                     found[-1] = replace(
-                        last, ids=(*last.ids, *item.ids), m=last.m + item.m, text=f"{last.text}, {item.text}"
+                        last, ids=(*last.ids, *item.ids), left=together, text=f"{last.text}, {item.text}"
                     )
                 else:
                     found.append(item)
-        return found
+        names: dict[Pack, str] = {}
+        for item in found:
+            for pack in (item.left, item.right):
+                names.setdefault(pack, f"{SIDE[pack.kind]}_{len([p for p in names if p.kind == pack.kind]) + 1}")
+        named = [
+            replace(r, left=replace(r.left, name=names[r.left]), right=replace(r.right, name=names[r.right]))
+            for r in found
+        ]
+        return [
+            replace(r, accumulate=any((e.array, e.gate) == (r.array, r.gate) for e in named[:k]))
+            for k, r in enumerate(named)
+        ]
+
+
+SIDE = {"strips": "left", "panels": "right"}
+
+
+def _knowledge(product: Product) -> int:
+    """Slots with known products alone, with both, with carried ones alone: each kind of segment meets neighbours."""
+    known = [p.known for p in product.pairs]
+    return 0 if all(known) else 1 if any(known) else 2
+
+
+def _one(weight: Weight, slot: int, slots: int) -> tuple[Weight | None, ...]:
+    return tuple(weight if s == slot else None for s in range(slots))
+
+
+def _runs(
+    segments: list[Segment], slots: int, vectors: int
+) -> tuple[tuple[Run, ...], tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
+    """Calls of the micro-kernel, in order, with the columns to clear before and those that only known products write."""
+    runs: list[Run] = []
+    written: dict[int, bool] = {}  # column: by a known product only
+    clear: list[int] = []
+    for number, segment in enumerate(segments):
+        for column, width in _stretches([s for s in range(slots) if segment.weights[s] is not None], vectors):
+            columns = range(column, column + width)
+            old = [c for c in columns if c in written]
+            if old and len(old) < width:
+                clear += [c for c in columns if c not in written]
+                written |= {c: True for c in columns if c not in written}
+            start = "zero" if not old else "known" if all(written[c] for c in columns) else "tile"
+            start = "tile" if start == "known" and segment.known else start
+            runs.append(Run(number, column, width, start, segment.offset > 0))
+            written |= dict.fromkeys(columns, segment.known)
+    copy = [c for c in sorted(written) if written[c]]
+    return tuple(runs), tuple(_together(clear)), tuple(_together([c for c in copy if c not in clear]))
+
+
+def _stretches(slots: list[int], vectors: int) -> list[tuple[int, int]]:
+    """Neighbouring slots as (first column, columns), cut to what a micro-kernel takes."""
+    if vectors > 1:  # all slots, and a block may be narrower at the end
+        return [(0, len(slots) * vectors)]
+    found = []
+    for column, width in _together(slots):
+        parts = -(-width // TILE_VECTORS)
+        bounds = [width * p // parts for p in range(parts + 1)]
+        found += [(column + bounds[p], bounds[p + 1] - bounds[p]) for p in range(parts)]
+    return found
+
+
+def _together(columns: list[int]) -> list[tuple[int, int]]:
+    """Sorted numbers as (first, count) of neighbours."""
+    found: list[tuple[int, int]] = []
+    for c in sorted(columns):
+        if found and sum(found[-1]) == c:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((c, 1))
+    return found
+
+
+def _stacked_on(last: Reduce, item: Reduce) -> bool:
+    """Whether two gradients lie one above the other, and their deltas side by side."""
+    a, b = last.left, item.left
+    return (
+        last.array == item.array
+        and last.right == item.right
+        and a.offset == b.offset
+        and item.gate == last.gate + last.m / last.rows
+        and _next_to(a.operand, b.operand, last.m / last.rows)
+    )
 
 
 def _next_to(first: Place, second: Place, count: sp.Expr) -> bool:
@@ -435,12 +562,11 @@ def _join(a: Gemm, b: Gemm) -> Gemm | None:
     return None
 
 
-def _add_segment(
-    segments: list[Segment], operand: Place, by: int, k: sp.Expr, weight: Weight, slot: int, slots: int
-) -> list[Segment]:
+def _add_segment(segments: list[Segment], new: Segment, slot: int) -> list[Segment]:
     """Put a pair into the segment of its operand, or after the segment that it continues."""
+    weight = new.weights[slot]
     for p, old in enumerate(segments):
-        if old.operand == operand and old.offset == by and old.weights[slot] is None:
+        if (old.operand, old.offset, old.known) == (new.operand, new.offset, new.known) and old.weights[slot] is None:
             return [
                 *segments[:p],
                 replace(old, weights=(*old.weights[:slot], weight, *old.weights[slot + 1 :])),
@@ -449,15 +575,16 @@ def _add_segment(
         first = old.weights[slot]
         if (
             first is not None
-            and slots == 1
+            and weight is not None
+            and len(new.weights) == 1
             and not weight.transposed
             and first.array == weight.array
-            and old.offset == by
+            and (old.offset, old.known) == (new.offset, new.known)
         ):
             many = old.k / first.rows
-            if weight.gate == first.gate + many and _next_to(old.operand, operand, many):
-                return [*segments[:p], replace(old, k=old.k + k), *segments[p + 1 :]]
-    return [*segments, Segment(operand, by, k, tuple(weight if s == slot else None for s in range(slots)))]
+            if weight.gate == first.gate + many and _next_to(old.operand, new.operand, many):
+                return [*segments[:p], replace(old, k=old.k + new.k), *segments[p + 1 :]]
+    return [*segments, new]
 
 
 def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:

@@ -77,6 +77,13 @@ def count(program: Program, stage: str) -> Count:
     return Count(stage, total["mul"], total["add"], total["div"], total["call"])
 
 
+def operations(expr: sp.Expr) -> Counter[str]:
+    """Operations of one evaluation of an expression without sums: "mul", "add", "div" and "call"."""
+    total: Counter[str] = Counter()
+    _count(expr, total)
+    return total
+
+
 def _count(expr: sp.Expr, total: Counter[str]) -> None:
     if isinstance(expr, Indexed) or not expr.args:
         return

@@ -27,6 +27,7 @@ adjoint
 simplify
 batch
 lower
+fuse
 storage
 schedule
 printer
@@ -42,11 +43,15 @@ flow
 document
 flow_view
 runtime
+machine
+workload
+costs
 data
 training
 forecast
 toy
 display
+cost_report
 plot
 demo
 cli

@@ -95,9 +95,9 @@ def svg(chart: Chart, title: str = "") -> str:
             f'<tspan class="sub" dy="-5">{str(power).replace("-", "−")}</tspan></text>'
         )
     for lag in range(0, chart.lags + 1, 10):
-        x, y = at(lag / chart.lags * _WIDTH, 0)
-        lines.append(f'<path class="axis" d="M{x} {y} v5"/>')
-        lines.append(f'<text class="note" x="{x}" y="{float(y) + 19:.1f}" text-anchor="middle">{lag}</text>')
+        tick, axis = at(lag / chart.lags * _WIDTH, 0)
+        lines.append(f'<path class="axis" d="M{tick} {axis} v5"/>')
+        lines.append(f'<text class="note" x="{tick}" y="{float(axis) + 19:.1f}" text-anchor="middle">{lag}</text>')
     (x1, y1), (x2, y2) = at(0, _HEIGHT), at(_WIDTH, 0)
     lines.append(f'<path class="axis" d="M{x1} {y1} V{y2} H{x2}"/>')
     rows = -(-len(chart.series) // 2)
@@ -108,9 +108,9 @@ def svg(chart: Chart, title: str = "") -> str:
         y = top + _HEIGHT * px + 58 + number // 2 * 22
         lines.append(f'<path class="line{number % 4}" d="M{x:.0f} {y:.0f} h26"/>')
         lines.append(f'<text class="note" x="{x + 34:.0f}" y="{y + 4:.0f}">{escape(unicode(series.label))}</text>')
-    x, y = at(_WIDTH / 2, 0)
+    middle, axis = at(_WIDTH / 2, 0)
     lines.append(
-        f'<text class="note" x="{x}" y="{float(y) + 37:.1f}" text-anchor="middle">{escape(unicode(chart.across))}</text>'
+        f'<text class="note" x="{middle}" y="{float(axis) + 37:.1f}" text-anchor="middle">{escape(unicode(chart.across))}</text>'
     )
     width, height = left + _WIDTH * px + 16, top + _HEIGHT * px + 54 + rows * 22
     return (

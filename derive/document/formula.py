@@ -120,7 +120,7 @@ class Formula(LatexPrinter):
     def _print_Mul(self, expr: sp.Mul) -> str:  # noqa: N802
         expr = _lifted(expr)
         coefficient, rest = expr.as_coeff_Mul()
-        if not isinstance(coefficient, sp.Rational) or expr.has(sp.Pow) and sp.fraction(expr)[1] != 1:
+        if not isinstance(coefficient, sp.Rational) or (expr.has(sp.Pow) and sp.fraction(expr)[1] != 1):
             if expr.could_extract_minus_sign():
                 return "-" + str(self._print(-expr))
             top, bottom = sp.fraction(expr)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from html import escape
+from itertools import pairwise
 
 from derive import ir
 from derive.document.derivation import Derivation
@@ -148,7 +149,7 @@ def _places(reads: dict[str, list[str]], layers: dict[str, int]) -> dict[str, tu
                 columns[k].append(f"{source}|{target}|{k}")
                 path.append(columns[k][-1])
             path.append(target)
-            links += list(zip(path, path[1:], strict=False))
+            links += list(pairwise(path))
     before = {n: [a for a, b in links if b == n] for column in columns for n in column}
     after = {n: [b for a, b in links if a == n] for column in columns for n in column}
     best, fewest = [list(c) for c in columns], _crossings(columns, links)
@@ -264,7 +265,7 @@ def tikz(drawing: Drawing, widest: float = 15.5) -> str:
 
 def _tikz_path(points: tuple[Point, ...]) -> str:
     found = f"({_number(points[0][0])}, {_number(points[0][1])})"
-    for (x, y), (u, v) in zip(points, points[1:], strict=False):
+    for (x, y), (u, v) in pairwise(points):
         if x == u or y == v:
             found += f" -- ({_number(u)}, {_number(v)})"
             continue
@@ -305,10 +306,10 @@ def svg(drawing: Drawing, title: str = "") -> str:
                 f'<text class="note {edge.kind}" x="{px}" y="{py}" text-anchor="{anchor}">{svg_text(edge.label)}</text>'
             )
     for node in drawing.nodes:
-        x, y = at((node.at[0] - node.size[0] / 2, node.at[1] + node.size[1] / 2))
+        corner = at((node.at[0] - node.size[0] / 2, node.at[1] + node.size[1] / 2))
         w, h = (_number(s * _PX) for s in node.size)
         cx, cy = at((node.at[0], node.at[1] - 0.1))
-        lines.append(f'<rect class="{node.kind}" x="{x}" y="{y}" width="{w}" height="{h}" rx="7"/>')
+        lines.append(f'<rect class="{node.kind}" x="{corner[0]}" y="{corner[1]}" width="{w}" height="{h}" rx="7"/>')
         lines.append(f'<text x="{cx}" y="{cy}" text-anchor="middle">{svg_text(node.label)}</text>')
     width, height = _number((right - left) * _PX), _number((high - low) * _PX)
     return (
@@ -320,7 +321,7 @@ def svg(drawing: Drawing, title: str = "") -> str:
 
 def _svg_path(points: tuple[Point, ...], at: Callable[[Point], tuple[str, str]]) -> str:
     found = "M{} {}".format(*at(points[0]))
-    for (x, y), (u, v) in zip(points, points[1:], strict=False):
+    for (x, y), (u, v) in pairwise(points):
         if x == u or y == v:
             found += " L{} {}".format(*at((u, v)))
             continue
@@ -344,7 +345,7 @@ def svg_text(latex: str) -> str:
 
 
 def _split(latex: str) -> tuple[str, str, str]:
-    """Head, subscript and what follows: `\\bar{z}_{f}(t)` is z with a bar, f, (t)."""
+    r"""Head, subscript and what follows: `\bar{z}_{f}(t)` is z with a bar, f, (t)."""
     body, sign, time = latex.partition("(")
     head, _, below = body.partition("_")
     return head, below.strip("{}"), sign + time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from derive import emit
+from derive import emit, ir
 from derive.document.derivation import Derivation
 from derive.printer import F32
 
@@ -56,10 +56,7 @@ def _pointers(d: Derivation) -> dict[str, str]:
     return {**ends, **back}
 
 
-def _names(d: Derivation, equation: object) -> list[str]:
-    from derive import ir
-
-    assert isinstance(equation, ir.Equation)
+def _names(d: Derivation, equation: ir.Equation) -> list[str]:
     return [equation.target, *(ir.name_of(a) for a in d.reads(equation))]
 
 
@@ -67,4 +64,4 @@ def main_line(d: Derivation, id: str) -> int | None:
     """The line to show for an equation: that of training, where inference has one too."""
     places = lines(d).get(id, ())
     best = [n for kernel, n in places if kernel in ("forward", "backward", "loss")]
-    return (best or [n for _, n in places] or [None])[0]
+    return next(iter(best or [n for _, n in places]), None)

@@ -7,6 +7,7 @@ a paragraph.  `<name>` is a slot; in the words that join a list, `_` is a space.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from derive.errors import DeriveError
@@ -52,13 +53,12 @@ class Messages:
     def has(self, key: str) -> bool:
         return key in self.table
 
-    def list(self, items: list[str] | tuple[str, ...]) -> str:
+    def list(self, items: Sequence[str]) -> str:
         """a, b and c."""
-        items = [*items]
         if len(items) < 2:
             return items[0] if items else self("list.none")
         return self("list.comma").join(items[:-1]) + self("list.and") + items[-1]
 
-    def refs(self, ids: list[str] | tuple[str, ...]) -> str:
+    def refs(self, ids: Iterable[str]) -> str:
         """References to equations, in a list."""
         return self.list([f"[[{i}]]" for i in dict.fromkeys(ids)])

@@ -15,8 +15,9 @@ _WORDS = {
     "sum": "Σ", "prod": "Π", "odot": "⊙", "cdot": "·", "times": "×", "le": "≤", "ge": "≥", "in": "∈", "top": "ᵀ",
     "partial": "∂", "dots": "…", "cdots": "⋯", "vdots": "⋮", "leftarrow": "←", "to": "→", "mapsto": "↦", "infty": "∞",
     "approx": "≈", "ne": "≠", "lVert": "‖", "rVert": "‖", "quad": "  ", "qquad": "   ", "tanh": "tanh", "exp": "exp",
-    "log": "log", "sin": "sin", "cos": "cos", "max": "max", "min": "min", "prime": "′", "nabla": "∇", "pm": "±", "Rightarrow": "⇒", "ni": "∋",
-    "left": "", "right": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "", "displaystyle": "", "limits": "",
+    "log": "log", "sin": "sin", "cos": "cos", "max": "max", "min": "min", "prime": "′", "nabla": "∇", "pm": "±",
+    "Rightarrow": "⇒", "ni": "∋", "left": "", "right": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "",
+    "displaystyle": "", "limits": "",
 }  # fmt: skip
 _ACCENTS = {
     "bar": "\u0304",

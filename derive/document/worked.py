@@ -147,14 +147,15 @@ def _differences(
     d: Derivation, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int], name: str, step: Any
 ) -> Any:
     """(L(v + step) - L(v - step)) / (2 step) for every entry of one input, all entries in one sweep."""
-    value = values[name]
+    value, judge = values[name], d.judge.primal
+    assert judge is not None, "the loss was differentiated, so it knows what it was"
     losses = []
     for sign in (1, -1):
         swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
         flat = swept.reshape(value.size, -1)
         for k in range(value.size):
             flat[k, k] = flat[k, k] + sign * step
-        losses.append(check.loss_of(d.primal, d.judge.primal, {**values, name: swept}, target, sizes))
+        losses.append(check.loss_of(d.primal, judge, {**values, name: swept}, target, sizes))
     return np.array([(a - b) / (2 * step) for a, b in zip(*losses, strict=True)], dtype=object).reshape(value.shape)
 
 

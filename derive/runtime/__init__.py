@@ -3,6 +3,8 @@
 from .cell import Cell
 from .errors import DtypeError, KernelError, ShapeError
 from .isa import cpu
+from .memory import Memory
+from .plan import Plan
 from .tape import Tape
 
-__all__ = ["Cell", "DtypeError", "KernelError", "ShapeError", "Tape", "cpu"]
+__all__ = ["Cell", "DtypeError", "KernelError", "Memory", "Plan", "ShapeError", "Tape", "cpu"]

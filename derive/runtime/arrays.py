@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,21 @@ def aligned(nbytes: int) -> Array:
     return block[start : start + nbytes]
 
 
+class Arena:
+    """Arrays in one piece of memory, so that one comparison tells whether another array is among them."""
+
+    def __init__(self, where: str, shapes: Sequence[Shape], dtype: np.dtype[Any]) -> None:
+        sizes = [-(-prod(shape) * dtype.itemsize // 64) * 64 for shape in shapes]
+        require_memory(sum(sizes), where, "the arrays")
+        self.memory = aligned(sum(sizes))
+        self.arrays: list[Array] = []
+        start = 0
+        for shape, size in zip(shapes, sizes, strict=True):
+            used = prod(shape) * dtype.itemsize
+            self.arrays.append(self.memory[start : start + used].view(dtype).reshape(shape))
+            start += size
+
+
 class Pool:
     """Large scratch memory between calls, by size.
 
@@ -93,8 +110,17 @@ class Pool:
             self.free.setdefault(nbytes, []).append(array)
             self.kept += nbytes
 
+    def forget(self) -> None:
+        """In a forked child: another thread of the parent may have held the lock, in the middle of a change."""
+        self.lock = threading.Lock()
+        self.free = {}
+        self.kept = 0
+
 
 POOL = Pool(1 << 27)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=POOL.forget)
 
 
 def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, like: str = "x") -> Array:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .arrays import FLOATS, PLAIN, Array, compact
+from .arrays import Array
 from .initial import initializer
-from .inputs import (
-    check_dims,
-    check_out,
-    check_params,
-    check_sequence,
-    check_state,
-    check_threads,
-    check_x,
-)
-from .plan import Call, Kernels, Plan
+from .inputs import check_lengths, check_tape, check_threads, check_wrt
+from .memory import estimator
+from .plan import Plan
+from .problem import Problem
+from .ragged import Ragged
+from .reading import Reader
+from .runner import Call, call, for_split
 from .spec import Spec
-from .split import Split, count
 from .tape import Tape
 
 State = tuple[Array, ...]
@@ -37,16 +33,14 @@ class Cell:
 
     def __init__(self, spec: Mapping[str, Any], kernels: Any) -> None:
         self._spec = Spec(spec)
-        self._names = tuple(self._spec.params)
-        self._n_states = len(self._spec.states)
-        self._grad_names = ("x", *self._names, *(f"{state}0" for state in self._spec.states))
-        self._kernels: dict[np.dtype[Any], Kernels] = {
-            dtype: Kernels(self._spec, kernels, dtype, real) for dtype, real in zip(FLOATS, ("f32", "f64"), strict=True)
-        }
+        self._reader = Reader(self._spec, kernels)
+        self._kernels = self._reader.kernels
+        self._grad_names = ("x", *self._spec.params, *(f"{state}0" for state in self._spec.states))
         self.PARAMS = {name: tuple(map(str, shape)) for name, shape in self._spec.params.items()}
         self.STATES = tuple(self._spec.states)
         self.GATES = self._spec.gates
         self.init_params = initializer(self._spec)
+        self.memory = estimator(self._spec, self._kernels)
 
     def __repr__(self) -> str:
         return f"<Cell {self._spec.name} {self._spec.digest[:12]}>"
@@ -59,16 +53,21 @@ class Cell:
         *,
         threads: int | None = None,
         out: Array | None = None,
+        lengths: Any = None,
     ) -> tuple[Array, State]:
         """Run the cell over a sequence, keeping nothing for gradients.
 
         x: (T, B, I) or (T, I), T >= 1. params: a dict with the shapes in PARAMS, as init_params makes it.
         state: the state before the first step, a tuple in the order of STATES, each (B, H); None, or an entry None,
         means zeros. Without a batch axis each is (H,) or (1, H). A cell with one state also takes the bare array.
-        threads: None (as many as pay off, at most the processors that this process may use) or an integer >= 1. The
-        batch is cut into that many parts; parameter gradients are sums over the parts, so that their last bits depend
-        on the number of threads, and on nothing else.
+        threads: None (as many as pay off, at most the processors that this process may use) or an integer >= 1. Either
+        the batch is cut into that many parts, and parameter gradients are sums over the parts, so that their last bits
+        depend on the number of threads, and on nothing else; or, with few sequences, the hidden units are, with the
+        same bits as on one thread.
         out: a C-contiguous array for the result, which shares no memory with the other arguments.
+        lengths: integers (B,), each from 1 to T: how many steps of each sequence count. None means T for all; without a
+        batch axis it is one integer. After its end a sequence repeats its last output, its final state is that after
+        its last step, and what x has there is not read. Sequences need not be sorted.
 
         Returns (out, state): the output of every step, (T, B, H) or (T, H), and the state after the last step, a
         tuple, each (B, H) or (H,).
@@ -76,11 +75,14 @@ class Cell:
         Raises ShapeError (a ValueError), DtypeError (a TypeError), TypeError or ValueError, naming the argument;
         MemoryError for what cannot fit.
         """
-        plan, reads = self._read("infer", x, params, state, threads)
-        result = self._out("infer", plan, out, x, params, state)
-        final = tuple([np.empty(shape, plan.dtype) for shape in plan.state_shapes])
-        if plan.batch:
-            self._run(plan, plan.infer, [*reads, result, *final], threads)
+        problem, reads = self._reader.read("infer", x, params, state, threads)
+        found, ragged = self._call("infer", problem, threads, lengths)
+        result = self._reader.out("infer", problem, out, x, params, state)
+        final = tuple([np.empty(shape, problem.dtype) for shape in problem.state_shapes])
+        if ragged is not None:
+            found.run_ragged([*reads, result, *final], ragged)
+        elif problem.batch:
+            found.run([*reads, result, *final])
         return result if out is None else out, final
 
     def forward(
@@ -91,19 +93,29 @@ class Cell:
         *,
         threads: int | None = None,
         out: Array | None = None,
+        lengths: Any = None,
+        tape: str | int | None = None,
     ) -> tuple[Array, State, Tape]:
         """Run the cell over a sequence and keep what `backward` needs.
 
-        Arguments, results and errors are those of `infer`, with a Tape as third result. The tape refers to x, params,
-        state and out: do not change these in place before `backward`.
+        tape: how much is kept. None: everything that `backward` reads. "recompute": the states of every step, from
+        which `backward` computes gates again. An integer k >= 1: the states of every k-th step, and `backward` runs the
+        steps between again; about sqrt(T) needs the least. Gradients are the same but for their last bits.
+
+        The other arguments, the results and the errors are those of `infer`, with a Tape as third result. The tape
+        refers to x, params, state and out: do not change these in place before `backward`.
         """
-        plan, reads = self._read("forward", x, params, state, threads)
-        result = self._out("forward", plan, out, x, params, state)
-        final = tuple([np.empty(shape, plan.dtype) for shape in plan.state_shapes])
-        tape = Tape(self, plan, reads, result)
-        if plan.batch:
-            tape._parts = self._run(plan, plan.forward, [*reads, result, *final, tape._memory], threads)[1]
-        return result if out is None else out, final, tape
+        problem, reads = self._reader.read("forward", x, params, state, threads)
+        found, ragged = self._call("forward", problem, threads, lengths, tape)
+        result = self._reader.out("forward", problem, out, x, params, state)
+        final = tuple([np.empty(shape, problem.dtype) for shape in problem.state_shapes])
+        saved = Tape(self, found, reads, result, ragged)
+        if ragged is not None:
+            _, inner = found.run_ragged([*reads, result, *final, saved._memory], ragged)
+            saved._reads, saved._out = inner[: len(reads)], inner[len(reads)]
+        elif problem.batch:
+            found.run([*reads, result, *final, saved._memory])
+        return result if out is None else out, final, saved
 
     def backward(
         self,
@@ -112,12 +124,16 @@ class Cell:
         d_state: Sequence[Array | None] | Array | None = None,
         *,
         threads: int | None = None,
+        wrt: str | Iterable[str] | None = None,
     ) -> dict[str, Array]:
         """Gradients of a scalar L, from its derivatives with respect to what `forward` returned.
 
-        d_out: dL/d out, with the shape of out; None means zeros, if d_state is given.
+        d_out: dL/d out, with the shape of out; None means zeros, if d_state is given. With `lengths` it is not read
+        after the end of a sequence: a loss that uses the repeated outputs has to go through d_state.
         d_state: dL/d state after the last step, a tuple like state; None, or an entry None, means zeros.
         threads: checked, but a tape is read on as many threads as `forward` wrote it on.
+        wrt: the gradients that are wanted, a name or several: "x", names in PARAMS, "params" for all of these, initial
+        states such as "h0". None means all. Leaving "x" away saves its matrix product; the rest is computed anyway.
 
         Returns a dict of new arrays: dL/dx as "x", dL/dp for every name in PARAMS, summed over time and batch, and
         dL/d state before the first step as the state's name with a 0, such as "h0". Shapes are those of the arguments
@@ -125,29 +141,30 @@ class Cell:
 
         Raises TypeError or ValueError for what is not a tape of this cell, and as `infer` does.
         """
+        where = f"{self._spec.name}.backward"
         if threads is not None:
-            check_threads(f"{self._spec.name}.backward", threads)
+            check_threads(where, threads)
         if not isinstance(tape, Tape) or tape._owner is not self:
             raise self._foreign(tape)
-        plan = tape._plan
-        dtype = plan.dtype
+        wanted = None if wrt is None else check_wrt(where, self._spec, wrt)
+        written = tape._call
+        problem = written.problem
         if d_out is None and d_state is None:
-            raise ValueError(f"{self._spec.name}.backward: d_out and d_state are both None; give at least one")
+            raise ValueError(f"{where}: d_out and d_state are both None; give at least one")
         if d_out is None:
-            seed = np.zeros(plan.out_shape, dtype)
-        elif self._plain(d_out, dtype) and d_out.shape == plan.out_shape:
-            seed = d_out
+            seed = np.zeros(problem.out_shape, problem.dtype)
         else:
-            where = f"{self._spec.name}.backward"
-            seed = check_sequence(where, "d_out", d_out, dtype, self._spec.output_dim, plan.out_shape)
-        d_final = plan.zeros if d_state is None else self._states("backward", "d_state", plan, d_state)
-        if not plan.batch:
-            return self._gradients(plan, np.zeros)
-        grads = self._gradients(plan, np.empty)
-        # The tape of a split call lies in parts, and only the same parts can read it.
-        self._run(
-            plan, plan.backward, [*tape._reads, tape._out, tape._memory, seed, *d_final, *grads.values()], tape._parts
-        )
+            seed = self._reader.sequence("backward", "d_out", problem, d_out)
+        d_final = problem.zeros if d_state is None else self._reader.states("backward", "d_state", problem, d_state)
+        grads, arrays = self._gradients(problem, wanted)
+        if problem.batch:
+            # The tape of a split batch lies in parts, and only the same parts can read it.
+            found = for_split(problem, "backward", written.split, problem.tape_every, written.ragged)
+            used = [*tape._reads, tape._out, tape._memory, seed, *d_final, *arrays]
+            if tape._ragged is None:
+                found.run(used)
+            else:
+                found.run_ragged(used, tape._ragged)
         return grads
 
     def loss_and_grad(
@@ -158,111 +175,72 @@ class Cell:
         state: Sequence[Array | None] | Array | None = None,
         *,
         threads: int | None = None,
+        lengths: Any = None,
+        tape: str | int | None = None,
+        wrt: str | Iterable[str] | None = None,
     ) -> tuple[float, dict[str, Array]]:
         """The loss of a sequence against the targets y, and its gradients, in one call.
 
         y: the target of every step, (T, B, H) or, without a batch axis, (T, H). The loss sums over steps, batch and
-        units. The other arguments and the errors are those of `infer`.
+        units; with `lengths` over the steps of each sequence that count, and the rest of y is not read.
+        tape: as for `forward`, here only for the memory that the call needs meanwhile. wrt: as for `backward`.
+        The other arguments and the errors are those of `infer`.
 
         Returns (loss, grads): a Python float, and a dict as `backward` returns it.
         """
-        plan, reads = self._read("loss_and_grad", x, params, state, threads)
-        if not (self._plain(y, plan.dtype) and y.shape == plan.y_shape):
-            where = f"{self._spec.name}.loss_and_grad"
-            y = check_sequence(where, "y", y, plan.dtype, self._spec.target_dim, plan.y_shape)
-        if not plan.batch:
-            return 0.0, self._gradients(plan, np.zeros)
-        grads = self._gradients(plan, np.empty)
-        loss, _ = self._run(plan, plan.loss_and_grad, [*reads, y, *grads.values()], threads)
-        return loss, grads
+        problem, reads = self._reader.read("loss_and_grad", x, params, state, threads)
+        y = self._reader.sequence("loss_and_grad", "y", problem, y)
+        wanted = None if wrt is None else check_wrt(f"{self._spec.name}.loss_and_grad", self._spec, wrt)
+        found, ragged = self._call("loss_and_grad", problem, threads, lengths, tape)
+        grads, arrays = self._gradients(problem, wanted)
+        if ragged is not None:
+            return found.run_ragged([*reads, y, *arrays], ragged)[0], grads
+        return (found.run([*reads, y, *arrays]) if problem.batch else 0.0), grads
 
-    @staticmethod
-    def _run(plan: Plan, call: Call, arrays: list[Array], threads: int | None) -> tuple[float, int]:
-        """Calls C, on as many threads as pay off; returns the loss and the number of threads."""
-        if threads is None:
-            parts = plan.counts.get(call.op)
-            if parts is None:
-                parts = plan.counts[call.op] = count(plan, call.op, None)
-        else:
-            parts = count(plan, call.op, threads)
-        if parts > 1:
-            split = plan.splits.get(parts)
-            if split is None:
-                split = plan.splits[parts] = Split(plan, parts)
-            return split.run(call.op, call.fields, arrays), parts
-        slot = call.run(arrays)
-        loss = float(slot.loss[0])
-        call.done(slot)
-        return loss, 1
+    def plan(
+        self,
+        params: Mapping[str, Array],
+        steps: int,
+        batch: int | None = None,
+        *,
+        threads: int | None = None,
+        tape: str | int | None = None,
+        wrt: str | Iterable[str] | None = None,
+    ) -> Plan:
+        """Prepare repeated calls of one size: see Plan, which this returns.
 
-    def _read(self, op: str, x: Any, params: Any, state: Any, threads: Any) -> tuple[Plan, list[Array]]:
-        """Checks what all calls read. Returns the plan, and [x, parameters, states] ready for C.
+        params: copied; their dtype is that of all calls. steps: T. batch: B, or None for arrays without a batch axis.
+        threads: as for `infer`, settled here. tape and wrt: as for `loss_and_grad`.
 
-        The usual case, seen before and nothing to convert, is recognised by a few comparisons. All else, right or
-        wrong, goes through the checks that explain.
+        Raises as `infer` does.
         """
-        if threads is not None:
-            check_threads(f"{self._spec.name}.{op}", threads)
-        try:
-            arrays = [x, *[params[name] for name in self._names]]
-            plan = self._kernels[x.dtype].plans[tuple([array.shape for array in arrays])]
-            dtype = plan.dtype
-            usual = type(params) is dict and len(params) == len(self._names)
-            for array in arrays:
-                usual = usual and self._plain(array, dtype)
-        except (AttributeError, KeyError, TypeError, IndexError, ValueError):
-            usual = False
-        if usual:
-            return plan, arrays + (plan.zeros if state is None else self._states(op, "state", plan, state))
+        return Plan(self._reader, params, steps, batch, threads, tape, wrt)
+
+    def _call(
+        self, op: str, problem: Problem, threads: int | None, lengths: Any, tape: Any = None
+    ) -> tuple[Call, Ragged | None]:
+        """The call into C, and the order of the sequences where their lengths differ from T."""
         where = f"{self._spec.name}.{op}"
-        plan, arrays = self._admit(where, x, params)
-        states = plan.zeros if state is None else self._states(op, "state", plan, state)
-        # Copies come last: by now all checks have passed.
-        labels = ("x", *(f"params[{name!r}]" for name in self._names))
-        return plan, [compact(array, where, label) for label, array in zip(labels, arrays, strict=True)] + states
+        every = 0 if tape is None else check_tape(where, tape, problem.steps, problem.kernels.everything)
+        if lengths is not None:
+            values = check_lengths(where, lengths, problem.steps, problem.batch, problem.unbatched)
+            if (values < problem.steps).any():
+                found = call(problem, op, threads, every, int(values.sum()))
+                return found, Ragged(values, problem.steps, found.split)
+        return call(problem, op, threads, every), None
 
-    @staticmethod
-    def _plain(array: Any, dtype: np.dtype[Any]) -> bool:
-        """Whether C can read `array` as it is. The dtypes of nearly all arrays are the same object."""
-        return type(array) is np.ndarray and array.dtype is dtype and array.flags.num & PLAIN == PLAIN
-
-    def _admit(self, where: str, x: Any, params: Any) -> tuple[Plan, list[Array]]:
-        x = check_x(where, x)
-        kernels = self._kernels[x.dtype]
-        arrays = [x, *check_params(where, self._spec, params, kernels.dtype)]
-        key = tuple(array.shape for array in arrays)
-        plan = kernels.plans.get(key)
-        if plan is None:
-            plan = Plan(where, kernels, x.shape, check_dims(where, self._spec, x, arrays[1:]))
-            kernels.remember(key, plan)
-        return plan, arrays
-
-    def _states(self, op: str, argument: str, plan: Plan, state: Any) -> list[Array]:
-        if type(state) is tuple and len(state) == self._n_states:
-            for array, shape in zip(state, plan.state_shapes, strict=True):
-                if not (self._plain(array, plan.dtype) and array.shape == shape):
-                    break
-            else:
-                return list(state)
-        where = f"{self._spec.name}.{op}"
-        arrays = check_state(where, argument, self._spec, state, plan.dtype, plan.state_shapes)
-        return [
-            zero if array is None else compact(array, where, f"{argument}[{k}]")
-            for k, (array, zero) in enumerate(zip(arrays, plan.zeros, strict=True))
-        ]
-
-    def _out(self, op: str, plan: Plan, out: Any, x: Array, params: Mapping[str, Array], state: Any) -> Array:
-        if out is None:
-            return np.empty(plan.out_shape, plan.dtype)
-        # The arguments themselves and not the copies made of them: else the answer depends on how x happens to lie.
-        inputs = {"x": x, **{f"params[{name!r}]": params[name] for name in self._names}}
-        entries = (state,) if isinstance(state, np.ndarray) else state or ()
-        inputs |= {f"state[{k}]": array for k, array in enumerate(entries) if array is not None}
-        return check_out(f"{self._spec.name}.{op}", out, plan.dtype, self._spec.output_dim, plan.out_shape, inputs)
-
-    def _gradients(self, plan: Plan, allocate: Any) -> dict[str, Array]:
-        dtype = plan.dtype
-        return {name: allocate(s, dtype) for name, s in zip(self._grad_names, plan.gradient_shapes, strict=True)}
+    def _gradients(
+        self, problem: Problem, wanted: frozenset[str] | None
+    ) -> tuple[dict[str, Array], list[Array | None]]:
+        """New arrays for the wanted gradients, by name, and what C is given for each gradient there is."""
+        dtype, names = problem.dtype, self._grad_names
+        allocate = np.empty if problem.batch else np.zeros
+        arrays = [allocate(shape, dtype) for shape in problem.gradient_shapes]
+        if wanted is None:
+            return dict(zip(names, arrays, strict=True)), arrays  # type: ignore[return-value]
+        grads = {name: array for name, array in zip(names, arrays, strict=True) if name in wanted}
+        # C computes the others in any case and needs a place for them; dL/dx it can leave away.
+        return grads, [*(arrays[:1] if "x" in wanted else [None]), *arrays[1:]]
 
     def _foreign(self, tape: object) -> Exception:
         name = self._spec.name

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .arrays import Array, as_array, compact, overlap, require_shape
 from .errors import DtypeError, ShapeError
@@ -29,6 +30,71 @@ def check_threads(where: str, threads: object) -> None:
         raise TypeError(f"{where}: threads must be None or an integer, found {threads!r}")
     if count < 1:
         raise ValueError(f"{where}: threads must be at least 1, found {count}; None means as many as pay off")
+
+
+def check_wrt(where: str, spec: Spec, wrt: object) -> frozenset[str]:
+    """The names of the gradients that `wrt` asks for: "x", parameters, initial states; "params" is all parameters."""
+    states = [f"{state}0" for state in spec.states]
+    names = ("x", "params", *spec.params, *states)
+    given: list[object] = [wrt] if isinstance(wrt, str) else list(wrt) if isinstance(wrt, Iterable) else [wrt]
+    wanted: set[str] = set()
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"{where}: wrt must be None or names out of {', '.join(names)}, found {name!r}")
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"{where}: wrt has {name!r}{hint}; the gradients of {spec.name} are {', '.join(names)}")
+        wanted |= set(spec.params) if name == "params" else {name}
+    if not wanted:
+        raise ValueError(f"{where}: wrt is empty; name at least one of {', '.join(names)}, or pass None for all")
+    return frozenset(wanted)
+
+
+def check_tape(where: str, tape: object, steps: int, everything: int) -> int:
+    """`tape` as tape_every in C: None is 0, "recompute" is `everything`, and a number of steps is itself, T at most."""
+    if tape is None:
+        return 0
+    if isinstance(tape, str) and tape == "recompute":
+        return everything
+    try:
+        every = operator.index(tape)  # type: ignore[arg-type]
+    except TypeError:
+        every = None
+    wanted = 'None, "recompute", or a number of steps between saved states'
+    if every is None or isinstance(tape, (bool, np.bool_)):
+        raise (ValueError if isinstance(tape, str) else TypeError)(f"{where}: tape must be {wanted}, found {tape!r}")
+    if every < 1:
+        raise ValueError(f"{where}: tape must be {wanted}, at least 1; found {every}")
+    return min(every, steps)
+
+
+def check_lengths(where: str, lengths: object, steps: int, batch: int, unbatched: bool) -> NDArray[np.intp]:
+    """The length of every sequence, (B,); without a batch axis one integer, as a number or in an array of one."""
+    expected = "an integer" if unbatched else "an integer array (B,)"
+    plain = isinstance(lengths, (int, np.integer)) and not isinstance(lengths, bool)
+    if not (isinstance(lengths, (np.ndarray, list, tuple)) or (plain and unbatched)):
+        raise TypeError(f"{where}: lengths must be None or {expected}, found {type(lengths).__name__}")
+    if isinstance(lengths, np.ma.MaskedArray):
+        raise TypeError(f"{where}: lengths is a masked array, and the mask would be lost; pass lengths.filled(...)")
+    try:
+        array = np.asarray(lengths)
+    except ValueError:  # lists of different lengths in a list
+        raise TypeError(f"{where}: lengths must be {expected}, found {lengths!r}") from None
+    if array.size == 0 and isinstance(lengths, (list, tuple)):
+        array = array.astype(np.intp)
+    if array.dtype.kind not in "iu":
+        raise DtypeError(f"{where}: lengths must be integers, found {array.dtype}; convert it with .astype(np.int64)")
+    if unbatched and array.shape == ():
+        array = array.reshape(1)
+    if array.shape != (batch,):
+        symbolic = "() or (1,)" if unbatched else f"(B,) = ({batch},)"
+        raise ShapeError(f"{where}: lengths must have shape {symbolic}, found {show(array.shape)}")
+    bad = np.flatnonzero((array < 1) | (array > steps))
+    if bad.size:
+        at = "lengths" if unbatched else f"lengths[{bad[0]}]"
+        raise ValueError(f"{where}: {at} must be between 1 and T={steps}, found {array[bad[0]]}")
+    return array.astype(np.intp)
 
 
 def check_size(where: str, name: str, value: object) -> int:
@@ -65,8 +131,11 @@ def check_x(where: str, x: object) -> Array:
     return array
 
 
-def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any]) -> list[Array]:
-    """The parameters in the order of the cell, each with the right kind, dtype and rank."""
+def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any] | None, like: str = "x") -> list[Array]:
+    """The parameters in the order of the cell, each with the right kind, dtype and rank.
+
+    dtype: that of `like`; None: the first parameter decides.
+    """
     if not isinstance(params, Mapping):
         raise TypeError(
             f"{where}: params must be a dict with {', '.join(spec.params)}, found {type(params).__name__}; "
@@ -81,7 +150,10 @@ def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any]) -
             problems.append(f"unexpected {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     if problems:
         raise ValueError(f"{where}: params: {'; '.join(problems)}; {spec.name} has {', '.join(spec.params)}")
-    arrays = [as_array(params[name], where, f"params[{name!r}]", dtype) for name in spec.params]
+    if dtype is None:
+        like = f"params[{next(iter(spec.params))!r}]"
+        dtype = as_array(params[next(iter(spec.params))], where, like, None).dtype
+    arrays = [as_array(params[name], where, f"params[{name!r}]", dtype, like) for name in spec.params]
     for (name, shape), array in zip(spec.params.items(), arrays, strict=True):
         if array.ndim != len(shape):
             raise ShapeError(
@@ -91,19 +163,22 @@ def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any]) -
     return arrays
 
 
-def check_dims(where: str, spec: Spec, x: Array, params: Sequence[Array]) -> dict[str, int]:
-    """The size of each dimension; the parameters agree with one another and x with them."""
-    dims = spec.solve(dict(zip(spec.params, (array.shape for array in params), strict=True)), x.shape[-1])
+def check_dims(
+    where: str, spec: Spec, x_shape: Shape, params: Sequence[Array], dims: Mapping[str, int] | None = None
+) -> Mapping[str, int]:
+    """The size of each dimension; the parameters agree with one another and x with them. dims: the sizes if known."""
+    if dims is None:
+        dims = spec.solve(dict(zip(spec.params, (array.shape for array in params), strict=True)), x_shape[-1])
     for (name, shape), array in zip(spec.params.items(), params, strict=True):
         require_shape(array, where, f"params[{name!r}]", show(shape), tuple(axis.size(dims) for axis in shape))
     for dim, size in dims.items():
         if size == 0:
             raise ShapeError(f"{where}: {spec.dims[dim]} must be at least 1, found 0")
     expected = dims[spec.input_dim]
-    if x.shape[-1] != expected:
+    if x_shape[-1] != expected:
         raise ShapeError(
             f"{where}: x.shape[-1] must be equal to {spec.dims[spec.input_dim]}. Expected {expected} "
-            f"(from params[{spec.source(spec.input_dim)!r}]), got {x.shape[-1]} in shape {show(x.shape)}"
+            f"(from params[{spec.source(spec.input_dim)!r}]), got {x_shape[-1]} in shape {show(x_shape)}"
         )
     return dims
 
@@ -144,9 +219,11 @@ def check_state(
     return arrays
 
 
-def check_sequence(where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape) -> Array:
-    """An array over time, such as y or d_out, of exactly `shape`, ready for C."""
-    array = as_array(value, where, name, dtype)
+def check_sequence(
+    where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape, like: str = "x"
+) -> Array:
+    """An array over time, such as y or d_out, of exactly `shape`, ready for C. `like` has the dtype."""
+    array = as_array(value, where, name, dtype, like)
     require_shape(array, where, name, f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
     return compact(array, where, name)
 

@@ -1,12 +1,22 @@
-"""Which instruction set the compiled functions use: the best that the processor has, or the one named in DERIVE_ISA."""
+"""Which instruction set the compiled functions use: the best that the processor has, or the one named in DERIVE_ISA.
+
+The first build is that of the compiler's own target.  It is called "base"; on 64-bit ARM, where that target always has
+NEON, it is shown as "neon", and DERIVE_ISA may say either.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
 from typing import Any
 
 VARIABLE = "DERIVE_ISA"
 NAMES = ("base", "avx2", "avx512")  # number 1, 2, 3 of args.isa in C; 0 there means the best
+
+
+def names() -> tuple[str, ...]:
+    """What builds 1, 2 and 3 are called on this processor."""
+    return ("neon", *NAMES[1:]) if platform.machine().lower() in ("aarch64", "arm64") else NAMES
 
 
 def best(module: Any, cell: str) -> int:
@@ -19,15 +29,17 @@ def wanted(number: int) -> int:
     name = os.environ.get(VARIABLE, "")
     if not name:
         return number
-    if name not in NAMES:
-        raise ValueError(f"{VARIABLE} must be one of {', '.join(NAMES)}, or unset for the best of them; found {name!r}")
-    if NAMES.index(name) >= number:
-        there = ", ".join(NAMES[:number])
+    known = dict.fromkeys((*NAMES[:1], *names()))  # base is right everywhere
+    if name not in known:
+        raise ValueError(f"{VARIABLE} must be one of {', '.join(known)}, or unset for the best of them; found {name!r}")
+    chosen = 1 if name == NAMES[0] else names().index(name) + 1
+    if chosen > number:
+        there = ", ".join(names()[:number])
         raise ValueError(f"{VARIABLE}={name}, but this processor has only {there}; choose one of these")
-    return NAMES.index(name) + 1
+    return chosen
 
 
 def cpu(module: Any, cell: str) -> dict[str, Any]:
     """{"available": names of the instruction sets that run here, "isa": the one that is used}."""
     number = best(module, cell)
-    return {"available": NAMES[:number], "isa": NAMES[wanted(number) - 1]}
+    return {"available": names()[:number], "isa": names()[wanted(number) - 1]}

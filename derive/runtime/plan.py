@@ -1,198 +1,328 @@
-"""Calls into C, prepared once per set of shapes: struct fields, functions, sizes and scratch memory.
-
-Kernels is one dtype of a cell, Plan one set of shapes, Call one function for one set of shapes, Slot one running call.
-"""
+"""Plan: repeated calls of one size, with everything but the numbers settled in advance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import prod
+import operator
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from .arrays import POOL, Array, require_memory
-from .errors import KernelError
-from .isa import best, wanted
-from .spec import Shape, Spec
+from .arrays import PLAIN, Arena, Array, overlap
+from .inputs import check_dims, check_lengths, check_out, check_params, check_size, check_tape, check_threads, check_wrt
+from .problem import Problem
+from .ragged import Ragged
+from .reading import Reader
+from .runner import Runner, for_split
+from .spec import show
 
-PLANS = 64  # shapes remembered per dtype; many more means that nothing repeats
-SMALL = 1 << 18  # bytes of scratch memory that a Call keeps for the next time; more goes back to the pool
+GIVEN, ZEROS = 2, 3  # sets of states: 0 and 1 take turns as results, 2 holds copies of a caller's, 3 is what None means
 
 
-class Kernels:
-    """The compiled functions of a cell for one dtype, and the plans made for it so far.
+class Bound:
+    """One function of a plan: its runner, and pointers to each set of states that it may read."""
 
-    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64. DERIVE_ISA is read
-    here, once, when the cell is imported: sizes and calls must agree on the instruction set.
-    """
+    def __init__(self, plan: Plan, op: str, own: Mapping[str, Array | None]) -> None:
+        problem = plan._problem
+        kernels = problem.kernels
+        split = problem.choose(op, plan._threads, packed=op == "infer")
+        found = for_split(problem, op, split, plan._tape_every)
+        self.runner = Runner(found.problem, op, found.split, ragged=True)
+        self.runner.point([*kernels.spec.params, *own], [*plan.params.values(), *own.values()])
+        initial = kernels.reads[-len(kernels.spec.states) :]
+        self.reads = [self.pointers(initial, states) for states in plan._sets]
 
-    def __init__(self, spec: Spec, module: Any, dtype: np.dtype[Any], real: str) -> None:
-        self.spec = spec
-        self.dtype = dtype
-        self.isa = wanted(best(module, spec.name))
-        self.ffi: Any = module.ffi
-        self.from_buffer: Any = module.ffi.from_buffer
-        self.error: Any = getattr(module.lib, f"{spec.name}_error")
-        self.functions = {
-            op: getattr(module.lib, f"{spec.name}_{real}_{op}")
-            for op in ("sizes", "infer", "forward", "backward", "loss_and_grad")
-        }
-        scalar = "float" if real == "f32" else "double"
-        self.array_type: Any = self.ffi.typeof(f"{scalar}[]")
-        self.loss_type: Any = self.ffi.typeof(f"{scalar} *")
-        self.args_type: Any = self.ffi.typeof(f"{spec.name}_{real}_args *")
-        self.sizes_type: Any = self.ffi.typeof(f"{spec.name}_sizes *")
-        self.plans: dict[tuple[Shape, ...], Plan] = {}
-
-        states = tuple(spec.states)
-        self.reads = ("x", *spec.params, *(f"{s}_0" for s in states))
-        self.results = ("out", *(f"{s}_T" for s in states))
-        self.seeds = ("d_out", *(f"d_{s}_T" for s in states))
-        self.gradients = ("d_x", *(f"d_{p}" for p in spec.params), *(f"d_{s}_0" for s in states))
-
-    def remember(self, key: tuple[Shape, ...], plan: Plan) -> None:
-        if len(self.plans) >= PLANS:
-            self.plans.clear()
-        self.plans[key] = plan
-
-    def message(self, code: int) -> str:
-        return str(self.ffi.string(self.error(code)).decode("ascii", "replace"))
+    def pointers(self, fields: Sequence[str], arrays: Sequence[Array]) -> list[tuple[Any, str, Any]]:
+        pairs = zip(fields, arrays, strict=True)
+        return [pointer for field, array in pairs for pointer in self.runner.pointers(field, array)]
 
 
 class Plan:
-    """Everything that follows from the shapes of x and the parameters, T, B and the dimensions of the cell.
+    """Calls of one cell with fixed sizes, made by `plan`. What a call writes is overwritten by the next.
 
-    Without a batch axis the shapes are those that the caller sees, (T, H) and (H,), and B is 1 for C.
+    A plan keeps its own copy of the parameters, packed weights, scratch memory, and the arrays that it returns. The
+    first call of `infer`, and the first of `loss_and_grad`, allocate these; no later call allocates memory of its own,
+    unless an argument has to be copied: one that is not contiguous, a state or an input that is not the caller's own
+    (a result may be the next input), sequences in an order that `lengths` does not want.
+
+    Attributes: `params`, the plan's copy of the parameters: write to these arrays, then call `update`; `steps`, `batch`
+    (None without a batch axis), `dtype`, `nbytes` (all memory that the plan holds at the moment).
+
+    Use a plan from one thread at a time. A call that finds another one running, in another thread or under a signal
+    handler, raises RuntimeError and changes nothing; it never waits. Any number of plans may run at once.
+
+    A stream, one sample at a time, with the same bits as one call over the whole sequence:
+
+        plan = lstm.plan(params, steps=1)
+        state = None
+        for sample in samples:                      # (1, I)
+            out, state = plan.infer(sample, state)  # (1, H)
     """
 
-    def __init__(self, where: str, kernels: Kernels, x_shape: Shape, dims: Mapping[str, int]) -> None:
-        spec = kernels.spec
-        self.kernels = kernels
-        self.dtype = kernels.dtype
-        self.dims = dims
-        self.unbatched = len(x_shape) == 2
-        self.steps = x_shape[0]
-        self.batch = 1 if self.unbatched else x_shape[1]
-        lead = x_shape[:-1]
-        self.x_shape = x_shape
-        self.out_shape = (*lead, dims[spec.output_dim])
-        self.y_shape = (*lead, dims[spec.target_dim])
-        self.state_shapes = [(*lead[1:], dims[dim]) for dim in spec.states.values()]
-        params = [tuple(axis.size(dims) for axis in shape) for shape in spec.params.values()]
-        self.param_shapes = params
-        self.splits: dict[int, Any] = {}
-        self.counts: dict[str, int] = {}
-        self.gradient_shapes = [x_shape, *params, *self.state_shapes]
+    def __init__(
+        self,
+        reader: Reader,
+        params: Mapping[str, Array],
+        steps: int,
+        batch: int | None,
+        threads: int | None,
+        tape: str | int | None,
+        wrt: str | Iterable[str] | None,
+    ) -> None:
+        spec = reader.spec
+        where = f"{spec.name}.plan"
+        lead = (check_size(where, "steps", steps), *(() if batch is None else (check_size(where, "batch", batch),)))
+        check_threads(where, threads)
+        if not any(extent.dim == spec.input_dim for shape in spec.params.values() for extent in shape):
+            raise ValueError(f"{where}: no parameter of {spec.name} tells the size of x; call infer instead")
+        arrays = check_params(where, spec, params, None)
+        dims = spec.solve(dict(zip(spec.params, (array.shape for array in arrays), strict=True)), 0)
+        x_shape = (*lead, dims[spec.input_dim])
+        kernels = reader.kernels[arrays[0].dtype]
+        self._reader = reader
+        self._threads = threads
+        self._problem = problem = Problem(where, kernels, x_shape, check_dims(where, spec, x_shape, arrays))
+        self._tape_every = check_tape(where, tape, problem.steps, kernels.everything)
+        names = ("x", *spec.params, *(f"{state}0" for state in spec.states))
+        wanted = frozenset(names) if wrt is None else check_wrt(where, spec, wrt)
+        self._wanted = [name in wanted for name in names]
+        self._grad_names = names
 
-        # Bytes of the tape and of the workspace of each call. Without sequences C is not asked, here or later.
-        self.sizes: Any = self._sizes(where) if self.batch else None
-        states = 3 * sum(map(prod, self.state_shapes))
-        require_memory((prod(self.out_shape) + states) * self.dtype.itemsize, where, f"the result for {self}")
-        # Handed out again and again, hence read-only; never written, the pages of large ones take no memory.
-        self.zeros = [np.zeros(shape, self.dtype) for shape in self.state_shapes]
-        for array in self.zeros:
-            array.flags.writeable = False
+        n = len(spec.states)
+        self._arena = Arena(where, [*problem.param_shapes, *problem.state_shapes * 3, problem.out_shape], problem.dtype)
+        own = self._arena.arrays
+        self.params = dict(zip(spec.params, own, strict=False))
+        states = own[len(self.params) : -1]
+        self._sets = [*(tuple(states[k * n : (k + 1) * n]) for k in range(3)), tuple(problem.zeros)]
+        self._out = own[-1]
+        self._latest = 0
+        self._inferring: Bound | None = None
+        self._training: Bound | None = None
+        self._gradients: Arena | None = None
+        self._packed = False
+        self._running = threading.Lock()
+        for mine, array in zip(self.params.values(), arrays, strict=True):
+            mine[...] = array
 
-        results = (*kernels.reads, *kernels.results)
-        self.infer = Call(self, "infer", results)
-        self.forward = Call(self, "forward", (*results, "tape"))
-        self.backward = Call(self, "backward", (*kernels.reads, "out", "tape", *kernels.seeds, *kernels.gradients))
-        self.loss_and_grad = Call(self, "loss_and_grad", (*kernels.reads, "y", *kernels.gradients))
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self._problem.steps
 
-    def __str__(self) -> str:
-        sizes = {"T": self.steps, "B": self.batch, **self.dims}
-        return ", ".join(f"{name}={size}" for name, size in sizes.items() if name != "B" or not self.unbatched)
+    @property
+    def batch(self) -> int | None:
+        """B; None without a batch axis."""
+        return None if self._problem.unbatched else self._problem.batch
 
-    def fill(self, args: Any) -> None:
-        """Writes the instruction set, T, B and the dimensions into the struct."""
-        args.isa = self.kernels.isa
-        args.T = self.steps
-        args.B = self.batch
-        for dim, size in self.dims.items():
-            setattr(args, dim, size)
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of all arrays."""
+        return self._problem.dtype
 
-    def _sizes(self, where: str) -> Any:
-        args = self.kernels.ffi.new(self.kernels.args_type)
-        sizes = self.kernels.ffi.new(self.kernels.sizes_type)
-        self.fill(args)
-        if code := self.kernels.functions["sizes"](args, sizes):
-            raise MemoryError(f"{where}: {self} is too large: {self.kernels.message(code)}")
-        return sizes
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all memory that the plan holds; what a function needs is counted from its first call on."""
+        held = [self._arena.memory]
+        if self._gradients is not None:
+            held.append(self._gradients.memory)
+        for bound in (self._inferring, self._training):
+            held += bound.runner.memory if bound else []
+        return sum(array.nbytes for array in held)
 
+    def __repr__(self) -> str:
+        batch = ", no batch axis" if self._problem.unbatched else ""
+        return f"<Plan of {self._reader.spec.name}: {self._problem}{batch}, {self.dtype}>"
 
-class Slot:
-    """The arguments of one running call, and the memory that they point to."""
+    def infer(
+        self,
+        x: Array,
+        state: Sequence[Array | None] | Array | None = None,
+        *,
+        out: Array | None = None,
+        lengths: Any = None,
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Run the cell over a sequence; arguments, results and errors are those of the module's `infer`.
 
-    __slots__ = ("args", "keep", "loss", "memory")
-
-    def __init__(self, args: Any, loss: Any, memory: list[Array]) -> None:
-        self.args = args
-        self.loss = loss
-        self.memory = memory
-        self.keep = sum(array.nbytes for array in memory) <= SMALL
-
-
-class Call:
-    """One C function for one set of shapes.
-
-    C releases the GIL and a signal handler may call in between, so each running call has a slot to itself. Slots are
-    kept for the next call; list.pop and list.append need no lock.
-    """
-
-    def __init__(self, plan: Plan, op: str, fields: Sequence[str]) -> None:
-        self.plan = plan
-        self.op = op
-        self.fields = fields
-        self.function: Any = plan.kernels.functions[op]
-        self.idle: list[Slot] = []
-
-    def run(self, arrays: Sequence[Array]) -> Slot:
-        """Points `fields` at `arrays` and calls. The arrays must be contiguous, aligned and of the right size."""
+        Returns (out, state). Without `out=` the outputs are in an array of the plan, which the next call overwrites. The
+        state is one of two sets of arrays of the plan that take turns: it may be passed to the next call, which is
+        fastest, and the call after that overwrites it.
+        """
+        if not self._running.acquire(False):
+            raise self._busy("infer")
         try:
-            slot = self.idle.pop()
-        except IndexError:
-            slot = self._slot()
-        kernels = self.plan.kernels
-        from_buffer, array_type, args = kernels.from_buffer, kernels.array_type, slot.args
-        for name, array in zip(self.fields, arrays, strict=True):
-            setattr(args, name, from_buffer(array_type, array))
-        if code := self.function(args):
-            raise KernelError(
-                f"{kernels.spec.name}.{self.op}: error {code} for {self.plan}: {kernels.message(code)}; "
-                "rebuild the cell with `derive build`"
+            bound = self._inferring
+            if bound is None:
+                bound = self._prepare_infer()
+            problem, runner = self._problem, bound.runner
+            x = self._outside(self._arena, self._reader.sequence("infer", "x", problem, x))
+            ragged = None if lengths is None else self._ragged("infer", lengths, runner)
+            result = self._out if out is None else self._check_out(out, x)
+            source = self._source("infer", state)
+            if ragged is not None and ragged.order is not None:
+                x, source = np.take(x, ragged.order, -2), self._sort_states(source, ragged.order)
+            target = 1 - self._latest
+            runner.point(("x", "out"), (x, result))
+            for args, field, pointer in bound.reads[source]:
+                setattr(args, field, pointer)
+            for args, field, pointer in self._writes[target]:
+                setattr(args, field, pointer)
+            final = self._sets[target]
+            if ragged is None:
+                runner.run((x, result))
+            else:
+                self._run_ragged(runner, ragged, (x, result), [result, *final])
+            if not self._packed:
+                self._pack(True)
+            self._latest = target
+            return result if out is None else out, final
+        finally:
+            self._running.release()
+
+    def loss_and_grad(
+        self,
+        x: Array,
+        y: Array,
+        state: Sequence[Array | None] | Array | None = None,
+        *,
+        lengths: Any = None,
+    ) -> tuple[float, dict[str, Array]]:
+        """The loss against the targets y and its gradients; arguments and errors are those of the module's function.
+
+        Returns (loss, grads). Every call returns the same dict with the same arrays, overwritten: those that `wrt` named
+        when the plan was made. For a step of training write to `params`, then call `update`.
+        """
+        if not self._running.acquire(False):
+            raise self._busy("loss_and_grad")
+        try:
+            bound = self._training
+            if bound is None:
+                bound = self._prepare_training()
+            problem, runner = self._problem, bound.runner
+            x = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "x", problem, x))
+            y = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "y", problem, y))
+            ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner)
+            source = self._source("loss_and_grad", state)
+            if ragged is not None and ragged.order is not None:
+                x, y = np.take(x, ragged.order, -2), np.take(y, ragged.order, -2)
+                source = self._sort_states(source, ragged.order)
+            runner.point(("x", "y"), (x, y))
+            for args, field, pointer in bound.reads[source]:
+                setattr(args, field, pointer)
+            if ragged is None:
+                return runner.run((x, y)), self._grads
+            return self._run_ragged(runner, ragged, (x, y), self._by_row), self._grads
+        finally:
+            self._running.release()
+
+    def update(self, params: Mapping[str, Array] | None = None) -> None:
+        """Take new values of the parameters: those of `params`, or, with None, those written to `self.params`.
+
+        Raises as the making of the plan does; shapes and dtype must be the same as then.
+        """
+        where = f"{self._reader.spec.name}.plan.update"
+        if not self._running.acquire(False):
+            raise self._busy("update")
+        try:
+            if params is not None:
+                arrays = check_params(where, self._reader.spec, params, self.dtype, "the plan")
+                check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
+                for mine, array in zip(self.params.values(), arrays, strict=True):
+                    mine[...] = array
+            self._pack(False)
+        finally:
+            self._running.release()
+
+    # -- what a call is made of --------------------------------------------------------------------------------------
+
+    def _busy(self, op: str) -> RuntimeError:
+        name = self._reader.spec.name
+        return RuntimeError(f"{name}.plan.{op}: the plan is running, in another thread; make one for each thread")
+
+    def _prepare_infer(self) -> Bound:
+        bound = Bound(self, "infer", {})
+        finals = self._problem.kernels.results[1:]
+        self._writes = [bound.pointers(finals, self._sets[k]) for k in (0, 1)]
+        self._inferring = bound
+        return bound
+
+    def _prepare_training(self) -> Bound:
+        problem = self._problem
+        # C computes the unwanted ones in any case and needs a place for them; dL/dx it can leave away.
+        shapes = list(problem.gradient_shapes) if self._wanted[0] else [(0,), *problem.gradient_shapes[1:]]
+        self._gradients = Arena(f"{self._reader.spec.name}.plan", shapes, problem.dtype)
+        arrays: list[Array] = self._gradients.arrays
+        own: dict[str, Array | None] = dict(zip(problem.kernels.gradients, arrays, strict=True))
+        if not self._wanted[0]:
+            own["d_x"] = None
+        bound = Bound(self, "loss_and_grad", own)
+        self._by_row = [array for field, array in own.items() if array is not None and field in problem.widths]
+        named = zip(self._grad_names, arrays, self._wanted, strict=True)
+        self._grads = {name: array for name, array, wanted in named if wanted}
+        self._training = bound
+        return bound
+
+    def _pack(self, done: bool) -> None:
+        """Whether the workspace of `infer` holds the weights as packed by the last call."""
+        if self._inferring:
+            for part in self._inferring.runner.parts:
+                part.args.packed = done
+        self._packed = done
+
+    @staticmethod
+    def _outside(arena: Arena | None, array: Array) -> Array:
+        """`array`, or a copy if it is one that the call writes: the last output may be the next input."""
+        return array.copy() if arena is not None and np.may_share_memory(array, arena.memory) else array
+
+    def _source(self, op: str, state: Any) -> int:
+        """The set of states that the call reads; a caller's own arrays are copied into one."""
+        if state is None:
+            return ZEROS
+        latest = self._sets[self._latest]
+        if type(state) is tuple and len(state) == len(latest) and all(map(operator.is_, state, latest)):
+            return self._latest
+        arrays = self._reader.states(op, "state", self._problem, state)
+        # The two sets of results may be among them, in any order.
+        for mine, array in zip(self._sets[GIVEN], [array.copy() for array in arrays], strict=True):
+            mine[...] = array
+        return GIVEN
+
+    def _sort_states(self, source: int, order: Array) -> int:
+        if source != ZEROS:
+            for mine, array in zip(self._sets[GIVEN], self._sets[source], strict=True):
+                mine[...] = array[order]
+            return GIVEN
+        return source
+
+    def _check_out(self, out: Any, x: Array) -> Array:
+        """`out` can take the result and is neither x nor inside of the plan."""
+        problem = self._problem
+        usual = type(out) is np.ndarray and out.dtype is problem.dtype and out.shape == problem.out_shape
+        # 0x0400: writeable
+        if not (usual and out.flags.num & (PLAIN | 0x0400) == PLAIN | 0x0400) or overlap(out, x):
+            where, dim = f"{self._reader.spec.name}.infer", self._reader.spec.output_dim
+            out = check_out(where, out, problem.dtype, dim, problem.out_shape, {"x": x})
+        if out is not self._out and np.may_share_memory(out, self._arena.memory):
+            raise ValueError(
+                f"{self._reader.spec.name}.infer: out {show(out.shape)} overlaps an array of the plan; "
+                "pass memory of its own, or leave it away"
             )
-        return slot
+        return out
 
-    def done(self, slot: Slot) -> None:
-        """Gives a slot back, after its results were read."""
-        if slot.keep:
-            self.idle.append(slot)
-        else:
-            for array in slot.memory:
-                POOL.give(array)
+    def _ragged(self, op: str, lengths: Any, runner: Runner) -> Ragged | None:
+        problem = self._problem
+        where = f"{self._reader.spec.name}.{op}"
+        values = check_lengths(where, lengths, problem.steps, problem.batch, problem.unbatched)
+        return Ragged(values, problem.steps, runner.split) if (values < problem.steps).any() else None
 
-    def _slot(self) -> Slot:
-        plan, kernels, sizes = self.plan, self.plan.kernels, self.plan.sizes
-        where = f"{kernels.spec.name}.{self.op}"
-        needs = {"workspace": getattr(sizes, self.op)}
-        if self.op == "loss_and_grad":
-            # Only the gradients leave this call: what lies between forward and backward is scratch.
-            itemsize = plan.dtype.itemsize
-            needs |= {"tape": sizes.tape, "out": prod(plan.out_shape) * itemsize}
-            needs |= {name: prod(s) * itemsize for name, s in zip(kernels.results[1:], plan.state_shapes, strict=True)}
-            needs |= {"d_out": needs["out"]}
-        require_memory(sum(needs.values()), where, f"working memory for {plan}")
-        args = kernels.ffi.new(kernels.args_type)
-        plan.fill(args)
-        memory = [POOL.take(nbytes) for nbytes in needs.values()]
-        for name, array in zip(needs, memory, strict=True):
-            pointer = kernels.from_buffer(array)
-            setattr(args, name, pointer if name == "workspace" else kernels.ffi.cast(kernels.loss_type, pointer))
-        args.workspace_size = needs["workspace"]
-        loss = kernels.ffi.new(kernels.loss_type)
-        if self.op == "loss_and_grad":
-            args.loss = loss
-            for name, zero in zip(kernels.seeds[1:], plan.zeros, strict=True):
-                setattr(args, name, kernels.from_buffer(kernels.array_type, zero))
-        return Slot(args, loss, memory)
+    def _run_ragged(self, runner: Runner, ragged: Ragged, keep: object, results: Sequence[Array]) -> float:
+        """Runs with lengths, and brings `results` into the order of the caller."""
+        runner.lengths(ragged)
+        try:
+            loss = runner.run(keep)
+        finally:
+            runner.lengths(None)
+        if ragged.order is not None:
+            for array in results:
+                array[..., ragged.order, :] = array.copy()
+        return loss

@@ -1,45 +1,46 @@
-"""One call on several threads: the batch is cut into parts, and each part is a call of its own.
+"""How a call is spread over threads: by sequences, by units, or not at all. A model of time; it needs no compiled cell.
 
-Sequences do not know of each other, so the parts run from the first step to the last without waiting for anybody; only
-the parameter gradients, which sum over the batch, are added at the end, in the order of the parts.  C is told the whole
-batch as the distance between two steps, so that no part of x or out is copied.
+By "batch": sequences do not know of each other, so each thread takes some of them from the first step to the last and
+meets nobody; parameter gradients are added at the end, in the order of the parts. Each thread packs all weights.
 
-When it pays: a part costs a wake-up of some 50 microseconds and the packing of the weights once more.  Each thread
-should therefore have work for several times that, taken as WORK operations, and ROWS sequences, which fill a tile of the
-kernels.
+By "units": each thread computes some of the hidden units of all sequences. The threads meet after every step, since the
+next step reads all units; packing is shared too, and every number is computed as on one thread, to the last bit.
+
+The model, in microseconds, for a call of `work` sequences times steps and `weights` parameters:
+
+    compute(rows) = PASSES * 2 * work * weights / (RATE * rows / (rows + HALF))    weights are read once for all rows
+    pack          = weights / COPY
+    one           = pack + compute(batch)
+    batch(p)      = pack + compute(batch / p) / p + WAKE + (p - 1) * weights / COPY    the last: sums of gradients
+    units(p)      = (pack + compute(batch)) / p + WAKE + PASSES * steps * MEET
+
+Several threads are taken if they save a quarter of the time, units only if they save a tenth over batch: a thread that
+waits for another suffers from whatever else the machine does. The constants are those of one ordinary core; they need not
+be right, only near enough to keep short calls on one thread and long ones on several.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from math import prod
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
-
-from .arrays import POOL, Array, require_memory
-from .errors import KernelError
-from .plan import Plan
-
-WORK = 2e7  # operations (2 per multiply-add) that one thread should have: about 200 microseconds
-ROWS = 8  # sequences that one thread should have
+RATE = {4: 2e5, 8: 1e5}  # operations in a microsecond with many rows, by bytes of a number
+HALF = 1.5  # rows at which a core reaches HALF / (1 + HALF) of that: reading the weights bounds it
+COPY = 4e3  # numbers packed or added in a microsecond
+WAKE = 60.0  # to hand work to a waiting thread and hear from it; 15 where nothing else runs
+MEET = 1.0  # until all threads have come to the end of a step
+ROWS = 4  # sequences that a thread should have: fewer leave most of a tile empty
 PASSES = {"infer": 1, "forward": 1, "backward": 2, "loss_and_grad": 3}
-SEQUENCES = ("x", "out", "y", "d_out", "d_x")
-
-_pool: ThreadPoolExecutor | None = None
 
 
-def _forget() -> None:
-    """A forked child has none of its parent's threads."""
-    global _pool
-    _pool = None
+class Split(NamedTuple):
+    """`kind`: "one", "batch" or "units"; `parts`: how many threads."""
+
+    kind: str
+    parts: int
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+ONE = Split("one", 1)
 
 
 def cpus() -> int:
@@ -47,95 +48,66 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def count(plan: Plan, op: str, threads: int | None) -> int:
-    """On how many threads a call runs: as many as were asked for, or as many as pay off; never more than sequences.
+def microseconds(
+    split: Split,
+    op: str,
+    steps: int,
+    batch: int,
+    weights: int,
+    *,
+    itemsize: int = 4,
+    work: int | None = None,
+    packed: bool = False,
+) -> float:
+    """What the model says that a call takes.
 
-    The work is estimated as two operations for each parameter, step and sequence, once forward and twice backward.
+    work: sequences times steps, the sum of the lengths; None: steps * batch. packed: the weights are packed already.
     """
-    if threads is not None:
-        return max(1, min(int(threads), plan.batch))
-    if plan.batch < 2 * ROWS:
-        return 1
-    work = 2.0 * PASSES[op] * plan.steps * plan.batch * sum(map(prod, plan.param_shapes))
-    return max(1, min(cpus(), plan.batch // ROWS, int(work / WORK)))
+    kind, parts = split
+    rows = batch / parts if kind == "batch" else batch
+    operations = 2.0 * PASSES[op] * (steps * batch if work is None else work) * weights
+    compute = operations / (RATE[itemsize] * rows / (rows + HALF)) / parts
+    pack = 0.0 if packed else weights / COPY
+    if kind == "one":
+        return pack + compute
+    if kind == "batch":
+        sums = (parts - 1) * weights / COPY if op in ("backward", "loss_and_grad") else 0.0
+        return pack + compute + WAKE + sums
+    return pack / parts + compute + WAKE + PASSES[op] * steps * MEET
 
 
-class Split:
-    """The calls of `parts` threads for one set of shapes."""
+def choose(
+    op: str,
+    steps: int,
+    batch: int,
+    weights: int,
+    *,
+    itemsize: int = 4,
+    work: int | None = None,
+    packed: bool = False,
+    threads: int | None = None,
+    processors: int | None = None,
+    units: bool = False,
+) -> Split:
+    """How to spread a call: as many threads as pay off, or `threads`, in the way that the model finds faster.
 
-    def __init__(self, plan: Plan, parts: int) -> None:
-        self.plan = plan
-        bounds = [plan.batch * part // parts for part in range(parts + 1)]
-        self.firsts = bounds[:-1]
-        where = plan.kernels.spec.name
-        self.plans = [
-            Plan(where, plan.kernels, (plan.steps, stop - start, plan.x_shape[-1]), plan.dims)
-            for start, stop in pairwise(bounds)
-        ]
+    weights: numbers in all parameters. work, packed: as in `microseconds`. processors: None means those of this process. units:
+    whether the cell can be split by units. By batch there are never more parts than sequences, though more than
+    processors if so many were asked for; by units never more than processors, for these threads wait for one another.
+    """
+    processors = cpus() if processors is None else processors
 
-    def run(self, op: str, fields: Sequence[str], arrays: Sequence[Array]) -> float:
-        """Runs all parts and adds up the gradients; returns the loss (0.0 where `op` has none)."""
-        plan, kernels = self.plan, self.plan.kernels
-        named = dict(zip(fields, arrays, strict=True))
-        if op == "loss_and_grad":
-            named |= self._scratch()
-        sums = {f"d_{name}" for name in kernels.spec.params}
-        extra = [{n: np.empty_like(a) for n, a in named.items() if n in sums} for _ in self.plans[1:]]
-        jobs = [self._job(op, part, {**named, **own}) for part, own in enumerate([{}, *extra])]
-        global _pool
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max_workers=max(cpus(), 2), thread_name_prefix="derive")
-        # More parts than workers queue up; the caller's own thread takes the first.
-        waiting = [_pool.submit(kernels.functions[op], args) for args, *_ in jobs[1:]]
-        codes = [kernels.functions[op](jobs[0][0])]
-        codes += [job.result() for job in waiting]
-        for code in codes:
-            if code:
-                raise KernelError(f"{kernels.spec.name}.{op}: error {code} for {plan}: {kernels.message(code)}")
-        for own in extra:
-            for name, part in own.items():
-                named[name] += part
-        for _, _, kept in jobs:
-            POOL.give(kept[0])
-        if op == "loss_and_grad":
-            for name in ("out", "d_out", "tape"):
-                POOL.give(named[name].reshape(-1).view(np.uint8))
-        return float(sum(loss[0] for _, loss, _ in jobs)) if op == "loss_and_grad" else 0.0
+    def time(split: Split) -> float:
+        return microseconds(split, op, steps, batch, weights, itemsize=itemsize, work=work, packed=packed)
 
-    def _scratch(self) -> dict[str, Array]:
-        """What lies between forward and backward of `loss_and_grad`, for the whole batch."""
-        plan, kernels = self.plan, self.plan.kernels
-        require_memory(plan.sizes.tape, f"{kernels.spec.name}.loss_and_grad", f"working memory for {plan}")
-        nbytes = prod(plan.out_shape) * plan.dtype.itemsize
-        outs = {name: POOL.take(nbytes).view(plan.dtype).reshape(plan.out_shape) for name in ("out", "d_out")}
-        finals = {n: np.empty(s, plan.dtype) for n, s in zip(kernels.results[1:], plan.state_shapes, strict=True)}
-        zeros = dict(zip(kernels.seeds[1:], plan.zeros, strict=True))
-        return {**outs, **finals, **zeros, "tape": POOL.take(plan.sizes.tape)}
-
-    def _job(self, op: str, part: int, named: dict[str, Array]) -> tuple[Any, Any, list[Any]]:
-        """The struct of one part, its loss, and what must stay alive until it has run."""
-        plan, own, kernels = self.plan, self.plans[part], self.plan.kernels
-        first, ffi = self.firsts[part], kernels.ffi
-        args = ffi.new(kernels.args_type)
-        own.fill(args)
-        args.batch = plan.batch
-        need = getattr(own.sizes, op)
-        require_memory(need, f"{kernels.spec.name}.{op}", f"working memory for {own}")
-        workspace = POOL.take(need)
-        loss = ffi.new(kernels.loss_type)
-        kept: list[Any] = [workspace, named]
-        for name, array in named.items():
-            if name == "tape":
-                pointer = ffi.cast(kernels.loss_type, kernels.from_buffer(array))
-                width = plan.sizes.tape // (plan.steps * plan.batch * plan.dtype.itemsize)
-                offset = first * plan.steps * width
-            else:
-                pointer = kernels.from_buffer(kernels.array_type, array)
-                rowwise = name in SEQUENCES or name.removeprefix("d_").endswith(("_0", "_T"))
-                offset = first * array.shape[-1] if rowwise else 0
-            kept.append(pointer)
-            setattr(args, name, pointer + offset)
-        args.workspace = kernels.from_buffer(workspace)
-        args.workspace_size = need
-        args.loss = loss
-        return args, loss, kept
+    if not batch:
+        return ONE
+    by_batch = Split("batch", min(processors, batch // ROWS) if threads is None else min(threads, batch))
+    by_units = Split("units", min(processors, processors if threads is None else threads) if units else 1)
+    several = [split for split in (by_batch, by_units) if split.parts > 1]
+    if not several:
+        return ONE
+    best = several[0]
+    if len(several) == 2 and time(by_units) < 0.9 * time(by_batch):
+        best = by_units
+    return best if threads is not None or time(best) <= 0.75 * time(ONE) else ONE

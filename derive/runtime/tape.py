@@ -5,33 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .arrays import Array, aligned, amount, require_memory
-from .plan import Plan
+from .ragged import Ragged
+from .runner import Call
 
 
 class Tape:
     """What `forward` saved for `backward`. It may be used any number of times, by any number of threads.
 
     It refers to x, params, state and out without copying them: changing one of these arrays in place before `backward`
-    is called makes its gradients wrong. (Arrays that had to be copied anyway, because they were not contiguous, are
-    safe.) Dropping the tape frees what it saved.
+    is called makes its gradients wrong. (Arrays that had to be copied anyway, because they were not contiguous or not
+    sorted by length, are safe.) Dropping the tape frees what it saved.
     """
 
-    __slots__ = ("_memory", "_out", "_owner", "_parts", "_plan", "_reads")
+    __slots__ = ("_call", "_memory", "_out", "_owner", "_ragged", "_reads")
 
-    def __init__(self, owner: object, plan: Plan, reads: Sequence[Array], out: Array) -> None:
-        nbytes = plan.sizes.tape if plan.batch else 0
-        require_memory(nbytes, f"{plan.kernels.spec.name}.forward", f"the tape for {plan}")
+    def __init__(
+        self, owner: object, call: Call, reads: Sequence[Array | None], out: Array | None, ragged: Ragged | None
+    ) -> None:
+        nbytes = call.tape_bytes() if call.problem.batch else 0
+        require_memory(nbytes, f"{call.problem.kernels.spec.name}.forward", f"the tape for {call.problem}")
         self._owner = owner
-        self._plan = plan
+        self._call = call
         self._reads = reads
         self._out = out
-        self._parts = 1
+        self._ragged = ragged
         self._memory = aligned(nbytes)
 
     @property
     def cell(self) -> str:
         """The name of the cell that made the tape."""
-        return self._plan.kernels.spec.name
+        return self._call.problem.kernels.spec.name
 
     @property
     def nbytes(self) -> int:
@@ -39,5 +42,12 @@ class Tape:
         return self._memory.nbytes
 
     def __repr__(self) -> str:
-        batch = ", no batch axis" if self._plan.unbatched else ""
-        return f"<Tape of {self.cell}: {self._plan}{batch}, {self._plan.dtype}, {amount(self.nbytes)}>"
+        problem = self._call.problem
+        notes = [f"<Tape of {self.cell}: {problem}{', no batch axis' if problem.unbatched else ''}"]
+        if self._ragged is not None:
+            notes.append(f"lengths {self._ragged.lengths.min()} to {self._ragged.lengths.max()}")
+        if problem.tape_every == problem.kernels.everything:
+            notes.append("states only")
+        elif problem.tape_every:
+            notes.append(f"states of every {problem.tape_every} steps")
+        return f"{', '.join([*notes, str(problem.dtype), amount(self.nbytes)])}>"

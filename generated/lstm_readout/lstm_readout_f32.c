@@ -28,8 +28,12 @@ typedef float real;
 #define V 16
 #define ROWS 6
 #elif (defined(__AVX__) && defined(__FMA__)) || defined(DERIVE_AVX2)
+#include <immintrin.h>
 #define V 8
 #define ROWS 3
+#elif defined(__aarch64__)
+#define V 4
+#define ROWS 6 /* 32 registers: 24 sums, 4 vectors of weights, 4 for the values of the rows */
 #else
 #define V 4
 #define ROWS 3
@@ -38,25 +42,40 @@ typedef real vec __attribute__((vector_size(V * sizeof(real))));
 typedef int32_t ivec __attribute__((vector_size(V * sizeof(real))));
 typedef uint32_t uvec __attribute__((vector_size(V * sizeof(real))));
 #define INLINE static inline __attribute__((always_inline, unused))
+#if defined(__aarch64__) && !defined(__clang__)
+/* GCC would load the values of all rows ahead of the multiplications of a tile: more than there are registers for. */
+#define NOINLINE static __attribute__((noinline, unused, optimize("no-schedule-insns")))
+#else
 #define NOINLINE static __attribute__((noinline, unused))
+#endif
 #define ALIGNED __attribute__((aligned(64)))
 /* Keeps a loaded vector in its register: GCC would fold the load into each of the ROWS multiplications that use it. */
 #if defined(MASKED)
 #define KEEP(x) __asm__("" : "+v"(x))
 #elif defined(__x86_64__)
 #define KEEP(x) __asm__("" : "+x"(x))
+#elif defined(__aarch64__)
+#define KEEP(x) __asm__("" : "+w"(x))
 #else
 #define KEEP(x) ((void)0)
 #endif
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 #define LANE(x, k) ((x)[k])
 #define AS_INT(x) ((ivec)(x))
 #define AS_REAL(x) ((vec)(x))
 #define WHERE(mask, x, y) ((vec)(((ivec)(x) & (mask)) | ((ivec)(y) & ~(mask))))
+/* The larger of a bound and x, and the smaller; x if it is NaN. */
+#if V == 16
+#define LARGER(bound, x) ((vec)_mm512_maskz_max_ps((__mmask16)-1, bound, x))
+#define SMALLER(bound, x) ((vec)_mm512_maskz_min_ps((__mmask16)-1, bound, x))
+#elif V == 8
+#define LARGER(bound, x) ((vec)_mm256_max_ps(bound, x))
+#define SMALLER(bound, x) ((vec)_mm256_min_ps(bound, x))
+#endif
 #else
 #define V 1
 #define ROWS 3
@@ -81,12 +100,35 @@ static inline vec as_real(ivec x) { vec y; memcpy(&y, &x, sizeof y); return y; }
 #define WHERE(mask, x, y) ((mask) ? (x) : (y))
 #endif
 
+#if !defined(LARGER)
+#define LARGER(bound, x) WHERE((x) < (bound), bound, x)
+#define SMALLER(bound, x) WHERE((x) > (bound), bound, x)
+#endif
+#define LIMIT(low, x, high) SMALLER(high, LARGER(low, x))
+
+/* a*b + c with one rounding where the processor has an instruction for it, with two elsewhere.  Written out wherever it is
+ * meant: the compiler contracts nothing by itself (-ffp-contract=off), so that all kernels round alike. */
+#if V == 16
+#define FUSED(a, b, c) ((vec)_mm512_fmadd_ps(a, b, c))
+#elif V == 8
+#define FUSED(a, b, c) ((vec)_mm256_fmadd_ps(a, b, c))
+#elif V > 1 && defined(__aarch64__)
+#include <arm_neon.h>
+#define FUSED(a, b, c) ((vec)vfmaq_f32(c, a, b))
+#else
+#define FUSED(a, b, c) ((a) * (b) + (c))
+#endif
+INLINE vec vec_fused(vec a, vec b, vec c) { return FUSED(a, b, c); }
+
+#if V > 1
 INLINE vec splat(real x)
 {
-    vec v;
-    for (size_t k = 0; k < V; ++k) LANE(v, k) = x;
-    return v;
+    const vec zero = { 0 };
+    return x - zero; /* exact, for -0 too: compilers know it as a broadcast */
 }
+#else
+INLINE vec splat(real x) { return x; }
+#endif
 
 #if defined(MASKED)
 #define MASK(lanes) ((__mmask16)((1u << (lanes)) - 1u))
@@ -122,17 +164,62 @@ INLINE void store(real *p, vec v, size_t lanes)
         store_some(p, v, lanes);
 }
 
-/* The sum of the first `lanes` lanes. */
-NOINLINE real sum(vec v, size_t lanes)
+/* v where k < lanes, zero in the other lanes. */
+INLINE vec first_lanes(vec v, size_t lanes)
 {
-    real s = 0.0f;
+    if (lanes == V) return v;
     for (size_t k = 0; k < V; ++k)
-        if (k < lanes) s += LANE(v, k);
-    return s;
+        if (k >= lanes) LANE(v, k) = 0.0f;
+    return v;
 }
+
+/* The sum of all lanes, halves added to halves. */
+INLINE real sum(vec v)
+{
+    real part[V];
+    memcpy(part, &v, sizeof v);
+    for (size_t width = V / 2; width; width /= 2)
+        for (size_t k = 0; k < width; ++k) part[k] += part[k + width];
+    return part[0];
+}
+
+/* While a thread waits for another. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define PAUSE() __builtin_ia32_pause()
+#else
+#define PAUSE() ((void)0)
+#endif
+
+/* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
+ * the caller's thread is restored. */
+#if defined(__GNUC__) && defined(__SSE__)
+typedef unsigned mode;
+INLINE void restore(mode was) { __builtin_ia32_ldmxcsr(was); }
+INLINE mode flush_denormals(void)
+{
+    const mode was = __builtin_ia32_stmxcsr();
+    restore(was | 0x8040u); /* results, and operands */
+    return was;
+}
+#elif defined(__GNUC__) && defined(__aarch64__)
+typedef uint64_t mode;
+INLINE void restore(mode was) { __asm__ volatile("msr fpcr, %0" : : "r"(was)); }
+INLINE mode flush_denormals(void)
+{
+    mode was;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(was));
+    restore(was | (uint64_t)1 << 24);
+    return was;
+}
+#else
+typedef int mode;
+INLINE void restore(mode was) { (void)was; }
+INLINE mode flush_denormals(void) { return 0; }
+#endif
 
 /* ---- functions ------------------------------------------------------------------------------------------------------ */
 
+INLINE real scalar_fused(real a, real b, real c) { return a * b + c; }
 INLINE vec vec_square(vec x) { return x * x; }
 INLINE real scalar_square(real x) { return x * x; }
 INLINE real scalar_root(real x) { return sqrtf(x); }
@@ -141,78 +228,67 @@ INLINE vec vec_root(vec x)
     for (size_t k = 0; k < V; ++k) LANE(x, k) = sqrtf(LANE(x, k));
     return x;
 }
-/* a*b + c; one rounding where the machine has a fused multiply-add (the build sets -ffp-contract=fast). */
-INLINE vec vec_fused(vec x, vec y, vec z) { return x * y + z; }
-INLINE real scalar_fused(real x, real y, real z) { return x * y + z; }
 #define SIGN AS_INT(splat(-0.0f)) /* the bit of the sign */
 INLINE vec vec_absolute(vec x) { return AS_REAL(AS_INT(x) & ~SIGN); }
 INLINE vec vec_relu(vec x) { return WHERE(x <= 0.0f, splat(0.0f), x); }
 INLINE vec vec_step(vec x) { return WHERE(x > 0.0f, splat(1.0f), splat(0.0f)); }
 INLINE vec vec_signum(vec x) { return vec_step(x) - vec_step(-x); }
 
-/* Splits x = k ln 2 + r, |r| <= ln(2)/2: returns expm1(r) and, in *power, k as an integer.
- * Adding and subtracting 1.5*2^23 rounds to an integer and leaves it in the low bits.  The Taylor
- * polynomial of degree 8 has a relative remainder below 8.1e-10. */
-INLINE vec reduce(vec x, ivec *power)
+/* Splits x = k ln 2 + r, |r| <= ln(2)/2: returns expm1(r) and, in the low bits of *shifted, k.  Adding and subtracting
+ * 1.5*2^23 rounds to an integer.  The polynomial of degree 7 has a relative error below 9.3e-10; its even
+ * and odd parts are summed side by side. */
+INLINE vec reduce(vec x, vec *shifted)
 {
     const real magic = 12582912.0f;
-    const vec shifted = x * 1.442695f + magic;
-    const vec k = shifted - magic;
-    const vec r = (x - k * 0.69311523f) - k * 0.000031946183f;
-    vec q = splat(0.000024801588f);
-    q = q * r + 0.0001984127f;
-    q = q * r + 0.0013888889f;
-    q = q * r + 0.008333334f;
-    q = q * r + 0.041666668f;
-    q = q * r + 0.16666667f;
-    q = q * r + 0.5f;
-    *power = AS_INT(shifted) - AS_INT(splat(magic));
-    return r * r * q + r;
+    *shifted = vec_fused(x, splat(1.442695f), splat(magic));
+    const vec k = *shifted - magic;
+    const vec r = vec_fused(k, splat(-0.000031946183f), vec_fused(k, splat(-0.69311523f), x));
+    const vec rr = r * r;
+    const vec q0 = vec_fused(r, splat(0.16666667f), splat(0.5f));
+    const vec q1 = vec_fused(r, splat(0.0083333105f), splat(0.041666467f));
+    vec q = vec_fused(r, splat(0.00019890981f), splat(0.0013933642f));
+    q = vec_fused(q, rr, q1);
+    q = vec_fused(q, rr, q0);
+    return vec_fused(rr, q, r);
 }
 
-/* 2^k for exponents of normal numbers. */
-INLINE vec power_of_two(ivec k)
-{
-    const uvec bias = (uvec)AS_INT(splat(1.0f));
-    return AS_REAL((ivec)(((uvec)k << 23) + bias));
-}
+/* 2^k and 2^-k for what `reduce` left in `shifted`, where they are normal numbers; 2^-127 becomes zero. */
+INLINE vec power(vec shifted) { return AS_REAL((ivec)(((uvec)AS_INT(shifted) << 23) + (uvec)AS_INT(splat(1.0f)))); }
+INLINE vec inverse_power(vec shifted) { return AS_REAL((ivec)((uvec)AS_INT(splat(1.0f)) - ((uvec)AS_INT(shifted) << 23))); }
 
 /* exp(x); x above 88.7228 gives Inf, below -104.665 zero, NaN stays NaN.  Two factors 2^k: the result may be subnormal. */
 INLINE vec vec_exp(vec x)
 {
-    const vec low = splat(-105.66522f), high = splat(89.72284f);
-    x = WHERE(x < low, low, x);
-    x = WHERE(x > high, high, x);
-    ivec k;
-    const vec m = reduce(x, &k);
-    const ivec half = k >> 1;
-    return ((m + 1.0f) * power_of_two(half)) * power_of_two(k - half);
+    x = LIMIT(splat(-105.66522f), x, splat(89.72284f));
+    vec shifted;
+    const vec m = reduce(x, &shifted);
+    const ivec k = AS_INT(shifted) - AS_INT(splat(12582912.0f)), half = k >> 1;
+    const ivec one = AS_INT(splat(1.0f));
+    const vec first = AS_REAL((ivec)(((uvec)half << 23) + (uvec)one)), second = AS_REAL((ivec)(((uvec)(k - half) << 23) + (uvec)one));
+    return ((m + 1.0f) * first) * second;
 }
 
-/* 1/(1 + exp(-x)) = s/(s + m) where exp(-x) = m/s, s = 2^-k, 0.7 < m < 1.42: nothing overflows, the smallest results keep
- * their accuracy, and where m falls the quotient cannot fall, however it is rounded. */
+/* 1/(1 + exp(-x)) = s/(s + m) where exp(-x) = m/s, s = 2^-k, 0.7 < m < 1.42: nothing overflows, small results keep their
+ * accuracy as long as they are normal numbers (below them is zero), and where m falls the quotient cannot fall, however it
+ * is rounded. */
 INLINE vec vec_sigmoid(vec x)
 {
-    const vec low = splat(-105.66522f), high = splat(24.0f);
-    x = WHERE(x < low, low, x);
-    x = WHERE(x > high, high, x);
-    ivec k;
-    const vec m = reduce(-x, &k) + 1.0f;
-    const ivec half = k >> 1;
-    const vec s = power_of_two(-half) * power_of_two(half - k);
+    x = LIMIT(splat(-88.02969f), x, splat(24.0f));
+    vec shifted;
+    const vec m = reduce(-x, &shifted) + 1.0f;
+    const vec s = inverse_power(shifted);
     return s / (s + m);
 }
 
 /* tanh(x) = -m/(m + 2) with m = expm1(-2|x|), and the sign of x. */
 INLINE vec vec_tanh(vec x)
 {
-    const vec low = splat(-24.0f);
     vec y = AS_REAL(AS_INT(x) | SIGN) * 2.0f;
-    y = WHERE(y < low, low, y);
-    ivec k;
-    const vec r = reduce(y, &k);
-    const vec scale = power_of_two(k);
-    const vec m = scale * r + (scale - 1.0f);
+    y = LARGER(splat(-24.0f), y);
+    vec shifted;
+    const vec r = reduce(y, &shifted);
+    const vec scale = power(shifted);
+    const vec m = vec_fused(scale, r, scale - 1.0f);
     const vec t = m / (m + 2.0f);
     return AS_REAL((AS_INT(t) & ~SIGN) | (AS_INT(x) & SIGN));
 }
@@ -230,30 +306,14 @@ INLINE real scalar_tanh(real x)
 }
 
 /* ---- products of matrices --------------------------------------------------------------------------------------------
- * One micro-kernel serves them all: a tile of up to ROWS rows times n vectors, C = A * panel, where the panel holds for
- * each k the n vectors side by side.  The tile goes to a small buffer in the first level cache, where the caller's
- * epilogue finds it. */
-INLINE void tile_body(const size_t rows, const size_t n, const int split, const size_t k_stride, size_t K, const real *a, size_t row_stride,
-                      const real *panel, real *c, size_t ldc, int add)
+ * One micro-kernel serves them all: a tile of up to ROWS rows times up to 4 vectors, C = A * panel, where the panel holds
+ * for each k its vectors side by side.  The tile goes to a small buffer in the first level cache, where the equations of
+ * its stage find it. */
+typedef vec sums[ROWS][4]; /* rows and n are constants wherever the functions below are inlined: sums live in registers */
+
+/* s += A * panel for K values of each row: row r, value k of A is at a[r*row_stride + k*k_stride]. */
+INLINE const real *multiply(const size_t rows, const size_t n, sums s, const size_t k_stride, size_t K, const real *a, size_t row_stride, const real *panel)
 {
-    vec s[ROWS][4], odd[2][4]; /* rows and n are constants wherever this is inlined: both live in registers */
-    UNROLL for (size_t r = 0; r < rows; ++r)
-        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(0.0f);
-    if (split && rows <= 2) { /* few sums: a second set for odd k, so that the multiply-adds do not wait for each other */
-        UNROLL for (size_t r = 0; r < rows; ++r)
-            UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(0.0f);
-        for (; K >= 2; K -= 2, a += 2 * k_stride, panel += 2 * n * V) {
-            UNROLL for (size_t v = 0; v < n; ++v) {
-                const vec even_weight = load(panel + v * V, V), odd_weight = load(panel + (n + v) * V, V);
-                UNROLL for (size_t r = 0; r < rows; ++r) {
-                    s[r][v] += a[r * row_stride] * even_weight;
-                    odd[r][v] += a[r * row_stride + k_stride] * odd_weight;
-                }
-            }
-        }
-        UNROLL for (size_t r = 0; r < rows; ++r)
-            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += odd[r][v];
-    }
     for (; K; --K, a += k_stride, panel += n * V) {
         vec w[4];
         UNROLL for (size_t v = 0; v < n; ++v) {
@@ -261,72 +321,240 @@ INLINE void tile_body(const size_t rows, const size_t n, const int split, const 
             KEEP(w[v]);
         }
         UNROLL for (size_t r = 0; r < rows; ++r) {
-            const real x = a[r * row_stride];
-            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += x * w[v];
+            const vec x = splat(a[r * row_stride]);
+            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = vec_fused(x, w[v], s[r][v]);
         }
     }
-    UNROLL for (size_t r = 0; r < rows; ++r)
-        UNROLL for (size_t v = 0; v < n; ++v) {
-            real *p = c + r * ldc + v * V;
-            store(p, add ? s[r][v] + load(p, V) : s[r][v], V);
-        }
+    return panel;
 }
 
-/* 4 vectors wide; row r, value k of A at a[r*lda + k] */
-NOINLINE void tile_4_1(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(1, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_2(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(2, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_3(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(3, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-#if ROWS > 3
-NOINLINE void tile_4_4(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(4, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_5(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(5, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_6(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(6, 4, 0, 1, K, a, lda, panel, c, ldc, add); }
-#endif
-NOINLINE void tile_4_1_few(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(1, 4, 1, 1, K, a, lda, panel, c, ldc, add); }
-NOINLINE void tile_4_2_few(size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add) { tile_body(2, 4, 1, 1, K, a, lda, panel, c, ldc, add); }
-/* `few`: the whole batch is one or two rows.  Otherwise every row is summed in the same order, whatever tile it falls
- * into: its bits do not depend on how many rows or steps are taken together. */
-INLINE void tile_4(size_t rows, int few, size_t K, const real *a, size_t lda, const real *panel, real *c, size_t ldc, int add)
+/* The same for one or two rows: a second set of sums for odd k, so that the multiply-adds do not wait for each other. */
+INLINE const real *multiply_few(const size_t rows, const size_t n, sums s, size_t K, const real *a, size_t lda, const real *panel)
 {
-    switch (rows) {
-    case 1: (few ? tile_4_1_few : tile_4_1)(K, a, lda, panel, c, ldc, add); break;
-    case 2: (few ? tile_4_2_few : tile_4_2)(K, a, lda, panel, c, ldc, add); break;
-    case 3: tile_4_3(K, a, lda, panel, c, ldc, add); break;
-#if ROWS > 3
-    case 4: tile_4_4(K, a, lda, panel, c, ldc, add); break;
-    case 5: tile_4_5(K, a, lda, panel, c, ldc, add); break;
-    case 6: tile_4_6(K, a, lda, panel, c, ldc, add); break;
-#endif
-    default: break;
-    }
+    vec odd[2][4];
+    UNROLL for (size_t r = 0; r < rows; ++r)
+        UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(0.0f);
+    for (; K >= 2; K -= 2, a += 2, panel += 2 * n * V)
+        UNROLL for (size_t v = 0; v < n; ++v) {
+            const vec even_weight = load(panel + v * V, V), odd_weight = load(panel + (n + v) * V, V);
+            UNROLL for (size_t r = 0; r < rows; ++r) {
+                s[r][v] = vec_fused(splat(a[r * lda]), even_weight, s[r][v]);
+                odd[r][v] = vec_fused(splat(a[r * lda + 1]), odd_weight, odd[r][v]);
+            }
+        }
+    panel = multiply(rows, n, s, 1, K, a, lda, panel);
+    UNROLL for (size_t r = 0; r < rows; ++r)
+        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += odd[r][v];
+    return panel;
 }
 
-/* 4 vectors wide, A packed: row r, value k at a[k*ROWS + r] */
-NOINLINE void tile_packed(size_t K, const real *a, const real *panel, real *c, size_t ldc, int add) { tile_body(ROWS, 4, 0, ROWS, K, a, 1, panel, c, ldc, add); }
+/* Where the sums begin (NULL: at zero), and where they go. */
+INLINE void begin(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
+{
+    UNROLL for (size_t r = 0; r < rows; ++r)
+        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(0.0f);
+    if (from)
+        UNROLL for (size_t r = 0; r < rows; ++r)
+            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = load(from + r * ldf + v * V, V);
+}
+INLINE void finish(const size_t rows, const size_t n, sums s, real *c, size_t ldc)
+{
+    UNROLL for (size_t r = 0; r < rows; ++r)
+        UNROLL for (size_t v = 0; v < n; ++v) store(c + r * ldc + v * V, s[r][v], V);
+}
+
+/* tile_R_N: R rows, N vectors; C = from + [A1 | A2] * panel, rows of A1 and A2 with ld1 and ld2 values from one to the
+ * next.  `_few`: for a batch of one or two rows. */
+#define TILE_ARGS size_t K1, const real *a1, size_t ld1, size_t K2, const real *a2, size_t ld2, const real *panel, real *c, size_t ldc, const real *from, size_t ldf
+typedef void tile_function(TILE_ARGS);
+#define TILE(name, rows, n, ...) NOINLINE void name(TILE_ARGS) { sums s; begin(rows, n, s, from, ldf); __VA_ARGS__ finish(rows, n, s, c, ldc); }
+#define TILE_MANY(rows, n) TILE(tile_##rows##_##n, rows, n, panel = multiply(rows, n, s, 1, K1, a1, ld1, panel); multiply(rows, n, s, 1, K2, a2, ld2, panel);)
+#define TILE_FEW(rows, n) TILE(tile_##rows##_##n##_few, rows, n, panel = multiply_few(rows, n, s, K1, a1, ld1, panel); multiply_few(rows, n, s, K2, a2, ld2, panel);)
+TILE_MANY(1, 1) TILE_MANY(1, 2) TILE_MANY(1, 3) TILE_MANY(1, 4)
+TILE_MANY(2, 1) TILE_MANY(2, 2) TILE_MANY(2, 3) TILE_MANY(2, 4)
+TILE_MANY(3, 1) TILE_MANY(3, 2) TILE_MANY(3, 3) TILE_MANY(3, 4)
+#if ROWS > 3
+TILE_MANY(4, 1) TILE_MANY(4, 2) TILE_MANY(4, 3) TILE_MANY(4, 4)
+TILE_MANY(5, 1) TILE_MANY(5, 2) TILE_MANY(5, 3) TILE_MANY(5, 4)
+TILE_MANY(6, 1) TILE_MANY(6, 2) TILE_MANY(6, 3) TILE_MANY(6, 4)
+#endif
+TILE_FEW(1, 1) TILE_FEW(1, 2) TILE_FEW(1, 3) TILE_FEW(1, 4)
+TILE_FEW(2, 1) TILE_FEW(2, 2) TILE_FEW(2, 3) TILE_FEW(2, 4)
+#undef TILE_ARGS
+
+/* Every row of a batch is summed in the same order, whatever tile it falls into: its bits do not depend on how many rows
+ * or steps are taken together.  `few` is a property of the whole batch. */
+INLINE tile_function *tile_of(size_t rows, size_t n, int few)
+{
+    static tile_function *const all[ROWS][4] = {
+        { tile_1_1, tile_1_2, tile_1_3, tile_1_4 },
+        { tile_2_1, tile_2_2, tile_2_3, tile_2_4 },
+        { tile_3_1, tile_3_2, tile_3_3, tile_3_4 },
+#if ROWS > 3
+        { tile_4_1, tile_4_2, tile_4_3, tile_4_4 },
+        { tile_5_1, tile_5_2, tile_5_3, tile_5_4 },
+        { tile_6_1, tile_6_2, tile_6_3, tile_6_4 },
+#endif
+    };
+    static tile_function *const of_few[2][4] = {
+        { tile_1_1_few, tile_1_2_few, tile_1_3_few, tile_1_4_few },
+        { tile_2_1_few, tile_2_2_few, tile_2_3_few, tile_2_4_few },
+    };
+    return few && rows <= 2 ? of_few[rows - 1][n - 1] : all[rows - 1][n - 1];
+}
+
+/* The same with A packed: row r, value k at a[k*ROWS + r]; always ROWS rows. */
+typedef void strip_function(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
+#define STRIP(n) NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { sums s; begin(ROWS, n, s, from, ldf); multiply(ROWS, n, s, ROWS, K, a, 1, panel); finish(ROWS, n, s, c, ldc); }
+STRIP(1) STRIP(2) STRIP(3) STRIP(4)
 
 #define PANEL (4 * V) /* columns of a panel of the large products */
 #define DEPTH 256     /* rows that a reducing product takes at a time */
+#define GROUP (4 * ROWS) /* rows whose products wait in the first level cache for their equations */
 
 INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 INLINE size_t least(size_t x, size_t y) { return x < y ? x : y; }
 INLINE size_t most(size_t x, size_t y) { return x > y ? x : y; }
+/* The next of the nearly equal tiles into which `left` rows are cut. */
+INLINE size_t tile_rows(size_t left) { const size_t tiles = (left + ROWS - 1) / ROWS; return (left + tiles - 1) / tiles; }
+/* Vectors of the panel that begins at column n of N. */
+INLINE size_t panel_vectors(size_t n, size_t N) { return least(4, (N - n + V - 1) / V); }
+
+/* Some steps of a sequence: row r of step s is at `at` + s*step + r*ld.  If `initial` is given, step 0 is there, with rows
+ * initial_ld apart, and `at` is step 1. */
+struct steps {
+    const real *at;
+    size_t step, ld;
+    const real *initial;
+    size_t initial_ld;
+};
+INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
+{
+    if (q->initial && s == 0) return q->initial + r * q->initial_ld;
+    return q->at + (q->initial ? s - 1 : s) * q->step + r * q->ld;
+}
+
+/* Work that several threads share is cut into blocks: part p of P takes the blocks [bound(p), bound(p + 1)). */
+struct share {
+    size_t part, parts;
+};
+INLINE size_t lower_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * p.part / p.parts * block); }
+INLINE size_t upper_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * (p.part + 1) / p.parts * block); }
+
+/* Which rows of which steps: the rows row0 <= r < row1, fewer in steps in which fewer still run (counts, NULL: all do). */
+struct extent {
+    size_t steps, row0, row1;
+    const size_t *counts;
+};
+INLINE size_t end_row(const struct extent *e, size_t s) { return e->counts ? most(e->row0, least(e->counts[s], e->row1)) : e->row1; }
+INLINE size_t depth_of(const struct extent *e)
+{
+    size_t rows = 0;
+    for (size_t s = 0; s < e->steps; ++s) rows += end_row(e, s) - e->row0;
+    return rows;
+}
+
+#if V > 1
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (ivec){ __VA_ARGS__ })
+#endif
+/* V vectors of V values: rows become columns.  Each step exchanges what differs in one bit of its two indices. */
+INLINE void transpose(vec v[V])
+{
+#if V == 16
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+            v[i + 1] = SHUFFLE(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 2)) {
+            const vec a = v[i], b = v[i + 2];
+            v[i] = SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+            v[i + 2] = SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 4)) {
+            const vec a = v[i], b = v[i + 4];
+            v[i] = SHUFFLE(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+            v[i + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 8)) {
+            const vec a = v[i], b = v[i + 8];
+            v[i] = SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+            v[i + 8] = SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+        }
+#elif V == 8
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+            v[i + 1] = SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 2)) {
+            const vec a = v[i], b = v[i + 2];
+            v[i] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+            v[i + 2] = SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 4)) {
+            const vec a = v[i], b = v[i + 4];
+            v[i] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+            v[i + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+        }
+#elif V == 4
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 1)) {
+            const vec a = v[i], b = v[i + 1];
+            v[i] = SHUFFLE(a, b, 0, 4, 2, 6);
+            v[i + 1] = SHUFFLE(a, b, 1, 5, 3, 7);
+        }
+    UNROLL for (size_t i = 0; i < V; ++i)
+        if (!(i & 2)) {
+            const vec a = v[i], b = v[i + 2];
+            v[i] = SHUFFLE(a, b, 0, 1, 4, 5);
+            v[i + 2] = SHUFFLE(a, b, 2, 3, 6, 7);
+        }
+#endif
+}
+#endif
 
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
-    if (c_stride == 1 && columns >= V) {
-        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
-        return;
+    columns = least(columns, V);
+    if (c_stride == 1)
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
+    else {
+        size_t k = 0;
+#if V > 1
+        for (; k_stride == 1 && columns == V && k + V <= K; k += V) {
+            vec block[V];
+            UNROLL for (size_t j = 0; j < V; ++j) block[j] = load(w + j * c_stride + k, V);
+            transpose(block);
+            UNROLL for (size_t j = 0; j < V; ++j) store(panel + (k + j) * width, block[j], V);
+        }
+#endif
+        for (; k < K; ++k)
+            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
     }
-    for (size_t k = 0; k < K; ++k)
-        for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
-/* All panels of a [K][N] matrix. */
-NOINLINE void pack_panels(real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+/* All panels of a [K][N] matrix, the last one as narrow as it can be. */
+NOINLINE void pack_panels(struct share p, real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    for (size_t n = 0; n < N; n += PANEL, panels += K * PANEL)
-        for (size_t j = 0; j < PANEL; j += V)
-            pack_columns(panels + j, PANEL, w + (n + j) * c_stride, k_stride, c_stride, n + j < N ? N - n - j : 0, K);
+    const size_t from = lower_bound(p, N, PANEL), to = upper_bound(p, N, PANEL);
+    panels += from * K;
+    for (size_t n = from; n < to; n += PANEL) {
+        const size_t width = panel_vectors(n, N) * V;
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
+        panels += K * width;
+    }
 }
 
 /* Rows of a tile to their place in C: copied, or added. */
@@ -341,67 +569,91 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
         }
 }
 
-/* C (+)= A * panels for all rows of `steps` steps of B rows each: the time-parallel products.  Row r of step s is at
- * a + s*a_step + r*lda. */
-NOINLINE void gemm(size_t steps, size_t B, size_t N, size_t K, const real *a, size_t a_step, size_t lda, const real *panels, real *c,
-                 size_t c_step, size_t ldc, int add)
+/* C (+)= A * panels for the rows of some steps: the time-parallel products. */
+NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
-    if (a_step == B * lda && c_step == B * ldc) { /* no gap between the steps: one block of rows */
-        B *= steps;
-        steps = 1;
+    if (!e.counts && !a.initial && a.step == e.row1 * a.ld && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
+        e.row1 *= e.steps;
+        e.steps = 1;
     }
-    for (size_t n = 0; n < N; n += PANEL, panels += K * PANEL)
-        for (size_t s = 0; s < steps; ++s)
-            for (size_t m = 0; m < B; m += ROWS) {
-                const size_t rows = least(ROWS, B - m);
-                tile_4(rows, 0, K, a + s * a_step + m * lda, lda, panels, tile, PANEL, 0);
-                put(c + s * c_step + m * ldc + n, ldc, tile, rows, least(PANEL, N - n), add);
+    panels += lower_bound(p, N, PANEL) * K;
+    for (size_t n = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL); n < stop; n += PANEL) {
+        const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
+        for (size_t s = 0; s < e.steps; ++s)
+            for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
+                const real *from = row_at(&a, s, m);
+                const size_t lda = s == 0 && a.initial ? a.initial_ld : a.ld;
+                real *to = c + s * c_step + m * ldc + n;
+                rows = tile_rows(end - m);
+                if (columns == vectors * V)
+                    tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, to, ldc, add ? to : NULL, ldc);
+                else {
+                    tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, tile, PANEL, NULL, 0);
+                    put(to, ldc, tile, rows, columns, add);
+                }
             }
-}
-
-/* Panels of `depth` rows of a [rows][N] matrix, from row k0 on; row k is row k % B of step k / B. */
-NOINLINE void pack_rows(real *panels, const real *b, size_t b_step, size_t ldb, size_t B, size_t k0, size_t depth, size_t N)
-{
-    size_t s = k0 / B, r = k0 % B;
-    for (size_t k = 0; k < depth; ++k) {
-        const real *row = b + s * b_step + r * ldb;
-        for (size_t n = 0; n < N; n += V)
-            store(panels + n / PANEL * PANEL * depth + k * PANEL + n % PANEL, load(row + n, least(V, N - n)), V);
-        if (++r == B) r = 0, ++s;
+        panels += K * vectors * V;
     }
 }
 
-/* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS]. */
-NOINLINE void pack_strips(real *strips, const real *a, size_t a_step, size_t lda, size_t B, size_t k0, size_t depth, size_t M)
+/* Panels of the rows of some steps, seen as a [depth][N] matrix. */
+NOINLINE void pack_rows(struct share p, real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
 {
-    size_t s = k0 / B, r = k0 % B;
-    for (size_t k = 0; k < depth; ++k) {
-        const real *row = a + s * a_step + r * lda;
-        size_t m = 0;
-        for (; m + ROWS <= M; m += ROWS) memcpy(strips + m * depth + k * ROWS, row + m, ROWS * sizeof(real));
-        if (m < M)
-            for (size_t j = 0; j < ROWS; ++j) strips[m * depth + k * ROWS + j] = m + j < M ? row[m + j] : 0.0f;
-        if (++r == B) r = 0, ++s;
-    }
+    const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
+    size_t k = 0;
+    for (size_t s = 0; s < e->steps; ++s)
+        for (size_t r = e->row0, end = end_row(e, s); r < end; ++r, ++k) {
+            const real *row = row_at(&q, s, r);
+            for (size_t n = from; n < stop; n += PANEL) {
+                const size_t width = panel_vectors(n, N) * V;
+                real *to = panels + n * depth + k * width;
+                for (size_t j = 0; j < width; j += V) store(to + j, load(row + n + j, least(V, N - n - j)), V);
+            }
+        }
 }
 
-/* C[M][N] += A[rows][M]^T * B[rows][N] over the rows of `steps` steps: the time-reducing products, DEPTH rows at a time.
- * `scratch` holds both operands packed: DEPTH * (round_up(M, ROWS) + round_up(N, PANEL)) + PANEL values. */
-NOINLINE void gemm_reduce(size_t steps, size_t B, size_t M, size_t N, const real *a, size_t a_step, size_t lda, const real *b,
-                        size_t b_step, size_t ldb, real *c, size_t ldc, real *scratch)
+/* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS].  Several rows at
+ * a time: one alone would touch a line of memory in every strip for a few values. */
+NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
 {
+    const size_t from = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS);
+    const real *row[8];
+    size_t k = 0, n = 0;
+    for (size_t s = 0; s < e->steps; ++s)
+        for (size_t r = e->row0, end = end_row(e, s); r < end; ++r) {
+            row[n++] = row_at(&q, s, r);
+            if (n < 8 && k + n < depth) continue;
+            for (size_t m = from; m < stop; m += ROWS) {
+                real *to = strips + m * depth + k * ROWS;
+                if (m + ROWS <= M)
+                    for (size_t i = 0; i < n; ++i) memcpy(to + i * ROWS, row[i] + m, ROWS * sizeof(real));
+                else
+                    for (size_t i = 0; i < n; ++i)
+                        for (size_t j = 0; j < ROWS; ++j) to[i * ROWS + j] = m + j < M ? row[i][m + j] : 0.0f;
+            }
+            k += n;
+            n = 0;
+        }
+}
+
+/* C[M][N] (+)= strips^T * panels: the time-reducing products, up to DEPTH rows at a time. */
+NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
+{
+    static strip_function *const all[4] = { strip_1, strip_2, strip_3, strip_4 };
     ALIGNED real tile[ROWS * PANEL];
-    real *left = scratch, *right = scratch + round_up(DEPTH * round_up(M, ROWS), PANEL);
-    for (size_t k = 0; k < steps * B; k += DEPTH) {
-        const size_t depth = least(DEPTH, steps * B - k);
-        pack_rows(right, b, b_step, ldb, B, k, depth, N);
-        pack_strips(left, a, a_step, lda, B, k, depth, M);
-        for (size_t n = 0; n < N; n += PANEL)
-            for (size_t m = 0; m < M; m += ROWS) {
-                tile_packed(depth, left + m * depth, right + n * depth, tile, PANEL, 0);
-                put(c + m * ldc + n, ldc, tile, least(ROWS, M - m), least(PANEL, N - n), 1);
+    for (size_t n = 0; n < N; n += PANEL) {
+        const size_t vectors = panel_vectors(n, N), columns = least(PANEL, N - n);
+        for (size_t m = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS); m < stop; m += ROWS) {
+            const size_t rows = least(ROWS, M - m);
+            real *to = c + m * ldc + n;
+            if (rows == ROWS && columns == vectors * V)
+                all[vectors - 1](depth, strips + m * depth, panels + n * depth, to, ldc, add ? to : NULL, ldc);
+            else {
+                all[vectors - 1](depth, strips + m * depth, panels + n * depth, tile, PANEL, NULL, 0);
+                put(to, ldc, tile, rows, columns, add);
             }
+        }
     }
 }
 
@@ -425,24 +677,88 @@ int PUBLIC(lstm_readout_f32_loss_and_grad)(const lstm_readout_f32_args *);
 
 typedef lstm_readout_f32_args args;
 
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4 };
+/* Sizes known at compile time, as with -DLSTM_READOUT_I=8, make loops of known length; a call with others is refused. */
+#if defined(LSTM_READOUT_B)
+#define SIZE_B(a) ((void)(a), (size_t)(LSTM_READOUT_B))
+#else
+#define SIZE_B(a) ((a)->B)
+#endif
+#if defined(LSTM_READOUT_I)
+#define SIZE_I(a) ((void)(a), (size_t)(LSTM_READOUT_I))
+#else
+#define SIZE_I(a) ((a)->I)
+#endif
+#if defined(LSTM_READOUT_H)
+#define SIZE_H(a) ((void)(a), (size_t)(LSTM_READOUT_H))
+#else
+#define SIZE_H(a) ((a)->H)
+#endif
+#if defined(LSTM_READOUT_O)
+#define SIZE_O(a) ((void)(a), (size_t)(LSTM_READOUT_O))
+#else
+#define SIZE_O(a) ((a)->O)
+#endif
+
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
+INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a); }
+/* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
+ * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
+INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
+/* The rows that still run at step t = 1..T. */
+INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
+
+/* Threads may share a call by units: each runs the whole schedule, takes its blocks of every loop over units, panels or
+ * strips, and waits for the others wherever the next loop reads what all have made.  Every number is computed as by one
+ * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
+#if defined(__GNUC__)
+#define SPLITS 1
+INLINE void meet(const args *a, struct share p)
+{
+    int *arrived = a->meeting, *round = a->meeting + 1;
+    if (p.parts > 1) {
+        const int now = __atomic_load_n(round, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == (int)p.parts) {
+            __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
+        } else
+            while (__atomic_load_n(round, __ATOMIC_ACQUIRE) == now) PAUSE();
+    }
+}
+#else
+#define SPLITS 0
+INLINE void meet(const args *a, struct share p) { (void)a, (void)p; }
+#endif
+INLINE struct share share_of(const args *a)
+{
+    const int together = SPLITS && a->parts > 1 && !a->rows;
+    const struct share p = { together ? a->part : 0, together ? a->parts : 1 };
+    return p;
+}
+/* Whether this thread has nothing to do: the first does it all. */
+INLINE int idle(const args *a) { return a->parts > 1 && a->part > 0 && share_of(a).parts == 1; }
+
+/* Rows of `width` values from one place to another; from NULL: zeros. */
+INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, size_t rows, size_t width)
+{
+    for (size_t r = 0; r < rows; ++r)
+        if (from)
+            memcpy(to + r * to_ld, from + r * from_ld, width * sizeof(real));
+        else
+            memset(to + r * to_ld, 0, width * sizeof(real));
+}
 
 /* ==== infer ========================================================================================================= */
 
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H, O;
-    const real *W_x_i;
     const real *b_i;
-    const real *W_x_f;
     const real *b_f;
-    const real *W_x_g;
     const real *b_g;
     const real *c_prev;
-    const real *W_x_o;
     const real *b_o;
     real *c;
     real *h;
@@ -451,11 +767,11 @@ struct infer_at {
     real *p;
 };
 /* infer, stage1: F1, F5, F2, F6, F3, F7, F9, F10, F4, F8, F11.
- * acc holds the tile of the products U_h_i, U_h_f, U_h_g, U_h_o.
+ * acc holds the tile of the products W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b_i = load(at->b_i + unit, lanes);
@@ -464,28 +780,24 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
         const vec b_o = load(at->b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec U_h_i = load(tile + 0 * V, V);
-            const vec U_h_f = load(tile + 1 * V, V);
-            const vec U_h_g = load(tile + 2 * V, V);
-            const vec U_h_o = load(tile + 3 * V, V);
-            const vec W_x_i = load(at->W_x_i + row * (5 * H) + unit, lanes);
-            const vec W_x_f = load(at->W_x_f + row * (5 * H) + unit, lanes);
-            const vec W_x_g = load(at->W_x_g + row * (5 * H) + unit, lanes);
+            const vec W_x_U_h_i = load(tile + 0 * V, V);
+            const vec W_x_U_h_f = load(tile + 1 * V, V);
+            const vec W_x_U_h_g = load(tile + 2 * V, V);
+            const vec W_x_U_h_o = load(tile + 3 * V, V);
             const vec c_prev = load(at->c_prev + row * H + unit, lanes);
-            const vec W_x_o = load(at->W_x_o + row * (5 * H) + unit, lanes);
-            const vec z_i = U_h_i + W_x_i + b_i; /* F1 */
+            const vec z_i = W_x_U_h_i + b_i; /* F1 */
             const vec i = vec_sigmoid(z_i); /* F5 */
-            const vec z_f = U_h_f + W_x_f + b_f; /* F2 */
+            const vec z_f = W_x_U_h_f + b_f; /* F2 */
             const vec f = vec_sigmoid(z_f); /* F6 */
-            const vec z_g = U_h_g + W_x_g + b_g; /* F3 */
+            const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = c_prev * f + g * i; /* F9 */
+            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
             store(at->c + row * H + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
-            const vec z_o = U_h_o + W_x_o + b_o; /* F4 */
+            const vec z_o = W_x_U_h_o + b_o; /* F4 */
             const vec o = vec_sigmoid(z_o); /* F8 */
             const vec h = o * tanh_c; /* F11 */
-            store(at->h + row * (5 * H) + unit, h, lanes);
+            store(at->h + row * H + unit, h, lanes);
         }
     }
 }
@@ -493,7 +805,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void infer_after1(const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         const vec d = load(at->d + unit, lanes);
@@ -507,12 +819,12 @@ INLINE void infer_after1(const struct infer_at *at, size_t row0, size_t rows, si
 
 /* Buffers of infer in the workspace. */
 struct infer_workspace {
-    real *weight_ih_rows;
     real *weight_ho_rows;
     real *panels_1;
     real *chunk_H;
     real *chunk_O;
     real *ring_H;
+    real *known_1;
     size_t bytes; /* of all buffers together */
 };
 
@@ -520,35 +832,38 @@ struct infer_workspace {
 static double infer_bound(double T, double B, double I, double H, double O)
 {
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (4 * H + PANEL) * (I) + 64 + (O + PANEL) * (H) + 64 + (H + 1 * V) * (H) * 4 + 64 + (T + 1) * B * (5 * H) + 64 + (T + 1) * B * (O) + 64 + 2 * B * (H) + 64);
+    return (double)sizeof(real) * (0.0 + (O + V) * (H) + 64 + (H + V) * (4 * H + 4 * I) + 64 + (T + 1) * B * (H) + 64 + (T + 1) * B * (O) + 64 + 2 * B * (H) + 64 + T * B * (H + 1 * V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int infer_layout(const args *a, struct infer_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
-    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(4 * H, PANEL) * (I)) * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(O, PANEL) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, 1 * V) * (H) * 4) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (5 * H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * (H)) * sizeof(real), 64);
     w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
 
 static int infer_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -560,106 +875,144 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     at.O = O;
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    pack_panels(w.weight_ho_rows, a->weight_ho, 1, H, O, H);
-    /* panels of U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h: a block of units after the other, in it the columns of U_h_i, U_h_f, U_h_g, U_h_o side by side */
+    if (!a->packed) {
+    pack_panels(share, w.weight_ho_rows, a->weight_ho, 1, H, O, H);
+    /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
     {
-        real *panels = w.panels_1;
-        const size_t depth = H;
-        for (size_t unit = 0; unit < H; unit += 1 * V, panels += depth * 4 * V) {
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 0) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 1) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + H * H + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 2) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + 2 * H * H + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 3) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + 3 * H * H + n * H, 1, H, n < H ? H - n : 0, H);
-            }
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+            panels += I * 4 * V;
+            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+            panels += H * 4 * V;
         }
     }
+    }
+    if (share.part == 0) {
     /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H, 0, B * (5 * H) * sizeof(real));
+    memset(w.chunk_H, 0, B * (H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     for (size_t row = 0; row < B; ++row)
-        memcpy(w.chunk_H + 4 * H + row * (5 * H), a->h_0 + row * H, H * sizeof(real));
+        memcpy(w.chunk_H + row * H, a->h_0 + row * H, H * sizeof(real));
     for (size_t row = 0; row < B; ++row)
         memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
-        /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
-        gemm(steps, B, 4 * H, I, a->x + ((first) - 1) * S * I, S * I, I,
-             w.weight_ih_rows, w.chunk_H + (first - first + 1) * B * (5 * H), B * (5 * H), 5 * H, 0);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I * 4 + H * 4) * V;
+            }
+        }
         for (size_t t = first; t < first + steps; ++t) {
-            at.W_x_i = w.chunk_H + (t - first + 1) * B * (5 * H);
+            const size_t live = rows_at(a, t);
+
             at.b_i = a->bias;
-            at.W_x_f = w.chunk_H + (t - first + 1) * B * (5 * H) + H;
             at.b_f = a->bias + H;
-            at.W_x_g = w.chunk_H + (t - first + 1) * B * (5 * H) + 2 * H;
             at.b_g = a->bias + 2 * H;
             at.c_prev = w.ring_H + ((t - 1) & 1) * B * H;
-            at.W_x_o = w.chunk_H + (t - first + 1) * B * (5 * H) + 3 * H;
             at.b_o = a->bias + 3 * H;
             at.c = w.ring_H + (t & 1) * B * H;
-            at.h = w.chunk_H + (t - first + 1) * B * (5 * H) + 4 * H;
+            at.h = w.chunk_H + (t - first + 1) * B * H;
             {
-                const size_t depth = H;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+                const int together = !hoist && !few; /* both products of a row in one sum */
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
-                        ALIGNED real acc[ROWS * 4 * V];
-                        /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
-                        tile_4(rows, B <= 2, H, w.chunk_H + ((t - 1) - first + 1) * B * (5 * H) + 4 * H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else if (few) {
+                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, w.chunk_H + ((t - 1) - first + 1) * B * H + row * H, H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                        }
                         if (full)
-                            infer_stage1(&at, row, rows, unit, 1, acc);
+                            infer_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            infer_stage1(&at, row, rows, unit, 0, acc);
+                            infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += depth * 4 * V;
+                    panels += (I * 4 + H * 4) * V;
                 }
+            }
+            meet(a, share);
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live && share.part == 0) {
+                /* F14 */
+                copy_rows(a->h_T + after * H, H, w.chunk_H + (t - first + 1) * B * H + after * H, H, live - after, H);
+                /* F16 */
+                copy_rows(a->c_T + after * H, H, w.ring_H + (t & 1) * B * H + after * H, H, live - after, H);
             }
         }
         /* F12: V_h = V*h */
-        gemm(steps, B, O, H, w.chunk_H + ((first) - first + 1) * B * (5 * H) + 4 * H, B * (5 * H), 5 * H,
-             w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+        {
+            const struct steps q = { w.chunk_H + ((first) - first + 1) * B * H, B * H, H, NULL, 0 };
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+        }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
             at.V_h = w.chunk_O + (t - first) * B * O;
             at.d = a->bias_o;
             at.p = a->out + (t - 1) * S * O;
             {
-                for (size_t unit = 0; unit < O; unit += 1 * V) {
-                    const int full = unit + 1 * V <= O;
-                    if (full)
-                        infer_after1(&at, 0, B, unit, 1);
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
+                    if (unit + V <= O)
+                        infer_after1(&at, 0, live, unit, 1);
                     else
-                        infer_after1(&at, 0, B, unit, 0);
+                        infer_after1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
         /* the step that the next chunk sees as its neighbour */
-        memmove(w.chunk_H, w.chunk_H + steps * B * (5 * H), B * (5 * H) * sizeof(real));
+        if (share.part == 0) memmove(w.chunk_H, w.chunk_H + steps * B * (H), B * (H) * sizeof(real));
+        meet(a, share);
     }
-    /* F14 */
-    for (size_t row = 0; row < B; ++row)
-        memcpy(a->h_T + row * H, w.chunk_H + row * (5 * H) + 4 * H, H * sizeof(real));
-    /* F16 */
-    for (size_t row = 0; row < B; ++row)
-        memcpy(a->c_T + row * H, w.ring_H + (T & 1) * B * H + row * H, H * sizeof(real));
+    /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->c_T + rows_at(a, 1) * H, H, a->c_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = O;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
+    meet(a, share);
     return OK;
 }
 
@@ -668,15 +1021,11 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H, O;
-    const real *W_x_i;
     const real *b_i;
-    const real *W_x_f;
     const real *b_f;
-    const real *W_x_g;
     const real *b_g;
     const real *c_prev;
     size_t c_prev_ld;
-    const real *W_x_o;
     const real *b_o;
     real *i;
     real *f;
@@ -690,11 +1039,11 @@ struct forward_at {
     real *p;
 };
 /* forward, stage1: F1, F5, F2, F6, F3, F7, F9, F10, F4, F8, F11.
- * acc holds the tile of the products U_h_i, U_h_f, U_h_g, U_h_o.
+ * acc holds the tile of the products W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o.
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
 INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b_i = load(at->b_i + unit, lanes);
@@ -703,29 +1052,25 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
         const vec b_o = load(at->b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec U_h_i = load(tile + 0 * V, V);
-            const vec U_h_f = load(tile + 1 * V, V);
-            const vec U_h_g = load(tile + 2 * V, V);
-            const vec U_h_o = load(tile + 3 * V, V);
-            const vec W_x_i = load(at->W_x_i + row * (4 * H) + unit, lanes);
-            const vec W_x_f = load(at->W_x_f + row * (4 * H) + unit, lanes);
-            const vec W_x_g = load(at->W_x_g + row * (4 * H) + unit, lanes);
+            const vec W_x_U_h_i = load(tile + 0 * V, V);
+            const vec W_x_U_h_f = load(tile + 1 * V, V);
+            const vec W_x_U_h_g = load(tile + 2 * V, V);
+            const vec W_x_U_h_o = load(tile + 3 * V, V);
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
-            const vec W_x_o = load(at->W_x_o + row * (4 * H) + unit, lanes);
-            const vec z_i = U_h_i + W_x_i + b_i; /* F1 */
+            const vec z_i = W_x_U_h_i + b_i; /* F1 */
             const vec i = vec_sigmoid(z_i); /* F5 */
             store(at->i + row * (7 * H) + unit, i, lanes);
-            const vec z_f = U_h_f + W_x_f + b_f; /* F2 */
+            const vec z_f = W_x_U_h_f + b_f; /* F2 */
             const vec f = vec_sigmoid(z_f); /* F6 */
             store(at->f + row * (7 * H) + unit, f, lanes);
-            const vec z_g = U_h_g + W_x_g + b_g; /* F3 */
+            const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
             store(at->g + row * (7 * H) + unit, g, lanes);
-            const vec c = c_prev * f + g * i; /* F9 */
+            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
             store(at->c + row * (7 * H) + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             store(at->tanh_c + row * (7 * H) + unit, tanh_c, lanes);
-            const vec z_o = U_h_o + W_x_o + b_o; /* F4 */
+            const vec z_o = W_x_U_h_o + b_o; /* F4 */
             const vec o = vec_sigmoid(z_o); /* F8 */
             store(at->o + row * (7 * H) + unit, o, lanes);
             const vec h = o * tanh_c; /* F11 */
@@ -737,7 +1082,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void forward_after1(const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         const vec d = load(at->d + unit, lanes);
@@ -751,11 +1096,10 @@ INLINE void forward_after1(const struct forward_at *at, size_t row0, size_t rows
 
 /* Buffers of forward in the workspace. */
 struct forward_workspace {
-    real *weight_ih_rows;
     real *weight_ho_rows;
     real *panels_1;
-    real *chunk_H;
     real *chunk_O;
+    real *known_1;
     size_t bytes; /* of all buffers together */
 };
 
@@ -763,33 +1107,34 @@ struct forward_workspace {
 static double forward_bound(double T, double B, double I, double H, double O)
 {
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (4 * H + PANEL) * (I) + 64 + (O + PANEL) * (H) + 64 + (H + 1 * V) * (H) * 4 + 64 + (T + 1) * B * (4 * H) + 64 + (T + 1) * B * (O) + 64);
+    return (double)sizeof(real) * (0.0 + (O + V) * (H) + 64 + (H + V) * (4 * H + 4 * I) + 64 + (T + 1) * B * (O) + 64 + T * B * (H + 1 * V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int forward_layout(const args *a, struct forward_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
-    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(4 * H, PANEL) * (I)) * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(O, PANEL) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, 1 * V) * (H) * 4) * sizeof(real), 64);
-    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
     w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
 
 static int forward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
+    const struct share share = share_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -802,51 +1147,61 @@ static int forward_run(const args *a)
     at.H = H;
     at.O = O;
     real *tape_H = a->tape;
-    pack_panels(w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    pack_panels(w.weight_ho_rows, a->weight_ho, 1, H, O, H);
-    /* panels of U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h: a block of units after the other, in it the columns of U_h_i, U_h_f, U_h_g, U_h_o side by side */
+    if (!a->packed) {
+    pack_panels(share, w.weight_ho_rows, a->weight_ho, 1, H, O, H);
+    /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
     {
-        real *panels = w.panels_1;
-        const size_t depth = H;
-        for (size_t unit = 0; unit < H; unit += 1 * V, panels += depth * 4 * V) {
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 0) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 1) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + H * H + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 2) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + 2 * H * H + n * H, 1, H, n < H ? H - n : 0, H);
-            }
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 3) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + 3 * H * H + n * H, 1, H, n < H ? H - n : 0, H);
-            }
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+            panels += I * 4 * V;
+            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+            panels += H * 4 * V;
         }
     }
+    }
+    if (share.part == 0) {
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
-        /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
-        gemm(steps, B, 4 * H, I, a->x + ((first) - 1) * S * I, S * I, I,
-             w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I * 4 + H * 4) * V;
+            }
+        }
         for (size_t t = first; t < first + steps; ++t) {
-            at.W_x_i = w.chunk_H + (t - first) * B * (4 * H);
+            const size_t live = rows_at(a, t);
+
             at.b_i = a->bias;
-            at.W_x_f = w.chunk_H + (t - first) * B * (4 * H) + H;
             at.b_f = a->bias + H;
-            at.W_x_g = w.chunk_H + (t - first) * B * (4 * H) + 2 * H;
             at.b_g = a->bias + 2 * H;
             at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * (7 * H) + 4 * H : a->c_0;
             at.c_prev_ld = t > 1 ? 7 * H : H;
-            at.W_x_o = w.chunk_H + (t - first) * B * (4 * H) + 3 * H;
             at.b_o = a->bias + 3 * H;
             at.i = tape_H + (t - 1) * B * (7 * H);
             at.f = tape_H + (t - 1) * B * (7 * H) + H;
@@ -856,48 +1211,75 @@ static int forward_run(const args *a)
             at.o = tape_H + (t - 1) * B * (7 * H) + 3 * H;
             at.h = tape_H + (t - 1) * B * (7 * H) + 6 * H;
             {
-                const size_t depth = H;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 1 * V) {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+                const int together = !hoist && !few; /* both products of a row in one sum */
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
-                        ALIGNED real acc[ROWS * 4 * V];
-                        /* F1, F2, F3, F4: U_h_i = U_i*h; U_h_f = U_f*h; U_h_g = U_g*h; U_h_o = U_o*h */
-                        tile_4(rows, B <= 2, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (7 * H) + 6 * H : a->h_0) + row * (t > 1 ? 7 * H : H), t > 1 ? 7 * H : H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else if (few) {
+                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (7 * H) + 6 * H : a->h_0) + row * (t > 1 ? 7 * H : H), t > 1 ? 7 * H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                        }
                         if (full)
-                            forward_stage1(&at, row, rows, unit, 1, acc);
+                            forward_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            forward_stage1(&at, row, rows, unit, 0, acc);
+                            forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += depth * 4 * V;
+                    panels += (I * 4 + H * 4) * V;
                 }
+            }
+            meet(a, share);
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live && share.part == 0) {
+                /* F14 */
+                copy_rows(a->h_T + after * H, H, tape_H + (t - 1) * B * (7 * H) + 6 * H + after * (7 * H), 7 * H, live - after, H);
+                /* F16 */
+                copy_rows(a->c_T + after * H, H, tape_H + (t - 1) * B * (7 * H) + 4 * H + after * (7 * H), 7 * H, live - after, H);
             }
         }
         /* F12: V_h = V*h */
-        gemm(steps, B, O, H, tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
-             w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+        {
+            const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, NULL, 0 };
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+        }
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
             at.V_h = w.chunk_O + (t - first) * B * O;
             at.d = a->bias_o;
             at.p = a->out + (t - 1) * S * O;
             {
-                for (size_t unit = 0; unit < O; unit += 1 * V) {
-                    const int full = unit + 1 * V <= O;
-                    if (full)
-                        forward_after1(&at, 0, B, unit, 1);
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
+                    if (unit + V <= O)
+                        forward_after1(&at, 0, live, unit, 1);
                     else
-                        forward_after1(&at, 0, B, unit, 0);
+                        forward_after1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
     }
-    /* F14 */
-    for (size_t row = 0; row < B; ++row)
-        memcpy(a->h_T + row * H, tape_H + (T - 1) * B * (7 * H) + 6 * H + row * (7 * H), H * sizeof(real));
-    /* F16 */
-    for (size_t row = 0; row < B; ++row)
-        memcpy(a->c_T + row * H, tape_H + (T - 1) * B * (7 * H) + 4 * H + row * (7 * H), H * sizeof(real));
+    /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->c_T + rows_at(a, 1) * H, H, a->c_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = O;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
+    meet(a, share);
     return OK;
 }
 
@@ -913,19 +1295,26 @@ struct loss_at {
     real *L;
 };
 /* loss, before1: D1, D2, D3, L1.
- * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
-INLINE void loss_before1(const struct loss_at *at, size_t row0, size_t rows, size_t unit, int full)
+ * One vector of units of a row; full: none of them is beyond O. */
+INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit, int full, vec *sum_1)
 {
-    const size_t O = at->O;
-    {
-        const size_t lanes = full ? V : least(V, O - unit);
-        for (size_t row = row0; row < row0 + rows; ++row) {
-            const vec p = load(at->p + row * O + unit, lanes);
-            const vec y = load(at->y + row * O + unit, lanes);
-            const vec seed_p = 2.0f * (p - y); /* D1, D2, D3 */
-            store(at->seed_p + row * O + unit, seed_p, lanes);
-            at->l[row * 1] += sum(vec_square((p - y)), lanes); /* L1 */
-        }
+    const size_t O = SIZE_O(at);
+    const size_t lanes = full ? V : O - unit;
+    const vec p = load(at->p + row * O + unit, lanes);
+    const vec y = load(at->y + row * O + unit, lanes);
+    const vec seed_p = 2.0f * (p - y); /* D1, D2, D3 */
+    store(at->seed_p + row * O + unit, seed_p, lanes);
+    *sum_1 += first_lanes(vec_square((p - y)), lanes); /* L1 */
+}
+
+INLINE void loss_before1(const struct loss_at *at, size_t rows)
+{
+    for (size_t row = 0; row < rows; ++row) {
+        size_t unit = 0;
+        vec sum_1 = splat(0.0f);
+        for (; unit + V <= SIZE_O(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
+        if (unit < SIZE_O(at)) loss_before1_units(at, row, unit, 0, &sum_1);
+        at->l[row * 1] = sum(sum_1); /* L1 */
     }
 }
 /* loss, before2: the numbers of a row, L2. */
@@ -954,7 +1343,7 @@ static double loss_bound(double T, double B, double I, double H, double O)
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int loss_layout(const args *a, struct loss_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
@@ -968,7 +1357,8 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 
 static int loss_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const struct share share = share_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -980,33 +1370,39 @@ static int loss_run(const args *a)
     at.I = I;
     at.H = H;
     at.O = O;
+    if (!a->packed) {
+    }
+    if (share.part == 0) {
     memset(a->loss, 0, sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
-        memset(w.total_L, 0, sizeof(real));
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (share.part == 0) memset(w.total_L, 0, sizeof(real));
+        meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
             at.p = a->out + (t - 1) * S * O;
             at.y = a->y + (t - 1) * S * O;
             at.seed_p = a->d_out + (t - 1) * S * O;
             at.l = w.chunk_row + (t - first) * B * 1;
             at.L = w.total_L;
             {
-                for (size_t row = 0; row < B; ++row) at.l[row * 1] = 0.0f;
-                for (size_t unit = 0; unit < O; unit += 1 * V) {
-                    const int full = unit + 1 * V <= O;
-                    if (full)
-                        loss_before1(&at, 0, B, unit, 1);
-                    else
-                        loss_before1(&at, 0, B, unit, 0);
-                }
+                loss_before1(&at, live);
             }
+            meet(a, share);
             {
-                loss_before2_rows(&at, B);
+                loss_before2_rows(&at, live);
             }
+            meet(a, share);
         }
-        for (size_t n = 0; n < 1; ++n) (a->loss)[n] += w.total_L[n];
+        for (size_t n = 0; share.part == 0 && n < 1; ++n) (a->loss)[n] += w.total_L[n];
     }
+    meet(a, share);
     return OK;
 }
 
@@ -1044,7 +1440,7 @@ struct backward_at {
  * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
 INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full)
 {
-    const size_t O = at->O;
+    const size_t O = SIZE_O(at);
     {
         const size_t lanes = full ? V : least(V, O - unit);
         vec d_d = load(at->d_d + unit, lanes);
@@ -1060,7 +1456,7 @@ INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t r
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         vec d_b_i = load(at->d_b_i + unit, lanes);
@@ -1068,7 +1464,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         vec d_b_g = load(at->d_b_g + unit, lanes);
         vec d_b_o = load(at->d_b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec V_seed_p = load(at->V_seed_p + row * (5 * H) + unit, lanes);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
@@ -1112,11 +1508,11 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
 {
-    const size_t H = at->H;
+    const size_t H = SIZE_H(at);
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
             const vec d_h = U_d_z; /* B1, B2 */
@@ -1139,8 +1535,14 @@ struct backward_workspace {
     real *total_d_b_g;
     real *total_d_b_o;
     real *total_d_d;
+    real *end_d_h_T;
+    real *end_d_c_T;
     real *zeros;
-    real *scratch;
+    real *left_1;
+    real *right_1;
+    real *right_2;
+    real *left_2;
+    real *right_3;
     size_t bytes; /* of all buffers together */
 };
 
@@ -1148,22 +1550,22 @@ struct backward_workspace {
 static double backward_bound(double T, double B, double I, double H, double O)
 {
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (H + PANEL) * (O) + 64 + (I + PANEL) * (4 * H) + 64 + (H + 4 * V) * (4 * H) * 1 + 64 + (T + 1) * B * (5 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS + I + PANEL) + PANEL + DEPTH * (4 * H + ROWS + H + PANEL) + PANEL + DEPTH * (O + ROWS + H + PANEL) + PANEL + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (O) + 64 + (I + V) * (4 * H) + 64 + (H + V) * (4 * H) + 64 + (T + 1) * B * (5 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + V) + 64 + DEPTH * (O + ROWS) + 64 + DEPTH * (H + V) + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
 static int backward_layout(const args *a, struct backward_workspace *w)
 {
-    const size_t T = a->T, B = a->B, I = a->I, H = a->H, O = a->O, steps = chunk_steps(T, B);
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
     if (backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     w->bytes = 0;
     w->weight_ho_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, PANEL) * (O)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (O)) * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, PANEL) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, 4 * V) * (4 * H) * 1) * sizeof(real), 64);
+    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (5 * H)) * sizeof(real), 64);
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
@@ -1178,17 +1580,31 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((H) * sizeof(real), 64);
     w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((O) * sizeof(real), 64);
+    w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((B * (H)) * sizeof(real), 64);
-    w->scratch = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((most(most(DEPTH * (round_up(4 * H, ROWS) + round_up(I, PANEL)) + PANEL, DEPTH * (round_up(4 * H, ROWS) + round_up(H, PANEL)) + PANEL), DEPTH * (round_up(O, ROWS) + round_up(H, PANEL)) + PANEL)) * sizeof(real), 64);
+    w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
+    w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(I, V)) * sizeof(real), 64);
+    w->right_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
+    w->left_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(O, ROWS)) * sizeof(real), 64);
+    w->right_3 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
 
 static int backward_run(const args *a)
 {
-    const size_t T = a->T, B = a->B, S = a->batch ? a->batch : B, I = a->I, H = a->H, O = a->O;
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -1201,80 +1617,85 @@ static int backward_run(const args *a)
     at.H = H;
     at.O = O;
     real *tape_H = a->tape;
-    pack_panels(w.weight_ho_columns, a->weight_ho, H, 1, H, O);
-    if (a->d_x) pack_panels(w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    if (!a->packed) {
+    pack_panels(share, w.weight_ho_columns, a->weight_ho, H, 1, H, O);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
     /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
     {
-        real *panels = w.panels_1;
-        const size_t depth = 4 * H;
-        for (size_t unit = 0; unit < H; unit += 4 * V, panels += depth * 4 * V) {
-            {
-                const size_t n = unit;
-                real *panel = panels + (depth * 0 + (0) * 4 + 0) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, 4 * H);
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
             }
-            {
-                const size_t n = unit + 1 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 1) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, 4 * H);
-            }
-            {
-                const size_t n = unit + 2 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 2) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, 4 * H);
-            }
-            {
-                const size_t n = unit + 3 * V;
-                real *panel = panels + (depth * 0 + (0) * 4 + 3) * V;
-                pack_columns(panel, 4 * V, a->weight_hh + n * 1, H, 1, n < H ? H - n : 0, 4 * H);
-            }
+            panels += (4 * H) * width * V;
         }
     }
+    }
+    if (share.part == 0) {
     memset(w.zeros, 0, B * (H) * sizeof(real));
-    memset(a->d_weight_ih, 0, 4 * H * I * sizeof(real));
-    memset(a->d_weight_hh, 0, 4 * H * H * sizeof(real));
-    memset(a->d_weight_ho, 0, H * O * sizeof(real));
-    memset(a->d_bias, 0, H * sizeof(real));
-    memset(a->d_bias + H, 0, H * sizeof(real));
-    memset(a->d_bias + 2 * H, 0, H * sizeof(real));
-    memset(a->d_bias + 3 * H, 0, H * sizeof(real));
-    memset(a->d_bias_o, 0, O * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.chunk_H + chunk_steps(T, B) * B * (5 * H), 0, B * (5 * H) * sizeof(real));
     /* what is before the first step: initial states, and zero for all else */
     memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
 
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
         first -= steps;
-        memset(w.total_d_b_i, 0, H * sizeof(real));
-        memset(w.total_d_b_f, 0, H * sizeof(real));
-        memset(w.total_d_b_g, 0, H * sizeof(real));
-        memset(w.total_d_b_o, 0, H * sizeof(real));
-        memset(w.total_d_d, 0, O * sizeof(real));
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_d, 0, O * sizeof(real));
+        meet(a, share);
         /* B1, B2: V_seed_p = V*seed_p */
-        gemm(steps, B, H, O, a->d_out + ((first) - 1) * S * O, S * O, O,
-             w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
+        {
+            const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
+            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
+        }
+        meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
             at.seed_p = a->d_out + (t - 1) * S * O;
             at.d_d = w.total_d_d;
             {
-                for (size_t unit = 0; unit < O; unit += 1 * V) {
-                    const int full = unit + 1 * V <= O;
-                    if (full)
-                        backward_before1(&at, 0, B, unit, 1);
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
+                    if (unit + V <= O)
+                        backward_before1(&at, 0, live, unit, 1);
                     else
-                        backward_before1(&at, 0, B, unit, 0);
+                        backward_before1(&at, 0, live, unit, 0);
                 }
             }
+            meet(a, share);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            if (a->rows) {
+                const size_t before = t < T ? rows_at(a, t + 1) : 0;
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (5 * H), 0, (live - before) * (5 * H) * sizeof(real));
+                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
+                copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_c_T + before * H, H, a->d_c_T + before * H, H, live - before, H);
+            }
             at.V_seed_p = w.chunk_H + (t - first) * B * (5 * H);
-            at.d_h_T = t == T ? a->d_h_T : w.zeros;
+            at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
             at.o = tape_H + (t - 1) * B * (7 * H) + 3 * H;
             at.tanh_c = tape_H + (t - 1) * B * (7 * H) + 5 * H;
             at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
-            at.d_c_T = t == T ? a->d_c_T : w.zeros;
+            at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
             at.f = tape_H + (t - 1) * B * (7 * H) + H;
             at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * (7 * H) + 4 * H : a->c_0;
             at.c_prev_ld = t > 1 ? 7 * H : H;
@@ -1290,80 +1711,1020 @@ static int backward_run(const args *a)
             at.d_b_g = w.total_d_b_g;
             at.d_b_o = w.total_d_b_o;
             {
-                const size_t depth = 4 * H;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
-                        ALIGNED real acc[ROWS * 4 * V];
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
                         /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        if (t < T)
-                            tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((t + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        if (t == T)
+                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
                         else
-                            memset(acc, 0, sizeof acc);
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
                         if (full)
-                            backward_stage1(&at, row, rows, unit, 1, acc);
+                            backward_stage1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            backward_stage1(&at, row, rows, unit, 0, acc);
+                            backward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += depth * 4 * V;
+                    panels += ((4 * H)) * width * V;
                 }
             }
+            meet(a, share);
+
         }
         /* B13: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
-        if (a->d_x) gemm(steps, B, I, 4 * H, w.chunk_H + ((first) - first) * B * (5 * H) + H, B * (5 * H), 5 * H,
-             w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
-        /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-        gemm_reduce(steps, B, 4 * H, I, w.chunk_H + (first - first) * B * (5 * H) + H, B * (5 * H), 5 * H, a->x + ((first) - 1) * S * I, S * I, I,
-                    a->d_weight_ih, I, w.scratch);
-        /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-        if (first == 1) gemm_reduce(1, B, 4 * H, H, w.chunk_H + (first - first) * B * (5 * H) + H, B * (5 * H), 5 * H, a->h_0, B * H, H,
-                    a->d_weight_hh, H, w.scratch);
-        if (first > 1 || steps > 1) {
-            const size_t from = first == 1 ? 2 : first;
-            gemm_reduce(first + steps - from, B, 4 * H, H, w.chunk_H + (from - first) * B * (5 * H) + H, B * (5 * H), 5 * H, tape_H + ((from - 1) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
-                    a->d_weight_hh, H, w.scratch);
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, B * (5 * H), 5 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
         }
-        /* B28: d_V = seed_p h^T */
-        gemm_reduce(steps, B, O, H, a->d_out + (first - 1) * S * O, S * O, O, tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H,
-                    a->d_weight_ho, H, w.scratch);
-        for (size_t n = 0; n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
-        for (size_t n = 0; n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
-        for (size_t n = 0; n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
+        meet(a, share);
+        for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
+            const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
+            const size_t depth = depth_of(&part);
+            const int add = a->accumulate || first + steps <= T || row0 > 0;
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, B * (5 * H), 5 * H, NULL, 0 };
+                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
+            }
+            {
+                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                pack_rows(share, w.right_1, q, &part, depth, I);
+            }
+            {
+                const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (7 * H) + 6 * H : tape_H + (first - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, first > 1 ? NULL : a->h_0, H };
+                pack_rows(share, w.right_2, q, &part, depth, H);
+            }
+            {
+                const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
+                pack_strips(share, w.left_2, q, &part, depth, O);
+            }
+            {
+                const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, NULL, 0 };
+                pack_rows(share, w.right_3, q, &part, depth, H);
+            }
+            meet(a, share);
+            /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
+            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
+            gemm_reduce(share, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            /* B28: d_V = seed_p h^T */
+            gemm_reduce(share, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
+            meet(a, share);
+        }
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; share.part == 0 && n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
         /* the step that the next chunk sees as its neighbour */
-        if (first > 1)
+        if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (5 * H), w.chunk_H, B * (5 * H) * sizeof(real));
+        meet(a, share);
     }
     /* the step t = 0: gradients of the initial states */
     {
-        const size_t first = 1;
+        const size_t first = 1, live = rows_at(a, 1);
         (void)first;
         at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const size_t depth = 4 * H;
-                const real *panels = w.panels_1;
-                for (size_t unit = 0; unit < H; unit += 4 * V) {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    for (size_t row = 0; row < B; row += ROWS) {
-                        const size_t rows = least(ROWS, B - row);
-                        ALIGNED real acc[ROWS * 4 * V];
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
                         /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        tile_4(rows, B <= 2, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels + (depth * 0 + (0) * 4) * V, acc + 0 * V, 4 * V, 0);
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (5 * H) + H + row * (5 * H), 5 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
                         if (full)
-                            backward_edge1(&at, row, rows, unit, 1, acc);
+                            backward_edge1(&at, begin, end - begin, unit, 1, tiles);
                         else
-                            backward_edge1(&at, row, rows, unit, 0, acc);
+                            backward_edge1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += depth * 4 * V;
+                    panels += ((4 * H)) * width * V;
                 }
             }
+        copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
+        copy_rows(a->d_c_0 + live * H, H, a->d_c_T + live * H, H, B - live, H);
+    }
+    /* the input of a row that has ended has no gradient */
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = I;
+        if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
+    }
+    meet(a, share);
+    return OK;
+}
+
+/* ==== record ======================================================================================================== */
+
+/* The rows that one step of record reads and writes. */
+struct record_at {
+    size_t B, I, H, O;
+    const real *b_i;
+    const real *b_f;
+    const real *b_g;
+    const real *c_prev;
+    size_t c_prev_ld;
+    const real *b_o;
+    real *c;
+    real *h;
+    const real *V_h;
+    const real *d;
+    real *p;
+};
+/* record, stage1: F1, F5, F2, F6, F3, F7, F9, F10, F4, F8, F11.
+ * acc holds the tile of the products W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = SIZE_H(at);
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_i = load(at->b_i + unit, lanes);
+        const vec b_f = load(at->b_f + unit, lanes);
+        const vec b_g = load(at->b_g + unit, lanes);
+        const vec b_o = load(at->b_o + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V;
+            const vec W_x_U_h_i = load(tile + 0 * V, V);
+            const vec W_x_U_h_f = load(tile + 1 * V, V);
+            const vec W_x_U_h_g = load(tile + 2 * V, V);
+            const vec W_x_U_h_o = load(tile + 3 * V, V);
+            const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
+            const vec z_i = W_x_U_h_i + b_i; /* F1 */
+            const vec i = vec_sigmoid(z_i); /* F5 */
+            const vec z_f = W_x_U_h_f + b_f; /* F2 */
+            const vec f = vec_sigmoid(z_f); /* F6 */
+            const vec z_g = W_x_U_h_g + b_g; /* F3 */
+            const vec g = vec_tanh(z_g); /* F7 */
+            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            store(at->c + row * (2 * H) + unit, c, lanes);
+            const vec tanh_c = vec_tanh(c); /* F10 */
+            const vec z_o = W_x_U_h_o + b_o; /* F4 */
+            const vec o = vec_sigmoid(z_o); /* F8 */
+            const vec h = o * tanh_c; /* F11 */
+            store(at->h + row * (2 * H) + unit, h, lanes);
+        }
+    }
+}
+/* record, after1: F12.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
+INLINE void record_after1(const struct record_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t O = SIZE_O(at);
+    {
+        const size_t lanes = full ? V : least(V, O - unit);
+        const vec d = load(at->d + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec V_h = load(at->V_h + row * O + unit, lanes);
+            const vec p = V_h + d; /* F12 */
+            store(at->p + row * O + unit, p, lanes);
+        }
+    }
+}
+
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *weight_ho_rows;
+    real *panels_1;
+    real *chunk_O;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double record_bound(double T, double B, double I, double H, double O)
+{
+    (void)T, (void)B, (void)I, (void)H, (void)O;
+    return (double)sizeof(real) * (0.0 + (O + V) * (H) + 64 + (H + V) * (4 * H + 4 * I) + 64 + (T + 1) * B * (O) + 64 + T * B * (H + 1 * V) * 4 + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int record_layout(const args *a, struct record_workspace *w)
+{
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
+    w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
+    return OK;
+}
+
+static int record_run(const args *a)
+{
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const int few = whole_batch(a) <= 2;
+    const int hoist = hoists(a);
+    const struct share share = share_of(a);
+    struct record_workspace w;
+    struct record_at at;
+    int error = record_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    at.O = O;
+    real *tape_H = a->tape;
+    if (!a->packed) {
+    pack_panels(share, w.weight_ho_rows, a->weight_ho, 1, H, O, H);
+    /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
+    {
+        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+            pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+            panels += I * 4 * V;
+            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+            panels += H * 4 * V;
+        }
+    }
+    }
+    if (share.part == 0) {
+    }
+    meet(a, share);
+
+    for (size_t first = 1, steps = 0; first <= T; first += steps) {
+        steps = least(chunk_steps(T, B), T + 1 - first);
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            struct extent e = all;
+            if (S == B && !counts) { /* no gap between the steps: one block of rows */
+                e.row1 *= steps;
+                e.steps = 1;
+            }
+            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                for (size_t s = 0; s < e.steps; ++s)
+                    for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
+                        real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
+                        rows = tile_rows(end - row);
+                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                    }
+                panels += (I * 4 + H * 4) * V;
+            }
+        }
+        for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
+
+            at.b_i = a->bias;
+            at.b_f = a->bias + H;
+            at.b_g = a->bias + 2 * H;
+            at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * (2 * H) : a->c_0;
+            at.c_prev_ld = t > 1 ? 2 * H : H;
+            at.b_o = a->bias + 3 * H;
+            at.c = tape_H + (t - 1) * B * (2 * H);
+            at.h = tape_H + (t - 1) * B * (2 * H) + H;
+            {
+                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+                const int together = !hoist && !few; /* both products of a row in one sum */
+                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                    const int full = unit + 1 * V <= H;
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        const real *known = acc; /* where the products are that are known before the loop */
+                        if (hoist)
+                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                        else if (few) {
+                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (2 * H) + H : a->h_0) + row * (t > 1 ? 2 * H : H), t > 1 ? 2 * H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                        }
+                        if (full)
+                            record_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            record_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += (I * 4 + H * 4) * V;
+                }
+            }
+            meet(a, share);
+            const size_t after = t < T ? rows_at(a, t + 1) : 0;
+            if (after < live && share.part == 0) {
+                /* F14 */
+                copy_rows(a->h_T + after * H, H, tape_H + (t - 1) * B * (2 * H) + H + after * (2 * H), 2 * H, live - after, H);
+                /* F16 */
+                copy_rows(a->c_T + after * H, H, tape_H + (t - 1) * B * (2 * H) + after * (2 * H), 2 * H, live - after, H);
+            }
+        }
+        /* F12: V_h = V*h */
+        {
+            const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, NULL, 0 };
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+        }
+        meet(a, share);
+        for (size_t t = first; t < first + steps; ++t) {
+            const size_t live = rows_at(a, t);
+            at.V_h = w.chunk_O + (t - first) * B * O;
+            at.d = a->bias_o;
+            at.p = a->out + (t - 1) * S * O;
+            {
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
+                    if (unit + V <= O)
+                        record_after1(&at, 0, live, unit, 1);
+                    else
+                        record_after1(&at, 0, live, unit, 0);
+                }
+            }
+            meet(a, share);
+        }
+    }
+    /* a row that has ended repeats its last output */
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
+        copy_rows(a->c_T + rows_at(a, 1) * H, H, a->c_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
+    for (size_t t = 2; a->rows && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = O;
+        if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
+    }
+    meet(a, share);
+    return OK;
+}
+
+/* ==== recompute ===================================================================================================== */
+
+/* The rows that one step of recompute reads and writes. */
+struct recompute_at {
+    size_t B, I, H, O;
+    const real *U_h_i;
+    const real *W_x_i;
+    const real *b_i;
+    const real *U_h_f;
+    const real *W_x_f;
+    const real *b_f;
+    const real *U_h_g;
+    const real *W_x_g;
+    const real *b_g;
+    const real *U_h_o;
+    const real *W_x_o;
+    const real *b_o;
+    const real *c;
+    real *i;
+    real *f;
+    real *g;
+    real *o;
+    real *tanh_c;
+    const real *seed_p;
+    real *d_d;
+    const real *V_seed_p;
+    const real *d_h_T;
+    const real *carry_c_next;
+    const real *d_c_T;
+    const real *c_prev;
+    size_t c_prev_ld;
+    real *d_z_o;
+    real *carry_c;
+    real *d_z_f;
+    real *d_z_g;
+    real *d_z_i;
+    real *d_b_i;
+    real *d_b_f;
+    real *d_b_g;
+    real *d_b_o;
+    real *d_h;
+    real *d_c;
+};
+/* recompute, before1: F1, F2, F3, F4, F5, F6, F7, F8, F10.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_before1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t H = SIZE_H(at);
+    {
+        const size_t lanes = full ? V : least(V, H - unit);
+        const vec b_i = load(at->b_i + unit, lanes);
+        const vec b_f = load(at->b_f + unit, lanes);
+        const vec b_g = load(at->b_g + unit, lanes);
+        const vec b_o = load(at->b_o + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec U_h_i = load(at->U_h_i + row * (18 * H) + unit, lanes);
+            const vec W_x_i = load(at->W_x_i + row * (18 * H) + unit, lanes);
+            const vec U_h_f = load(at->U_h_f + row * (18 * H) + unit, lanes);
+            const vec W_x_f = load(at->W_x_f + row * (18 * H) + unit, lanes);
+            const vec U_h_g = load(at->U_h_g + row * (18 * H) + unit, lanes);
+            const vec W_x_g = load(at->W_x_g + row * (18 * H) + unit, lanes);
+            const vec U_h_o = load(at->U_h_o + row * (18 * H) + unit, lanes);
+            const vec W_x_o = load(at->W_x_o + row * (18 * H) + unit, lanes);
+            const vec c = load(at->c + row * (2 * H) + unit, lanes);
+            const vec z_i = U_h_i + W_x_i + b_i; /* F1 */
+            const vec z_f = U_h_f + W_x_f + b_f; /* F2 */
+            const vec z_g = U_h_g + W_x_g + b_g; /* F3 */
+            const vec z_o = U_h_o + W_x_o + b_o; /* F4 */
+            const vec i = vec_sigmoid(z_i); /* F5 */
+            store(at->i + row * (18 * H) + unit, i, lanes);
+            const vec f = vec_sigmoid(z_f); /* F6 */
+            store(at->f + row * (18 * H) + unit, f, lanes);
+            const vec g = vec_tanh(z_g); /* F7 */
+            store(at->g + row * (18 * H) + unit, g, lanes);
+            const vec o = vec_sigmoid(z_o); /* F8 */
+            store(at->o + row * (18 * H) + unit, o, lanes);
+            const vec tanh_c = vec_tanh(c); /* F10 */
+            store(at->tanh_c + row * (18 * H) + unit, tanh_c, lanes);
+        }
+    }
+}
+/* recompute, before2: B29.
+ * `rows` rows from row0, units from `unit`; full: no unit of the block is beyond O. */
+INLINE void recompute_before2(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full)
+{
+    const size_t O = SIZE_O(at);
+    {
+        const size_t lanes = full ? V : least(V, O - unit);
+        vec d_d = load(at->d_d + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec seed_p = load(at->seed_p + row * O + unit, lanes);
+            d_d += seed_p; /* B29 */
+        }
+        store(at->d_d + unit, d_d, lanes);
+    }
+}
+/* recompute, stage1: B1, B2, B3, P1, B4, B5, B9, B4', B7, B11, P2, P3, B6, B10, B8, B12, B22, B23, B24, B25.
+ * acc holds the tile of the products U_d_z.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = SIZE_H(at);
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        vec d_b_i = load(at->d_b_i + unit, lanes);
+        vec d_b_f = load(at->d_b_f + unit, lanes);
+        vec d_b_g = load(at->d_b_g + unit, lanes);
+        vec d_b_o = load(at->d_b_o + unit, lanes);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_z = load(tile + 0 * V, V);
+            const vec V_seed_p = load(at->V_seed_p + row * (18 * H) + unit, lanes);
+            const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
+            const vec o = load(at->o + row * (18 * H) + unit, lanes);
+            const vec tanh_c = load(at->tanh_c + row * (18 * H) + unit, lanes);
+            const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
+            const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
+            const vec f = load(at->f + row * (18 * H) + unit, lanes);
+            const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
+            const vec i = load(at->i + row * (18 * H) + unit, lanes);
+            const vec g = load(at->g + row * (18 * H) + unit, lanes);
+            const vec d_h = U_d_z + V_seed_p + d_h_T; /* B1, B2 */
+            const vec d_tanh_c = d_h * o; /* B3 */
+            const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
+            const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B4 */
+            const vec d_z_o = (1.0f - o) * d_tanh_c_tanh_c; /* B5, B9 */
+            store(at->d_z_o + row * (18 * H) + unit, d_z_o, lanes);
+            const vec carry_c = d_c * f; /* B4' */
+            store(at->carry_c + row * H + unit, carry_c, lanes);
+            const vec d_z_f = (1.0f - f) * c_prev * carry_c; /* B7, B11 */
+            store(at->d_z_f + row * (18 * H) + unit, d_z_f, lanes);
+            const vec d_c_i = d_c * i; /* P2 */
+            const vec d_c_i_g = d_c_i * g; /* P3 */
+            const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B6, B10 */
+            store(at->d_z_g + row * (18 * H) + unit, d_z_g, lanes);
+            const vec d_z_i = (1.0f - i) * d_c_i_g; /* B8, B12 */
+            store(at->d_z_i + row * (18 * H) + unit, d_z_i, lanes);
+            d_b_i += d_z_i; /* B22 */
+            d_b_f += d_z_f; /* B23 */
+            d_b_g += d_z_g; /* B24 */
+            d_b_o += d_z_o; /* B25 */
+        }
+        store(at->d_b_i + unit, d_b_i, lanes);
+        store(at->d_b_f + unit, d_b_f, lanes);
+        store(at->d_b_g + unit, d_b_g, lanes);
+        store(at->d_b_o + unit, d_b_o, lanes);
+    }
+}
+/* recompute, edge1: B1, B2, B4.
+ * acc holds the tile of the products U_d_z.
+ * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
+INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
+{
+    const size_t H = SIZE_H(at);
+    for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
+        const size_t lanes = full ? V : least(V, H - unit);
+        for (size_t row = row0; row < row0 + rows; ++row) {
+            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const vec U_d_z = load(tile + 0 * V, V);
+            const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
+            const vec d_h = U_d_z; /* B1, B2 */
+            store(at->d_h + row * H + unit, d_h, lanes);
+            const vec d_c = carry_c_next; /* B4 */
+            store(at->d_c + row * H + unit, d_c, lanes);
+        }
+    }
+}
+
+/* Buffers of recompute in the workspace. */
+struct recompute_workspace {
+    real *weight_ih_rows;
+    real *weight_hh_rows;
+    real *weight_ho_columns;
+    real *weight_ih_columns;
+    real *panels_1;
+    real *chunk_H;
+    real *ring_H;
+    real *total_d_b_i;
+    real *total_d_b_f;
+    real *total_d_b_g;
+    real *total_d_b_o;
+    real *total_d_d;
+    real *end_d_h_T;
+    real *end_d_c_T;
+    real *zeros;
+    real *left_1;
+    real *right_1;
+    real *right_2;
+    real *left_2;
+    real *right_3;
+    size_t bytes; /* of all buffers together */
+};
+
+/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
+static double recompute_bound(double T, double B, double I, double H, double O)
+{
+    (void)T, (void)B, (void)I, (void)H, (void)O;
+    return (double)sizeof(real) * (0.0 + (4 * H + V) * (I) + 64 + (4 * H + V) * (H) + 64 + (H + V) * (O) + 64 + (I + V) * (4 * H) + 64 + (H + V) * (4 * H) + 64 + (T + 1) * B * (18 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + V) + 64 + DEPTH * (O + ROWS) + 64 + DEPTH * (H + V) + 64);
+}
+
+/* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
+static int recompute_layout(const args *a, struct recompute_workspace *w)
+{
+    const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
+    char *p = (char *)a->workspace;
+    if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    w->bytes = 0;
+    w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(4 * H, V) * (I)) * sizeof(real), 64);
+    w->weight_hh_rows = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(4 * H, V) * (H)) * sizeof(real), 64);
+    w->weight_ho_columns = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (O)) * sizeof(real), 64);
+    w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
+    w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((steps + 1) * B * (18 * H)) * sizeof(real), 64);
+    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((H) * sizeof(real), 64);
+    w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((O) * sizeof(real), 64);
+    w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->zeros = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
+    w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(I, V)) * sizeof(real), 64);
+    w->right_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
+    w->left_2 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(O, ROWS)) * sizeof(real), 64);
+    w->right_3 = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, V)) * sizeof(real), 64);
+    (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
+    return OK;
+}
+
+static int recompute_run(const args *a)
+{
+    const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const int few = whole_batch(a) <= 2;
+    const struct share share = share_of(a);
+    struct recompute_workspace w;
+    struct recompute_at at;
+    int error = recompute_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    memset(&at, 0, sizeof at);
+    (void)S;
+    at.B = B;
+    at.I = I;
+    at.H = H;
+    at.O = O;
+    real *tape_H = a->tape;
+    if (!a->packed) {
+    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+    pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
+    pack_panels(share, w.weight_ho_columns, a->weight_ho, H, 1, H, O);
+    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+    /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
+    {
+        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+        real *panels = w.panels_1 + first_unit * (4 * H);
+        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+            }
+            panels += (4 * H) * width * V;
+        }
+    }
+    }
+    if (share.part == 0) {
+    memset(w.zeros, 0, B * (H) * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+    if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.chunk_H + chunk_steps(T, B) * B * (18 * H), 0, B * (18 * H) * sizeof(real));
+    /* what is before the first step: initial states, and zero for all else */
+    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+    }
+    meet(a, share);
+
+    for (size_t first = T + 1, steps = 0; first > 1;) {
+        steps = least(chunk_steps(T, B), first - 1);
+        first -= steps;
+        const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
+        const struct extent all = { steps, 0, B, counts };
+        (void)all;
+        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
+        if (share.part == 0) memset(w.total_d_d, 0, O * sizeof(real));
+        meet(a, share);
+        /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
+        {
+            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (18 * H), B * (18 * H), 18 * H, 0);
+        }
+        /* F1, F2, F3, F4: U_h_i = U_i*h, U_h_f = U_f*h, U_h_g = U_g*h, U_h_o = U_o*h */
+        {
+            const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
+            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (18 * H) + 4 * H, B * (18 * H), 18 * H, 0);
+        }
+        /* B1, B2: V_seed_p = V*seed_p */
+        {
+            const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
+            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (18 * H) + 8 * H, B * (18 * H), 18 * H, 0);
+        }
+        meet(a, share);
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            at.U_h_i = w.chunk_H + (t - first) * B * (18 * H) + 4 * H;
+            at.W_x_i = w.chunk_H + (t - first) * B * (18 * H);
+            at.b_i = a->bias;
+            at.U_h_f = w.chunk_H + (t - first) * B * (18 * H) + 5 * H;
+            at.W_x_f = w.chunk_H + (t - first) * B * (18 * H) + H;
+            at.b_f = a->bias + H;
+            at.U_h_g = w.chunk_H + (t - first) * B * (18 * H) + 6 * H;
+            at.W_x_g = w.chunk_H + (t - first) * B * (18 * H) + 2 * H;
+            at.b_g = a->bias + 2 * H;
+            at.U_h_o = w.chunk_H + (t - first) * B * (18 * H) + 7 * H;
+            at.W_x_o = w.chunk_H + (t - first) * B * (18 * H) + 3 * H;
+            at.b_o = a->bias + 3 * H;
+            at.c = tape_H + (t - 1) * B * (2 * H);
+            at.i = w.chunk_H + (t - first) * B * (18 * H) + 9 * H;
+            at.f = w.chunk_H + (t - first) * B * (18 * H) + 10 * H;
+            at.g = w.chunk_H + (t - first) * B * (18 * H) + 11 * H;
+            at.o = w.chunk_H + (t - first) * B * (18 * H) + 12 * H;
+            at.tanh_c = w.chunk_H + (t - first) * B * (18 * H) + 13 * H;
+            at.seed_p = a->d_out + (t - 1) * S * O;
+            at.d_d = w.total_d_d;
+            {
+                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                    if (unit + V <= H)
+                        recompute_before1(&at, 0, live, unit, 1);
+                    else
+                        recompute_before1(&at, 0, live, unit, 0);
+                }
+            }
+            meet(a, share);
+            {
+                for (size_t unit = lower_bound(share, O, V), stop = upper_bound(share, O, V); unit < stop; unit += V) {
+                    if (unit + V <= O)
+                        recompute_before2(&at, 0, live, unit, 1);
+                    else
+                        recompute_before2(&at, 0, live, unit, 0);
+                }
+            }
+            meet(a, share);
+        }
+        for (size_t t = first + steps - 1; t >= first; --t) {
+            const size_t live = rows_at(a, t);
+            if (a->rows) {
+                const size_t before = t < T ? rows_at(a, t + 1) : 0;
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (18 * H), 0, (live - before) * (18 * H) * sizeof(real));
+                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
+                copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
+                copy_rows(w.end_d_c_T + before * H, H, a->d_c_T + before * H, H, live - before, H);
+            }
+            at.i = w.chunk_H + (t - first) * B * (18 * H) + 9 * H;
+            at.f = w.chunk_H + (t - first) * B * (18 * H) + 10 * H;
+            at.g = w.chunk_H + (t - first) * B * (18 * H) + 11 * H;
+            at.o = w.chunk_H + (t - first) * B * (18 * H) + 12 * H;
+            at.tanh_c = w.chunk_H + (t - first) * B * (18 * H) + 13 * H;
+            at.V_seed_p = w.chunk_H + (t - first) * B * (18 * H) + 8 * H;
+            at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
+            at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
+            at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * (2 * H) : a->c_0;
+            at.c_prev_ld = t > 1 ? 2 * H : H;
+            at.d_z_o = w.chunk_H + (t - first) * B * (18 * H) + 17 * H;
+            at.carry_c = w.ring_H + (t & 1) * B * H;
+            at.d_z_f = w.chunk_H + (t - first) * B * (18 * H) + 15 * H;
+            at.d_z_g = w.chunk_H + (t - first) * B * (18 * H) + 16 * H;
+            at.d_z_i = w.chunk_H + (t - first) * B * (18 * H) + 14 * H;
+            at.d_b_i = w.total_d_b_i;
+            at.d_b_f = w.total_d_b_f;
+            at.d_b_g = w.total_d_b_g;
+            at.d_b_o = w.total_d_b_o;
+            {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        if (t == T)
+                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                        else
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (18 * H) + 14 * H + row * (18 * H), 18 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_stage1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((4 * H)) * width * V;
+                }
+            }
+            meet(a, share);
+
+        }
+        /* B13: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
+        if (a->d_x) {
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, B * (18 * H), 18 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+        }
+        meet(a, share);
+        for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
+            const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
+            const size_t depth = depth_of(&part);
+            const int add = a->accumulate || first + steps <= T || row0 > 0;
+            {
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, B * (18 * H), 18 * H, NULL, 0 };
+                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
+            }
+            {
+                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                pack_rows(share, w.right_1, q, &part, depth, I);
+            }
+            {
+                const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
+                pack_rows(share, w.right_2, q, &part, depth, H);
+            }
+            {
+                const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
+                pack_strips(share, w.left_2, q, &part, depth, O);
+            }
+            {
+                const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, NULL, 0 };
+                pack_rows(share, w.right_3, q, &part, depth, H);
+            }
+            meet(a, share);
+            /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
+            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
+            gemm_reduce(share, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            /* B28: d_V = seed_p h^T */
+            gemm_reduce(share, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
+            meet(a, share);
+        }
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
+        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
+        for (size_t n = 0; share.part == 0 && n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
+        /* the step that the next chunk sees as its neighbour */
+        if (share.part == 0 && first > 1)
+            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (18 * H), w.chunk_H, B * (18 * H) * sizeof(real));
+        meet(a, share);
+    }
+    /* the step t = 0: gradients of the initial states */
+    {
+        const size_t first = 1, live = rows_at(a, 1);
+        (void)first;
+        at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.d_h = a->d_h_0;
+        at.d_c = a->d_c_0;
+            {
+                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const real *panels = w.panels_1 + first_unit * (4 * H);
+                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                    const int full = unit + 4 * V <= H;
+                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
+                        ALIGNED real tiles[GROUP * 4 * V];
+                        const size_t end = least(live, begin + GROUP);
+                        for (size_t row = begin, rows; row < end; row += rows) {
+                        real *acc = tiles + (row - begin) * 4 * V;
+                        rows = tile_rows(end - row);
+                        /* B1, B2: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (18 * H) + 14 * H + row * (18 * H), 18 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                        }
+                        if (full)
+                            recompute_edge1(&at, begin, end - begin, unit, 1, tiles);
+                        else
+                            recompute_edge1(&at, begin, end - begin, unit, 0, tiles);
+                    }
+                    panels += ((4 * H)) * width * V;
+                }
+            }
+        copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
+        copy_rows(a->d_c_0 + live * H, H, a->d_c_T + live * H, H, B - live, H);
+    }
+    /* the input of a row that has ended has no gradient */
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+        const size_t live = rows_at(a, t), n = I;
+        if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
+    }
+    meet(a, share);
+    return OK;
+}
+
+/* ==== a tape of some states only ======================================================================================
+ * With tape_every = k the tape holds the states after the steps k, 2k, ...; the steps between are run again, segment by
+ * segment from the last, each with a tape of its own. */
+
+enum { EVERYTHING, STATES, SEGMENTS };
+INLINE int tape_kind(const args *a) { return !a->tape_every ? EVERYTHING : a->tape_every == SIZE_MAX ? STATES : SEGMENTS; }
+INLINE size_t segment_steps(const args *a) { return least(a->tape_every, a->T); }
+INLINE size_t segments(const args *a) { return (a->T - 1) / segment_steps(a) + 1; }
+
+/* The call for the steps of segment s alone. */
+static args segment(const args *a, size_t s)
+{
+    const size_t first = s * segment_steps(a), S = whole_batch(a);
+    args own = *a;
+    own.T = least(segment_steps(a), a->T - first);
+    own.tape_every = 0;
+    own.x += first * S * a->I;
+    own.out += first * S * a->O;
+    if (a->rows) own.rows += first;
+    if (a->d_out) own.d_out += first * S * a->O;
+    if (a->d_x) own.d_x += first * S * a->I;
+    if (s) {
+        const real *saved = a->tape + (s - 1) * a->B * (a->H + a->H);
+        own.h_0 = saved;
+        own.c_0 = saved + a->B * a->H;
+    }
+    return own;
+}
+
+static int forward_segments(const args *a)
+{
+    const size_t S = whole_batch(a), n = a->O;
+    for (size_t s = 0; s < segments(a); ++s) {
+        args own = segment(a, s);
+        int error;
+        if (s + 1 < segments(a)) {
+            real *saved = a->tape + s * a->B * (a->H + a->H);
+            own.h_T = saved;
+            own.c_T = saved + a->B * a->H;
+        }
+        own.packed = a->packed || s;
+        if ((error = infer_run(&own)) != OK) return error;
+    }
+    for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
+        const size_t live = rows_at(a, t);
+        if (live < a->B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (a->B - live) * n * sizeof(real));
     }
     return OK;
+}
+
+/* Workspace of backward_segments: of both passes over a segment, its tape and outputs, its final states, and the gradients
+ * of states between two segments, twice. */
+struct segments_workspace {
+    size_t forward, backward, tape, out, states, between, bytes;
+};
+static int segments_layout(const args *a, struct segments_workspace *w)
+{
+    args query = segment(a, 0);
+    struct forward_workspace forward;
+    struct backward_workspace backward;
+    const size_t states = round_up(a->B * (a->H + a->H) * sizeof(real), 64);
+    int error;
+    query.workspace = NULL;
+    if ((error = forward_layout(&query, &forward)) != OK || (error = backward_layout(&query, &backward)) != OK) return error;
+    w->forward = 0;
+    w->backward = round_up(forward.bytes, 64);
+    w->tape = w->backward + round_up(backward.bytes, 64);
+    w->out = w->tape + round_up(query.T * query.B * (7 * a->H) * sizeof(real), 64);
+    w->states = w->out + round_up(query.T * whole_batch(a) * a->O * sizeof(real), 64);
+    w->between = w->states + states;
+    w->bytes = w->between + 2 * states;
+    return OK;
+}
+
+static int backward_segments(const args *a)
+{
+    struct segments_workspace w;
+    char *p = (char *)a->workspace;
+    int error = segments_layout(a, &w);
+    if (error) return error;
+    if (w.bytes > a->workspace_size) return WORKSPACE;
+    for (size_t s = segments(a); s-- > 0;) {
+        args own = segment(a, s);
+        real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
+        *(s & 1 ? &after : &before) += (w.bytes - w.between) / 2 / sizeof(real);
+        own.tape = (real *)(void *)(p + w.tape);
+        own.out = (real *)(void *)(p + w.out);
+        own.h_T = states;
+        if (s + 1 < segments(a)) own.d_h_T = after;
+        if (s) own.d_h_0 = before;
+        own.c_T = states + a->B * a->H;
+        if (s + 1 < segments(a)) own.d_c_T = after + a->B * a->H;
+        if (s) own.d_c_0 = before + a->B * a->H;
+        own.packed = s + 1 < segments(a);
+        own.accumulate = a->accumulate || own.packed;
+        own.workspace = p + w.forward;
+        own.workspace_size = w.backward;
+        if ((error = forward_run(&own)) != OK) return error;
+        own.workspace = p + w.backward;
+        own.workspace_size = w.tape - w.backward;
+        if ((error = backward_run(&own)) != OK) return error;
+    }
+    return OK;
+}
+
+static int forward_any(const args *a)
+{
+    switch (tape_kind(a)) {
+    case EVERYTHING: return forward_run(a);
+    case STATES: return record_run(a);
+    default: return forward_segments(a);
+    }
+}
+
+static int backward_any(const args *a)
+{
+    args own = *a;
+    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    switch (tape_kind(a)) {
+    case EVERYTHING: return backward_run(&own);
+    case STATES: return recompute_run(&own);
+    default: return backward_segments(&own);
+    }
 }
 
 /* ==== the public functions ============================================================================================ */
@@ -1372,7 +2733,11 @@ static int checked(const args *a)
 {
     if (!a) return NULL_POINTER;
     if (a->batch && a->batch < a->B) return EMPTY;
+    if (a->parts > 1 && (a->part >= a->parts || a->parts > 1024)) return PARTS;
+    if (a->B != SIZE_B(a) || a->I != SIZE_I(a) || a->H != SIZE_H(a) || a->O != SIZE_O(a)) return OTHER_SIZES;
     if (!a->T || !a->B || !a->I || !a->H || !a->O) return EMPTY;
+    for (size_t t = 0; a->rows && t < a->T; ++t)
+        if (a->rows[t] > (t ? a->rows[t - 1] : a->B) || (!t && a->rows[t] != a->B)) return ROWS_GROW;
     /* the caller's longest array, in double: that cannot overflow */
     if ((double)a->T * (double)(a->batch ? a->batch : a->B) * ((double)a->I + (double)a->O) * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
     return OK;
@@ -1387,13 +2752,12 @@ int PUBLIC(lstm_readout_f32_sizes)(const args *a, lstm_readout_sizes *sizes)
         args query = *a;
         const double row = 7 * (double)a->H;
         if ((double)a->T * (double)a->B * row * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
-        const size_t I = a->I;
+        const size_t I = SIZE_I(a);
         (void)I;
-        const size_t H = a->H;
+        const size_t H = SIZE_H(a);
         (void)H;
-        const size_t O = a->O;
+        const size_t O = SIZE_O(a);
         (void)O;
-        sizes->tape = a->T * a->B * (7 * H) * sizeof(real);
         query.workspace = NULL;
         struct infer_workspace infer;
         if ((error = infer_layout(&query, &infer)) != OK) return error;
@@ -1403,11 +2767,34 @@ int PUBLIC(lstm_readout_f32_sizes)(const args *a, lstm_readout_sizes *sizes)
         if ((error = loss_layout(&query, &loss)) != OK) return error;
         struct backward_workspace backward;
         if ((error = backward_layout(&query, &backward)) != OK) return error;
+        struct record_workspace record;
+        if ((error = record_layout(&query, &record)) != OK) return error;
+        struct recompute_workspace recompute;
+        if ((error = recompute_layout(&query, &recompute)) != OK) return error;
         sizes->infer = infer.bytes;
-        sizes->forward = forward.bytes;
-        sizes->backward = backward.bytes;
-        sizes->loss_and_grad = forward.bytes > backward.bytes ? forward.bytes : backward.bytes;
-        if (loss.bytes > sizes->loss_and_grad) sizes->loss_and_grad = loss.bytes;
+        switch (tape_kind(a)) {
+        case EVERYTHING:
+            sizes->tape = a->T * a->B * (7 * H) * sizeof(real);
+            sizes->forward = forward.bytes;
+            sizes->backward = backward.bytes;
+            break;
+        case STATES:
+            sizes->tape = a->T * a->B * (2 * H) * sizeof(real);
+            sizes->forward = record.bytes;
+            sizes->backward = recompute.bytes;
+            break;
+        default: {
+            struct segments_workspace all;
+            if ((error = segments_layout(a, &all)) != OK) return error;
+            query = segment(a, 0);
+            query.workspace = NULL;
+            if ((error = infer_layout(&query, &infer)) != OK) return error;
+            sizes->tape = (segments(a) - 1) * a->B * (a->H + a->H) * sizeof(real);
+            sizes->forward = infer.bytes;
+            sizes->backward = all.bytes;
+        }
+        }
+        sizes->loss_and_grad = most(sizes->forward, most(sizes->backward, loss.bytes));
     }
     return OK;
 }
@@ -1416,8 +2803,9 @@ static int pointers(const args *a, int call)
 {
     int missing = !a->x || !a->weight_ih || !a->weight_hh || !a->bias || !a->weight_ho || !a->bias_o || !a->h_0 || !a->c_0 || !a->out || !a->workspace;
     if (call < 2) missing |= !a->h_T || !a->c_T;
-    if (call > 0) missing |= !a->tape;
+    if (call > 0) missing |= !a->tape && (tape_kind(a) == SEGMENTS ? segments(a) > 1 : tape_kind(a) == STATES ? 1 : 1);
     if (call > 1) missing |= !a->d_out || !a->d_h_T || !a->d_c_T || !a->d_weight_ih || !a->d_weight_hh || !a->d_bias || !a->d_weight_ho || !a->d_bias_o || !a->d_h_0 || !a->d_c_0;
+    missing |= a->parts > 1 && !a->meeting;
     return missing ? NULL_POINTER : OK;
 }
 
@@ -1425,21 +2813,36 @@ int PUBLIC(lstm_readout_f32_infer)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 0);
-    return error ? error : infer_run(a);
+    if (!error && !idle(a)) {
+        const mode was = flush_denormals();
+        error = infer_run(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_readout_f32_forward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 1);
-    return error ? error : forward_run(a);
+    if (!error && !idle(a)) {
+        const mode was = flush_denormals();
+        error = forward_any(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_readout_f32_backward)(const args *a)
 {
     int error = checked(a);
     if (!error) error = pointers(a, 2);
-    return error ? error : backward_run(a);
+    if (!error && !idle(a)) {
+        const mode was = flush_denormals();
+        error = backward_any(a);
+        restore(was);
+    }
+    return error;
 }
 
 int PUBLIC(lstm_readout_f32_loss_and_grad)(const args *a)
@@ -1451,7 +2854,17 @@ int PUBLIC(lstm_readout_f32_loss_and_grad)(const args *a)
     if (!error && (!a->y || !a->loss)) error = NULL_POINTER;
     if (!error) error = PUBLIC(lstm_readout_f32_sizes)(a, &sizes);
     if (!error && a->workspace_size < sizes.loss_and_grad) error = WORKSPACE;
-    if (!error) error = forward_run(a);
-    if (!error) error = loss_run(a);
-    return error ? error : backward_run(a);
+    if (!error && !idle(a)) {
+        const mode was = flush_denormals();
+        args own = *a;
+        own.packed = 0;
+        error = forward_any(&own);
+        own.parts = 1; /* the loss adds up the units of a row */
+        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        own.parts = a->parts;
+        meet(a, share_of(a));
+        if (!error) error = backward_any(&own);
+        restore(was);
+    }
+    return error;
 }

@@ -37,3 +37,5 @@ infer = _cell.infer
 forward = _cell.forward
 backward = _cell.backward
 loss_and_grad = _cell.loss_and_grad
+plan = _cell.plan
+memory = _cell.memory

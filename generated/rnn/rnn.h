@@ -31,6 +31,9 @@
  *   loss              one number: the sum over time and sequences
  *   tape              [T][B] rows: nothing
  *
+ * Sequences of different length: sort them, longest first, and let rows[t] be the number of those that are longer than t.
+ * A sequence that has ended repeats its last out and keeps its last state; its x, y and d_out are not read, its d_x is 0.
+ *
  * Each call returns 0, or an error code; rnn_error() says what it means.
  */
 #ifndef DERIVE_RNN_H
@@ -68,6 +71,13 @@ typedef struct {
     void *workspace;
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
+    int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
+    size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
+                              SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
+    int accumulate;        /* backward: the gradients of parameters are added to what is there */
+    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one */
+    int *meeting;          /* where they meet: 64 bytes of zeros for all of them; rnn_parts() says whether it helps */
     int isa;               /* with rnn_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } rnn_f32_args;
 
@@ -99,6 +109,13 @@ typedef struct {
     void *workspace;
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
+    int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
+    size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
+                              SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
+    int accumulate;        /* backward: the gradients of parameters are added to what is there */
+    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one */
+    int *meeting;          /* where they meet: 64 bytes of zeros for all of them; rnn_parts() says whether it helps */
     int isa;               /* with rnn_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } rnn_f64_args;
 
@@ -108,6 +125,7 @@ int rnn_f64_forward(const rnn_f64_args *args);
 int rnn_f64_backward(const rnn_f64_args *args);
 int rnn_f64_loss_and_grad(const rnn_f64_args *args);
 
+int rnn_parts(void); /* 1 if threads can share a call; only in rnn_dispatch.c */
 int rnn_isa(void); /* the best instruction set of this processor; only in rnn_dispatch.c */
 
 /* What a return value means. */
@@ -118,6 +136,9 @@ static inline const char *rnn_error(int code)
     case 1: return "a pointer that this call needs is NULL";
     case 2: return "T, B or a dimension is 0, or batch is less than B";
     case 3: return "the sizes do not fit into size_t";
+    case 7: return "part must be less than parts, and parts at most 1024";
+    case 6: return "this library was compiled for other sizes";
+    case 5: return "rows must begin with B and not grow";
     case 4: return "the workspace is smaller than rnn_*_sizes() says";
     default: return "unknown error code";
     }

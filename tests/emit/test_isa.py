@@ -32,7 +32,7 @@ def portable(tmp_path_factory):
     @cache
     def made(cell):
         extra = work / f"{cell}.c"
-        extra.write_text(f"int {cell}_isa(void);\nint {cell}_isa(void) {{ return 1; }}\n")
+        extra.write_text("".join(f"int {cell}_{f}(void);\nint {cell}_{f}(void) {{ return 1; }}\n" for f in ("isa", "parts")))
         code = [folder(cell) / f"{cell}_{real.tag}.c" for real in REALS]
         run(
             need("gcc"),
@@ -178,6 +178,22 @@ def test_unsupported_name(monkeypatch):
     with pytest.raises(ValueError, match="DERIVE_ISA=avx512, but this processor has only base, avx2"):
         isa.wanted(2)
     assert isa.wanted(3) == 3
+
+
+@pytest.mark.parametrize("machine", ["aarch64", "arm64"])
+def test_arm_calls_its_base_neon(monkeypatch, machine):
+    isa = importlib.import_module("derive.runtime.isa")
+    module = SimpleNamespace(lib=SimpleNamespace(rnn_isa=lambda: 1))
+    monkeypatch.setattr(isa.platform, "machine", lambda: machine)
+    for name in ("", "base", "neon"):
+        monkeypatch.setenv("DERIVE_ISA", name)
+        assert isa.cpu(module, "rnn") == {"available": ("neon",), "isa": "neon"}
+    monkeypatch.setenv("DERIVE_ISA", "avx2")
+    with pytest.raises(ValueError, match="DERIVE_ISA=avx2, but this processor has only neon"):
+        isa.wanted(1)
+    monkeypatch.setenv("DERIVE_ISA", "sse9")
+    with pytest.raises(ValueError, match="must be one of base, neon, avx2, avx512"):
+        isa.wanted(1)
 
 
 def test_cpu(monkeypatch):

@@ -108,10 +108,9 @@ def test_ids_are_kept(name: str) -> None:
 # -- merging -----------------------------------------------------------------------------------------------------------
 
 
-def test_four_products_with_x_are_one_gemm() -> None:
-    (gemm,) = kernel("lstm", "forward").gemms
-    assert (gemm.n, gemm.k) == (4 * H, I)
-    assert gemm.ids == ("F1", "F2", "F3", "F4")
+def test_four_products_with_the_deltas_are_one_gemm() -> None:
+    (gemm,) = kernel("lstm", "backward").gemms
+    assert (gemm.n, gemm.k) == (I, 4 * H)
 
 
 def test_four_products_with_the_deltas_are_one_segment() -> None:
@@ -122,9 +121,35 @@ def test_four_products_with_the_deltas_are_one_segment() -> None:
 
 def test_the_gates_of_a_unit_lie_side_by_side_in_a_tile() -> None:
     (stage,) = [s for s in kernel("lstm", "forward").loop if s.tile]
-    assert stage.tile.slots == ("U_h_i", "U_h_f", "U_h_g", "U_h_o")
-    (segment,) = stage.tile.segments
-    assert segment.k == H and segment.offset == -1 and all(segment.weights)
+    assert stage.tile.slots == ("W_x_U_h_i", "W_x_U_h_f", "W_x_U_h_g", "W_x_U_h_o")
+    known, carried = stage.tile.segments
+    assert known.known and known.k == I and known.offset == 0 and all(known.weights)
+    assert not carried.known and carried.k == H and carried.offset == -1 and all(carried.weights)
+    assert kernel("lstm", "forward").gemms == []
+
+
+def test_a_gru_adds_where_its_equations_add_and_keeps_apart_what_they_keep_apart() -> None:
+    """n = tanh(W x + b + r (U h + b')): the two products of n are slots of their own, those of r and z are sums."""
+    (stage,) = [s for s in kernel("gru", "forward").loop if s.tile]
+    assert stage.tile.slots == ("W_x_n", "W_x_U_h_r", "W_x_U_h_z", "U_h_n")
+    known, carried = stage.tile.segments
+    assert [w is None for w in known.weights] == [False, False, False, True]
+    assert [w is None for w in carried.weights] == [True, False, False, False]
+    runs = [(r.column, r.width, r.start) for r in stage.tile.runs]
+    assert runs == [(0, 3, "zero"), (1, 3, "known")]
+    assert stage.tile.clear == ((3, 1),) and stage.tile.copy == ((0, 1),)
+
+
+def test_what_is_normalised_is_not_joined() -> None:
+    """Layer norm needs all of W x before it adds U h."""
+    (stage,) = [s for s in kernel("lstm_layernorm", "forward").loop if s.tile]
+    assert all(not s.known for s in stage.tile.segments)
+    (gemm,) = kernel("lstm_layernorm", "forward").gemms
+    assert (gemm.n, gemm.k) == (4 * H, I)
+
+
+def test_operands_of_several_gradients_are_packed_once() -> None:
+    assert [(p.name, p.width) for p in kernel("lstm", "backward").packs] == [("left_1", 4 * H), ("right_1", I), ("right_2", H)]
 
 
 def test_the_gradients_of_the_weights_are_one_gemm_each() -> None:

@@ -74,11 +74,17 @@ def test_names(lstm):
 
 def test_signatures(lstm):
     assert str(inspect.signature(lstm.init_params)).startswith("(input_size: int, hidden_size: int, dtype=")
-    assert [*inspect.signature(lstm.infer).parameters] == ["x", "params", "state", "threads", "out"]
-    assert [*inspect.signature(lstm.forward).parameters] == ["x", "params", "state", "threads", "out"]
-    assert [*inspect.signature(lstm.backward).parameters] == ["tape", "d_out", "d_state", "threads"]
-    assert [*inspect.signature(lstm.loss_and_grad).parameters] == ["x", "y", "params", "state", "threads"]
-    for name in ("init_params", "infer", "forward", "backward", "loss_and_grad"):
+    expected = {
+        "infer": ["x", "params", "state", "threads", "out", "lengths"],
+        "forward": ["x", "params", "state", "threads", "out", "lengths", "tape"],
+        "backward": ["tape", "d_out", "d_state", "threads", "wrt"],
+        "loss_and_grad": ["x", "y", "params", "state", "threads", "lengths", "tape", "wrt"],
+        "plan": ["params", "steps", "batch", "threads", "tape", "wrt"],
+        "memory": ["input_size", "hidden_size", "steps", "batch", "dtype", "op", "tape", "threads"],
+    }
+    for name, parameters in expected.items():
+        assert [*inspect.signature(getattr(lstm, name)).parameters] == parameters
+    for name in ("init_params", *expected):
         assert len(inspect.getdoc(getattr(lstm, name))) > 200
 
 
@@ -425,26 +431,6 @@ def test_a_batch_on_several_threads_has_the_same_rows_and_always_the_same_bits(l
             {n: lstm.backward(split[2], y)[n] for n in ("x", "h0", "c0")},
             {n: lstm.backward(alone[2], y)[n] for n in ("x", "h0", "c0")},
         )
-
-
-def test_when_threads_pay_off(lstm, monkeypatch):
-    """One thread for what takes microseconds or has few sequences, all for what takes milliseconds."""
-    from derive.runtime import split
-
-    monkeypatch.setattr(split, "cpus", lambda: 2)
-    kernels = lstm._cell._kernels[np.dtype(np.float32)]
-
-    def parts(steps, batch, size, op="loss_and_grad"):
-        params = lstm.init_params(size, size)
-        lstm.infer(np.zeros((steps, batch, size), np.float32), params)
-        plan = kernels.plans[((steps, batch, size), *(p.shape for p in params.values()))]
-        return split.count(plan, op, None)
-
-    assert parts(64, 1, 8) == 1
-    assert parts(64, 4, 64) == 1
-    assert parts(3, 32, 8) == 1
-    assert parts(50, 32, 128) == 2
-    assert parts(50, 32, 128, "infer") == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

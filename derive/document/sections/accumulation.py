@@ -111,9 +111,8 @@ def deltas(d: Derivation, say: Messages) -> list[Block]:
         ]
     else:
         blocks.append(Paragraph(say("deltas.none")))
-    stacked = _stack(d, inside)
-    if stacked:
-        family, members = stacked
+    members = _stack(d, inside)
+    if members:
         z = rf"\bar{{{d.names.letters[members[0]].head}}}(t)"
         rows = r" \\ ".join(d.names.letters[f"d_{m}"].latex((), "t") for m in members)
         blocks += [
@@ -141,16 +140,16 @@ def _preactivations(d: Derivation) -> list[str]:
     return list(dict.fromkeys(n for n in found if f"d_{n}" in d.tensors))
 
 
-def _stack(d: Derivation, names: list[str]) -> tuple[str, list[str]] | None:
-    """The members of a family for all gates."""
+def _stack(d: Derivation, names: list[str]) -> list[str]:
+    """The members of a family that has one for each gate, in the order of the gates; none where there is no such family."""
     families: dict[str, list[str]] = {}
     for name in names:
         if d.tensors[name].family:
             families.setdefault(d.tensors[name].family, []).append(name)
-    for family, members in families.items():
+    for members in families.values():
         if len(members) == len(d.gates) > 1:
-            return family, sorted(members, key=lambda n: d.gates.index(d.tensors[n].member))
-    return None
+            return sorted(members, key=lambda n: d.gates.index(d.tensors[n].member))
+    return []
 
 
 def _recursion(d: Derivation, say: Messages, z: str) -> list[Block]:
@@ -219,8 +218,8 @@ def _stacked_row(d: Derivation, group: list[Equation]) -> Row | None:
     first = {"1 - 1": "0"}.get(first, first)
     bar = rf"\bar{{{d.names.letters[primal.name].head}}}"
     delta = rf"{head.accent}{{{head.head}}}"
-    columns = rf"\bigl(\,{delta}(1) \;\cdots\; {delta}(T)\,\bigr)\,\bigl(\,{own.latex((), first)} \;\cdots\; {own.latex((), last)}\,\bigr)^{{\top}}"
+    errors = rf"\bigl(\,{delta}(1) \;\cdots\; {delta}(T)\,\bigr)"
+    reads = rf"\bigl(\,{own.latex((), first)} \;\cdots\; {own.latex((), last)}\,\bigr)^{{\top}}"
     shape = rf"{len(group)}{primal.dims[0]} \times {primal.dims[1]}"
-    return Row(
-        rf"\underbrace{{{bar}}}_{{{shape}}}", (rf"\sum_{{t}} {delta}(t)\,{own.latex((), when)}^{{\top}} = {columns}",)
-    )
+    summed = rf"\sum_{{t}} {delta}(t)\,{own.latex((), when)}^{{\top}}"
+    return Row(rf"\underbrace{{{bar}}}_{{{shape}}}", (rf"{summed} = {errors}\,{reads}",))

@@ -23,7 +23,7 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
     output = d.primal.tensors[d.primal.meta["output"]]
     given.append(Row(d.names.plain(_target(d)), (_array(found.target),)))
     head = tuple(say(f"worked.head.{k}") for k in ("gradient", "derived", "difference", "compiled"))
-    rows = [("$L$", worked.shown(found.loss), "", worked.shown(found.compiled_loss))]
+    rows: list[tuple[str, ...]] = [("$L$", worked.shown(found.loss), "", worked.shown(found.compiled_loss))]
     for entry in found.entries:
         index = ",".join(str(i) for i in entry.index)
         name = f"`{entry.array}[{index}]`"

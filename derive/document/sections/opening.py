@@ -87,7 +87,7 @@ def _synonyms(d: Derivation, say: Messages) -> list[str]:
 
 def why_gates(d: Derivation, say: Messages) -> list[Block]:
     """The simple network, differentiated by the same engine; the product of Jacobians; what this cell has instead."""
-    plain = d if d.cell.name == "rnn" else Derivation(registry.cell("rnn"), d.loss if d.cell.name == "rnn" else None)
+    plain = d if d.cell.name == "rnn" else Derivation(registry.cell("rnn"))
     state = plain.states[0]
     h, u = plain.names.plain(state), structure.recurrent_matrix(plain)
     rows = [plain.row(e, id="") for e in plain.forward]

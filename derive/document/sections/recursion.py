@@ -92,7 +92,7 @@ def _costs(d: Derivation, say: Messages) -> Iterator[tuple[str, ...]]:
 
 
 def _products(d: Derivation, equations: list[Equation]) -> dict[str, tuple[sp.Expr, int]]:
-    """By kind the size of all and how many there are, for products with the input, with the state, and for gradients of matrices."""
+    """Products with the input, with the state, and for gradients of matrices: of each kind the size of all, and how many."""
     found: dict[str, list[sp.Expr]] = {}
     for equation in equations:
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):

@@ -1,0 +1,102 @@
+"""How many bytes a call needs, before anything is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .inputs import check_dtype, check_size, check_tape, check_threads
+from .problem import Kernels
+from .runner import shares
+from .spec import Spec
+from .split import PASSES, choose
+
+
+class Memory(NamedTuple):
+    """Bytes that a call needs beyond its arguments.
+
+    `tape`: kept from forward to backward. `workspace`: scratch, free again after the call. `out`: the arrays that it
+    returns. `total`: their sum.
+    """
+
+    tape: int
+    workspace: int
+    out: int
+    total: int
+
+
+def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[..., Memory]:
+    """The `memory` of a cell, with the cell's own signature."""
+    where = f"{spec.name}.memory"
+    either, only = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
+    signature = Signature(
+        [
+            *(Parameter(name, either, annotation=int) for name in (*spec.dims.values(), "steps")),
+            Parameter("batch", either, default=None),
+            Parameter("dtype", either, default=np.float32),
+            Parameter("op", only, default="loss_and_grad"),
+            Parameter("tape", only, default=None),
+            Parameter("threads", only, default=None),
+        ],
+        return_annotation=Memory,
+    )
+
+    def memory(*args: Any, **kwargs: Any) -> Memory:
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
+        given.apply_defaults()
+        values = given.arguments
+        dims = {dim: check_size(where, keyword, values[keyword]) for dim, keyword in spec.dims.items()}
+        steps = check_size(where, "steps", values["steps"])
+        batch = 1 if values["batch"] is None else check_size(where, "batch", values["batch"])
+        found = kernels[check_dtype(where, values["dtype"]).newbyteorder("=")]
+        op = values["op"]
+        if op not in PASSES:
+            raise ValueError(f"{where}: op must be one of {', '.join(PASSES)}, found {op!r}")
+        every = check_tape(where, values["tape"], steps, found.everything)
+        check_threads(where, values["threads"])
+        return _memory(where, found, op, steps, batch, dims, every, values["threads"])
+
+    memory.__doc__ = f"""How many bytes a call of the {spec.name} needs beyond its arguments. Nothing is allocated or computed.
+
+    {", ".join(spec.dims.values())}, steps, batch: sizes; batch None means 1. dtype: np.float32 or np.float64.
+    op: "infer", "forward", "backward" or "loss_and_grad". tape: as for forward. threads: as for infer.
+
+    Returns a Memory(tape, workspace, out, total): the tape, scratch memory during the call, the arrays that it returns,
+    and their sum. Copies of arguments that are not contiguous, or not sorted by length, come on top.
+
+    Raises TypeError or ValueError for bad arguments, MemoryError for sizes that no machine can address.
+    """
+    memory.__qualname__ = memory.__name__
+    memory.__signature__ = signature  # type: ignore[attr-defined]
+    return memory
+
+
+def _memory(
+    where: str, kernels: Kernels, op: str, steps: int, batch: int, dims: dict[str, int], every: int, threads: int | None
+) -> Memory:
+    spec, itemsize = kernels.spec, kernels.dtype.itemsize
+    weights = sum(prod(axis.size(dims) for axis in shape) for shape in spec.params.values())
+    states = sum(batch * dims[dim] for dim in spec.states.values())
+    split = choose(op, steps, batch, weights, itemsize=itemsize, threads=threads, units=kernels.units)
+    tape = workspace = 0
+    for count in shares(batch, split):
+        args = kernels.struct(steps, count, dims, every, split.parts if split.kind == "units" else 1)
+        args.batch = batch
+        sizes = kernels.sizes(args, where, f"T={steps}, B={batch}")
+        tape += 0 if op == "infer" else sizes.tape
+        workspace += getattr(sizes, op)
+    out = steps * batch * dims[spec.output_dim]
+    gradients = op in ("backward", "loss_and_grad")
+    if gradients and split.kind == "batch":
+        workspace += (split.parts - 1) * weights * itemsize
+    if op == "loss_and_grad":
+        workspace += (2 * out + states) * itemsize
+    results = steps * batch * dims[spec.input_dim] + weights + states if gradients else out + states
+    return Memory(tape, workspace, results * itemsize, tape + workspace + results * itemsize)

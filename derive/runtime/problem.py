@@ -1,0 +1,172 @@
+"""What C needs to know about a call apart from its arrays, prepared once per set of shapes.
+
+Kernels is one dtype of a cell; Problem one set of shapes, with the sizes of tape and workspaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .arrays import require_memory
+from .isa import best, wanted
+from .spec import Shape, Spec
+from .split import Split, choose
+
+PROBLEMS = 64  # shapes remembered per dtype; many more means that nothing repeats
+
+
+class Kernels:
+    """The compiled functions of a cell for one dtype, and the problems met so far.
+
+    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64. DERIVE_ISA is read
+    here, once, when the cell is imported: sizes and calls must agree on the instruction set.
+    """
+
+    def __init__(self, spec: Spec, module: Any, dtype: np.dtype[Any], real: str) -> None:
+        self.spec = spec
+        self.dtype = dtype
+        self.isa = wanted(best(module, spec.name))
+        self.ffi: Any = module.ffi
+        self.from_buffer: Any = module.ffi.from_buffer
+        self.error: Any = getattr(module.lib, f"{spec.name}_error")
+        self.functions = {
+            op: getattr(module.lib, f"{spec.name}_{real}_{op}")
+            for op in ("sizes", "infer", "forward", "backward", "loss_and_grad")
+        }
+        self.units = bool(getattr(module.lib, f"{spec.name}_parts")())
+        self.everything = 2 ** (8 * self.ffi.sizeof("size_t")) - 1  # tape_every: all states, no gates
+        scalar = "float" if real == "f32" else "double"
+        self.array_type: Any = self.ffi.typeof(f"{scalar}[]")
+        self.loss_type: Any = self.ffi.typeof(f"{scalar} *")
+        self.args_type: Any = self.ffi.typeof(f"{spec.name}_{real}_args *")
+        self.sizes_type: Any = self.ffi.typeof(f"{spec.name}_sizes *")
+        self.problems: dict[tuple[Shape, ...], Problem] = {}
+
+        states = tuple(spec.states)
+        self.reads = ("x", *spec.params, *(f"{s}_0" for s in states))
+        self.results = ("out", *(f"{s}_T" for s in states))
+        self.seeds = ("d_out", *(f"d_{s}_T" for s in states))
+        self.gradients = ("d_x", *(f"d_{p}" for p in spec.params), *(f"d_{s}_0" for s in states))
+        self.sums = frozenset(f"d_{p}" for p in spec.params)
+        self.fields = {
+            "infer": (*self.reads, *self.results),
+            "forward": (*self.reads, *self.results, "tape"),
+            "backward": (*self.reads, "out", "tape", *self.seeds, *self.gradients),
+            "loss_and_grad": (*self.reads, "y", *self.gradients),
+        }
+
+    def remember(self, key: tuple[Shape, ...], problem: Problem) -> None:
+        if len(self.problems) >= PROBLEMS:
+            self.problems.clear()
+        self.problems[key] = problem
+
+    def message(self, code: int) -> str:
+        return str(self.ffi.string(self.error(code)).decode("ascii", "replace"))
+
+    def struct(self, steps: int, batch: int, dims: Mapping[str, int], tape_every: int = 0, parts: int = 1) -> Any:
+        """A struct of arguments with everything but pointers."""
+        args = self.ffi.new(self.args_type)
+        args.isa = self.isa
+        for name, size in {"T": steps, "B": batch, **dims}.items():
+            try:
+                setattr(args, name, size)
+            except OverflowError:
+                raise MemoryError(f"{self.spec.name}: {name}={size} is more than any machine can address") from None
+        if tape_every:
+            args.tape_every = tape_every
+        if parts > 1:
+            args.parts = parts
+        return args
+
+    def sizes(self, args: Any, where: str, what: object) -> Any:
+        """Bytes of the tape and of the workspace of each call. Raises MemoryError if C cannot count them."""
+        sizes = self.ffi.new(self.sizes_type)
+        if code := self.functions["sizes"](args, sizes):
+            raise MemoryError(f"{where}: {what} is too large: {self.message(code)}")
+        return sizes
+
+
+class Problem:
+    """Everything that follows from the shapes of x and the parameters, T, B and the dimensions of the cell.
+
+    Without a batch axis the shapes are those that the caller sees, (T, H) and (H,), and B is 1 for C. `tape_every` and
+    `parts`, as in C, have an influence on sizes: `variant` makes the same problem with others.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        kernels: Kernels,
+        x_shape: Shape,
+        dims: Mapping[str, int],
+        tape_every: int = 0,
+        parts: int = 1,
+    ) -> None:
+        spec = kernels.spec
+        self.kernels = kernels
+        self.dtype = kernels.dtype
+        self.dims = dims
+        self.tape_every = tape_every
+        self.parts = parts
+        self.unbatched = len(x_shape) == 2
+        self.steps = x_shape[0]
+        self.batch = 1 if self.unbatched else x_shape[1]
+        lead = x_shape[:-1]
+        self.x_shape = x_shape
+        self.out_shape = (*lead, dims[spec.output_dim])
+        self.sequences = {"x": x_shape, "y": (*lead, dims[spec.target_dim]), "d_out": self.out_shape}
+        self.state_shapes = [(*lead[1:], dims[dim]) for dim in spec.states.values()]
+        self.param_shapes = [tuple(axis.size(dims) for axis in shape) for shape in spec.params.values()]
+        self.gradient_shapes = [x_shape, *self.param_shapes, *self.state_shapes]
+        # Numbers of one sequence and step in the arrays that have a batch; the others have all sequences in one.
+        self.widths = {name: self.out_shape[-1] for name in ("out", "d_out")}
+        self.widths |= {"x": x_shape[-1], "d_x": x_shape[-1], "y": self.sequences["y"][-1]}
+        for name, shape in zip(spec.states, self.state_shapes, strict=True):
+            self.widths |= {f"{d}{name}_{end}": shape[-1] for d in ("", "d_") for end in "0T"}
+        self.calls: dict[tuple[object, ...], Any] = {}
+        self.variants: dict[tuple[int, int], Problem] = {}
+
+        # Without sequences C is not asked, here or later.
+        self.sizes: Any = kernels.sizes(self.struct(self.batch), where, self) if self.batch else None
+        states = 3 * sum(map(prod, self.state_shapes))
+        require_memory((prod(self.out_shape) + states) * self.dtype.itemsize, where, f"the result for {self}")
+        # Handed out again and again, hence read-only; never written, the pages of large ones take no memory.
+        self.zeros = [np.zeros(shape, self.dtype) for shape in self.state_shapes]
+        for array in self.zeros:
+            array.flags.writeable = False
+
+    def __str__(self) -> str:
+        sizes = {"T": self.steps, "B": self.batch, **self.dims}
+        return ", ".join(f"{name}={size}" for name, size in sizes.items() if name != "B" or not self.unbatched)
+
+    def struct(self, batch: int) -> Any:
+        """A struct for `batch` of the sequences."""
+        return self.kernels.struct(self.steps, batch, self.dims, self.tape_every, self.parts)
+
+    def variant(self, tape_every: int, parts: int) -> Problem:
+        """The same shapes with another tape or number of parts."""
+        key = (tape_every, parts)
+        if key == (self.tape_every, self.parts):
+            return self
+        found = self.variants.get(key)
+        if found is None:
+            found = self.variants[key] = Problem(self.kernels.spec.name, self.kernels, self.x_shape, self.dims, *key)
+        return found
+
+    def choose(self, op: str, threads: int | None, work: int | None = None, packed: bool = False) -> Split:
+        """How to spread a call over threads; the arguments are those of `split.choose`."""
+        return choose(
+            op,
+            self.steps,
+            self.batch,
+            sum(map(prod, self.param_shapes)),
+            itemsize=self.dtype.itemsize,
+            work=work,
+            packed=packed,
+            threads=threads,
+            units=self.kernels.units,
+        )

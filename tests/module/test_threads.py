@@ -1,0 +1,270 @@
+"""Threads: workers, forks, signals, and others who use threads too."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+from cells import Problem, equal, load
+
+from derive.runtime import workers
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+quiet = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return Problem(load("lstm"), 20, 33, np.float32)
+
+
+def at_once(count, function):
+    """Runs function(k) on `count` threads; raises the first error."""
+    failures = []
+    start = threading.Barrier(count)
+
+    def work(k):
+        try:
+            start.wait()
+            function(k)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    if failures:
+        raise failures[0]
+
+
+def derive_threads():
+    return sum(thread.name == "derive" for thread in threading.enumerate())
+
+
+def test_never_more_workers_than_processors(problem):
+    at_once(8, lambda k: [problem.everything(threads=1 + k) for _ in range(5)])
+    assert derive_threads() <= max(workers.cpus(), 2) - 1
+
+
+@pytest.mark.parametrize("threads", [None, 2, 5])
+def test_python_threads_that_split_at_the_same_time(problem, threads):
+    expected = problem.everything(threads=threads)
+    at_once(4, lambda k: [equal(problem.everything(threads=threads), expected) for _ in range(10)])
+
+
+def test_share_runs_every_job_once_in_order():
+    done = []
+
+    def job(k):
+        done.append(k)
+        return k * k
+
+    assert workers.share(job, range(100), None) == [k * k for k in range(100)]
+    assert sorted(done) == list(range(100))
+
+
+def test_abreast_runs_all_at_once_or_none():
+    count = max(workers.cpus(), 2)
+    barrier = threading.Barrier(count)
+    assert sorted(workers.abreast(lambda k: barrier.wait(10) * 0 + k, range(count), None)) == list(range(count))
+    assert workers.abreast(lambda k: 1 / 0, range(count + 1), None) is None
+
+
+def test_two_that_want_all_threads_do_not_wait_for_each_other():
+    count = max(workers.cpus(), 2)
+    alone = []
+
+    def several(_):
+        for _ in range(50):
+            barrier = threading.Barrier(count)
+            codes = workers.abreast(lambda k, b=barrier: b.wait(10) * 0, range(count), None)
+            alone.append(codes is None)
+
+    at_once(4, several)
+    assert len(alone) == 200 and not all(alone)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_is_not_taken_for_a_result():
+    """A worker whose job raises (no function in C does) neither blocks its caller nor counts as done."""
+    crew = workers.Crew()
+    (worker,) = crew.take(1)
+    (task,) = workers._assign([worker], [lambda: 1 / 0])
+    worker.wake.release()
+    workers._wait([task])
+    assert worker not in crew.idle
+
+
+def test_waiting_is_not_cut_short_by_a_signal_handler():
+    class Stop(Exception):
+        pass
+
+    def handler(*_):
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, handler)
+    ran = []
+
+    def job(k):
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.3)
+            ran.append(k)
+        return 0
+
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(Stop):
+            workers.abreast(job, range(2), None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert ran == [1]
+
+
+def test_workers_let_go_of_what_they_ran():
+    class Kept:
+        pass
+
+    kept = Kept()
+    gone = weakref.ref(kept)
+    workers.share(lambda k: time.sleep(0.001) or 0, range(8), kept)
+    del kept
+    assert gone() is None
+
+
+@needs_fork
+@quiet
+def test_fork_in_the_middle_of_the_life_of_the_workers(problem):
+    """While other threads of the parent are at work, some of them in a kernel, a child can do all the same."""
+    expected = problem.everything(threads=2)
+    stop = threading.Event()
+
+    def busy():
+        while not stop.is_set():
+            problem.everything(threads=2)
+
+    others = [threading.Thread(target=busy) for _ in range(2)]
+    for thread in others:
+        thread.start()
+    try:
+        for _ in range(10):
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    signal.alarm(30)  # a deadlock ends the child
+                    equal(problem.everything(threads=2), expected)
+                    plan = problem.module.plan(problem.params, 20, 33, threads=2)
+                    plan.infer(problem.x)
+                    status = 0
+                finally:
+                    os._exit(status)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        stop.set()
+        for thread in others:
+            thread.join()
+    equal(problem.everything(threads=2), expected)
+
+
+@needs_fork
+@quiet
+def test_a_child_of_a_child(problem):
+    expected = problem.everything(threads=2)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.alarm(30)
+            problem.everything(threads=2)
+            grandchild = os.fork()
+            equal(problem.everything(threads=2), expected)
+            if grandchild == 0:
+                os._exit(0)
+            status = os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1])
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+INTERRUPTED = """
+import signal, sys, time
+import numpy as np
+from derive.generated import lstm
+params = lstm.init_params(32, 32)
+x, y = np.ones((50, 32, 32), np.float32), np.ones((50, 32, 32), np.float32)
+expected = lstm.loss_and_grad(x, y, params, threads=2)
+plan = lstm.plan(params, 50, 32, threads=2)
+count = 0
+def handler(*_):
+    raise KeyboardInterrupt
+signal.signal(signal.SIGALRM, handler)
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001 + 0.00003 * (count % 100))
+        for _ in range(20):
+            lstm.loss_and_grad(x, y, params, threads=2)
+            plan.loss_and_grad(x, y)
+    except KeyboardInterrupt:
+        count += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+for loss, grads in (lstm.loss_and_grad(x, y, params, threads=2), plan.loss_and_grad(x, y)):
+    assert loss == expected[0] and all((grads[n] == g).all() for n, g in expected[1].items())
+print(count)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+def test_interrupts_leave_nothing_broken():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
+
+
+def test_the_process_ends_with_workers_waiting():
+    code = (
+        "import numpy as np; from derive.generated import lstm; p = lstm.init_params(3, 4); "
+        "lstm.infer(np.ones((5, 8, 3), 'f4'), p, threads=2); print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "done\n" and not done.stderr
+
+
+def test_beside_threads_of_numpy(problem):
+    """Matrix products of NumPy, on the threads of its BLAS, at the same time."""
+    a = np.random.default_rng(0).normal(size=(300, 300))
+    product, expected = a @ a, problem.everything(threads=2)
+
+    def work(k):
+        for _ in range(10):
+            if k % 2:
+                np.testing.assert_array_equal(a @ a, product)
+            else:
+                equal(problem.everything(threads=2), expected)
+
+    at_once(4, work)
+
+
+def test_beside_threads_of_torch(problem):
+    torch = pytest.importorskip("torch")
+    expected = problem.everything(threads=2)
+    a = torch.from_numpy(np.random.default_rng(0).normal(size=(300, 300)))
+    product = (a @ a).numpy()
+
+    def work(k):
+        for _ in range(10):
+            if k % 2:
+                np.testing.assert_allclose((a @ a).numpy(), product, rtol=1e-10, atol=1e-10)
+            else:
+                equal(problem.everything(threads=2), expected)
+
+    at_once(4, work)
