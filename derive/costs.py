@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from math import ceil, prod
 from typing import Any
 
-from derive import schedule
+from derive import layout, schedule
 from derive.errors import DeriveError
 from derive.machine import Machine
 from derive.model import Model, model
@@ -216,8 +216,10 @@ def _parameters(made: Model, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
 def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None, itemsize: int) -> tuple[str, int]:
     """How the runtime spreads a call: ("one" | "batch" | "units", threads).  The rule is its own, in runtime/split.py."""
     shapes = _parameters(made, sizes)
+    units = layout.splittable([(k, None) for k in made.kernels])
+    weights = sum(map(prod, shapes))
     return split.choose(
-        OPERATIONS[call], sizes["T"], sizes["B"], sum(map(prod, shapes)), itemsize=itemsize, threads=threads
+        OPERATIONS[call], sizes["T"], sizes["B"], weights, itemsize=itemsize, threads=threads, units=units
     )
 
 
@@ -230,8 +232,7 @@ class _Counting:
         # The part of the work that the busiest thread has; by batch each thread reads all weights.
         self.rows = ceil(sizes["B"] / threads) if kind == "batch" else sizes["B"]
         self.share = self.rows / sizes["B"] if kind == "batch" else 1 / threads
-        hoist_rows = getattr(schedule, "HOIST_ROWS", 0)
-        self.hoist = sizes["B"] <= hoist_rows and sizes["T"] > 1
+        self.hoist = sizes["B"] <= schedule.HOIST_ROWS and sizes["T"] > 1
 
     def workload(self, kernel: Kernel) -> Workload:
         """The work of a kernel, all threads together."""
@@ -269,7 +270,7 @@ class _Counting:
     def schedule(self, kernel: Kernel, asked: int | None) -> Schedule:
         """The choices for the forward kernel of the call."""
         tiles = [s.tile for s in kernel.loop if s.tile]
-        known = [g for t in tiles for g in t.segments if getattr(g, "known", False)]
+        known = [g for t in tiles for g in t.segments if g.known]
         before = [g for r in kernel.rounds_before for g in r.gemms] or (known if self.hoist else [])
         inputs = "hoisted" if before else "fused" if known else "none"
         columns = max((min(t.columns, schedule.TILE_VECTORS) for t in tiles), default=schedule.TILE_VECTORS)

@@ -142,7 +142,13 @@ def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:
     for isa in ISAS:
         for real in (F32, F64):
             found[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    found[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=layout.splittable([(k, None) for k in made.kernels]), reals=(F32, F64), isas=ISAS)
+    found[f"{made.name}_dispatch.c"] = render(
+        "c/dispatch.c.j2",
+        model=made,
+        splits=layout.splittable([(k, None) for k in made.kernels]),
+        reals=(F32, F64),
+        isas=ISAS,
+    )
     manifest = {
         "cell": made.name,
         "digest": made.digest,

@@ -164,7 +164,11 @@ def _added_up(lowered: Lowered, number: int, known: Product, partner: Product, r
     product_equation = replace(made[second.name], lhs=tensor.at(), rhs=made[first.name].rhs + made[second.name].rhs)
     swap = {id(reader): summed, id(made[second.name]): product_equation}
     equations = [swap.get(id(e), e) for e in program.equations if e.target != first.name]
-    tensors = {name if n == second.name else n: tensor if n == second.name else x for n, x in program.tensors.items() if n != first.name}
+    tensors = {
+        name if n == second.name else n: tensor if n == second.name else x
+        for n, x in program.tensors.items()
+        if n != first.name
+    }
     changed = replace(
         stage,
         products=[joined if p is partner else p for p in stage.products],

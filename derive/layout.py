@@ -61,14 +61,14 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
         count = size(dim) if dim is not None else "1"
         found.append((f"total_{c_name(name, 0)}", count, count))
     for item in end_fields(kernel):
-        found.append((f"end_{item.c}", f"(a->rows ? B * ({size(item.place.dim)}) : 0)", f"B * ({size(item.place.dim)})"))
+        found.append(
+            (f"end_{item.c}", f"(a->rows ? B * ({size(item.place.dim)}) : 0)", f"B * ({size(item.place.dim)})")
+        )
     if has_zeros(kernel):
         found.append(("zeros", f"B * ({zero_width(kernel)})", f"B * ({zero_width(kernel)})"))
     for pack in kernel.packs:
         width, unit = size(pack.width), "ROWS" if pack.kind == "strips" else "V"
-        found.append(
-            (pack.name, f"least(DEPTH, steps * B) * round_up({width}, {unit})", f"DEPTH * ({width} + {unit})")
-        )
+        found.append((pack.name, f"least(DEPTH, steps * B) * round_up({width}, {unit})", f"DEPTH * ({width} + {unit})"))
     for tile, dim in tiles(kernel):
         if tile.known:
             block, slots = f"{tile.vectors} * V", len(tile.slots)

@@ -125,10 +125,11 @@ class Expression:
             text = f"{'vec' if vector else 'scalar'}_fused({self._halves(product, vector)}, {text})"
         return text
 
-    def _is_product(self, term: sp.Expr) -> bool:
-        """Whether a term of a sum is a product of values, of units if the sum is one of units."""
+    @staticmethod
+    def _is_product(term: sp.Expr) -> bool:
+        """Whether a term of a sum is a product of values."""
         values = [a for a in sp.Mul.make_args(term) if not is_constant(a)]
-        return len(values) > 1 and any(self._vector(a) for a in values) or (len(values) > 1 and not self._vector(term))
+        return len(values) > 1
 
     def _halves(self, product: sp.Expr, vector: bool) -> str:
         """The factors of a product as two arguments: all but the last, and the last."""

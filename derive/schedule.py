@@ -229,12 +229,13 @@ def c_name(name: str, offset: int) -> str:
 RESERVED = frozenset(
     """
     auto break case char const continue default do double else enum extern float for goto if inline int long
-    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile
-    while class new delete this template typename namespace and or not xor bool true false try catch throw
-    private public protected operator args real vec ivec uvec at acc row rows row0 unit lanes full block tile
-    load store sum first_lanes begin finish multiply sums splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V H I O ROWS PANEL
-    DEPTH GROUP PAUSE SPLITS share meet idle FUSED SHUFFLE transpose mode restore flush_denormals LARGER SMALLER LIMIT SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY OVERFLOW
-    WORKSPACE X86 NULL
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+    class new delete this template typename namespace and or not xor bool true false try catch throw private public
+    protected operator args real vec ivec uvec at acc row rows row0 unit lanes full block tile load store sum
+    first_lanes begin finish multiply sums splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V
+    H I O ROWS PANEL DEPTH GROUP PAUSE SPLITS share meet idle FUSED SHUFFLE transpose mode restore flush_denormals
+    LARGER SMALLER LIMIT SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY
+    OVERFLOW WORKSPACE X86 NULL
     """.split()
 )
 
@@ -383,7 +384,7 @@ class _Scheduling:
         weight = self._weight(pair.weight, target)
         operand = self.storage.places[ir.name_of(pair.operand)]
         by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
-        if by > 0 and operand.kind in ("arg", "tape") or by < 0 and operand.kind in ("arg", "tape") and not operand.initial:
+        if operand.kind in ("arg", "tape") and (by > 0 or (by < 0 and not operand.initial)):
             raise DeriveError(
                 f"{self.program.name}, {product.ids[-1]}: the time-parallel product of {pair.operand} reads another "
                 f"step; assign it to a tensor first"
@@ -439,9 +440,7 @@ class _Scheduling:
             for pair in product.pairs:
                 left, right = (
                     Pack("", kind, self.storage.places[ir.name_of(a)], ir.offset(ir.time_of(a, self.tensors)) or 0, dim)
-                    for kind, a, dim in zip(
-                        ("strips", "panels"), (pair.weight, pair.operand), target.dims, strict=True
-                    )
+                    for kind, a, dim in zip(("strips", "panels"), (pair.weight, pair.operand), target.dims, strict=True)
                 )
                 text = f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T"
                 item = Reduce(product.ids, text, home.array, home.slot, left, right, target.dims[0])

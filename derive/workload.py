@@ -117,7 +117,7 @@ class Workload:
 
     def _ahead(self, segment: Segment) -> bool:
         """Whether the products of a segment are made before the loop."""
-        return self.hoist and _is_known(segment)
+        return self.hoist and segment.known
 
     # -- equations -----------------------------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class Workload:
         """How deep a product is; its partial sums wait for themselves, k/CHAINS times."""
         found = -inf
         for segment in tile.segments:
-            if segment.weights[slot] is None or _is_known(segment):
+            if segment.weights[slot] is None or segment.known:
                 continue
             if segment.offset:
                 start = 0.0 if self.places[source] == segment.operand else -inf
@@ -253,11 +253,6 @@ def chunk_steps(T: int, B: int, depth: int) -> int:
 
 def _equations(stage: StagePlan) -> list[Equation]:
     return [*stage.scalars, *stage.pointwise, *stage.sums, *stage.totals]
-
-
-def _is_known(segment: Segment) -> bool:
-    """Whether the operand is there before the loop begins."""
-    return bool(getattr(segment, "known", False))
 
 
 def _in_python(count: str) -> str:

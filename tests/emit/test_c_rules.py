@@ -141,7 +141,18 @@ def test_objects_hold_functions_only(cell, compiler, tmp_path):
     library only what computes.  Code for a fixed address: elsewhere the loader must write to a table of pointers."""
     for real in REALS:
         made = tmp_path / "made.o"
-        run(compiler, "-std=c99", "-O0", *MATH, "-fno-pic", "-fno-pie", "-c", folder(cell) / f"{cell}_{real.tag}.c", "-o", made)
+        run(
+            compiler,
+            "-std=c99",
+            "-O0",
+            *MATH,
+            "-fno-pic",
+            "-fno-pie",
+            "-c",
+            folder(cell) / f"{cell}_{real.tag}.c",
+            "-o",
+            made,
+        )
         lines = [line.split() for line in run(need("nm"), made).splitlines()]
         assert not [line for line in lines if line[-2] in "dDbBCcgGsS"], "variables"
         assert {line[-1] for line in lines if line[-2] in "TRVW"} == {f"{cell}_{real.tag}_{call}" for call in CALLS}

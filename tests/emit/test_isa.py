@@ -32,7 +32,9 @@ def portable(tmp_path_factory):
     @cache
     def made(cell):
         extra = work / f"{cell}.c"
-        extra.write_text("".join(f"int {cell}_{f}(void);\nint {cell}_{f}(void) {{ return 1; }}\n" for f in ("isa", "parts")))
+        extra.write_text(
+            "".join(f"int {cell}_{f}(void);\nint {cell}_{f}(void) {{ return 1; }}\n" for f in ("isa", "parts"))
+        )
         code = [folder(cell) / f"{cell}_{real.tag}.c" for real in REALS]
         run(
             need("gcc"),

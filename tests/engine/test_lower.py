@@ -149,7 +149,11 @@ def test_what_is_normalised_is_not_joined() -> None:
 
 
 def test_operands_of_several_gradients_are_packed_once() -> None:
-    assert [(p.name, p.width) for p in kernel("lstm", "backward").packs] == [("left_1", 4 * H), ("right_1", I), ("right_2", H)]
+    assert [(p.name, p.width) for p in kernel("lstm", "backward").packs] == [
+        ("left_1", 4 * H),
+        ("right_1", I),
+        ("right_2", H),
+    ]
 
 
 def test_the_gradients_of_the_weights_are_one_gemm_each() -> None:
