@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -25,13 +26,15 @@ def pdf(page: Page) -> bytes:
         raise DeriveError(
             f"{engine} is not installed; on Debian: apt-get install {packages}. Without TeX there are --format html and md"
         )
+    # Same page, same bytes: without this TeX writes the time into the file.
+    fixed = {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", **os.environ}
     with tempfile.TemporaryDirectory(prefix="derive-") as folder:
         work = Path(folder)
         (work / "derivation.tex").write_text(tex(page), encoding="utf-8")
         # Three runs: labels, then the widths of tables and the contents, then page numbers that moved by them.
         for _ in range(3):
             command = [engine, "-interaction=nonstopmode", "-halt-on-error", "derivation.tex"]
-            done = subprocess.run(command, cwd=work, capture_output=True, check=False)
+            done = subprocess.run(command, cwd=work, env=fixed, capture_output=True, check=False)
             if done.returncode:
                 raise DeriveError(_reason(done.stdout.decode(errors="replace"), engine, packages))
         return (work / "derivation.pdf").read_bytes()
