@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
            $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint types generate check bench wheel clean
+.PHONY: demo test exhaustive lint types generate check bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-demo
@@ -19,6 +19,10 @@ demo: $(VENV)/installed-demo
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(PYTEST)
+
+# sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor: about ten minutes.
+exhaustive: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m exhaustive -s $(PYTEST)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

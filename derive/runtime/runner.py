@@ -19,7 +19,7 @@ from .ragged import Ragged
 from .split import Split
 from .workers import abreast, share
 
-SMALL = 1 << 18  # bytes of scratch memory that a runner keeps for the next call; more goes back to the pool
+SMALL = 1 << 20  # bytes of scratch memory that a runner keeps for the next call; more goes back to the pool
 
 
 class Part:

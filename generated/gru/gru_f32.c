@@ -836,23 +836,21 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-            panels += I * 3 * V;
-            pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 3 * V;
+        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                panels += I * 3 * V;
+                pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 3 * V;
+            }
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -900,18 +898,18 @@ static int infer_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else {
-                            copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
-                            tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
-                        /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else {
+                                copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                                tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
+                            /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1040,23 +1038,21 @@ static int forward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-            panels += I * 3 * V;
-            pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 3 * V;
+        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                panels += I * 3 * V;
+                pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 3 * V;
+            }
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -1108,18 +1104,18 @@ static int forward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else {
-                            copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
-                            tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
-                        /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else {
+                                copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                                tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
+                            /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1234,10 +1230,8 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
-    }
     if (share.part == 0) {
-    memset(a->loss, 0, sizeof(real));
+        memset(a->loss, 0, sizeof(real));
     }
     meet(a, share);
 
@@ -1464,33 +1458,33 @@ static int backward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
-    if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
-    /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (3 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
+        /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (3 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
+                }
+                panels += (3 * H) * width * V;
             }
-            panels += (3 * H) * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_ih + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_ih + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_hh, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_hh + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_hh + 2 * H, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_ih + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_ih + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_hh, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_hh + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_hh + 2 * H, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -1545,13 +1539,13 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + H + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + H + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1635,10 +1629,10 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
-                        tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + H + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
+                            tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + H + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_edge1(&at, begin, end - begin, unit, 1, tiles);
@@ -1750,23 +1744,21 @@ static int record_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-            panels += I * 3 * V;
-            pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 3 * V;
+        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                panels += I * 3 * V;
+                pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 3 * V;
+            }
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -1814,18 +1806,18 @@ static int record_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else {
-                            copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
-                            tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
-                        /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-                        tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else {
+                                copy_rows(acc + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
+                                tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
+                            /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
+                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -2101,35 +2093,35 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
-    pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 3 * H, H);
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
-    if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
-    /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (3 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
+        pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
+        pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 3 * H, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
+        /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (3 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
+                }
+                panels += (3 * H) * width * V;
             }
-            panels += (3 * H) * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_ih + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_ih + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_hh, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_hh + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_hh + 2 * H, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (14 * H), 0, B * (14 * H) * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_ih + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_ih + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_hh, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_hh + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_hh + 2 * H, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (14 * H), 0, B * (14 * H) * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -2223,13 +2215,13 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((t + 1) - first) * B * (14 * H) + 11 * H + row * (14 * H), 14 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((t + 1) - first) * B * (14 * H) + 11 * H + row * (14 * H), 14 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -2313,10 +2305,10 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
-                        tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((0 + 1) - first) * B * (14 * H) + 11 * H + row * (14 * H), 14 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n */
+                            tile_of(rows, width, few)(0, NULL, 0, 3 * H, w.chunk_H + ((0 + 1) - first) * B * (14 * H) + 11 * H + row * (14 * H), 14 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_edge1(&at, begin, end - begin, unit, 1, tiles);

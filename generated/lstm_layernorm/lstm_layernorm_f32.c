@@ -1100,25 +1100,25 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 4 * V;
+        pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 4 * V;
+            }
         }
     }
-    }
     if (share.part == 0) {
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
-    for (size_t row = 0; row < B; ++row)
-        memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        for (size_t row = 0; row < B; ++row)
+            memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
     }
     meet(a, share);
 
@@ -1206,10 +1206,10 @@ static int infer_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
-                        tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
+                            tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1624,21 +1624,19 @@ static int forward_run(const args *a)
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
     if (!a->packed) {
-    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 4 * V;
+        pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 4 * V;
+            }
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -1731,10 +1729,10 @@ static int forward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
-                        tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
+                            tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1878,10 +1876,8 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
-    }
     if (share.part == 0) {
-    memset(a->loss, 0, sizeof(real));
+        memset(a->loss, 0, sizeof(real));
     }
     meet(a, share);
 
@@ -2441,40 +2437,40 @@ static int backward_run(const args *a)
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
     if (!a->packed) {
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
-    /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+                }
+                panels += (4 * H) * width * V;
             }
-            panels += (4 * H) * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih + 3 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh + 3 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_c, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_c, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh + 2 * H, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (8 * H), 0, B * (8 * H) * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih + 3 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh + 3 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_c, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_c, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh + 2 * H, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (8 * H), 0, B * (8 * H) * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -2596,13 +2592,13 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (8 * H) + row * (8 * H), 8 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (8 * H) + row * (8 * H), 8 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -2709,10 +2705,10 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (8 * H) + row * (8 * H), 8 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (8 * H) + row * (8 * H), 8 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_edge1(&at, begin, end - begin, unit, 1, tiles);
@@ -3087,21 +3083,19 @@ static int record_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 4 * V;
+        pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 4 * V;
+            }
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -3189,10 +3183,10 @@ static int record_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
-                        tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
+                            tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -3955,42 +3949,42 @@ static int recompute_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
-    /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+        pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+        pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+                }
+                panels += (4 * H) * width * V;
             }
-            panels += (4 * H) * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih + 3 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh + 3 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_c, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias_c, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_ih + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_gain_hh + 2 * H, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (21 * H), 0, B * (21 * H) * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih + 3 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh + 3 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_c, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_c, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_ih + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_gain_hh + 2 * H, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (21 * H), 0, B * (21 * H) * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -4184,13 +4178,13 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (21 * H) + 13 * H + row * (21 * H), 21 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (21 * H) + 13 * H + row * (21 * H), 21 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -4297,10 +4291,10 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (21 * H) + 13 * H + row * (21 * H), 21 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (21 * H) + 13 * H + row * (21 * H), 21 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_edge1(&at, begin, end - begin, unit, 1, tiles);

@@ -830,29 +830,29 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-            panels += I * 4 * V;
-            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 4 * V;
+        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                panels += I * 4 * V;
+                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 4 * V;
+            }
         }
     }
-    }
     if (share.part == 0) {
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
-    for (size_t row = 0; row < B; ++row)
-        memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        for (size_t row = 0; row < B; ++row)
+            memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
     }
     meet(a, share);
 
@@ -899,16 +899,16 @@ static int infer_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else if (few) {
-                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else if (few) {
+                                tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+                            tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1045,25 +1045,23 @@ static int forward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-            panels += I * 4 * V;
-            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 4 * V;
+        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                panels += I * 4 * V;
+                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 4 * V;
+            }
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -1115,16 +1113,16 @@ static int forward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else if (few) {
-                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else if (few) {
+                                tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+                            tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1243,10 +1241,8 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
-    }
     if (share.part == 0) {
-    memset(a->loss, 0, sizeof(real));
+        memset(a->loss, 0, sizeof(real));
     }
     meet(a, share);
 
@@ -1460,30 +1456,30 @@ static int backward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
-    /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+        /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+                }
+                panels += (4 * H) * width * V;
             }
-            panels += (4 * H) * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -1539,13 +1535,13 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1613,10 +1609,10 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (4 * H) + row * (4 * H), 4 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_edge1(&at, begin, end - begin, unit, 1, tiles);
@@ -1733,25 +1729,23 @@ static int record_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
-        for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-            pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-            panels += I * 4 * V;
-            pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-            pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-            panels += H * 4 * V;
+        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                panels += I * 4 * V;
+                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                panels += H * 4 * V;
+            }
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -1798,16 +1792,16 @@ static int record_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else if (few) {
-                            tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                        tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else if (few) {
+                                tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
+                            tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -2073,32 +2067,32 @@ static int recompute_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (!a->packed) {
-    pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
-    pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
-    /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (4 * H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+        pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
+        pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
+        /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (4 * H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
+                }
+                panels += (4 * H) * width * V;
             }
-            panels += (4 * H) * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (16 * H), 0, B * (16 * H) * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (16 * H), 0, B * (16 * H) * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -2192,13 +2186,13 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (16 * H) + 12 * H + row * (16 * H), 16 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((t + 1) - first) * B * (16 * H) + 12 * H + row * (16 * H), 16 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -2266,10 +2260,10 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
-                        tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (16 * H) + 12 * H + row * (16 * H), 16 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o */
+                            tile_of(rows, width, few)(0, NULL, 0, 4 * H, w.chunk_H + ((0 + 1) - first) * B * (16 * H) + 12 * H + row * (16 * H), 16 * H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_edge1(&at, begin, end - begin, unit, 1, tiles);

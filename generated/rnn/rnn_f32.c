@@ -812,24 +812,22 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (H + I);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+        /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (H + I);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                }
+                panels += I * width * V;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                }
+                panels += H * width * V;
             }
-            panels += I * width * V;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
-            }
-            panels += H * width * V;
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -873,16 +871,16 @@ static int infer_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else if (few) {
-                            tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        /* F1: W_x_U_h = W*x + U*h */
-                        tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else if (few) {
+                                tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            /* F1: W_x_U_h = W*x + U*h */
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -984,24 +982,22 @@ static int forward_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (H + I);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+        /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (H + I);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                }
+                panels += I * width * V;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                }
+                panels += H * width * V;
             }
-            panels += I * width * V;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
-            }
-            panels += H * width * V;
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -1045,16 +1041,16 @@ static int forward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else if (few) {
-                            tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        /* F1: W_x_U_h = W*x + U*h */
-                        tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else if (few) {
+                                tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            /* F1: W_x_U_h = W*x + U*h */
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1169,10 +1165,8 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
-    }
     if (share.part == 0) {
-    memset(a->loss, 0, sizeof(real));
+        memset(a->loss, 0, sizeof(real));
     }
     meet(a, share);
 
@@ -1323,25 +1317,25 @@ static int backward_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
-    /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
+        /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
+                }
+                panels += H * width * V;
             }
-            panels += H * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -1376,13 +1370,13 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U*d_z */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((t + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U*d_z */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((t + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1445,10 +1439,10 @@ static int backward_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U*d_z */
-                        tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((0 + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U*d_z */
+                            tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((0 + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             backward_edge1(&at, begin, end - begin, unit, 1, tiles);
@@ -1542,24 +1536,22 @@ static int record_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (H + I);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+        /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (H + I);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                }
+                panels += I * width * V;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                }
+                panels += H * width * V;
             }
-            panels += I * width * V;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
-            }
-            panels += H * width * V;
         }
-    }
-    }
-    if (share.part == 0) {
     }
     meet(a, share);
 
@@ -1603,16 +1595,16 @@ static int record_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        const real *known = acc; /* where the products are that are known before the loop */
-                        if (hoist)
-                            known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
-                        else if (few) {
-                            tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
-                        }
-                        /* F1: W_x_U_h = W*x + U*h */
-                        tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            const real *known = acc; /* where the products are that are known before the loop */
+                            if (hoist)
+                                known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
+                            else if (few) {
+                                tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            }
+                            /* F1: W_x_U_h = W*x + U*h */
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1759,25 +1751,25 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (!a->packed) {
-    if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
-    /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
-    {
-        const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-        real *panels = w.panels_1 + first_unit * (H);
-        for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-            const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-            for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
+        /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
+        {
+            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            real *panels = w.panels_1 + first_unit * (H);
+            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
+                }
+                panels += H * width * V;
             }
-            panels += H * width * V;
         }
     }
-    }
     if (share.part == 0) {
-    memset(w.zeros, 0, B * (H) * sizeof(real));
-    if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
-    /* what is before the first step: initial states, and zero for all else */
-    memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
+        memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        /* what is before the first step: initial states, and zero for all else */
+        memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
     }
     meet(a, share);
 
@@ -1812,13 +1804,13 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U*d_z */
-                        if (t == T)
-                            copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
-                        else
-                        tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((t + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U*d_z */
+                            if (t == T)
+                                copy_rows(acc + 0 * V, 4 * V, NULL, 4 * V, rows, 4 * V);
+                            else
+                            tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((t + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1881,10 +1873,10 @@ static int recompute_run(const args *a)
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
                         for (size_t row = begin, rows; row < end; row += rows) {
-                        real *acc = tiles + (row - begin) * 4 * V;
-                        rows = tile_rows(end - row);
-                        /* B1: U_d_z = U*d_z */
-                        tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((0 + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            real *acc = tiles + (row - begin) * 4 * V;
+                            rows = tile_rows(end - row);
+                            /* B1: U_d_z = U*d_z */
+                            tile_of(rows, width, few)(0, NULL, 0, H, w.chunk_H + ((0 + 1) - first) * B * H + row * H, H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             recompute_edge1(&at, begin, end - begin, unit, 1, tiles);
