@@ -11,7 +11,7 @@ from derive.printer import F32
 
 _ID = r"[FBPLD]'?\d+'*"
 COMMENT = re.compile(rf"/\* ({_ID}(?:, {_ID})*)(?::.*?)? \*/")
-_KERNEL = re.compile(r"/\* ==== (\w+) =")
+_HEAD = re.compile(r"/\* ==== (?:(\w+) =)?")  # of a kernel, named by one word; or of what calls the kernels
 
 
 @cache
@@ -38,15 +38,23 @@ def lines(d: Derivation) -> dict[str, tuple[tuple[str, int], ...]]:
     pointers = _pointers(d)
     used: dict[str, list[tuple[str, int]]] = {}
     for number, line in enumerate(text, 1):
-        kernel = head[1] if (head := _KERNEL.search(line)) else kernel
+        kernel = (head[1] or "") if (head := _HEAD.search(line)) else kernel
+        if not kernel:
+            continue
         for id in ids_of(line):
             found.setdefault(id, []).append((kernel, number))
         for id, pointer in pointers.items():
-            if re.search(rf"\b{pointer}\b", line) and "=" in line and "*" not in line.split("=")[0]:
+            if _uses(line, pointer):
                 used.setdefault(id, []).append((kernel, number))
     for id, places in used.items():
         found.setdefault(id, places)
     return {id: tuple(places) for id, places in found.items()}
+
+
+def _uses(line: str, pointer: str) -> bool:
+    """Whether a line hands a pointer on: it is assigned, or chosen as what stands before the first step."""
+    assigned = "=" in line and "*" not in line.partition("=")[0] and re.search(rf"\b{pointer}\b", line)
+    return bool(assigned or re.search(rf"\? .* : a->{pointer}\b", line))
 
 
 def _pointers(d: Derivation) -> dict[str, str]:
