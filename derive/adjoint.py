@@ -27,7 +27,7 @@ DIFFERENTIABLE = ("param", "input", "initial", "seed")
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(ir.Shown):
     """One edge of the graph: how the equation `parent` contributes to the adjoint of what it reads."""
 
     id: str

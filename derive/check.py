@@ -68,7 +68,7 @@ def run(name: str, progress: Callable[[str], None] = lambda step: None) -> list[
     progress(f"{name}: compiling")
     module = build(cell) if own else _compiled(name)
     progress(f"{name}: 50 digits")
-    rows += compiled(made, module, "mpmath", SMALL, lambda problem: _fifty_digits(made, problem))
+    rows += compiled(made, module, "mpmath", SMALL, lambda problem: fifty_digits(made, problem))
     written = None if own else reference_of(name)
     if written is not None:
         progress(f"{name}: NumPy")
@@ -237,7 +237,7 @@ def compiled(
     return rows
 
 
-def _fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
+def fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
     """Loss and gradients by a complex step in 50 digits, through the interpreter on the cell's own equations.
 
     The derivative of a sum over sequences is taken one sequence at a time: the program is the one that people wrote.
@@ -252,19 +252,19 @@ def _fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
     with mpmath.workdps(60):
         step = mpmath.mpc(0, mpmath.mpf(10) ** -40)
         for row in range(drawn.x.shape[1]):
-            values = {n: numerics.to_mp(a) for n, a in _inputs(made, drawn, row).items()}
+            values = {n: numerics.to_mp(a) for n, a in inputs_of(made, drawn, row).items()}
             target = numerics.to_mp(drawn.y[:, row])
-            total += _loss_of(primal, judge, values, target, sizes)[()]
+            total += loss_of(primal, judge, values, target, sizes)[()]
             for name, value in values.items():
                 swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
                 flat = swept.reshape(value.size, -1)
                 for k in range(value.size):
                     flat[k, k] = flat[k, k] + step
-                losses = _loss_of(primal, judge, {**values, name: swept}, target, sizes)
+                losses = loss_of(primal, judge, {**values, name: swept}, target, sizes)
                 part = np.array([mpmath.im(v) * mpmath.mpf(10) ** 40 for v in losses], dtype=object).reshape(
                     value.shape
                 )
-                _collect(made, grads, name, part, row, drawn)
+                collect(made, grads, name, part, row, drawn)
     return total, grads
 
 
@@ -278,7 +278,7 @@ def _dims(made: Model, drawn: Problem) -> list[int]:
     return [known[d] for d in made.meta["dims"]]
 
 
-def _inputs(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
+def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
     """The values of one sequence, by the names of the cell's own tensors."""
     primal, gates = made.primal, len(made.primal.meta["gates"])
     values: dict[str, Any] = {}
@@ -296,7 +296,8 @@ def _inputs(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
     return values
 
 
-def _loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]) -> Any:
+def loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]) -> Any:
+    """The loss of one sequence, by the interpreter; a leading axis of the values sweeps over problems."""
     output = primal.meta["output"]
     out = interpret(primal, values, sizes)[output]
     time = primal.tensors[output].time
@@ -307,7 +308,7 @@ def _loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target:
     return interpret(judge, {names["input"]: out, names["target"]: target}, sizes)[judge.of_role("loss")[0].name]
 
 
-def _collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, drawn: Problem) -> None:
+def collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, drawn: Problem) -> None:
     """Add the gradient of one sequence with respect to one tensor to the public arrays."""
     tensor = made.primal.tensors[name]
     if tensor.role == "param":

@@ -62,10 +62,10 @@ def list_() -> None:
 
 @main.command()
 @click.argument("cell", nargs=-1)
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 and print a diff if a file would change.")
+@click.option("--check", is_flag=True, help="Compare only; exit 1 and print a diff if a file would change.")
 def build(cell: tuple[str, ...], check: bool) -> None:
     """Regenerate generated/ from the equations and compile it. Without CELL: all of it."""
-    from derive import display
+    from derive import display, document
     from derive.compiler import compile_folder
     from derive.emit import regenerate
 
@@ -78,6 +78,20 @@ def build(cell: tuple[str, ...], check: bool) -> None:
             bar.update(task, description=f"deriving {name}", completed=names.index(name))
 
         found = regenerate(names, check=check, progress=show)
+    if check:
+        # The document of a cell asks its C: where that would change, there is nothing to compare the document with.
+        stale = {change.path.partition("/")[0] for change in found if change.kind != "same"}
+        names = [name for name in names if name not in stale]
+    folders = generated_folders(names)
+    with display.progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("compiling", total=len(folders))
+        for folder in folders:
+            bar.update(task, description=f"compiling {folder.name}")
+            compile_folder(folder)
+            bar.advance(task)
+        found += document.regenerate(
+            names, check=check, progress=lambda name: bar.update(task, description=f"writing {name}")
+        )
     different = [change for change in found if change.kind != "same"]
     if check:
         display.changes(console, different)
@@ -89,13 +103,6 @@ def build(cell: tuple[str, ...], check: bool) -> None:
     for change in different:
         console.print(Text(f"{change.kind:8}{change.path}"), soft_wrap=True)
     console.print(f"{len(different)} of {len(found)} files written.", highlight=False)
-    folders = generated_folders(names)
-    with display.progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task("compiling", total=len(folders))
-        for folder in folders:
-            bar.update(task, description=f"compiling {folder.name}")
-            compile_folder(folder)
-            bar.advance(task)
     console.print(f"{len(folders)} modules compiled.", highlight=False)
 
 
@@ -109,22 +116,30 @@ def generated_folders(names: list[str]) -> list[Path]:
 
 @main.command()
 @click.argument("cell")
-@click.option("--format", "form", type=click.Choice(["tex", "text"]), default="tex", show_default=True)
-@click.option("--lang", type=click.Choice(["en"]), default="en", show_default=True, help="Language of the text.")
+@click.option(
+    "--format", "form", type=click.Choice(["tex", "pdf", "html", "md", "text"]), default="tex", show_default=True
+)
+@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the text.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 def latex(cell: str, form: str, lang: str, output: Path | None) -> None:
-    """Print a cell's equations and the derived ones, each with its identifier.
+    """Write the derivation of a cell as a document: every step, the worked numbers, the lines of C.
 
-    CELL is a name from `derive list` or a Python file with a cell of your own.
+    CELL is a name from `derive list` or a Python file with a cell of your own. PDF needs TeX and a file to write to.
     """
     from derive import document, registry
+    from derive.document.pdf import pdf
 
-    written = {"tex": document.tex, "text": document.text}[form](registry.cell(cell))
+    if form == "pdf" and output is None:
+        raise DeriveError("a PDF goes into a file: add -o FILE.pdf")
+    found = registry.cell(cell)
+    made: bytes = (
+        pdf(document.document(found, lang=lang)) if form == "pdf" else document.written(found, form, lang).encode()
+    )
     if output is None:
-        click.echo(written)
+        click.echo(made.decode())
         return
     try:
-        output.write_text(written.rstrip("\n") + "\n", encoding="utf-8")
+        output.write_bytes(made)
     except OSError as error:
         raise DeriveError(f"cannot write {output}: {error.strerror}") from error
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive import document, functions, ir, layout, registry
+from derive import functions, ir, layout, registry
 from derive.errors import DeriveError
 from derive.model import Model, model
 from derive.notation import Cell, Head
@@ -138,7 +138,6 @@ def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:
         f"{made.name}.h": c_header(made),
         **{f"{made.name}_{real.tag}.c": c_source(made, real) for real in (F32, F64)},
         "README.md": render("python/readme.md.j2", model=made, text=ir.text, tape=_tape_regions(made)),
-        "derivation.tex": document.tex(cell, loss),
     }
     for isa in ISAS:
         for real in (F32, F64):
@@ -201,7 +200,7 @@ def regenerate(
         progress(name)
         made = files(registry.cell(name))
         folder = target / name
-        changes += [_compare(folder / file, f"{name}/{file}", text) for file, text in sorted(made.items())]
+        changes += [compare(folder / file, f"{name}/{file}", text) for file, text in sorted(made.items())]
         stale = (
             [
                 p
@@ -210,6 +209,7 @@ def regenerate(
                 and p.name not in made
                 and p.suffix in (".c", ".h", ".py", ".tex", ".md", ".json")
                 and p.name != "_kernels.c"
+                and p.stem != "derivation"  # derive/document writes those, for it asks the compiled C
             ]
             if folder.is_dir()
             else []
@@ -222,7 +222,8 @@ def regenerate(
     return changes
 
 
-def _compare(path: Path, shown: str, text: str) -> Change:
+def compare(path: Path, shown: str, text: str) -> Change:
+    """What writing a text into a file of generated/ would change."""
     if not path.is_file():
         return Change(shown, "new")
     old = path.read_text(encoding="utf-8")

@@ -17,6 +17,7 @@ Three rules give a program its meaning:
 from __future__ import annotations
 
 import hashlib
+import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,18 @@ def index(name: str) -> sp.Symbol:
 
 Span = tuple[sp.Expr, sp.Expr]
 STEPS: Span = (sp.Integer(1), T)
+
+
+class Shown:
+    """What a notebook shows as formulas. derive/document knows how; it is asked when it comes to that, and only then."""
+
+    def _repr_latex_(self) -> str:
+        found: str = importlib.import_module("derive.document.show").latex(self)
+        return found
+
+    def _repr_html_(self) -> str:
+        found: str = importlib.import_module("derive.document.show").html(self)
+        return found
 
 
 @dataclass(frozen=True)
@@ -128,8 +141,8 @@ class Equation:
         return f"{self.id:>4}: {text(self.lhs)} = {text(self.rhs)}{where}"
 
 
-@dataclass(frozen=True)
-class Program:
+@dataclass(frozen=True, repr=False)
+class Program(Shown):
     """A list of equations with the tensors that they speak of.
 
     `outputs` are the names of interest; what nobody defines is an input.  `steps` holds the log of the pass that made
@@ -143,6 +156,9 @@ class Program:
     meta: dict[str, Any] = field(default_factory=dict, hash=False)
     steps: tuple[Any, ...] = ()
     primal: Program | None = None
+
+    def __repr__(self) -> str:
+        return f"<program {self.name}: {len(self.equations)} equations>"
 
     @cached_property
     def defined(self) -> dict[str, tuple[Equation, ...]]:

@@ -198,7 +198,7 @@ def _shown(kind: str, name: str, program: Program) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Cell:
+class Cell(ir.Shown):
     """A cell: its name, its documentation and, on demand, its program (the equations in normal form)."""
 
     name: str
@@ -217,7 +217,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Head:
+class Head(ir.Shown):
     """Equations without states that read a sequence: a readout, or a loss when `total` names the scalar."""
 
     name: str

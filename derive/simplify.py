@@ -52,7 +52,7 @@ class Count:
 def simplify(program: Program) -> tuple[Program, list[Count]]:
     """All passes in order, and the operation counts before the first and after each."""
     counts = [count(program, "derived")]
-    for rule in (save_values, make_carries, fold_constants, inline, share_products, fold_copies):
+    for rule in RULES:
         program = ir.verify(rule(program))
         counts.append(count(program, rule.__name__))
     return program, counts
@@ -632,3 +632,13 @@ def _square_root_of_complement(expr: sp.Expr) -> sp.Expr | None:
         if isinstance(-other, sp.Pow) and (-other).exp == 2:
             return (-other).base
     return None
+
+
+RULES: tuple[Callable[[Program], Program], ...] = (
+    save_values,
+    make_carries,
+    fold_constants,
+    inline,
+    share_products,
+    fold_copies,
+)

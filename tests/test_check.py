@@ -56,7 +56,7 @@ def test_wrong_kernels_fail():
             loss, grads = load("rnn").loss_and_grad(*args)
             return loss, {**grads, "h0": grads["h0"] * np.asarray(1 + 1e-5, grads["h0"].dtype)}
 
-    rows = check.compiled(made, Wrong, "mpmath", check.SMALL, lambda problem: check._fifty_digits(made, problem))
+    rows = check.compiled(made, Wrong, "mpmath", check.SMALL, lambda problem: check.fifty_digits(made, problem))
     assert {(r.gradient, r.dtype) for r in rows if not r.ok} == {("h0", "float64"), ("h0", "float32")}
 
 

@@ -35,14 +35,13 @@ layout
 model
 reference
 render
-reference
 audit
-document
 emit
 compiler
 references
 check
 flow
+document
 flow_view
 runtime
 machine

@@ -289,19 +289,6 @@ def test_ids_stand_where_they_are_computed(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_ids_of_the_document(cell):
-    made = model(registry.cell(cell))
-    text = files(cell)["derivation.tex"]
-    tags = re.findall(r"\\tag\{([^}]*)\}", text)
-    written = {t for tag in tags for t in re.split(r"[,\s]+", tag)}
-    assert ids_of(made.primal.equations) | ids_of(made.adjoint.equations) <= written | {
-        t for e in made.adjoint.equations for t in e.merged
-    }
-    labels = re.findall(r"\\label\{([^}]*)\}", text)
-    assert len(labels) == len(set(labels)), "a label twice"
-
-
-@pytest.mark.parametrize("cell", CELLS)
 def test_header_says_it_all(cell):
     made = model(registry.cell(cell))
     header = files(cell)[f"{cell}.h"]
