@@ -31,8 +31,9 @@ from derive.render import ROOT
 FORMS = {"tex": tex, "html": html, "md": markdown, "text": text}
 __all__ = ["FORMS", "LANGUAGES", "Derivation", "Page", "derivation", "document", "files", "regenerate", "written"]
 
-# HTML carries the formula renderer and its fonts, half a megabyte: one page is committed, any other is a command away.
-COMMITTED_HTML = ("lstm",)
+# HTML carries the formula renderer and its fonts, half a megabyte each: pages of the main cells are committed, any other
+# is a command away.
+COMMITTED_HTML = ("lstm", "gru", "rnn", "lstm_peephole", "lstm_layernorm")
 
 
 @cache
