@@ -128,13 +128,15 @@ def hottest_loop(assembly: str, function: str, instruction: str) -> Counter:
     text = text[: text.index("\t.size")]
     labels = {m[1]: m.start() for m in re.finditer(r"^(\.L\w+):", text, re.MULTILINE)}
     best = Counter()
-    for jump in re.finditer(r"^\t[bct]\S*\s+(?:\w+, )*(\.L\w+)", text, re.MULTILINE):
-        start = labels.get(jump[1], jump.start())
-        if start < jump.start():
-            body = text[start : jump.end()]
-            found = Counter(m[1] for m in re.finditer(r"^\t(\w[\w.]*)\s", body, re.MULTILINE))
-            found["stack"] = body.count("[sp")
-            best = max(best, found, key=lambda c: c[instruction])
+    jumps = re.finditer(r"^\t[bct]\S*\s+(?:\w+, )*(\.L\w+)", text, re.MULTILINE)
+    loops = [(start, jump.end()) for jump in jumps if (start := labels.get(jump[1], jump.start())) < jump.start()]
+    for start, end in loops:
+        if any((start, end) != (a, b) and start <= a and b <= end for a, b in loops):
+            continue  # not an innermost loop
+        body = text[start:end]
+        found = Counter(m[1] for m in re.finditer(r"^\t(\w[\w.]*)\s", body, re.MULTILINE))
+        found["stack"] = body.count("[sp")
+        best = max(best, found, key=lambda c: c[instruction])
     return best
 
 
