@@ -50,7 +50,8 @@ class Plan:
     (None without a batch axis), `dtype`, `nbytes` (all memory that the plan holds at the moment).
 
     Use a plan from one thread at a time. A call that finds another one running, in another thread or under a signal
-    handler, raises RuntimeError and changes nothing; it never waits. Any number of plans may run at once.
+    handler, raises RuntimeError and changes nothing. (Two that begin at the same instant take turns.) Any number of
+    plans may run at once.
 
     A stream, one sample at a time, with the same bits as one call over the whole sequence:
 
@@ -148,9 +149,9 @@ class Plan:
         state is one of two sets of arrays of the plan that take turns: it may be passed to the next call, which is
         fastest, and the call after that overwrites it.
         """
-        if not self._running.acquire(False):
+        if self._running.locked():
             raise self._busy("infer")
-        try:
+        with self._running:
             bound = self._inferring
             if bound is None:
                 bound = self._prepare_infer()
@@ -176,8 +177,6 @@ class Plan:
                 self._pack(True)
             self._latest = target
             return result if out is None else out, final
-        finally:
-            self._running.release()
 
     def loss_and_grad(
         self,
@@ -192,9 +191,9 @@ class Plan:
         Returns (loss, grads). Every call returns the same dict with the same arrays, overwritten: those that `wrt` named
         when the plan was made. For a step of training write to `params`, then call `update`.
         """
-        if not self._running.acquire(False):
+        if self._running.locked():
             raise self._busy("loss_and_grad")
-        try:
+        with self._running:
             bound = self._training
             if bound is None:
                 bound = self._prepare_training()
@@ -212,8 +211,6 @@ class Plan:
             if ragged is None:
                 return runner.run((x, y)), self._grads
             return self._run_ragged(runner, ragged, (x, y), self._by_row), self._grads
-        finally:
-            self._running.release()
 
     def update(self, params: Mapping[str, Array] | None = None) -> None:
         """Take new values of the parameters: those of `params`, or, with None, those written to `self.params`.
@@ -221,21 +218,20 @@ class Plan:
         Raises as the making of the plan does; shapes and dtype must be the same as then.
         """
         where = f"{self._reader.spec.name}.plan.update"
-        if not self._running.acquire(False):
+        if self._running.locked():
             raise self._busy("update")
-        try:
+        with self._running:
             if params is not None:
                 arrays = check_params(where, self._reader.spec, params, self.dtype, "the plan")
                 check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
                 for mine, array in zip(self.params.values(), arrays, strict=True):
                     mine[...] = array
             self._pack(False)
-        finally:
-            self._running.release()
 
     # -- what a call is made of --------------------------------------------------------------------------------------
 
     def _busy(self, op: str) -> RuntimeError:
+        # Asking first and then `with`, not acquire and try: an interrupt between those two would leave the lock closed.
         name = self._reader.spec.name
         return RuntimeError(f"{name}.plan.{op}: the plan is running, in another thread; make one for each thread")
 

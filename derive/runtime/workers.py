@@ -139,10 +139,10 @@ def share(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -> 
 
     workers = _crew.take(len(jobs) - 1)
     tasks = _assign(workers, [work] * len(workers))
-    for worker in workers:
-        worker.wake.release()
+    starting = map(partial.__call__, [partial(worker.wake.release) for worker in workers])
     interrupt = None
     try:
+        deque(starting, 0)  # all or none, whatever signal comes: see `abreast`
         work()
     except BaseException as error:
         interrupt = error
@@ -168,10 +168,10 @@ def abreast(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -
 
     tasks = _assign(workers, [partial(work, k) for k in range(1, len(jobs))])
     starts: list[Callable[[], Any]] = [worker.wake.release for worker in workers]
-    calls = [*map(partial, starts), partial(function, jobs[0])]
+    calls = map(partial.__call__, [*map(partial, starts), partial(function, jobs[0])])
     interrupt = None
     try:
-        *_, codes[0] = map(partial.__call__, calls)
+        *_, codes[0] = calls
     except BaseException as error:
         interrupt = error
     _wait(tasks, interrupt)

@@ -211,7 +211,7 @@ end = time.monotonic() + 2
 while time.monotonic() < end:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.0001 + 0.00003 * (count % 100))
-        for _ in range(20):
+        for _ in range(1000):
             lstm.loss_and_grad(x, y, params, threads=2)
             plan.loss_and_grad(x, y)
     except KeyboardInterrupt:
