@@ -24,13 +24,13 @@ from derive import ir, registry
 from derive.adjoint import adjoint_name
 from derive.compiler import build, compile_folder
 from derive.errors import DeriveError
+from derive.interface import parameter
 from derive.ir import Program
 from derive.model import Model, model
 from derive.reference import run as interpret
 from derive.references import get as reference_of
 from derive.references import numerics, pytorch
 from derive.render import ROOT
-from derive.schedule import parameter
 
 # The derived adjoint in float64: some tens of roundings of 1.1e-16 each, hundreds where a norm amplifies them.
 LIMIT_COMPLEX_STEP = 1e-13

@@ -23,14 +23,14 @@ from dataclasses import asdict, dataclass
 from math import ceil, prod
 from typing import Any
 
-from derive import layout, schedule
+from derive import contractions, layout
 from derive.errors import DeriveError
+from derive.kernel import Kernel
 from derive.machine import Machine
 from derive.model import Model, model
 from derive.notation import Cell
 from derive.printer import F32, F64
 from derive.runtime import split
-from derive.schedule import Kernel
 from derive.workload import Pointwise, Product, Workload, chunk_steps
 
 CHUNK_ROWS = 256  # DEPTH of templates/c/gemm.h.j2; a test compares
@@ -232,7 +232,7 @@ class _Counting:
         # The part of the work that the busiest thread has; by batch each thread reads all weights.
         self.rows = ceil(sizes["B"] / threads) if kind == "batch" else sizes["B"]
         self.share = self.rows / sizes["B"] if kind == "batch" else 1 / threads
-        self.hoist = sizes["B"] <= schedule.HOIST_ROWS and sizes["T"] > 1
+        self.hoist = sizes["B"] <= contractions.HOIST_ROWS and sizes["T"] > 1
 
     def workload(self, kernel: Kernel) -> Workload:
         """The work of a kernel, all threads together."""
@@ -273,7 +273,7 @@ class _Counting:
         known = [g for t in tiles for g in t.segments if g.known]
         before = [g for r in kernel.rounds_before for g in r.gemms] or (known if self.hoist else [])
         inputs = "hoisted" if before else "fused" if known else "none"
-        columns = max((min(t.columns, schedule.TILE_VECTORS) for t in tiles), default=schedule.TILE_VECTORS)
+        columns = max((min(t.columns, contractions.TILE_VECTORS) for t in tiles), default=contractions.TILE_VECTORS)
         steps = chunk_steps(self.sizes["T"], self.rows, CHUNK_ROWS)
         rows = min(self.machine.rows, self.rows)
         return Schedule(inputs, steps, rows, columns, self.machine.lanes(self.dtype), self.kind, self.threads, asked)

@@ -16,12 +16,14 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import functions, ir, layout, registry
+from derive.contractions import HOIST_ROWS
 from derive.errors import DeriveError
+from derive.interface import c_name
+from derive.kernel import Kernel, StagePlan
 from derive.model import Model, model
 from derive.notation import Cell, Head
 from derive.printer import F32, F64, Expression, Real, size, without_guards
 from derive.render import ROOT, render
-from derive.schedule import HOIST_ROWS, Kernel, StagePlan, c_name
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from sympy.tensor.indexed import Indexed
 from derive import ir, registry
 from derive.compiler import build
 from derive.errors import DeriveError
+from derive.interface import parameter
 from derive.ir import Program, t
 from derive.notation import Cell
-from derive.schedule import parameter
 
 Array = Any
 WHOLE = "state"

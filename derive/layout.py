@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sympy as sp
 
+from derive.interface import c_name
+from derive.kernel import Field, Kernel, StagePlan, Tile
 from derive.printer import size
-from derive.schedule import Field, Kernel, StagePlan, Tile, c_name
 from derive.storage import Place, Region
 
 

@@ -19,10 +19,12 @@ from derive.adjoint import adjoint_name, vjp
 from derive.batch import batch
 from derive.errors import DeriveError
 from derive.fuse import fuse
+from derive.interface import RESERVED, argument_places, parameter
 from derive.ir import Program
+from derive.kernel import Kernel
 from derive.lower import lower
 from derive.notation import Cell, Head
-from derive.schedule import RESERVED, Kernel, argument_places, parameter, schedule
+from derive.schedule import schedule
 from derive.simplify import Count, simplify
 from derive.storage import Place, place, tape, tape_places
 

@@ -15,8 +15,8 @@ import jinja2
 import sympy as sp
 
 from derive import layout
+from derive.interface import c_name
 from derive.printer import size
-from derive.schedule import c_name
 from derive.simplify import adjoints
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,8 +13,8 @@ from sympy.tensor.indexed import Indexed
 
 from derive import functions, ir, layout
 from derive.ir import Equation
+from derive.kernel import Kernel, Segment, StagePlan, Tile
 from derive.printer import without_guards
-from derive.schedule import Kernel, Segment, StagePlan, Tile
 from derive.simplify import operations
 
 CHAINS = 4  # partial sums that one number of a product is cut into, at most

@@ -29,6 +29,9 @@ batch
 lower
 fuse
 storage
+kernel
+interface
+contractions
 schedule
 printer
 layout

@@ -18,11 +18,11 @@ from derive.document.blocks import Row
 from derive.document.formula import Formula
 from derive.document.matrix import Matrices, NoMatrixForm
 from derive.document.names import Names
+from derive.interface import parameter
 from derive.ir import Equation, Program, Tensor, t
 from derive.model import model
 from derive.normalize import is_transcendental
 from derive.notation import Cell, Head
-from derive.schedule import parameter
 from derive.simplify import RULES, Count, adjoints, count, fold_constants, inline, save_values
 
 GRADIENT_ROLES = ("param", "input", "initial")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import derive
-from derive import compiler, emit, reference, schedule
+from derive import compiler, emit, interface, reference
 from derive.compiler import WARNINGS
 from derive.errors import DeriveError
 
@@ -170,7 +170,7 @@ class Problem:
 
     def interpreted(self, values):
         """out and the final states, one sequence after the other."""
-        places, found = schedule.argument_places(self.program), []
+        places, found = interface.argument_places(self.program), []
         for row in range(self.batch):
             given = {}
             for tensor in self.program.tensors.values():

@@ -13,10 +13,10 @@ from derive.adjoint import vjp
 from derive.batch import batch
 from derive.errors import DeriveError
 from derive.ir import ROW, B, Program, T, dimension, t
+from derive.kernel import Kernel
 from derive.lower import Lowered, Phase, Product, lower
 from derive.model import Model, model
 from derive.notation import Sum, cell, i, j, k, m, n, sigmoid, tanh
-from derive.schedule import Kernel
 from derive.simplify import simplify
 
 H, I = dimension("H"), dimension("I")
