@@ -17,6 +17,7 @@ from .reading import Reader
 from .runner import Runner, for_split
 from .spec import show
 
+PACKED, PACK_AND_KEEP = 1, 2  # what C is told of the weights in the workspace
 GIVEN, ZEROS = 2, 3  # sets of states: 0 and 1 take turns as results, 2 holds copies of a caller's, 3 is what None means
 
 
@@ -240,6 +241,7 @@ class Plan:
         finals = self._problem.kernels.results[1:]
         self._writes = [bound.pointers(finals, self._sets[k]) for k in (0, 1)]
         self._inferring = bound
+        self._pack(False)
         return bound
 
     def _prepare_training(self) -> Bound:
@@ -262,7 +264,7 @@ class Plan:
         """Whether the workspace of `infer` holds the weights as packed by the last call."""
         if self._inferring:
             for part in self._inferring.runner.parts:
-                part.args.packed = done
+                part.args.packed = PACKED if done else PACK_AND_KEEP
         self._packed = done
 
     @staticmethod

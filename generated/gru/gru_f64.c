@@ -134,6 +134,11 @@ INLINE vec splat(real x) { return x; }
 #define MASK(lanes) ((__mmask8)((1u << (lanes)) - 1u))
 INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm512_maskz_loadu_pd(MASK(lanes), p); }
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm512_mask_storeu_pd(p, MASK(lanes), v); }
+#elif V == 4
+/* All bits of the lanes k < lanes. */
+INLINE __m256i lanes_below(size_t lanes) { return (__m256i)((ivec){ 0, 1, 2, 3 } < (int64_t)lanes); }
+INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm256_maskload_pd(p, lanes_below(lanes)); }
+INLINE void store_some(real *p, vec v, size_t lanes) { _mm256_maskstore_pd(p, lanes_below(lanes), v); }
 #else
 NOINLINE vec load_some(const real *p, size_t lanes)
 {
@@ -510,27 +515,37 @@ INLINE void transpose(vec v[V])
         }
 #endif
 }
+
+/* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
+INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+{
+    vec block[V];
+    UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0);
+    transpose(block);
+    UNROLL for (size_t j = 0; j < V; ++j)
+        if (j < values) store(panel + j * width, block[j], V);
+}
 #endif
 
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
-    if (c_stride == 1)
+    if (c_stride == 1 && columns == V)
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
+    else if (c_stride == 1)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
-    else {
-        size_t k = 0;
 #if V > 1
-        for (; k_stride == 1 && columns == V && k + V <= K; k += V) {
-            vec block[V];
-            UNROLL for (size_t j = 0; j < V; ++j) block[j] = load(w + j * c_stride + k, V);
-            transpose(block);
-            UNROLL for (size_t j = 0; j < V; ++j) store(panel + (k + j) * width, block[j], V);
-        }
-#endif
-        for (; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
+    else if (k_stride == 1) {
+        size_t k = 0;
+        if (columns == V)
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
     }
+#endif
+    else
+        for (size_t k = 0; k < K; ++k)
+            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
@@ -682,6 +697,7 @@ typedef gru_f64_args args;
 #define SIZE_H(a) ((a)->H)
 #endif
 
+enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
 enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
@@ -690,6 +706,9 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
+/* Whether panels are of no use after they have met their rows: packed where they are needed, one over the other, they stay in
+ * the cache.  So it is with known products that are hoisted, and with all products of a single step. */
+INLINE int packs_late(const args *a) { return a->packed == PACK && (a->T == 1 || hoists(a)); }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
 
@@ -811,6 +830,7 @@ static int infer_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct infer_workspace w;
@@ -823,20 +843,23 @@ static int infer_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                panels += I * 3 * V;
-                pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 3 * V;
+                if (!late) {
+                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                }
+                if (!single) {
+                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (I * 3 + H * 3) * V;
             }
         }
     }
@@ -849,13 +872,18 @@ static int infer_run(const args *a)
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                if (late) {
+                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -863,7 +891,7 @@ static int infer_run(const args *a)
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
                         tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I * 3 + H * 3) * V;
+                if (!late) panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -879,9 +907,17 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+                real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
                 for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -904,7 +940,7 @@ static int infer_run(const args *a)
                         else
                             infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I * 3 + H * 3) * V;
+                    if (!single) panels += (I * 3 + H * 3) * V;
                 }
             }
             meet(a, share);
@@ -1012,6 +1048,7 @@ static int forward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct forward_workspace w;
@@ -1025,20 +1062,23 @@ static int forward_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                panels += I * 3 * V;
-                pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 3 * V;
+                if (!late) {
+                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                }
+                if (!single) {
+                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (I * 3 + H * 3) * V;
             }
         }
     }
@@ -1051,13 +1091,18 @@ static int forward_run(const args *a)
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                if (late) {
+                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1065,7 +1110,7 @@ static int forward_run(const args *a)
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
                         tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I * 3 + H * 3) * V;
+                if (!late) panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1085,9 +1130,17 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+                real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
                 for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1110,7 +1163,7 @@ static int forward_run(const args *a)
                         else
                             forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I * 3 + H * 3) * V;
+                    if (!single) panels += (I * 3 + H * 3) * V;
                 }
             }
             meet(a, share);
@@ -1445,7 +1498,7 @@ static int backward_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
         /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
@@ -1457,7 +1510,7 @@ static int backward_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
                 }
-                panels += (3 * H) * width * V;
+                panels += ((3 * H)) * width * V;
             }
         }
     }
@@ -1522,7 +1575,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (3 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1612,7 +1665,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (3 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1719,6 +1772,7 @@ static int record_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct record_workspace w;
@@ -1731,20 +1785,23 @@ static int record_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                panels += I * 3 * V;
-                pack_columns(panels + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 3 * V;
+                if (!late) {
+                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                }
+                if (!single) {
+                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (I * 3 + H * 3) * V;
             }
         }
     }
@@ -1757,13 +1814,18 @@ static int record_run(const args *a)
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                if (late) {
+                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1771,7 +1833,7 @@ static int record_run(const args *a)
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
                         tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I * 3 + H * 3) * V;
+                if (!late) panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1787,9 +1849,17 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
+                real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
                 for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1812,7 +1882,7 @@ static int record_run(const args *a)
                         else
                             record_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I * 3 + H * 3) * V;
+                    if (!single) panels += (I * 3 + H * 3) * V;
                 }
             }
             meet(a, share);
@@ -2080,7 +2150,7 @@ static int recompute_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
         pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 3 * H, H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
@@ -2094,7 +2164,7 @@ static int recompute_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
                 }
-                panels += (3 * H) * width * V;
+                panels += ((3 * H)) * width * V;
             }
         }
     }
@@ -2198,7 +2268,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (3 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2288,7 +2358,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (3 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2355,7 +2425,7 @@ static int forward_segments(const args *a)
             real *saved = a->tape + s * a->B * (a->H);
             own.h_T = saved;
         }
-        own.packed = a->packed || s;
+        own.packed = s || a->packed == PACKED ? PACKED : PACK_AND_KEEP;
         if ((error = infer_run(&own)) != OK) return error;
     }
     for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
@@ -2405,8 +2475,8 @@ static int backward_segments(const args *a)
         own.h_T = states;
         if (s + 1 < segments(a)) own.d_h_T = after;
         if (s) own.d_h_0 = before;
-        own.packed = s + 1 < segments(a);
-        own.accumulate = a->accumulate || own.packed;
+        own.packed = s + 1 < segments(a) ? PACKED : PACK_AND_KEEP;
+        own.accumulate = a->accumulate || own.packed == PACKED;
         own.workspace = p + w.forward;
         own.workspace_size = w.backward;
         if ((error = forward_run(&own)) != OK) return error;
@@ -2429,7 +2499,7 @@ static int forward_any(const args *a)
 static int backward_any(const args *a)
 {
     args own = *a;
-    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    own.packed = PACK; /* what lies in the workspace are the weights of another kernel */
     switch (tape_kind(a)) {
     case EVERYTHING: return backward_run(&own);
     case STATES: return recompute_run(&own);
@@ -2565,7 +2635,7 @@ int PUBLIC(gru_f64_loss_and_grad)(const args *a)
     if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
-        own.packed = 0;
+        own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
         if (!error && share_of(a).part == 0) error = loss_run(&own);

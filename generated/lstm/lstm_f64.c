@@ -134,6 +134,11 @@ INLINE vec splat(real x) { return x; }
 #define MASK(lanes) ((__mmask8)((1u << (lanes)) - 1u))
 INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm512_maskz_loadu_pd(MASK(lanes), p); }
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm512_mask_storeu_pd(p, MASK(lanes), v); }
+#elif V == 4
+/* All bits of the lanes k < lanes. */
+INLINE __m256i lanes_below(size_t lanes) { return (__m256i)((ivec){ 0, 1, 2, 3 } < (int64_t)lanes); }
+INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm256_maskload_pd(p, lanes_below(lanes)); }
+INLINE void store_some(real *p, vec v, size_t lanes) { _mm256_maskstore_pd(p, lanes_below(lanes), v); }
 #else
 NOINLINE vec load_some(const real *p, size_t lanes)
 {
@@ -510,27 +515,37 @@ INLINE void transpose(vec v[V])
         }
 #endif
 }
+
+/* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
+INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+{
+    vec block[V];
+    UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0);
+    transpose(block);
+    UNROLL for (size_t j = 0; j < V; ++j)
+        if (j < values) store(panel + j * width, block[j], V);
+}
 #endif
 
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
-    if (c_stride == 1)
+    if (c_stride == 1 && columns == V)
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
+    else if (c_stride == 1)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
-    else {
-        size_t k = 0;
 #if V > 1
-        for (; k_stride == 1 && columns == V && k + V <= K; k += V) {
-            vec block[V];
-            UNROLL for (size_t j = 0; j < V; ++j) block[j] = load(w + j * c_stride + k, V);
-            transpose(block);
-            UNROLL for (size_t j = 0; j < V; ++j) store(panel + (k + j) * width, block[j], V);
-        }
-#endif
-        for (; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
+    else if (k_stride == 1) {
+        size_t k = 0;
+        if (columns == V)
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
     }
+#endif
+    else
+        for (size_t k = 0; k < K; ++k)
+            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
@@ -682,6 +697,7 @@ typedef lstm_f64_args args;
 #define SIZE_H(a) ((a)->H)
 #endif
 
+enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
 enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
@@ -690,6 +706,9 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
+/* Whether panels are of no use after they have met their rows: packed where they are needed, one over the other, they stay in
+ * the cache.  So it is with known products that are hoisted, and with all products of a single step. */
+INLINE int packs_late(const args *a) { return a->packed == PACK && (a->T == 1 || hoists(a)); }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
 
@@ -818,6 +837,7 @@ static int infer_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct infer_workspace w;
@@ -830,22 +850,25 @@ static int infer_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                panels += I * 4 * V;
-                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 4 * V;
+                if (!late) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                }
+                if (!single) {
+                    pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (I * 4 + H * 4) * V;
             }
         }
     }
@@ -864,20 +887,26 @@ static int infer_run(const args *a)
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                if (late) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I * 4 + H * 4) * V;
+                if (!late) panels += (I * 4 + H * 4) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -892,10 +921,20 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+                real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -916,7 +955,7 @@ static int infer_run(const args *a)
                         else
                             infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I * 4 + H * 4) * V;
+                    if (!single) panels += (I * 4 + H * 4) * V;
                 }
             }
             meet(a, share);
@@ -1035,6 +1074,7 @@ static int forward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct forward_workspace w;
@@ -1048,22 +1088,25 @@ static int forward_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                panels += I * 4 * V;
-                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 4 * V;
+                if (!late) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                }
+                if (!single) {
+                    pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (I * 4 + H * 4) * V;
             }
         }
     }
@@ -1076,20 +1119,26 @@ static int forward_run(const args *a)
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                if (late) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I * 4 + H * 4) * V;
+                if (!late) panels += (I * 4 + H * 4) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1110,10 +1159,20 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+                real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1134,7 +1193,7 @@ static int forward_run(const args *a)
                         else
                             forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I * 4 + H * 4) * V;
+                    if (!single) panels += (I * 4 + H * 4) * V;
                 }
             }
             meet(a, share);
@@ -1461,7 +1520,7 @@ static int backward_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
         /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
         {
@@ -1472,7 +1531,7 @@ static int backward_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
                 }
-                panels += (4 * H) * width * V;
+                panels += ((4 * H)) * width * V;
             }
         }
     }
@@ -1536,7 +1595,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1610,7 +1669,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1722,6 +1781,7 @@ static int record_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct record_workspace w;
@@ -1735,22 +1795,25 @@ static int record_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                panels += I * 4 * V;
-                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 4 * V;
+                if (!late) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                }
+                if (!single) {
+                    pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (I * 4 + H * 4) * V;
             }
         }
     }
@@ -1763,20 +1826,26 @@ static int record_run(const args *a)
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                if (late) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I * 4 + H * 4) * V;
+                if (!late) panels += (I * 4 + H * 4) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1791,10 +1860,20 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
+                real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1815,7 +1894,7 @@ static int record_run(const args *a)
                         else
                             record_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I * 4 + H * 4) * V;
+                    if (!single) panels += (I * 4 + H * 4) * V;
                 }
             }
             meet(a, share);
@@ -2078,7 +2157,7 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
         pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
@@ -2091,7 +2170,7 @@ static int recompute_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
                 }
-                panels += (4 * H) * width * V;
+                panels += ((4 * H)) * width * V;
             }
         }
     }
@@ -2195,7 +2274,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2269,7 +2348,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2339,7 +2418,7 @@ static int forward_segments(const args *a)
             own.h_T = saved;
             own.c_T = saved + a->B * a->H;
         }
-        own.packed = a->packed || s;
+        own.packed = s || a->packed == PACKED ? PACKED : PACK_AND_KEEP;
         if ((error = infer_run(&own)) != OK) return error;
     }
     for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
@@ -2392,8 +2471,8 @@ static int backward_segments(const args *a)
         own.c_T = states + a->B * a->H;
         if (s + 1 < segments(a)) own.d_c_T = after + a->B * a->H;
         if (s) own.d_c_0 = before + a->B * a->H;
-        own.packed = s + 1 < segments(a);
-        own.accumulate = a->accumulate || own.packed;
+        own.packed = s + 1 < segments(a) ? PACKED : PACK_AND_KEEP;
+        own.accumulate = a->accumulate || own.packed == PACKED;
         own.workspace = p + w.forward;
         own.workspace_size = w.backward;
         if ((error = forward_run(&own)) != OK) return error;
@@ -2416,7 +2495,7 @@ static int forward_any(const args *a)
 static int backward_any(const args *a)
 {
     args own = *a;
-    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    own.packed = PACK; /* what lies in the workspace are the weights of another kernel */
     switch (tape_kind(a)) {
     case EVERYTHING: return backward_run(&own);
     case STATES: return recompute_run(&own);
@@ -2552,7 +2631,7 @@ int PUBLIC(lstm_f64_loss_and_grad)(const args *a)
     if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
-        own.packed = 0;
+        own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
         if (!error && share_of(a).part == 0) error = loss_run(&own);

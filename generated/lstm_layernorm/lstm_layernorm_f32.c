@@ -134,6 +134,11 @@ INLINE vec splat(real x) { return x; }
 #define MASK(lanes) ((__mmask16)((1u << (lanes)) - 1u))
 INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm512_maskz_loadu_ps(MASK(lanes), p); }
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm512_mask_storeu_ps(p, MASK(lanes), v); }
+#elif V == 8
+/* All bits of the lanes k < lanes. */
+INLINE __m256i lanes_below(size_t lanes) { return (__m256i)((ivec){ 0, 1, 2, 3, 4, 5, 6, 7 } < (int32_t)lanes); }
+INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm256_maskload_ps(p, lanes_below(lanes)); }
+INLINE void store_some(real *p, vec v, size_t lanes) { _mm256_maskstore_ps(p, lanes_below(lanes), v); }
 #else
 NOINLINE vec load_some(const real *p, size_t lanes)
 {
@@ -522,27 +527,37 @@ INLINE void transpose(vec v[V])
         }
 #endif
 }
+
+/* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
+INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+{
+    vec block[V];
+    UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0f);
+    transpose(block);
+    UNROLL for (size_t j = 0; j < V; ++j)
+        if (j < values) store(panel + j * width, block[j], V);
+}
 #endif
 
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
-    if (c_stride == 1)
+    if (c_stride == 1 && columns == V)
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
+    else if (c_stride == 1)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
-    else {
-        size_t k = 0;
 #if V > 1
-        for (; k_stride == 1 && columns == V && k + V <= K; k += V) {
-            vec block[V];
-            UNROLL for (size_t j = 0; j < V; ++j) block[j] = load(w + j * c_stride + k, V);
-            transpose(block);
-            UNROLL for (size_t j = 0; j < V; ++j) store(panel + (k + j) * width, block[j], V);
-        }
-#endif
-        for (; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
+    else if (k_stride == 1) {
+        size_t k = 0;
+        if (columns == V)
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
     }
+#endif
+    else
+        for (size_t k = 0; k < K; ++k)
+            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
@@ -694,6 +709,7 @@ typedef lstm_layernorm_f32_args args;
 #define SIZE_H(a) ((a)->H)
 #endif
 
+enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
 enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
@@ -702,6 +718,9 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
+/* Whether panels are of no use after they have met their rows: packed where they are needed, one over the other, they stay in
+ * the cache.  So it is with known products that are hoisted, and with all products of a single step. */
+INLINE int packs_late(const args *a) { return a->packed == PACK && (a->T == 1 || hoists(a)); }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
 
@@ -1088,6 +1107,7 @@ static int infer_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const struct share share = share_of(a);
     struct infer_workspace w;
     struct infer_at at;
@@ -1099,18 +1119,20 @@ static int infer_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
         /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 4 * V;
+                if (!single) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (H * 4) * V;
             }
         }
     }
@@ -1199,9 +1221,15 @@ static int infer_run(const args *a)
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = 0.0f;
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (4 * H);
+                real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1216,7 +1244,7 @@ static int infer_run(const args *a)
                         else
                             infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H * 4) * V;
+                    if (!single) panels += (H * 4) * V;
                 }
             }
             meet(a, share);
@@ -1610,6 +1638,7 @@ static int forward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const struct share share = share_of(a);
     struct forward_workspace w;
     struct forward_at at;
@@ -1623,18 +1652,20 @@ static int forward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
         /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 4 * V;
+                if (!single) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (H * 4) * V;
             }
         }
     }
@@ -1722,9 +1753,15 @@ static int forward_run(const args *a)
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 4] = 0.0f;
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (4 * H);
+                real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1739,7 +1776,7 @@ static int forward_run(const args *a)
                         else
                             forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H * 4) * V;
+                    if (!single) panels += (H * 4) * V;
                 }
             }
             meet(a, share);
@@ -2436,7 +2473,7 @@ static int backward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
         /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
         {
@@ -2447,7 +2484,7 @@ static int backward_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
                 }
-                panels += (4 * H) * width * V;
+                panels += ((4 * H)) * width * V;
             }
         }
     }
@@ -2587,7 +2624,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2700,7 +2737,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -3070,6 +3107,7 @@ static int record_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const struct share share = share_of(a);
     struct record_workspace w;
     struct record_at at;
@@ -3082,18 +3120,20 @@ static int record_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
         /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
         {
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                panels += H * 4 * V;
+                if (!single) {
+                    pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                }
+                panels += (H * 4) * V;
             }
         }
     }
@@ -3176,9 +3216,15 @@ static int record_run(const args *a)
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = 0.0f;
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const real *panels = w.panels_1 + first_unit * (4 * H);
+                real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                     const int full = unit + 1 * V <= H;
+                    if (single) {
+                        pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -3193,7 +3239,7 @@ static int record_run(const args *a)
                         else
                             record_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H * 4) * V;
+                    if (!single) panels += (H * 4) * V;
                 }
             }
             meet(a, share);
@@ -3948,7 +3994,7 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 4 * H, I);
         pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 4 * H, H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 4 * H);
@@ -3961,7 +4007,7 @@ static int recompute_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 4 * H);
                 }
-                panels += (4 * H) * width * V;
+                panels += ((4 * H)) * width * V;
             }
         }
     }
@@ -4173,7 +4219,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -4286,7 +4332,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (4 * H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -4356,7 +4402,7 @@ static int forward_segments(const args *a)
             own.h_T = saved;
             own.c_T = saved + a->B * a->H;
         }
-        own.packed = a->packed || s;
+        own.packed = s || a->packed == PACKED ? PACKED : PACK_AND_KEEP;
         if ((error = infer_run(&own)) != OK) return error;
     }
     for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
@@ -4409,8 +4455,8 @@ static int backward_segments(const args *a)
         own.c_T = states + a->B * a->H;
         if (s + 1 < segments(a)) own.d_c_T = after + a->B * a->H;
         if (s) own.d_c_0 = before + a->B * a->H;
-        own.packed = s + 1 < segments(a);
-        own.accumulate = a->accumulate || own.packed;
+        own.packed = s + 1 < segments(a) ? PACKED : PACK_AND_KEEP;
+        own.accumulate = a->accumulate || own.packed == PACKED;
         own.workspace = p + w.forward;
         own.workspace_size = w.backward;
         if ((error = forward_run(&own)) != OK) return error;
@@ -4433,7 +4479,7 @@ static int forward_any(const args *a)
 static int backward_any(const args *a)
 {
     args own = *a;
-    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    own.packed = PACK; /* what lies in the workspace are the weights of another kernel */
     switch (tape_kind(a)) {
     case EVERYTHING: return backward_run(&own);
     case STATES: return recompute_run(&own);
@@ -4569,7 +4615,7 @@ int PUBLIC(lstm_layernorm_f32_loss_and_grad)(const args *a)
     if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
-        own.packed = 0;
+        own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
         if (!error && share_of(a).part == 0) error = loss_run(&own);

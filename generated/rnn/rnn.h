@@ -72,7 +72,8 @@ typedef struct {
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
-    int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
+    int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
+                              1: they are there, from a call with 2 and the same sizes, parameters and workspace */
     size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
                               SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
     int accumulate;        /* backward: the gradients of parameters are added to what is there */
@@ -110,7 +111,8 @@ typedef struct {
     size_t workspace_size; /* bytes */
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
-    int packed;            /* infer, forward: the workspace was used by the same call with the same parameters: what it packed is there */
+    int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
+                              1: they are there, from a call with 2 and the same sizes, parameters and workspace */
     size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
                               SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
     int accumulate;        /* backward: the gradients of parameters are added to what is there */

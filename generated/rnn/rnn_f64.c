@@ -134,6 +134,11 @@ INLINE vec splat(real x) { return x; }
 #define MASK(lanes) ((__mmask8)((1u << (lanes)) - 1u))
 INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm512_maskz_loadu_pd(MASK(lanes), p); }
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm512_mask_storeu_pd(p, MASK(lanes), v); }
+#elif V == 4
+/* All bits of the lanes k < lanes. */
+INLINE __m256i lanes_below(size_t lanes) { return (__m256i)((ivec){ 0, 1, 2, 3 } < (int64_t)lanes); }
+INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm256_maskload_pd(p, lanes_below(lanes)); }
+INLINE void store_some(real *p, vec v, size_t lanes) { _mm256_maskstore_pd(p, lanes_below(lanes), v); }
 #else
 NOINLINE vec load_some(const real *p, size_t lanes)
 {
@@ -504,27 +509,37 @@ INLINE void transpose(vec v[V])
         }
 #endif
 }
+
+/* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
+INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+{
+    vec block[V];
+    UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0);
+    transpose(block);
+    UNROLL for (size_t j = 0; j < V; ++j)
+        if (j < values) store(panel + j * width, block[j], V);
+}
 #endif
 
 /* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
 NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
-    if (c_stride == 1)
+    if (c_stride == 1 && columns == V)
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
+    else if (c_stride == 1)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
-    else {
-        size_t k = 0;
 #if V > 1
-        for (; k_stride == 1 && columns == V && k + V <= K; k += V) {
-            vec block[V];
-            UNROLL for (size_t j = 0; j < V; ++j) block[j] = load(w + j * c_stride + k, V);
-            transpose(block);
-            UNROLL for (size_t j = 0; j < V; ++j) store(panel + (k + j) * width, block[j], V);
-        }
-#endif
-        for (; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
+    else if (k_stride == 1) {
+        size_t k = 0;
+        if (columns == V)
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
     }
+#endif
+    else
+        for (size_t k = 0; k < K; ++k)
+            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be. */
@@ -676,6 +691,7 @@ typedef rnn_f64_args args;
 #define SIZE_H(a) ((a)->H)
 #endif
 
+enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
 enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
@@ -684,6 +700,9 @@ INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
 INLINE int hoists(const args *a) { return whole_batch(a) <= 6 && a->T > 1; }
+/* Whether panels are of no use after they have met their rows: packed where they are needed, one over the other, they stay in
+ * the cache.  So it is with known products that are hoisted, and with all products of a single step. */
+INLINE int packs_late(const args *a) { return a->packed == PACK && (a->T == 1 || hoists(a)); }
 /* The rows that still run at step t = 1..T. */
 INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[t - 1], SIZE_B(a)) : SIZE_B(a); }
 
@@ -787,6 +806,7 @@ static int infer_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct infer_workspace w;
@@ -799,21 +819,24 @@ static int infer_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
         {
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
             real *panels = w.panels_1 + first_unit * (H + I);
             for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                if (!late) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                    }
                 }
-                panels += I * width * V;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                if (!single) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                    }
                 }
-                panels += H * width * V;
+                panels += (I + H) * width * V;
             }
         }
     }
@@ -826,21 +849,26 @@ static int infer_run(const args *a)
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            const real *panels = w.panels_1 + first_unit * (H + I);
+            real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
-                const size_t width = least(4, (H - unit + V - 1) / V);
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                if (late) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                    }
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I + H) * width * V;
+                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -850,11 +878,19 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (H + I);
+                real *panels = w.panels_1 + first_unit * (H + I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                    if (single) {
+                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                            pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        }
+                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                            pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                        }
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -875,7 +911,7 @@ static int infer_run(const args *a)
                         else
                             infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I + H) * width * V;
+                    if (!single) panels += (I + H) * width * V;
                 }
             }
             meet(a, share);
@@ -957,6 +993,7 @@ static int forward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct forward_workspace w;
@@ -969,21 +1006,24 @@ static int forward_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
         {
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
             real *panels = w.panels_1 + first_unit * (H + I);
             for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                if (!late) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                    }
                 }
-                panels += I * width * V;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                if (!single) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                    }
                 }
-                panels += H * width * V;
+                panels += (I + H) * width * V;
             }
         }
     }
@@ -996,21 +1036,26 @@ static int forward_run(const args *a)
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            const real *panels = w.panels_1 + first_unit * (H + I);
+            real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
-                const size_t width = least(4, (H - unit + V - 1) / V);
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                if (late) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                    }
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I + H) * width * V;
+                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1020,11 +1065,19 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (H + I);
+                real *panels = w.panels_1 + first_unit * (H + I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                    if (single) {
+                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                            pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        }
+                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                            pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                        }
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1045,7 +1098,7 @@ static int forward_run(const args *a)
                         else
                             forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I + H) * width * V;
+                    if (!single) panels += (I + H) * width * V;
                 }
             }
             meet(a, share);
@@ -1304,7 +1357,7 @@ static int backward_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
         /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
         {
@@ -1315,7 +1368,7 @@ static int backward_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
                 }
-                panels += H * width * V;
+                panels += (H) * width * V;
             }
         }
     }
@@ -1353,7 +1406,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1422,7 +1475,7 @@ static int backward_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1511,6 +1564,7 @@ static int record_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
+    const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
     const struct share share = share_of(a);
     struct record_workspace w;
@@ -1523,21 +1577,24 @@ static int record_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
         {
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
             real *panels = w.panels_1 + first_unit * (H + I);
             for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                if (!late) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                    }
                 }
-                panels += I * width * V;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                if (!single) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                    }
                 }
-                panels += H * width * V;
+                panels += (I + H) * width * V;
             }
         }
     }
@@ -1550,21 +1607,26 @@ static int record_run(const args *a)
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            const real *panels = w.panels_1 + first_unit * (H + I);
+            real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
-                const size_t width = least(4, (H - unit + V - 1) / V);
+                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                if (late) {
+                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                    }
+                }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                panels += (I + H) * width * V;
+                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1574,11 +1636,19 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (H + I);
+                real *panels = w.panels_1 + first_unit * (H + I);
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                    if (single) {
+                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                            pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        }
+                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+                            pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                        }
+                    }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1599,7 +1669,7 @@ static int record_run(const args *a)
                         else
                             record_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (I + H) * width * V;
+                    if (!single) panels += (I + H) * width * V;
                 }
             }
             meet(a, share);
@@ -1738,7 +1808,7 @@ static int recompute_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (!a->packed) {
+    if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
         /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
         {
@@ -1749,7 +1819,7 @@ static int recompute_run(const args *a)
                 for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
                     pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
                 }
-                panels += H * width * V;
+                panels += (H) * width * V;
             }
         }
     }
@@ -1787,7 +1857,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1856,7 +1926,7 @@ static int recompute_run(const args *a)
                 const real *panels = w.panels_1 + first_unit * (H);
                 for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                     const int full = unit + 4 * V <= H;
-                    const size_t width = least(4, (H - unit + V - 1) / V);
+                    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1923,7 +1993,7 @@ static int forward_segments(const args *a)
             real *saved = a->tape + s * a->B * (a->H);
             own.h_T = saved;
         }
-        own.packed = a->packed || s;
+        own.packed = s || a->packed == PACKED ? PACKED : PACK_AND_KEEP;
         if ((error = infer_run(&own)) != OK) return error;
     }
     for (size_t t = 2; a->rows && t <= a->T; ++t) { /* a row that has ended repeats its last output, of an earlier segment too */
@@ -1973,8 +2043,8 @@ static int backward_segments(const args *a)
         own.h_T = states;
         if (s + 1 < segments(a)) own.d_h_T = after;
         if (s) own.d_h_0 = before;
-        own.packed = s + 1 < segments(a);
-        own.accumulate = a->accumulate || own.packed;
+        own.packed = s + 1 < segments(a) ? PACKED : PACK_AND_KEEP;
+        own.accumulate = a->accumulate || own.packed == PACKED;
         own.workspace = p + w.forward;
         own.workspace_size = w.backward;
         if ((error = forward_run(&own)) != OK) return error;
@@ -1997,7 +2067,7 @@ static int forward_any(const args *a)
 static int backward_any(const args *a)
 {
     args own = *a;
-    own.packed = 0; /* what lies in the workspace are the weights of another kernel */
+    own.packed = PACK; /* what lies in the workspace are the weights of another kernel */
     switch (tape_kind(a)) {
     case EVERYTHING: return backward_run(&own);
     case STATES: return recompute_run(&own);
@@ -2133,7 +2203,7 @@ int PUBLIC(rnn_f64_loss_and_grad)(const args *a)
     if (!error && !idle(a)) {
         const mode was = flush_denormals();
         args own = *a;
-        own.packed = 0;
+        own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
         if (!error && share_of(a).part == 0) error = loss_run(&own);
