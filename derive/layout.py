@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from derive.interface import c_name
-from derive.kernel import Field, Kernel, StagePlan, Tile
+from derive.kernel import Field, Kernel, Run, StagePlan, Tile
 from derive.printer import size
 from derive.storage import Place, Region
 
@@ -27,6 +27,12 @@ def tiles(kernel: Kernel) -> list[tuple[Tile, sp.Symbol | None]]:
 def panel_depth(tile: Tile) -> sp.Expr:
     """Values that the panels of a tile hold for one unit."""
     return sum((s.k * sum(w is not None for w in s.weights) for s in tile.segments), sp.Integer(0))
+
+
+def values_before(tile: Tile, run: Run) -> sp.Expr:
+    """Values for one column in the panels of a block that come before those of a run."""
+    runs = tile.runs[: tile.runs.index(run)]
+    return sum((tile.segments[r.segment].k for r in runs), sp.Integer(0))
 
 
 def hoisted(tile: Tile) -> str:

@@ -136,7 +136,11 @@ INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm512_maskz_loa
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm512_mask_storeu_ps(p, MASK(lanes), v); }
 #elif V == 8
 /* All bits of the lanes k < lanes. */
-INLINE __m256i lanes_below(size_t lanes) { return (__m256i)((ivec){ 0, 1, 2, 3, 4, 5, 6, 7 } < (int32_t)lanes); }
+INLINE __m256i lanes_below(size_t lanes)
+{
+    const ivec lane = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    return (__m256i)(lane < (int32_t)lanes);
+}
 INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm256_maskload_ps(p, lanes_below(lanes)); }
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm256_maskstore_ps(p, lanes_below(lanes), v); }
 #else
@@ -193,6 +197,12 @@ INLINE real sum(vec v)
 #define PAUSE() __builtin_ia32_pause()
 #else
 #define PAUSE() ((void)0)
+#endif
+#if defined(__linux__) || defined(__APPLE__)
+#include <sched.h>
+#define YIELD() sched_yield()
+#else
+#define YIELD() PAUSE()
 #endif
 
 /* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
@@ -560,15 +570,28 @@ NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_st
             for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
-/* All panels of a [K][N] matrix, the last one as narrow as it can be. */
-NOINLINE void pack_panels(struct share p, real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+/* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
+ * `depth` values for each column, of which those of this matrix come after `before` others. */
+NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t depth, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    const size_t from = lower_bound(p, N, PANEL), to = upper_bound(p, N, PANEL);
-    panels += from * K;
-    for (size_t n = from; n < to; n += PANEL) {
+    const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
+    /* rows of panels lie in rows of w: some rows through all panels, so that both are read and written in long pieces */
+    for (size_t first = 0, rows; c_stride == 1 && first < K; first += rows) {
+        rows = least(16, K - first);
+        for (size_t n = from; n < stop; n += PANEL) {
+            const size_t width = panel_vectors(n, N) * V;
+            const real *row = w + first * k_stride + n;
+            real *to = panels + n * depth + (before + first) * width;
+            for (size_t k = 0; k < rows; ++k, row += k_stride, to += width)
+                if (n + PANEL <= N)
+                    UNROLL for (size_t j = 0; j < PANEL; j += V) store(to + j, load(row + j, V), V);
+                else
+                    for (size_t j = 0; j < width; j += V) store(to + j, load(row + j, least(V, N - n - j)), V);
+        }
+    }
+    for (size_t n = from; c_stride != 1 && n < stop; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
-        for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
-        panels += K * width;
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
     }
 }
 
@@ -729,6 +752,7 @@ INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[
  * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
 #if defined(__GNUC__)
 #define SPLITS 1
+#define PATIENCE 64 /* looks, a microsecond or two: on a processor that both threads share, the other cannot come while this one looks */
 INLINE void meet(const args *a, struct share p)
 {
     int *arrived = a->meeting, *round = a->meeting + 1;
@@ -738,7 +762,11 @@ INLINE void meet(const args *a, struct share p)
             __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
             __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
         } else
-            while (__atomic_load_n(round, __ATOMIC_ACQUIRE) == now) PAUSE();
+            for (unsigned waited = 0; __atomic_load_n(round, __ATOMIC_ACQUIRE) == now; ++waited)
+                if (waited < PATIENCE)
+                    PAUSE();
+                else
+                    YIELD();
     }
 }
 #else
@@ -919,8 +947,11 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
+                    const size_t block = unit / (1 * V);
+                    real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
                     const int full = unit + 1 * V <= H;
                     if (single) {
                         pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
@@ -952,7 +983,6 @@ static int infer_run(const args *a)
                         else
                             infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    if (!single) panels += (I * 3 + H * 3) * V;
                 }
             }
             meet(a, share);
@@ -1142,8 +1172,11 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
+                    const size_t block = unit / (1 * V);
+                    real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
                     const int full = unit + 1 * V <= H;
                     if (single) {
                         pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
@@ -1175,7 +1208,6 @@ static int forward_run(const args *a)
                         else
                             forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    if (!single) panels += (I * 3 + H * 3) * V;
                 }
             }
             meet(a, share);
@@ -1511,20 +1543,10 @@ static int backward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
         /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (3 * H);
-            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
-                }
-                panels += ((3 * H)) * width * V;
-            }
-        }
+        pack_panels(share, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
     }
     if (share.part == 0) {
         memset(w.zeros, 0, B * (H) * sizeof(real));
@@ -1584,8 +1606,10 @@ static int backward_run(const args *a)
             at.d_v_n = w.total_d_v_n;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (3 * H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1605,7 +1629,6 @@ static int backward_run(const args *a)
                         else
                             backward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += ((3 * H)) * width * V;
                 }
             }
             meet(a, share);
@@ -1674,8 +1697,10 @@ static int backward_run(const args *a)
         at.d_h = a->d_h_0;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (3 * H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1692,7 +1717,6 @@ static int backward_run(const args *a)
                         else
                             backward_edge1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += ((3 * H)) * width * V;
                 }
             }
         copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
@@ -1861,8 +1885,11 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-                for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
+                    const size_t block = unit / (1 * V);
+                    real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
                     const int full = unit + 1 * V <= H;
                     if (single) {
                         pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
@@ -1894,7 +1921,6 @@ static int record_run(const args *a)
                         else
                             record_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    if (!single) panels += (I * 3 + H * 3) * V;
                 }
             }
             meet(a, share);
@@ -2163,22 +2189,12 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        pack_panels(share, w.weight_ih_rows, a->weight_ih, 1, I, 3 * H, I);
-        pack_panels(share, w.weight_hh_rows, a->weight_hh, 1, H, 3 * H, H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, 2 * H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, a->weight_ih + 2 * H * I, I, 1, I, H);
+        pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 3 * H, I);
+        pack_panels(share, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 3 * H, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
         /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (3 * H);
-            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, 3 * H);
-                }
-                panels += ((3 * H)) * width * V;
-            }
-        }
+        pack_panels(share, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
     }
     if (share.part == 0) {
         memset(w.zeros, 0, B * (H) * sizeof(real));
@@ -2277,8 +2293,10 @@ static int recompute_run(const args *a)
             at.d_v_n = w.total_d_v_n;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (3 * H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2298,7 +2316,6 @@ static int recompute_run(const args *a)
                         else
                             recompute_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += ((3 * H)) * width * V;
                 }
             }
             meet(a, share);
@@ -2367,8 +2384,10 @@ static int recompute_run(const args *a)
         at.d_h = a->d_h_0;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (3 * H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -2385,7 +2404,6 @@ static int recompute_run(const args *a)
                         else
                             recompute_edge1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += ((3 * H)) * width * V;
                 }
             }
         copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);

@@ -136,7 +136,11 @@ INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm512_maskz_loa
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm512_mask_storeu_ps(p, MASK(lanes), v); }
 #elif V == 8
 /* All bits of the lanes k < lanes. */
-INLINE __m256i lanes_below(size_t lanes) { return (__m256i)((ivec){ 0, 1, 2, 3, 4, 5, 6, 7 } < (int32_t)lanes); }
+INLINE __m256i lanes_below(size_t lanes)
+{
+    const ivec lane = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    return (__m256i)(lane < (int32_t)lanes);
+}
 INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm256_maskload_ps(p, lanes_below(lanes)); }
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm256_maskstore_ps(p, lanes_below(lanes), v); }
 #else
@@ -193,6 +197,12 @@ INLINE real sum(vec v)
 #define PAUSE() __builtin_ia32_pause()
 #else
 #define PAUSE() ((void)0)
+#endif
+#if defined(__linux__) || defined(__APPLE__)
+#include <sched.h>
+#define YIELD() sched_yield()
+#else
+#define YIELD() PAUSE()
 #endif
 
 /* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
@@ -554,15 +564,28 @@ NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_st
             for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
-/* All panels of a [K][N] matrix, the last one as narrow as it can be. */
-NOINLINE void pack_panels(struct share p, real *panels, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+/* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
+ * `depth` values for each column, of which those of this matrix come after `before` others. */
+NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t depth, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
-    const size_t from = lower_bound(p, N, PANEL), to = upper_bound(p, N, PANEL);
-    panels += from * K;
-    for (size_t n = from; n < to; n += PANEL) {
+    const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
+    /* rows of panels lie in rows of w: some rows through all panels, so that both are read and written in long pieces */
+    for (size_t first = 0, rows; c_stride == 1 && first < K; first += rows) {
+        rows = least(16, K - first);
+        for (size_t n = from; n < stop; n += PANEL) {
+            const size_t width = panel_vectors(n, N) * V;
+            const real *row = w + first * k_stride + n;
+            real *to = panels + n * depth + (before + first) * width;
+            for (size_t k = 0; k < rows; ++k, row += k_stride, to += width)
+                if (n + PANEL <= N)
+                    UNROLL for (size_t j = 0; j < PANEL; j += V) store(to + j, load(row + j, V), V);
+                else
+                    for (size_t j = 0; j < width; j += V) store(to + j, load(row + j, least(V, N - n - j)), V);
+        }
+    }
+    for (size_t n = from; c_stride != 1 && n < stop; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
-        for (size_t j = 0; j < width; j += V) pack_columns(panels + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
-        panels += K * width;
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
     }
 }
 
@@ -723,6 +746,7 @@ INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[
  * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
 #if defined(__GNUC__)
 #define SPLITS 1
+#define PATIENCE 64 /* looks, a microsecond or two: on a processor that both threads share, the other cannot come while this one looks */
 INLINE void meet(const args *a, struct share p)
 {
     int *arrived = a->meeting, *round = a->meeting + 1;
@@ -732,7 +756,11 @@ INLINE void meet(const args *a, struct share p)
             __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
             __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
         } else
-            while (__atomic_load_n(round, __ATOMIC_ACQUIRE) == now) PAUSE();
+            for (unsigned waited = 0; __atomic_load_n(round, __ATOMIC_ACQUIRE) == now; ++waited)
+                if (waited < PATIENCE)
+                    PAUSE();
+                else
+                    YIELD();
     }
 }
 #else
@@ -890,9 +918,12 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                real *panels = w.panels_1 + first_unit * (H + I);
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const size_t block = unit / (4 * V);
+                    real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     if (single) {
@@ -923,7 +954,6 @@ static int infer_run(const args *a)
                         else
                             infer_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    if (!single) panels += (I + H) * width * V;
                 }
             }
             meet(a, share);
@@ -1077,9 +1107,12 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                real *panels = w.panels_1 + first_unit * (H + I);
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const size_t block = unit / (4 * V);
+                    real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     if (single) {
@@ -1110,7 +1143,6 @@ static int forward_run(const args *a)
                         else
                             forward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    if (!single) panels += (I + H) * width * V;
                 }
             }
             meet(a, share);
@@ -1370,19 +1402,9 @@ static int backward_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
         /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H);
-            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
-                }
-                panels += (H) * width * V;
-            }
-        }
+        pack_panels(share, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
     }
     if (share.part == 0) {
         memset(w.zeros, 0, B * (H) * sizeof(real));
@@ -1415,8 +1437,10 @@ static int backward_run(const args *a)
             at.d_b = w.total_d_b;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1436,7 +1460,6 @@ static int backward_run(const args *a)
                         else
                             backward_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H) * width * V;
                 }
             }
             meet(a, share);
@@ -1484,8 +1507,10 @@ static int backward_run(const args *a)
         at.d_h = a->d_h_0;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1502,7 +1527,6 @@ static int backward_run(const args *a)
                         else
                             backward_edge1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H) * width * V;
                 }
             }
         copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
@@ -1648,9 +1672,12 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                real *panels = w.panels_1 + first_unit * (H + I);
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const size_t block = unit / (4 * V);
+                    real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     if (single) {
@@ -1681,7 +1708,6 @@ static int record_run(const args *a)
                         else
                             record_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    if (!single) panels += (I + H) * width * V;
                 }
             }
             meet(a, share);
@@ -1821,19 +1847,9 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, a->weight_ih, I, 1, I, H);
+        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
         /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H);
-            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                    pack_columns(panels + (v) * V, width * V, a->weight_hh + n * 1, H, 1, H - n, H);
-                }
-                panels += (H) * width * V;
-            }
-        }
+        pack_panels(share, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
     }
     if (share.part == 0) {
         memset(w.zeros, 0, B * (H) * sizeof(real));
@@ -1866,8 +1882,10 @@ static int recompute_run(const args *a)
             at.d_b = w.total_d_b;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1887,7 +1905,6 @@ static int recompute_run(const args *a)
                         else
                             recompute_stage1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H) * width * V;
                 }
             }
             meet(a, share);
@@ -1935,8 +1952,10 @@ static int recompute_run(const args *a)
         at.d_h = a->d_h_0;
             {
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-                const real *panels = w.panels_1 + first_unit * (H);
-                for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
+                const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
+                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                    const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
+                    const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1953,7 +1972,6 @@ static int recompute_run(const args *a)
                         else
                             recompute_edge1(&at, begin, end - begin, unit, 0, tiles);
                     }
-                    panels += (H) * width * V;
                 }
             }
         copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
