@@ -7,11 +7,12 @@
 A phase is one kernel of a call.  With n threads and P flop per cycle and core, a step of its loop takes at least
 
     compute     (product flop + 2 * multiplications of the equations) / (n P)      additions are taken to be fused
-    weights     bytes of the packed weights of a step / bytes per cycle of the smallest cache that holds them
+    weights     bytes of the packed weights of a step that smaller caches cannot hold / bytes per cycle of the cache that
+                must bring them, for the slowest one: steps go through the weights to and fro
     latency     the longest chain of operations, each waiting for the last, from one step to the next
 
-whichever is the largest: for an LSTM max(8BHK/(nP), 4HKs/(n BW), latency), with K = H where W x is made before the loop
-and H + I where it is made in it.  The phase takes the sum over its steps and the compute of the rest, and no less than
+whichever is the largest: for an LSTM max(8BHK/(nP), (4HKs/n - C)/BW, latency), with K = H where W x is made before the
+loop and H + I where it is made in it, and C bytes in the next smaller cache.  The phase takes the sum over its steps and the compute of the rest, and no less than
 
     memory      all bytes of the phase, each once, from the smallest cache that holds them all
 """
@@ -246,11 +247,10 @@ class _Counting:
         flop = sum(p.flop for p in products if p.kind == "recurrent") / T
         in_step, other = work.loop_pointwise(), work.other_pointwise()
         weights = self.itemsize * work.step_weights()
-        level = self.machine.level(weights)
-        read = weights if self.kind != "units" else weights / self.threads
+        cycles, level = self.machine.reading_again(weights, self.threads if self.kind == "units" else 1)
         step = (
             Bound("compute", self._compute(flop, in_step.slots)),
-            Bound("weights", read / self.machine.bandwidth[level], level),
+            Bound("weights", cycles, level),
             Bound("latency", work.chain() * self.machine.latency),
         )
         rest = self._compute(sum(p.flop for p in products) - flop * T, other.slots)

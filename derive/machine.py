@@ -83,6 +83,24 @@ class Machine:
         return next((name for name, room in self.caches.items() if size <= room), "DRAM")
 
 
+    def reading_again(self, size: int, threads: int = 1) -> tuple[float, str]:
+        """Cycles to read `size` bytes that were read just before, and the cache that takes them.
+
+        Whoever reads to and fro finds what a smaller cache holds in that cache, and has the others from the next one. The
+        threads have equal parts; L3 is one for all of them.
+        """
+        part = size / threads
+        found = 0.0, "L1"
+        nearer = 0.0
+        for name, width in self.bandwidth.items():
+            found = max(found, ((part - nearer) / width, name))
+            nearer = self.caches.get(name, size)
+            if (size if name == "L3" else part) <= nearer:
+                break
+            nearer /= threads if name == "L3" else 1
+        return found
+
+
 def best_isa() -> str:
     """The best instruction set that there is a build for and that this processor names; base if it names none."""
     if platform.machine().lower() in ("aarch64", "arm64"):

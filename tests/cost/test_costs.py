@@ -170,19 +170,37 @@ def test_more_steps_or_sequences_never_cost_less(cell, data):
 
 
 def test_the_bound_of_a_step():
-    """max(8BHK/P, 4HKs/BW, latency) with K = H where W x is made before the loop, and H + I in it."""
+    """max(8BHK/P, (4HKs - C)/BW, latency) with K = H where W x is made before the loop, and H + I in it."""
     machine = Machine.of("avx2", peak=32, bandwidth=(64, 32, 16, 8), caches=(32 << 10, 1 << 20, 32 << 20))
     T, B, I, H = 7, 40, 3, 200
     found = derive.cost("lstm", call="infer", T=T, B=B, I=I, H=H, machine=machine)
     K = H if found.schedule.inputs == "hoisted" else H + I
     step = {bound.why: bound for bound in found.phases[0].step}
     assert step["compute"].cycles == pytest.approx((8 * B * H * K + 2 * found.phases[0].pointwise.slots / T) / 32)
-    assert (step["weights"].cycles, step["weights"].level) == (4 * H * K * 4 / 32, "L2")
+    assert (step["weights"].cycles, step["weights"].level) == ((4 * H * K * 4 - (32 << 10)) / 32, "L2")
     assert found.phases[0].binding == "compute"
     one = derive.cost("lstm", call="infer", T=7, B=1, I=3, H=512, machine=machine)
     assert one.phases[0].binding == "weights (L3)"
     few = derive.cost("lstm", call="infer", T=7, B=1, I=3, H=4, machine=machine)
     assert few.phases[0].binding == "latency"
+
+
+@pytest.mark.parametrize(
+    ("size", "threads", "cycles", "level"),
+    [
+        (100, 1, 100 / 64, "L1"),
+        (3000, 1, 2000 / 32, "L2"),
+        (1100, 1, 1100 / 64, "L1"),  # what little L2 brings takes less time than L1 itself
+        (9000, 1, 8000 / 32, "L2"),
+        (30000, 1, 20000 / 16, "L3"),
+        (30000, 2, 14000 / 32, "L2"),
+        (200000, 1, 100000 / 8, "DRAM"),
+        (120000, 2, (60000 - 10000) / 16, "L3"),
+    ],
+)
+def test_what_was_read_last_need_not_come_from_far(size, threads, cycles, level):
+    machine = Machine.of("avx2", bandwidth=(64, 32, 16, 8), caches=(1000, 10000, 100000))
+    assert machine.reading_again(size, threads) == (pytest.approx(cycles), level)
 
 
 def test_the_chain_of_a_step():
