@@ -40,6 +40,11 @@ def hoisted(tile: Tile) -> str:
     return tile.pack.replace("panels", "known")
 
 
+def narrows(tile: Tile) -> bool:
+    """Whether the products of the last few units can share vectors: each call of the micro-kernel takes all slots."""
+    return tile.vectors == 1 and all(run.width == len(tile.slots) for run in tile.runs)
+
+
 def joinable(tile: Tile) -> bool:
     """Whether what is known and what is carried meet the same columns, so that one sum can take both."""
     return (

@@ -64,6 +64,7 @@ def environment() -> jinja2.Environment:
         layout.values_before,
         layout.hoisted,
         layout.joinable,
+        layout.narrows,
         layout.end_fields,
         layout.hoists,
         layout.splittable,

@@ -527,35 +527,40 @@ INLINE void transpose(vec v[V])
 }
 
 /* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
-INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+INLINE void pack_transposed(real *panel, size_t width, size_t room, const real *w, size_t c_stride, size_t columns, size_t values)
 {
     vec block[V];
     UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0);
     transpose(block);
     UNROLL for (size_t j = 0; j < V; ++j)
-        if (j < values) store(panel + j * width, block[j], V);
+        if (j < values) store(panel + j * width, block[j], room);
 }
 #endif
 
-/* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
-NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
+/* The columns of a tile are the products of V units, slot by slot.  The last units may be few: then the products of all slots
+ * share a vector, `pitch` values from one slot to the next. */
+INLINE size_t slot_pitch(size_t units) { return V >= 4 && units <= V / 4 ? V / 4 : V >= 2 && units <= V / 2 ? V / 2 : V; }
+
+/* One vector column of a panel, or its first `room` lanes: element (k, column) is at w[k*k_stride + column*c_stride]; missing
+ * columns are zero. */
+NOINLINE void pack_columns(real *panel, size_t width, size_t room, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
     if (c_stride == 1 && columns == V)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
     else if (c_stride == 1)
-        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), room);
 #if V > 1
     else if (k_stride == 1) {
         size_t k = 0;
         if (columns == V)
-            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
-        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, V, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, room, w + k, c_stride, columns, least(V, K - k));
     }
 #endif
     else
         for (size_t k = 0; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
+            for (size_t j = 0; j < room; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
@@ -579,7 +584,7 @@ NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t de
     }
     for (size_t n = from; c_stride != 1 && n < stop; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
-        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, V, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
     }
 }
 
@@ -878,14 +883,14 @@ static int infer_run(const args *a)
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                 if (!late) {
-                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
                 }
                 if (!single) {
-                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
                 }
                 panels += (I * 3 + H * 3) * V;
             }
@@ -908,9 +913,9 @@ static int infer_run(const args *a)
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 if (late) {
-                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
                 }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -942,12 +947,12 @@ static int infer_run(const args *a)
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
                     const int full = unit + 1 * V <= H;
                     if (single) {
-                        pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1099,14 +1104,14 @@ static int forward_run(const args *a)
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                 if (!late) {
-                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
                 }
                 if (!single) {
-                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
                 }
                 panels += (I * 3 + H * 3) * V;
             }
@@ -1129,9 +1134,9 @@ static int forward_run(const args *a)
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 if (late) {
-                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
                 }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1167,12 +1172,12 @@ static int forward_run(const args *a)
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
                     const int full = unit + 1 * V <= H;
                     if (single) {
-                        pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1816,14 +1821,14 @@ static int record_run(const args *a)
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
                 if (!late) {
-                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
                 }
                 if (!single) {
-                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
                 }
                 panels += (I * 3 + H * 3) * V;
             }
@@ -1846,9 +1851,9 @@ static int record_run(const args *a)
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
                 if (late) {
-                    pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
                 }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1880,12 +1885,12 @@ static int record_run(const args *a)
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
                     const int full = unit + 1 * V <= H;
                     if (single) {
-                        pack_columns(panels + 0 * V, 3 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 3 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 3 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];

@@ -539,35 +539,40 @@ INLINE void transpose(vec v[V])
 }
 
 /* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
-INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+INLINE void pack_transposed(real *panel, size_t width, size_t room, const real *w, size_t c_stride, size_t columns, size_t values)
 {
     vec block[V];
     UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0f);
     transpose(block);
     UNROLL for (size_t j = 0; j < V; ++j)
-        if (j < values) store(panel + j * width, block[j], V);
+        if (j < values) store(panel + j * width, block[j], room);
 }
 #endif
 
-/* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
-NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
+/* The columns of a tile are the products of V units, slot by slot.  The last units may be few: then the products of all slots
+ * share a vector, `pitch` values from one slot to the next. */
+INLINE size_t slot_pitch(size_t units) { return V >= 4 && units <= V / 4 ? V / 4 : V >= 2 && units <= V / 2 ? V / 2 : V; }
+
+/* One vector column of a panel, or its first `room` lanes: element (k, column) is at w[k*k_stride + column*c_stride]; missing
+ * columns are zero. */
+NOINLINE void pack_columns(real *panel, size_t width, size_t room, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
     if (c_stride == 1 && columns == V)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
     else if (c_stride == 1)
-        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), room);
 #if V > 1
     else if (k_stride == 1) {
         size_t k = 0;
         if (columns == V)
-            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
-        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, V, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, room, w + k, c_stride, columns, least(V, K - k));
     }
 #endif
     else
         for (size_t k = 0; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
+            for (size_t j = 0; j < room; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
@@ -591,7 +596,7 @@ NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t de
     }
     for (size_t n = from; c_stride != 1 && n < stop; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
-        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, V, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
     }
 }
 
@@ -912,15 +917,16 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec s_i = load(tile + 0 * V, V);
+            const vec s_i = load(tile + 0 * pitch, V);
             store(at->s_i + row * (5 * H) + unit, s_i, lanes);
-            const vec s_f = load(tile + 1 * V, V);
+            const vec s_f = load(tile + 1 * pitch, V);
             store(at->s_f + row * (5 * H) + unit, s_f, lanes);
-            const vec s_g = load(tile + 2 * V, V);
+            const vec s_g = load(tile + 2 * pitch, V);
             store(at->s_g + row * (5 * H) + unit, s_g, lanes);
-            const vec s_o = load(tile + 3 * V, V);
+            const vec s_o = load(tile + 3 * pitch, V);
             store(at->s_o + row * (5 * H) + unit, s_o, lanes);
             at->sum_mu_s[row * 8] += sum(first_lanes(s_f + s_g + s_i + s_o, lanes)); /* F12 */
         }
@@ -1154,13 +1160,14 @@ static int infer_run(const args *a)
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (!single) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                 }
-                panels += (H * 4) * V;
+                panels += (H) * width * V;
             }
         }
     }
@@ -1254,11 +1261,12 @@ static int infer_run(const args *a)
                     const size_t unit = first_unit + number * (1 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H);
                     const int full = unit + 1 * V <= H;
+                    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                     if (single) {
-                        pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1267,7 +1275,7 @@ static int infer_run(const args *a)
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
                             /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
-                            tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            tile_of(rows, width, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1449,15 +1457,16 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec s_i = load(tile + 0 * V, V);
+            const vec s_i = load(tile + 0 * pitch, V);
             store(at->s_i + row * (14 * H) + unit, s_i, lanes);
-            const vec s_f = load(tile + 1 * V, V);
+            const vec s_f = load(tile + 1 * pitch, V);
             store(at->s_f + row * (14 * H) + unit, s_f, lanes);
-            const vec s_g = load(tile + 2 * V, V);
+            const vec s_g = load(tile + 2 * pitch, V);
             store(at->s_g + row * (14 * H) + unit, s_g, lanes);
-            const vec s_o = load(tile + 3 * V, V);
+            const vec s_o = load(tile + 3 * pitch, V);
             store(at->s_o + row * (14 * H) + unit, s_o, lanes);
             at->sum_mu_s[row * 4] += sum(first_lanes(s_f + s_g + s_i + s_o, lanes)); /* F12 */
         }
@@ -1688,13 +1697,14 @@ static int forward_run(const args *a)
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (!single) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                 }
-                panels += (H * 4) * V;
+                panels += (H) * width * V;
             }
         }
     }
@@ -1787,11 +1797,12 @@ static int forward_run(const args *a)
                     const size_t unit = first_unit + number * (1 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H);
                     const int full = unit + 1 * V <= H;
+                    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                     if (single) {
-                        pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1800,7 +1811,7 @@ static int forward_run(const args *a)
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
                             /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
-                            tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            tile_of(rows, width, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -2909,15 +2920,16 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec s_i = load(tile + 0 * V, V);
+            const vec s_i = load(tile + 0 * pitch, V);
             store(at->s_i + row * (5 * H) + unit, s_i, lanes);
-            const vec s_f = load(tile + 1 * V, V);
+            const vec s_f = load(tile + 1 * pitch, V);
             store(at->s_f + row * (5 * H) + unit, s_f, lanes);
-            const vec s_g = load(tile + 2 * V, V);
+            const vec s_g = load(tile + 2 * pitch, V);
             store(at->s_g + row * (5 * H) + unit, s_g, lanes);
-            const vec s_o = load(tile + 3 * V, V);
+            const vec s_o = load(tile + 3 * pitch, V);
             store(at->s_o + row * (5 * H) + unit, s_o, lanes);
             at->sum_mu_s[row * 8] += sum(first_lanes(s_f + s_g + s_i + s_o, lanes)); /* F12 */
         }
@@ -3149,13 +3161,14 @@ static int record_run(const args *a)
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (!single) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                 }
-                panels += (H * 4) * V;
+                panels += (H) * width * V;
             }
         }
     }
@@ -3243,11 +3256,12 @@ static int record_run(const args *a)
                     const size_t unit = first_unit + number * (1 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H);
                     const int full = unit + 1 * V <= H;
+                    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                     if (single) {
-                        pack_columns(panels + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -3256,7 +3270,7 @@ static int record_run(const args *a)
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
                             /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
-                            tile_of(rows, 4, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                            tile_of(rows, width, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);

@@ -539,35 +539,40 @@ INLINE void transpose(vec v[V])
 }
 
 /* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
-INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+INLINE void pack_transposed(real *panel, size_t width, size_t room, const real *w, size_t c_stride, size_t columns, size_t values)
 {
     vec block[V];
     UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0f);
     transpose(block);
     UNROLL for (size_t j = 0; j < V; ++j)
-        if (j < values) store(panel + j * width, block[j], V);
+        if (j < values) store(panel + j * width, block[j], room);
 }
 #endif
 
-/* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
-NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
+/* The columns of a tile are the products of V units, slot by slot.  The last units may be few: then the products of all slots
+ * share a vector, `pitch` values from one slot to the next. */
+INLINE size_t slot_pitch(size_t units) { return V >= 4 && units <= V / 4 ? V / 4 : V >= 2 && units <= V / 2 ? V / 2 : V; }
+
+/* One vector column of a panel, or its first `room` lanes: element (k, column) is at w[k*k_stride + column*c_stride]; missing
+ * columns are zero. */
+NOINLINE void pack_columns(real *panel, size_t width, size_t room, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
     if (c_stride == 1 && columns == V)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
     else if (c_stride == 1)
-        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), room);
 #if V > 1
     else if (k_stride == 1) {
         size_t k = 0;
         if (columns == V)
-            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
-        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, V, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, room, w + k, c_stride, columns, least(V, K - k));
     }
 #endif
     else
         for (size_t k = 0; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
+            for (size_t j = 0; j < room; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
@@ -591,7 +596,7 @@ NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t de
     }
     for (size_t n = from; c_stride != 1 && n < stop; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
-        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, V, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
     }
 }
 
@@ -821,16 +826,17 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         const vec b_i = load(at->b_i + unit, lanes);
         const vec b_f = load(at->b_f + unit, lanes);
         const vec b_g = load(at->b_g + unit, lanes);
         const vec b_o = load(at->b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec W_x_U_h_i = load(tile + 0 * V, V);
-            const vec W_x_U_h_f = load(tile + 1 * V, V);
-            const vec W_x_U_h_g = load(tile + 2 * V, V);
-            const vec W_x_U_h_o = load(tile + 3 * V, V);
+            const vec W_x_U_h_i = load(tile + 0 * pitch, V);
+            const vec W_x_U_h_f = load(tile + 1 * pitch, V);
+            const vec W_x_U_h_g = load(tile + 2 * pitch, V);
+            const vec W_x_U_h_o = load(tile + 3 * pitch, V);
             const vec c_prev = load(at->c_prev + row * H + unit, lanes);
             const vec z_i = W_x_U_h_i + b_i; /* F1 */
             const vec i = vec_sigmoid(z_i); /* F5 */
@@ -930,19 +936,20 @@ static int infer_run(const args *a)
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (!late) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
                 }
                 if (!single) {
-                    pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                 }
-                panels += (I * 4 + H * 4) * V;
+                panels += (I + H) * width * V;
             }
         }
     }
@@ -972,19 +979,20 @@ static int infer_run(const args *a)
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (late) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
                 }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I * 4 + H * 4) * V;
+                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1006,15 +1014,16 @@ static int infer_run(const args *a)
                     const size_t block = unit / (1 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
                     const int full = unit + 1 * V <= H;
+                    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                     if (single) {
-                        pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1026,10 +1035,10 @@ static int infer_run(const args *a)
                             if (hoist)
                                 known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
                             else if (few) {
-                                tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                                tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                            tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, w.chunk_H + ((t - 1) - first + 1) * B * H + row * H, H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, w.chunk_H + ((t - 1) - first + 1) * B * H + row * H, H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1115,16 +1124,17 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         const vec b_i = load(at->b_i + unit, lanes);
         const vec b_f = load(at->b_f + unit, lanes);
         const vec b_g = load(at->b_g + unit, lanes);
         const vec b_o = load(at->b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec W_x_U_h_i = load(tile + 0 * V, V);
-            const vec W_x_U_h_f = load(tile + 1 * V, V);
-            const vec W_x_U_h_g = load(tile + 2 * V, V);
-            const vec W_x_U_h_o = load(tile + 3 * V, V);
+            const vec W_x_U_h_i = load(tile + 0 * pitch, V);
+            const vec W_x_U_h_f = load(tile + 1 * pitch, V);
+            const vec W_x_U_h_g = load(tile + 2 * pitch, V);
+            const vec W_x_U_h_o = load(tile + 3 * pitch, V);
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
             const vec z_i = W_x_U_h_i + b_i; /* F1 */
             const vec i = vec_sigmoid(z_i); /* F5 */
@@ -1224,19 +1234,20 @@ static int forward_run(const args *a)
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (!late) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
                 }
                 if (!single) {
-                    pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                 }
-                panels += (I * 4 + H * 4) * V;
+                panels += (I + H) * width * V;
             }
         }
     }
@@ -1256,19 +1267,20 @@ static int forward_run(const args *a)
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (late) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
                 }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I * 4 + H * 4) * V;
+                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1296,15 +1308,16 @@ static int forward_run(const args *a)
                     const size_t block = unit / (1 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
                     const int full = unit + 1 * V <= H;
+                    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                     if (single) {
-                        pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -1316,10 +1329,10 @@ static int forward_run(const args *a)
                             if (hoist)
                                 known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
                             else if (few) {
-                                tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                                tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                            tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (7 * H) + 6 * H : a->h_0) + row * (t > 1 ? 7 * H : H), t > 1 ? 7 * H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (7 * H) + 6 * H : a->h_0) + row * (t > 1 ? 7 * H : H), t > 1 ? 7 * H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1934,16 +1947,17 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
+        const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         const vec b_i = load(at->b_i + unit, lanes);
         const vec b_f = load(at->b_f + unit, lanes);
         const vec b_g = load(at->b_g + unit, lanes);
         const vec b_o = load(at->b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec W_x_U_h_i = load(tile + 0 * V, V);
-            const vec W_x_U_h_f = load(tile + 1 * V, V);
-            const vec W_x_U_h_g = load(tile + 2 * V, V);
-            const vec W_x_U_h_o = load(tile + 3 * V, V);
+            const vec W_x_U_h_i = load(tile + 0 * pitch, V);
+            const vec W_x_U_h_f = load(tile + 1 * pitch, V);
+            const vec W_x_U_h_g = load(tile + 2 * pitch, V);
+            const vec W_x_U_h_o = load(tile + 3 * pitch, V);
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
             const vec z_i = W_x_U_h_i + b_i; /* F1 */
             const vec i = vec_sigmoid(z_i); /* F5 */
@@ -2038,19 +2052,20 @@ static int record_run(const args *a)
             const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (!late) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
                 }
                 if (!single) {
-                    pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                    pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                 }
-                panels += (I * 4 + H * 4) * V;
+                panels += (I + H) * width * V;
             }
         }
     }
@@ -2070,19 +2085,20 @@ static int record_run(const args *a)
                 e.steps = 1;
             }
             for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                 if (late) {
-                    pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
                 }
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I * 4 + H * 4) * V;
+                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -2105,15 +2121,16 @@ static int record_run(const args *a)
                     const size_t block = unit / (1 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
                     const int full = unit + 1 * V <= H;
+                    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
                     if (single) {
-                        pack_columns(panels + 0 * V, 4 * V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 4 * V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 4 * V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 3 * V, 4 * V, a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 4) * V + 0 * V, 4 * V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 1 * V, 4 * V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 2 * V, 4 * V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 4) * V + 3 * V, 4 * V, a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+                        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+                        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
@@ -2125,10 +2142,10 @@ static int record_run(const args *a)
                             if (hoist)
                                 known = w.known_1 + ((block * steps + t - first) * B + row) * 4 * V;
                             else if (few) {
-                                tile_of(rows, 4, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
+                                tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                            tile_of(rows, 4, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (2 * H) + H : a->h_0) + row * (t > 1 ? 2 * H : H), t > 1 ? 2 * H : H, together ? panels : panels + (I * 4) * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? tape_H + ((t - 1) - 1) * B * (2 * H) + H : a->h_0) + row * (t > 1 ? 2 * H : H), t > 1 ? 2 * H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);

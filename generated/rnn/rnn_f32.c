@@ -533,35 +533,40 @@ INLINE void transpose(vec v[V])
 }
 
 /* Columns that lie in rows of w, for V values of k or the last few: transposed in registers. */
-INLINE void pack_transposed(real *panel, size_t width, const real *w, size_t c_stride, size_t columns, size_t values)
+INLINE void pack_transposed(real *panel, size_t width, size_t room, const real *w, size_t c_stride, size_t columns, size_t values)
 {
     vec block[V];
     UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(0.0f);
     transpose(block);
     UNROLL for (size_t j = 0; j < V; ++j)
-        if (j < values) store(panel + j * width, block[j], V);
+        if (j < values) store(panel + j * width, block[j], room);
 }
 #endif
 
-/* One vector column of a panel: element (k, column) is at w[k*k_stride + column*c_stride]; missing columns are zero. */
-NOINLINE void pack_columns(real *panel, size_t width, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
+/* The columns of a tile are the products of V units, slot by slot.  The last units may be few: then the products of all slots
+ * share a vector, `pitch` values from one slot to the next. */
+INLINE size_t slot_pitch(size_t units) { return V >= 4 && units <= V / 4 ? V / 4 : V >= 2 && units <= V / 2 ? V / 2 : V; }
+
+/* One vector column of a panel, or its first `room` lanes: element (k, column) is at w[k*k_stride + column*c_stride]; missing
+ * columns are zero. */
+NOINLINE void pack_columns(real *panel, size_t width, size_t room, const real *w, size_t k_stride, size_t c_stride, size_t columns, size_t K)
 {
     columns = least(columns, V);
     if (c_stride == 1 && columns == V)
         for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, V), V);
     else if (c_stride == 1)
-        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), V);
+        for (size_t k = 0; k < K; ++k) store(panel + k * width, load(w + k * k_stride, columns), room);
 #if V > 1
     else if (k_stride == 1) {
         size_t k = 0;
         if (columns == V)
-            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, V, V);
-        for (; k < K; k += V) pack_transposed(panel + k * width, width, w + k, c_stride, columns, least(V, K - k));
+            for (; k + V <= K; k += V) pack_transposed(panel + k * width, width, V, w + k, c_stride, V, V);
+        for (; k < K; k += V) pack_transposed(panel + k * width, width, room, w + k, c_stride, columns, least(V, K - k));
     }
 #endif
     else
         for (size_t k = 0; k < K; ++k)
-            for (size_t j = 0; j < V; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
+            for (size_t j = 0; j < room; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : 0.0f;
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
@@ -585,7 +590,7 @@ NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t de
     }
     for (size_t n = from; c_stride != 1 && n < stop; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
-        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
+        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, V, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
     }
 }
 
@@ -868,12 +873,12 @@ static int infer_run(const args *a)
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                 if (!late) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                     }
                 }
                 if (!single) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                        pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
                     }
                 }
                 panels += (I + H) * width * V;
@@ -899,7 +904,7 @@ static int infer_run(const args *a)
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                 if (late) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                     }
                 }
                 for (size_t s = 0; s < e.steps; ++s)
@@ -928,10 +933,10 @@ static int infer_run(const args *a)
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     if (single) {
                         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                         }
                         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
                         }
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1057,12 +1062,12 @@ static int forward_run(const args *a)
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                 if (!late) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                     }
                 }
                 if (!single) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                        pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
                     }
                 }
                 panels += (I + H) * width * V;
@@ -1088,7 +1093,7 @@ static int forward_run(const args *a)
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                 if (late) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                     }
                 }
                 for (size_t s = 0; s < e.steps; ++s)
@@ -1117,10 +1122,10 @@ static int forward_run(const args *a)
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     if (single) {
                         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                         }
                         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
                         }
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
@@ -1622,12 +1627,12 @@ static int record_run(const args *a)
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                 if (!late) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                     }
                 }
                 if (!single) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                        pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
                     }
                 }
                 panels += (I + H) * width * V;
@@ -1653,7 +1658,7 @@ static int record_run(const args *a)
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                 if (late) {
                     for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                     }
                 }
                 for (size_t s = 0; s < e.steps; ++s)
@@ -1682,10 +1687,10 @@ static int record_run(const args *a)
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
                     if (single) {
                         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (v) * V, width * V, a->weight_ih + n * I, 1, I, H - n, I);
+                            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
                         }
                         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (I) * width * V + (v) * V, width * V, a->weight_hh + n * H, 1, H, H - n, H);
+                            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
                         }
                     }
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
