@@ -121,9 +121,7 @@ class _Splitter:
                 return equation.lhs
         indices, dims = self._indices(rhs)
         timed = rhs.has(t)
-        name = label
-        while name in self.tensors:
-            name += "_"
+        name = ir.unused_name(label, self.tensors)
         tensor = Tensor(
             name,
             dims,

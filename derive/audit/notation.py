@@ -34,9 +34,9 @@ from derive import ir, registry
 from derive.adjoint import adjoint_name
 from derive.audit.reference import Reference, reference
 from derive.errors import DeriveError
-from derive.functions import absolute, signum
 from derive.ir import T, Tensor, t
-from derive.notation import Cell, Head, Name, _check_nodes, _write, _Writer
+from derive.notation import Cell, Head
+from derive.notation.writer import Name, Writer
 
 CLAIM = re.compile(r"^\s*(?:d|∂)L\s*/\s*(?:d|∂)\s*(\w+)\s*$")
 
@@ -116,26 +116,24 @@ class Derivation:
         return of.program.tensors.get(name) if name != label or not self.assigned(label) else None
 
 
-class _Audited(_Writer):
-    """Collects equations whose left-hand sides may stand at t-1, T or a fixed time."""
+class _Audited(Writer):
+    """Collects equations whose left-hand sides may stand at t-1, T or a fixed time; numbers of Python become exact."""
 
     def __init__(self, where: str, file: str) -> None:
         super().__init__(where)
-        self.file, self.found = file, []  # type: ignore[var-annotated]
+        self.file = file
+        self.found: list[Written] = []
 
     def write(self, name: Name, key: Any, value: Any) -> None:
         lhs = self.access(str(name), key)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = sp.nsimplify(value)
-        if not isinstance(value, sp.Expr):
-            raise DeriveError(f"{self.where}: the right-hand side of {lhs} is {value!r}, not an expression")
-        value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
-        value = value.replace(lambda e: e.is_Float, lambda e: sp.nsimplify(e, rational=True))
-        _check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
+        value = self.expression(lhs, value).replace(lambda e: e.is_Float, lambda e: sp.nsimplify(e, rational=True))
         frame: Any = inspect.currentframe()
         while frame is not None and frame.f_code.co_filename != self.file:
             frame = frame.f_back
-        self.found.append(Written(str(name), lhs, value, frame.f_lineno if frame else 0))
+        self.found.append(Written(str(name), lhs, self.checked(lhs, value), frame.f_lineno if frame else 0))
+
+    def number(self, value: float) -> sp.Expr:
+        return sp.nsimplify(value)
 
 
 def derivation(
@@ -178,7 +176,7 @@ def _build(
             f"{where}: {unknown} in the decorator is no argument of the function ({', '.join(arguments)})"
         )
     writer = _Audited(where, function.__code__.co_filename)
-    _write(where, function, writer, arguments)
+    writer.run(function, arguments)
     if not writer.found:
         raise DeriveError(f"{where}: the function writes no equation; write dh[t, n] = ...")
     of = reference(one, judge)
@@ -227,7 +225,7 @@ class _Meaning:
         labels |= {e.label for e in self.writer.found}
         for label in sorted(labels):
             item = self.writer.names[label]
-            said = self.names.get(label) or self.names.get(item._family)
+            said = self.names.get(label) or self.names.get(item.family)
             if said is not None:
                 self._said(label, item, said, claims, aliases)
             elif label in self.primal.tensors:
@@ -253,10 +251,10 @@ class _Meaning:
     def _said(self, label: str, item: Name, said: str, claims: dict[str, str], aliases: dict[str, str]) -> None:
         match = CLAIM.match(said)
         target = match.group(1) if match else said.strip()
-        family = label not in self.names and bool(item._member)
-        full = f"{target}_{item._member}" if family else target
-        if full not in self.primal.tensors and family and target == "net" and item._member in self.primal.tensors:
-            full = self.of.argument_of(item._member) or full
+        family = label not in self.names and bool(item.member)
+        full = f"{target}_{item.member}" if family else target
+        if full not in self.primal.tensors and family and target == "net" and item.member in self.primal.tensors:
+            full = self.of.argument_of(item.member) or full
         elif full.startswith("net_") and full not in self.primal.tensors:
             full = self.of.argument_of(full.removeprefix("net_")) or full
         if full not in self.primal.tensors:
@@ -284,7 +282,7 @@ class _Meaning:
 
     def _by_name(self, label: str, item: Name) -> str | None:
         """dW_f and d_W_f are the derivative by W_f."""
-        family, member = item._family or label, item._member
+        family, member = item.family or label, item.member
         for start in ("d_", "d"):
             base = family.removeprefix(start)
             full = f"{base}_{member}" if member else base
