@@ -13,9 +13,11 @@
 value (all of the author's equations together), and says which term is missing, extra or wrong.
 """
 
-from derive.audit.compare import Finding, Verdict
+from derive.audit.findings import Finding, Verdict
 from derive.audit.judge import Audit, Row, audit
-from derive.audit.notation import Derivation, Sum, derivation, in_file
+from derive.audit.loading import in_file
+from derive.audit.notation import Sum, derivation
+from derive.audit.written import Derivation
 from derive.ir import T, t
 from derive.notation import Rational, cell, exp, i, j, k, log, loss, m, n, o, relu, sigmoid, softplus, sqrt, tanh
 

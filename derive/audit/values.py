@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -15,12 +15,11 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir, reference
 from derive.adjoint import adjoint_name
-from derive.audit.notation import Derivation
+from derive.audit.indices import reads_time
+from derive.audit.shapes import Shapes
+from derive.audit.side import Piece, Side
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, Span, T, Tensor, t
-
-if TYPE_CHECKING:
-    from derive.audit.judge import Side
 
 Array = Any
 SIZES = {"I": 3, "H": 4, "O": 2}
@@ -51,19 +50,17 @@ class Errors:
 
 
 class Problem:
-    """Random values, and the author's equations as programs."""
+    """Random values, and the author's equations as programs; `good` are the quantities that have values at all."""
 
-    def __init__(self, derivation: Derivation, side: Side, seed: int, zero_state: bool) -> None:
-        self.derivation, self.side, self.of = derivation, side, derivation.reference
-        self.seed, self.zero_state = seed, zero_state
-        self.known, wrong = side.dims()
-        self.bad = set(wrong) | {e.label for e in derivation.equations if e.when is None and _free_time(e.rhs)}
-        labels = list(dict.fromkeys(e.label for e in derivation.equations))
-        for label in labels:
-            if any(d is None for d in self.known[label]):
-                self.bad.add(label)
-        self.bad |= {label for label in labels if side.upstream(label) & self.bad}
-        self.good = [label for label in labels if label not in self.bad]
+    def __init__(self, side: Side, shapes: Shapes, seed: int, zero_state: bool) -> None:
+        self.side, self.derivation, self.of = side, side.derivation, side.of
+        self.known, self.seed, self.zero_state = shapes.known, seed, zero_state
+        equations = self.derivation.equations
+        labels = list(dict.fromkeys(e.label for e in equations))
+        bad = set(shapes.wrong) | {e.label for e in equations if e.when is None and reads_time(e.rhs)}
+        bad |= {label for label in labels if any(d is None for d in self.known[label])}
+        bad |= {label for label in labels if side.upstream(label) & bad}
+        self.good = [label for label in labels if label not in bad]
         self.obstacle = ""
 
     # -- values --------------------------------------------------------------------------------------------------------
@@ -107,7 +104,7 @@ class Problem:
         inner = [n for n in self.good if n not in self.derivation.claims]
         own = {label: f"{label} (written)" for label in [*inner, *claimed]}
         reads = {n: own[n] for n in (inner if alone else own)}
-        tensors = {n: replace(x, role="input") for n, x in self.side.terms.tensors.items()}
+        tensors = {n: replace(x, role="input") for n, x in self.side.derived.tensors.items()}
         equations: list[Equation] = []
         for label, name in own.items():
             pieces = self.side.pieces(label)
@@ -126,7 +123,7 @@ class Problem:
             return None
         return made
 
-    def _tensor(self, label: str, name: str, pieces: list[tuple[sp.Expr, sp.Expr, Span | None]]) -> Tensor:
+    def _tensor(self, label: str, name: str, pieces: list[Piece]) -> Tensor:
         left = pieces[0][0]
         dims = tuple(d for d in self.known[label] if d is not None)
         spans = [when for _, _, when in pieces if when is not None]
@@ -171,14 +168,6 @@ def _limited(expr: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
     return expr.func(*(_limited(a, tensors) for a in expr.args))
 
 
-def _free_time(expr: sp.Expr) -> bool:
-    if isinstance(expr, sp.Sum):
-        return all(s != t for s, *_ in expr.limits) and _free_time(expr.function)
-    if isinstance(expr, Indexed):
-        return any(i.has(t) for i in expr.indices)
-    return any(_free_time(a) for a in expr.args)
-
-
 # -- errors ------------------------------------------------------------------------------------------------------------
 
 
@@ -212,7 +201,7 @@ def _error(problem: Problem, label: str, found: dict[str, Array], values: dict[s
     name = f"{label} (written)"
     if name not in found:
         return float("nan")
-    adjoint = problem.side.terms.tensors[problem.derivation.claims[label]]
+    adjoint = problem.side.derived.tensors[problem.derivation.claims[label]]
     wanted, value = values[adjoint.name], found[name]
     domain = problem.side.domain(label, adjoint)
     if domain is not None:
