@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -124,14 +125,14 @@ class Problem:
         return made
 
     def _tensor(self, label: str, name: str, pieces: list[Piece]) -> Tensor:
-        left = pieces[0][0]
         dims = tuple(d for d in self.known[label] if d is not None)
-        spans = [when for _, _, when in pieces if when is not None]
-        life: Span | None = None
-        for one in spans:
-            life = one if life is None else ir.hull(life, one)
-        indices = getattr(left, "indices", ())
-        return Tensor(name, dims, tuple(indices[1:] if spans else indices), "value", life)
+        indices, life = getattr(pieces[0][0], "indices", ()), self.life(label)
+        return Tensor(name, dims, tuple(indices[1:] if life is not None else indices), "value", life)
+
+    def life(self, label: str) -> Span | None:
+        """The range of time on which the author's equations define a quantity."""
+        spans = [when for _, _, when in self.side.pieces(label) if when is not None]
+        return reduce(ir.hull, spans) if spans else None
 
     def _named(self, expr: sp.Expr, reads: Mapping[str, str]) -> sp.Expr:
         moves: dict[sp.Expr, sp.Expr] = {}
@@ -158,11 +159,7 @@ def _limited(expr: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
     if isinstance(expr, Indexed) or not expr.has(sp.Sum):
         return expr
     if isinstance(expr, sp.Sum):
-        dims = {
-            index: dim
-            for access in ir.accesses(expr.function, tensors)
-            for index, dim in zip(ir.indices_of(access, tensors), tensors[ir.name_of(access)].dims, strict=True)
-        }
+        dims = ir.dims_of(expr.function, tensors)
         limits = [(s, lo, hi if s == t else dims.get(s, hi)) for s, lo, hi in expr.limits]
         return sp.Sum(_limited(expr.function, tensors), *limits)
     return expr.func(*(_limited(a, tensors) for a in expr.args))
@@ -185,7 +182,7 @@ def errors(
                 continue
             runs = [(reference.run(program, {n: v[n] for n in program.inputs}, sizes), v) for v, sizes in drawn]
             for label in claimed:
-                table[label][length] = float(np.median([_error(problem, label, r, v, length) for r, v in runs]))
+                table[label][length] = float(np.median([error_of(problem, label, r, v, length) for r, v in runs]))
     alone, together = (
         {
             label: Errors({n: own[n] for n in lengths}, next((n for n, e in own.items() if e > TOLERANCE), None))
@@ -196,7 +193,7 @@ def errors(
     return alone, together
 
 
-def _error(problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int) -> float:
+def error_of(problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int) -> float:
     """The normwise relative error of one quantity, on the times on which its equation is compared."""
     name = f"{label} (written)"
     if name not in found:
@@ -206,9 +203,10 @@ def _error(problem: Problem, label: str, found: dict[str, Array], values: dict[s
     domain = problem.side.domain(label, adjoint)
     if domain is not None:
         lo = int(domain[0])
-        assert adjoint.time is not None
+        life = problem.life(label)
+        assert adjoint.time is not None and life is not None
         wanted = wanted[lo - int(adjoint.time[0]) :]
-        begin, end = (int(x.subs(T, length)) for x in _life(problem, label))
+        begin, end = (int(x.subs(T, length)) for x in life)
         padded = np.zeros_like(wanted)
         for when in range(max(lo, begin), min(length, end) + 1):
             padded[when - lo] = value[when - begin]
@@ -216,9 +214,3 @@ def _error(problem: Problem, label: str, found: dict[str, Array], values: dict[s
     scale = float(np.linalg.norm(wanted))
     off = float(np.linalg.norm(value - wanted))
     return off / scale if scale else (0.0 if off == 0 else float("inf"))
-
-
-def _life(problem: Problem, label: str) -> Span:
-    life = problem._tensor(label, label, problem.side.pieces(label)).time
-    assert life is not None
-    return life

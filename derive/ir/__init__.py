@@ -17,7 +17,7 @@ symbols.py has the names of time and of dimensions, program.py the records, acce
 an expression; verifier.py checks a program, dependence.py orders it, line.py prints its expressions.
 """
 
-from derive.ir.access import accesses, indices_of, names_in, offset, ordered, terms, time_of, walk
+from derive.ir.access import accesses, dims_of, indices_of, names_in, offset, ordered, terms, time_of, walk
 from derive.ir.dependence import Group, dependencies, in_step, order
 from derive.ir.line import text
 from derive.ir.program import Equation, Program, Shown, Tensor, name_of, unused_name
@@ -39,6 +39,7 @@ __all__ = [
     "accesses",
     "dependencies",
     "dimension",
+    "dims_of",
     "hull",
     "in_step",
     "index",

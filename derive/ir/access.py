@@ -35,6 +35,15 @@ def indices_of(access: sp.Expr, tensors: dict[str, Tensor]) -> tuple[sp.Expr, ..
     return access.indices[1:] if tensors[name_of(access)].time is not None else access.indices
 
 
+def dims_of(expr: sp.Expr, tensors: dict[str, Tensor]) -> dict[sp.Expr, sp.Symbol]:
+    """The dimension over which each index in an expression runs, time left out."""
+    return {
+        index: dim
+        for access in accesses(expr, tensors)
+        for index, dim in zip(indices_of(access, tensors), tensors[name_of(access)].dims, strict=True)
+    }
+
+
 def offset(when: sp.Expr | None) -> int | None:
     """The k of t+k; None where time is absent or fixed."""
     if when is None:

@@ -15,37 +15,32 @@ from derive.notation.program import written
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Cell(ir.Shown):
-    """A cell: its name, its documentation and, on demand, its program (the equations in normal form)."""
+class Definition(ir.Shown):
+    """What a person wrote: its name, its documentation and its equations as they were written."""
 
     name: str
     doc: str
     source: Program
 
     def program(self) -> Program:
+        """The equations in normal form."""
         return normalize(self.source)
 
     def __repr__(self) -> str:
-        return _shown("cell", self.name, self.source)
+        head = f"<{type(self).__name__.lower()} {self.name}"
+        return "\n".join([head, *(f"  {equation}" for equation in self.source.equations)]) + ">"
+
+
+class Cell(Definition):
+    """A cell: equations with states, whose first state is the output."""
 
     def then(self, other: Head, name: str, doc: str = "") -> Cell:
         """The cell with a head on top: the head reads the cell's output, and its own output becomes the output."""
         return Cell(name, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, name))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Head(ir.Shown):
-    """Equations without states that read a sequence: a readout, or a loss when `total` names the scalar."""
-
-    name: str
-    doc: str
-    source: Program
-
-    def program(self) -> Program:
-        return normalize(self.source)
-
-    def __repr__(self) -> str:
-        return _shown("head", self.name, self.source)
+class Head(Definition):
+    """Equations without states that read a sequence: a readout, or a loss, whose last equation is a scalar."""
 
     def of(self, prediction: Tensor) -> Program:
         """The program with its first argument bound to the tensor that it judges."""
@@ -97,10 +92,6 @@ def loss(function: Callable[..., None]) -> Head:
         _doc(function),
         replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")}),
     )
-
-
-def _shown(kind: str, name: str, program: Program) -> str:
-    return "\n".join([f"<{kind} {name}", *(f"  {equation}" for equation in program.equations)]) + ">"
 
 
 def _doc(function: Callable[..., None]) -> str:

@@ -105,11 +105,7 @@ class _Saved:
         by = int(life[0]) - 1 if life is not None and life[0].is_Integer else 0
         here = node.xreplace({t: t + by})
         reads = ir.accesses(here, self.tensors)
-        shapes = {
-            i: d
-            for a in reads
-            for i, d in zip(ir.indices_of(a, self.tensors), self.tensors[ir.name_of(a)].dims, strict=True)
-        }
+        shapes = ir.dims_of(here, self.tensors)
         indices = tuple(ir.ordered(shapes))
         name = ir.unused_name(f"{type(node).__name__}_{'_'.join(ir.name_of(a) for a in reads[:1])}", self.tensors)
         timed = any(ir.time_of(a, self.tensors) is not None for a in reads)

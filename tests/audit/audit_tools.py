@@ -17,7 +17,7 @@ from derive.audit.judge import judged
 from derive.audit.reference import Reference, reference
 from derive.audit.shapes import Shapes
 from derive.audit.side import Side
-from derive.audit.values import SIZES, Problem, _error
+from derive.audit.values import SIZES, Problem, error_of
 from derive.audit.written import Written
 from derive.ir import span
 
@@ -89,7 +89,7 @@ def own_error(derivation: Derivation, label: str) -> float:
     program, values = problem.program([label], True), _values(derivation.reference)
     assert program is not None
     found = interpreter.run(program, {n: values[n] for n in program.inputs}, {**SIZES, "T": 4})
-    return _error(problem, label, found, values, 4)
+    return error_of(problem, label, found, values, 4)
 
 
 @cache
