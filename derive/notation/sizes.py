@@ -1,6 +1,8 @@
 """Unification of sizes: which dimension each axis of a tensor and each index runs over, found from where indices meet.
 
-z[t, n] = Sum(W[n, j] * x[t, j], j)     the second axis of W is that of x: I.  The first is that of z.
+    z[t, n] = Sum(W[n, j] * x[t, j], j)     the second axis of W is that of x, the first is that of z
+
+Sizes that no state and no input settles are called after the index: V[o, n] has the size O.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 """The writer: it hands a cell function its tensors and keeps the equations that the function writes.
 
-W[q][n, j] * x[t, j]     reads tensors: SymPy's Indexed
-h[t, n] = ...            writes an equation
+    W[q][n, j] * x[t, j]     reads tensors: SymPy's Indexed
+    h[t, n] = ...            writes an equation
+
+What it makes of the equations is in program.py; another notation over the same tensors may extend `Writer`.
 """
 
 from __future__ import annotations

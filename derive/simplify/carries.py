@@ -1,6 +1,8 @@
 """The rule `make_carries`: one value crosses the step.
 
-d_c[t+1]*f[t+1]   ->   carry_c[t+1]   with   carry_c[t] = d_c[t]*f[t]
+    d_c[t+1]*f[t+1]   ->   carry_c[t+1]   with   carry_c[t] = d_c[t]*f[t]
+
+One value a unit then goes from step to step, where the terms would need several.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from derive import ir
 from derive.adjoint import accented
 from derive.ir import Equation, Program, Tensor, span, t
 from derive.simplify.lifetimes import lifetime
-from derive.simplify.scope import adjoints
+from derive.simplify.scope import adjoint_ids
 
 
 def make_carries(program: Program) -> Program:
@@ -23,7 +25,7 @@ def make_carries(program: Program) -> Program:
     tensors = dict(program.tensors)
     equations: list[Equation] = []
     carries: list[Equation] = []
-    new = {e.id for e in adjoints(program)}
+    new = adjoint_ids(program)
     for equation in program.equations:
         moved: dict[int, list[sp.Expr]] = {}
         if equation.id in new and equation.lhs.has(t):

@@ -1,7 +1,9 @@
 """The rules `fold_constants` and `fold_copies`: adjoints that are no work of their own disappear into their readers.
 
-d_L = 1                        readers have the 1
-d_p[t,n] = seed_p[t,n]         readers read seed_p
+    d_L = 1                        readers have the 1
+    d_p[t,n] = seed_p[t,n]         readers read seed_p
+
+Their IDs stay with the first reader.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from derive import ir
 from derive.ir import Equation, Program, Tensor, span
 from derive.normalize import is_constant
 from derive.simplify.lifetimes import living
-from derive.simplify.scope import adjoints, remaining
+from derive.simplify.scope import adjoint_ids, remaining
 
 
 def fold_constants(program: Program) -> Program:
@@ -46,7 +48,7 @@ def fold_copies(program: Program) -> Program:
 def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
     """Put the right-hand sides of foldable adjoints into their readers, at the readers' indices."""
     equations = list(program.equations)
-    new = {e.id for e in adjoints(program)}
+    new = adjoint_ids(program)
     while found := next(
         (e for e in equations if e.id in new and program.tensors[e.target].role == "adjoint" and foldable(e)),
         None,

@@ -11,13 +11,13 @@ from derive import ir
 from derive.ir import Equation, Program, span, t
 from derive.simplify.lifetimes import living
 from derive.simplify.monomials import factored
-from derive.simplify.scope import adjoints, remaining
+from derive.simplify.scope import adjoint_ids, remaining
 
 
 def inline(program: Program) -> Program:
     """Substitute adjoints that one pointwise equation of the same indices reads once; merge equal right-hand sides."""
     equations = list(program.equations)
-    new = {e.id for e in adjoints(program)}
+    new = adjoint_ids(program)
     changed = True
     while changed:
         changed = False

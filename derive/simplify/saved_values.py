@@ -19,7 +19,7 @@ from derive import ir
 from derive.ir import Equation, Program, Tensor, t
 from derive.normalize import is_transcendental
 from derive.simplify.lifetimes import living
-from derive.simplify.scope import adjoints, free_ids
+from derive.simplify.scope import adjoint_ids, free_ids
 
 
 def save_values(program: Program) -> Program:
@@ -28,7 +28,7 @@ def save_values(program: Program) -> Program:
     Where a derivative calls a function that the forward pass does not (softplus' = sigmoid), the forward pass gets a
     new equation for it, marked "saved derivative".
     """
-    new = {e.id for e in adjoints(program)}
+    new = adjoint_ids(program)
     keeper = _Saved(program)
     equations = [keeper.rewrite(e) if e.id in new else e for e in program.equations]
     first = next((p for p, e in enumerate(equations) if e.id in new), len(equations))

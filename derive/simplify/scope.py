@@ -1,4 +1,4 @@
-"""What the rules may touch: the equations that the last differentiation added, and the names that are still free."""
+"""What the rules may touch: the equations that the last differentiation added, and the IDs that are still free."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def adjoints(program: Program) -> list[Equation]:
     first = len(program.primal.equations) if program.primal is not None else 0
     forward = {e.id for e in program.primal.equations} if program.primal is not None else set()
     return [e for e in program.equations[first:] if e.id not in forward and e.note != "saved derivative"]
+
+
+def adjoint_ids(program: Program) -> set[str]:
+    """The IDs of the equations that the last differentiation added."""
+    return {e.id for e in adjoints(program)}
 
 
 def free_ids(prefix: str, program: Program) -> Iterator[str]:

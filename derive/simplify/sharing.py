@@ -22,7 +22,7 @@ from derive.ir import Equation, Program, Tensor, span, t
 from derive.normalize import is_constant
 from derive.simplify.lifetimes import lifetime
 from derive.simplify.monomials import Monomial, factored, square_root_of_complement
-from derive.simplify.scope import adjoints, free_ids
+from derive.simplify.scope import adjoint_ids, free_ids
 
 
 def share_products(program: Program) -> Program:
@@ -33,7 +33,7 @@ def share_products(program: Program) -> Program:
 class _Sharing:
     def __init__(self, program: Program) -> None:
         self.program, self.tensors = program, dict(program.tensors)
-        new = {e.id for e in adjoints(program)}
+        new = adjoint_ids(program)
         self.sites: dict[str, tuple[Equation, list[Monomial]]] = {}
         self.spaces: dict[tuple[Any, ...], list[Monomial]] = {}
         self.made: list[Equation] = []
