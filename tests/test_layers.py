@@ -76,6 +76,7 @@ audit.ratios
 audit.differences
 audit.compare
 audit.written
+audit.dependence
 audit.meaning
 audit.checks
 audit.notation
@@ -113,18 +114,22 @@ def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__"))
 
 
-def line_of(name: list[str]) -> str:
+def in_detail(package: str) -> bool:
+    """Whether the modules of a package have lines of their own."""
+    return any(line.startswith(f"{package}.") for line in ORDER)
+
+
+def line_of(package: str, *below: str) -> str:
     """The line of ORDER of something inside of derive: that of its module, or that of its package."""
-    module = ".".join(name[:2])
-    return module if module in ORDER else name[0]
+    if below and in_detail(package) and (PACKAGE / package / f"{below[0]}.py").exists():
+        return f"{package}.{below[0]}"
+    return package
 
 
 def floor(path: Path) -> str:
     """The line of ORDER that a file belongs to."""
     package, *below = path.relative_to(PACKAGE).with_suffix("").parts
-    if below and below != ["__init__"] and any(line.startswith(f"{package}.") for line in ORDER):
-        return f"{package}.{below[0]}"
-    return package
+    return package if below == ["__init__"] else line_of(package, *below)
 
 
 def imported(path: Path) -> Iterator[tuple[str, int]]:
@@ -142,7 +147,7 @@ def imported(path: Path) -> Iterator[tuple[str, int]]:
             continue
         for target in targets:
             if target[0] == "derive" and len(target) > 1:
-                yield line_of(target[1:]), node.lineno
+                yield line_of(*target[1:]), node.lineno
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -11,6 +11,11 @@
 
 `derive audit FILE` compares each equation symbolically (with the right quantities put in for what it reads) and by
 value (all of the author's equations together), and says which term is missing, extra or wrong.
+
+What an author writes     notation.py, with meaning.py and checks.py, makes the record of written.py; loading.py finds files
+The two sides             side.py has the author's equations, derived.py and reference.py the derived ones
+Their comparison          terms.py and coefficients.py bring both into one form, differences.py and compare.py find findings
+Values, verdicts          values.py runs both, judge.py puts everything together, report.py prints it
 """
 
 from derive.audit.findings import Finding, Verdict

@@ -10,6 +10,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.audit.compare import compare
+from derive.audit.dependence import Dependence
 from derive.audit.derived import same_adjoints
 from derive.audit.findings import Finding, Verdict
 from derive.audit.indices import at, lettered, placed, reads_time, renamed
@@ -101,7 +102,7 @@ class Audit:
 
     def innermost(self, finding: Finding) -> str:
         """The intermediate quantity by whose equation a wrong term comes in; '' for the equation itself."""
-        return Side(self.derivation).innermost(finding.through)
+        return Dependence(self.derivation).innermost(finding.through)
 
     def row(self, label: str) -> Row:
         """The row of an author's quantity."""
@@ -130,7 +131,7 @@ def audit(derivation: Derivation, lengths: Sequence[int] = LENGTHS, seed: int = 
     rows = []
     for label in claimed:
         lines = tuple(e.line for e in derivation.equations if e.label == label)
-        blame = tuple(n for n in claimed if n in side.nearest(label, wrong) and n != label)
+        blame = tuple(n for n in claimed if n in side.dependence.nearest(label, wrong) and n != label)
         target = side.derived.tensors[derivation.claims[label]].primal
         rows.append(Row(label, target, lines, found[label], label in by_value, own[label], together[label], blame))
     claims = set(derivation.claims.values())

@@ -26,7 +26,7 @@ class Shapes:
 
     def of(self, label: str) -> str:
         """What is wrong with the shapes in the equation of a quantity, or of an intermediate that it reads; or ''."""
-        inner = next((n for n in sorted(self.side.inside(label)) if n in self.wrong), None)
+        inner = next((n for n in sorted(self.side.dependence.inside(label)) if n in self.wrong), None)
         return self.wrong.get(label, "") if inner is None else f"in {inner}: {self.wrong[inner]}"
 
     def _settle(self, equation: Written) -> None:
@@ -53,7 +53,7 @@ class Shapes:
     def _dims_at(self, access: sp.Expr) -> list[tuple[sp.Expr, sp.Symbol]]:
         """(index, dimension) of an access, as far as known."""
         label, side = ir.name_of(access), self.side
-        tensor = side.derived.tensors.get(side.name(label)) if label not in side.intermediates() else None
+        tensor = side.derived.tensors.get(side.name(label)) if label not in side.dependence.intermediates else None
         if tensor is not None:
             indices = access.indices[1:] if tensor.time is not None else access.indices
             return list(zip(indices, tensor.dims, strict=True))

@@ -1,13 +1,12 @@
-"""The author's side: equations in the names of the reference, and which of the author's quantities reads which."""
+"""The author's side: equations in the names of the reference, whole, with those of intermediate quantities put in."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
+from derive.audit.dependence import Dependence
 from derive.audit.derived import Derived
 from derive.audit.indices import defined_at, placed, seen_from
 from derive.audit.terms import Marker, Terms
@@ -26,6 +25,7 @@ class Side:
         self.of = derivation.reference
         self.derived = Derived(self.of, derivation.last)
         self.terms = Terms(self.derived)
+        self.dependence = Dependence(derivation)
         self.where = f"derivation {derivation.name}"
         self.claimed = {self.derived.same.get(a, a) for a in derivation.claims.values()}
 
@@ -44,51 +44,6 @@ class Side:
             if name != ir.name_of(access):
                 moves[access] = IndexedBase(name)[access.indices]
         return expr.xreplace(moves)
-
-    def intermediates(self) -> set[str]:
-        """The author's names that claim nothing: their equations are put in where they are read."""
-        return {e.label for e in self.derivation.equations if e.label not in self.derivation.claims}
-
-    def reads(self, label: str) -> set[str]:
-        """The author's names that the equations of a quantity read."""
-        return {name for e in self.derivation.equations if e.label == label for name in ir.names_in(e.rhs)}
-
-    def innermost(self, names: Sequence[str]) -> str:
-        """Of the intermediates by which a term came in, the one that reads none of the others; '' of none."""
-        return next((n for n in names if not (set(names) - {n}) & self.inside(n)), "")
-
-    def inside(self, label: str) -> set[str]:
-        """The intermediates that are put in where a quantity is read."""
-        inner, seen, queue = self.intermediates(), set[str](), [label]
-        while queue:
-            found = (self.reads(queue.pop()) & inner) - seen
-            seen |= found
-            queue += found
-        return seen
-
-    def upstream(self, label: str) -> set[str]:
-        """The author's names on which a quantity depends, directly or not."""
-        seen: set[str] = set()
-        level = {label}
-        while level := {name for one in level for name in self.reads(one)} - seen:
-            seen |= level
-        return seen
-
-    def nearest(self, label: str, names: set[str]) -> set[str]:
-        """Of some of the author's names, those that a quantity reads, or else those that what it reads reads, ..."""
-        seen: set[str] = set()
-        level = {label}
-        while level := {n for one in level for name in self.reads(one) for n in self._outside(name)} - seen:
-            seen |= level
-            if found := level & names - {label}:
-                return found
-        return set()
-
-    def _outside(self, name: str) -> set[str]:
-        """A name; for an intermediate the names that its equations read in the end."""
-        if name not in self.intermediates():
-            return {name}
-        return {n for one in {name, *self.inside(name)} for n in self.reads(one)} - self.intermediates()
 
     # -- equations -----------------------------------------------------------------------------------------------------
 
@@ -131,7 +86,7 @@ class Side:
     def inlined(self, expr: sp.Expr, chain: tuple[str, ...]) -> sp.Expr:
         """An author's expression in names of the reference, with the equations of intermediates put in."""
         moves: dict[sp.Expr, sp.Expr] = {}
-        inner = self.intermediates()
+        inner = self.dependence.intermediates
         for access in expr.atoms(Indexed) | {s for s in expr.free_symbols if str(s) in inner}:
             label = ir.name_of(access)
             if label not in inner:

@@ -60,7 +60,7 @@ class Problem:
         labels = list(dict.fromkeys(e.label for e in equations))
         bad = set(shapes.wrong) | {e.label for e in equations if e.when is None and reads_time(e.rhs)}
         bad |= {label for label in labels if any(d is None for d in self.known[label])}
-        bad |= {label for label in labels if side.upstream(label) & bad}
+        bad |= {label for label in labels if side.dependence.upstream(label) & bad}
         self.good = [label for label in labels if label not in bad]
         self.obstacle = ""
 
