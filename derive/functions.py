@@ -71,7 +71,7 @@ class absolute(sp.Function):  # noqa: N801
 
 
 class fma(sp.Function):  # noqa: N801
-    """a*b + c with one rounding where the machine has it: fma(a, b, c).  Written by simplify.py, not by people."""
+    """a*b + c with one rounding where the machine has it: fma(a, b, c).  Written by simplify/, not by people."""
 
     nargs = 3
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from derive import ir
 from derive.ir import Program, Tensor
-from derive.notation import public_name
 from derive.storage import Place
 
 
@@ -28,6 +27,8 @@ RESERVED = frozenset(
     OVERFLOW WORKSPACE X86 NULL
     """.split()
 )
+
+USUAL = {"W": "weight_ih", "U": "weight_hh", "b": "bias"}  # what the field calls them
 
 
 def argument_places(program: Program) -> dict[str, Place]:
@@ -69,6 +70,13 @@ def initial_of(program: Program, name: str) -> str:
 
 def _input(program: Program, name: str) -> str:
     return "out" if name == program.meta["output"] else "x"
+
+
+def public_name(program: Program, tensor: Tensor) -> str:
+    """The name of a parameter in the Python and C interfaces, without the gate."""
+    symbol = tensor.family or tensor.name
+    given: str = {**USUAL, **program.meta["public"]}.get(symbol, symbol)
+    return given
 
 
 def _stacked(program: Program, tensor: Tensor) -> bool:

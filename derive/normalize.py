@@ -121,9 +121,7 @@ class _Splitter:
                 return equation.lhs
         indices, dims = self._indices(rhs)
         timed = rhs.has(t)
-        name = label
-        while name in self.tensors:
-            name += "_"
+        name = ir.unused_name(label, self.tensors)
         tensor = Tensor(
             name,
             dims,
@@ -139,13 +137,7 @@ class _Splitter:
 
     def _indices(self, rhs: sp.Expr) -> tuple[tuple[sp.Symbol, ...], tuple[sp.Symbol, ...]]:
         bound = {s for total in rhs.atoms(sp.Sum) for s, *_ in total.limits}
-        ranges: dict[sp.Symbol, sp.Symbol] = {}
-        for access in ir.accesses(rhs, self.tensors):
-            for symbol, dim in zip(
-                ir.indices_of(access, self.tensors), self.tensors[ir.name_of(access)].dims, strict=True
-            ):
-                if symbol not in bound:
-                    ranges[symbol] = dim
+        ranges = {s: d for s, d in ir.dims_of(rhs, self.tensors).items() if s not in bound}
         lhs = ir.indices_of(self.equation.lhs, self.tensors)
         indices = tuple(s for s in lhs if s in ranges) + tuple(s for s in ir.ordered(ranges) if s not in lhs)
         return indices, tuple(ranges[s] for s in indices)

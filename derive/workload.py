@@ -24,7 +24,7 @@ CHAINS = 4  # partial sums that one number of a product is cut into, at most
 class Product:
     """C[m][n] += A[m][k] * B[k][n], `times` times; `weights`: numbers that each time reads again, of packed parameters.
 
-    kind: parallel, recurrent or reducing, as in lower.py.  optional: the result that the caller may leave out.
+    kind: parallel, recurrent or reducing, as in lower/.  optional: the result that the caller may leave out.
     """
 
     ids: tuple[str, ...]

@@ -11,11 +11,18 @@
 
 `derive audit FILE` compares each equation symbolically (with the right quantities put in for what it reads) and by
 value (all of the author's equations together), and says which term is missing, extra or wrong.
+
+What an author writes     notation.py, with meaning.py and checks.py, makes the record of written.py; loading.py finds files
+The two sides             side.py has the author's equations, derived.py and reference.py the derived ones
+Their comparison          terms.py and coefficients.py bring both into one form, differences.py and compare.py find findings
+Values, verdicts          values.py runs both, judge.py puts everything together, report.py prints it
 """
 
-from derive.audit.compare import Finding, Verdict
+from derive.audit.findings import Finding, Verdict
 from derive.audit.judge import Audit, Row, audit
-from derive.audit.notation import Derivation, Sum, derivation, in_file
+from derive.audit.loading import in_file
+from derive.audit.notation import Sum, derivation
+from derive.audit.written import Derivation
 from derive.ir import T, t
 from derive.notation import Rational, cell, exp, i, j, k, log, loss, m, n, o, relu, sigmoid, softplus, sqrt, tanh
 

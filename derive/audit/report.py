@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from derive.audit.compare import Finding, Verdict
+from derive.audit.findings import Finding, Verdict
 from derive.audit.judge import Audit, Row
 from derive.audit.values import TOLERANCE
 
@@ -29,16 +29,24 @@ def show(console: Console, audit: Audit) -> None:
     for row in audit.rows:
         if row.findings:
             console.print(details(audit, row), soft_wrap=True)
-    wrong = [row for row in audit.rows if not row.right]
-    spoiled = [row for row in audit.rows if row.right and row.errors.first is not None]
+    console.print(Text(summary(audit), "bold green" if audit.ok else "bold red"))
+
+
+def summary(audit: Audit) -> str:
+    """The whole audit in a sentence: how many equations are wrong, and how many right ones read them."""
     total = len(audit.rows)
+    wrong = sum(not row.right for row in audit.rows)
+    if total == 1:
+        return f"The one equation is {'wrong' if wrong else 'right'}."
     if not wrong:
-        console.print(Text(f"All {total} equations are right.", "bold green"))
-        return
-    also = f"; {len(spoiled)} right ones read them and have wrong values" if spoiled else ""
-    console.print(
-        Text(f"{len(wrong)} of {total} equations {'is' if len(wrong) == 1 else 'are'} wrong{also}.", "bold red")
-    )
+        return f"All {total} equations are right."
+    said = f"{wrong} of {total} equations {'is' if wrong == 1 else 'are'} wrong"
+    spoiled = sum(row.right and row.errors.first is not None for row in audit.rows)
+    if not spoiled:
+        return f"{said}."
+    ones, read, have = ("one", "reads", "has") if spoiled == 1 else ("ones", "read", "have")
+    them, values = "it" if wrong == 1 else "them", "a wrong value" if spoiled == 1 else "wrong values"
+    return f"{said}; {spoiled} right {ones} {read} {them} and {have} {values}."
 
 
 def premises(audit: Audit) -> list[str]:

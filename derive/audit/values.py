@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -15,12 +16,11 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir, reference
 from derive.adjoint import adjoint_name
-from derive.audit.notation import Derivation
+from derive.audit.indices import reads_time
+from derive.audit.shapes import Shapes
+from derive.audit.side import Piece, Side
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, Span, T, Tensor, t
-
-if TYPE_CHECKING:
-    from derive.audit.judge import Side
 
 Array = Any
 SIZES = {"I": 3, "H": 4, "O": 2}
@@ -51,19 +51,17 @@ class Errors:
 
 
 class Problem:
-    """Random values, and the author's equations as programs."""
+    """Random values, and the author's equations as programs; `good` are the quantities that have values at all."""
 
-    def __init__(self, derivation: Derivation, side: Side, seed: int, zero_state: bool) -> None:
-        self.derivation, self.side, self.of = derivation, side, derivation.reference
-        self.seed, self.zero_state = seed, zero_state
-        self.known, wrong = side.dims()
-        self.bad = set(wrong) | {e.label for e in derivation.equations if e.when is None and _free_time(e.rhs)}
-        labels = list(dict.fromkeys(e.label for e in derivation.equations))
-        for label in labels:
-            if any(d is None for d in self.known[label]):
-                self.bad.add(label)
-        self.bad |= {label for label in labels if side.upstream(label) & self.bad}
-        self.good = [label for label in labels if label not in self.bad]
+    def __init__(self, side: Side, shapes: Shapes, seed: int, zero_state: bool) -> None:
+        self.side, self.derivation, self.of = side, side.derivation, side.of
+        self.known, self.seed, self.zero_state = shapes.known, seed, zero_state
+        equations = self.derivation.equations
+        labels = list(dict.fromkeys(e.label for e in equations))
+        bad = set(shapes.wrong) | {e.label for e in equations if e.when is None and reads_time(e.rhs)}
+        bad |= {label for label in labels if any(d is None for d in self.known[label])}
+        bad |= {label for label in labels if side.dependence.upstream(label) & bad}
+        self.good = [label for label in labels if label not in bad]
         self.obstacle = ""
 
     # -- values --------------------------------------------------------------------------------------------------------
@@ -107,7 +105,7 @@ class Problem:
         inner = [n for n in self.good if n not in self.derivation.claims]
         own = {label: f"{label} (written)" for label in [*inner, *claimed]}
         reads = {n: own[n] for n in (inner if alone else own)}
-        tensors = {n: replace(x, role="input") for n, x in self.side.terms.tensors.items()}
+        tensors = {n: replace(x, role="input") for n, x in self.side.derived.tensors.items()}
         equations: list[Equation] = []
         for label, name in own.items():
             pieces = self.side.pieces(label)
@@ -126,15 +124,15 @@ class Problem:
             return None
         return made
 
-    def _tensor(self, label: str, name: str, pieces: list[tuple[sp.Expr, sp.Expr, Span | None]]) -> Tensor:
-        left = pieces[0][0]
+    def _tensor(self, label: str, name: str, pieces: list[Piece]) -> Tensor:
         dims = tuple(d for d in self.known[label] if d is not None)
-        spans = [when for _, _, when in pieces if when is not None]
-        life: Span | None = None
-        for one in spans:
-            life = one if life is None else ir.hull(life, one)
-        indices = getattr(left, "indices", ())
-        return Tensor(name, dims, tuple(indices[1:] if spans else indices), "value", life)
+        indices, life = getattr(pieces[0][0], "indices", ()), self.life(label)
+        return Tensor(name, dims, tuple(indices[1:] if life is not None else indices), "value", life)
+
+    def life(self, label: str) -> Span | None:
+        """The range of time on which the author's equations define a quantity."""
+        spans = [when for _, _, when in self.side.pieces(label) if when is not None]
+        return reduce(ir.hull, spans) if spans else None
 
     def _named(self, expr: sp.Expr, reads: Mapping[str, str]) -> sp.Expr:
         moves: dict[sp.Expr, sp.Expr] = {}
@@ -161,22 +159,10 @@ def _limited(expr: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
     if isinstance(expr, Indexed) or not expr.has(sp.Sum):
         return expr
     if isinstance(expr, sp.Sum):
-        dims = {
-            index: dim
-            for access in ir.accesses(expr.function, tensors)
-            for index, dim in zip(ir.indices_of(access, tensors), tensors[ir.name_of(access)].dims, strict=True)
-        }
+        dims = ir.dims_of(expr.function, tensors)
         limits = [(s, lo, hi if s == t else dims.get(s, hi)) for s, lo, hi in expr.limits]
         return sp.Sum(_limited(expr.function, tensors), *limits)
     return expr.func(*(_limited(a, tensors) for a in expr.args))
-
-
-def _free_time(expr: sp.Expr) -> bool:
-    if isinstance(expr, sp.Sum):
-        return all(s != t for s, *_ in expr.limits) and _free_time(expr.function)
-    if isinstance(expr, Indexed):
-        return any(i.has(t) for i in expr.indices)
-    return any(_free_time(a) for a in expr.args)
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -196,7 +182,7 @@ def errors(
                 continue
             runs = [(reference.run(program, {n: v[n] for n in program.inputs}, sizes), v) for v, sizes in drawn]
             for label in claimed:
-                table[label][length] = float(np.median([_error(problem, label, r, v, length) for r, v in runs]))
+                table[label][length] = float(np.median([error_of(problem, label, r, v, length) for r, v in runs]))
     alone, together = (
         {
             label: Errors({n: own[n] for n in lengths}, next((n for n, e in own.items() if e > TOLERANCE), None))
@@ -207,19 +193,20 @@ def errors(
     return alone, together
 
 
-def _error(problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int) -> float:
+def error_of(problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int) -> float:
     """The normwise relative error of one quantity, on the times on which its equation is compared."""
     name = f"{label} (written)"
     if name not in found:
         return float("nan")
-    adjoint = problem.side.terms.tensors[problem.derivation.claims[label]]
+    adjoint = problem.side.derived.tensors[problem.derivation.claims[label]]
     wanted, value = values[adjoint.name], found[name]
     domain = problem.side.domain(label, adjoint)
     if domain is not None:
         lo = int(domain[0])
-        assert adjoint.time is not None
+        life = problem.life(label)
+        assert adjoint.time is not None and life is not None
         wanted = wanted[lo - int(adjoint.time[0]) :]
-        begin, end = (int(x.subs(T, length)) for x in _life(problem, label))
+        begin, end = (int(x.subs(T, length)) for x in life)
         padded = np.zeros_like(wanted)
         for when in range(max(lo, begin), min(length, end) + 1):
             padded[when - lo] = value[when - begin]
@@ -227,9 +214,3 @@ def _error(problem: Problem, label: str, found: dict[str, Array], values: dict[s
     scale = float(np.linalg.norm(wanted))
     off = float(np.linalg.norm(value - wanted))
     return off / scale if scale else (0.0 if off == 0 else float("inf"))
-
-
-def _life(problem: Problem, label: str) -> Span:
-    life = problem._tensor(label, label, problem.side.pieces(label)).time
-    assert life is not None
-    return life

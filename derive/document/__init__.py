@@ -4,7 +4,7 @@
     written(cell, form, lang)      the page as text of a form
     files(cell)                    what is committed in generated/
 
-The step log of `vjp` and the programs of simplify.py are the only source.  Every equation carries its ID: the label in
+The step log of `vjp` and the programs of simplify/ are the only source.  Every equation carries its ID: the label in
 TeX, the anchor in HTML, and the comment beside the line of C that computes it.
 """
 

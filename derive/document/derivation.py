@@ -54,7 +54,7 @@ class Derivation:
         self.matrices = Matrices(self.formula)
 
     def _stages(self) -> list[tuple[str, Program, Count]]:
-        """What vjp gave, then what each rule of simplify.py made of it, with the operations that are left."""
+        """What vjp gave, then what each rule of simplify/ made of it, with the operations that are left."""
         program = self.derived
         found = [("derived", program, count(program, "derived"))]
         for rule in RULES:

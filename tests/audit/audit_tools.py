@@ -12,12 +12,13 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir, registry
 from derive import reference as interpreter
-from derive.audit import Audit, Derivation, audit, in_file
-from derive.audit.compare import Finding
-from derive.audit.judge import Side
-from derive.audit.notation import Written
+from derive.audit import Audit, Derivation, Finding, audit, in_file
+from derive.audit.judge import judged
 from derive.audit.reference import Reference, reference
-from derive.audit.values import SIZES, Problem, _error
+from derive.audit.shapes import Shapes
+from derive.audit.side import Side
+from derive.audit.values import SIZES, Problem, error_of
+from derive.audit.written import Written
 from derive.ir import span
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "audit"
@@ -73,21 +74,27 @@ def rhs_of(derivation: Derivation, label: str) -> sp.Expr:
 
 def findings(derivation: Derivation, label: str) -> tuple[Finding, ...]:
     """What is said of one equation, from the terms alone."""
-    return Side(derivation).judged(label, False)
+    side = Side(derivation)
+    return judged(side, Shapes(side), label, False)
+
+
+def problem_of(derivation: Derivation) -> Problem:
+    side = Side(derivation)
+    return Problem(side, Shapes(side), 0, False)
 
 
 def own_error(derivation: Derivation, label: str) -> float:
     """The error of one equation by value at T = 4, the rest being right."""
-    problem = Problem(derivation, Side(derivation), 0, False)
+    problem = problem_of(derivation)
     program, values = problem.program([label], True), _values(derivation.reference)
     assert program is not None
     found = interpreter.run(program, {n: values[n] for n in program.inputs}, {**SIZES, "T": 4})
-    return _error(problem, label, found, values, 4)
+    return error_of(problem, label, found, values, 4)
 
 
 @cache
 def _values(of: Reference) -> dict[str, Any]:
     """All that is derived for one random problem; it does not depend on what an author wrote."""
     plain = Derivation("values", "", of, (), {}, {}, None, False)
-    values, _ = Problem(plain, Side(plain), 0, False).derived(4, 0)
+    values, _ = problem_of(plain).derived(4, 0)
     return values

@@ -98,6 +98,33 @@ def test_a_wrong_derivation_ends_in_one_and_shows_the_term() -> None:
     assert "9 of 17 equations are wrong; 8 right ones read them and have wrong values." in result.output
 
 
+WRONG = {"dh": ("= e[t, n]", "= 3 * e[t, n]"), "dz": ("= (1 - h", "= 3 * (1 - h"), "dW": ("= Sum(dz", "= 3 * Sum(dz")}
+
+
+@pytest.mark.parametrize(
+    ("kept", "wrong", "sentence"),
+    [
+        ("dh dz dW", "", "All 3 equations are right."),
+        ("dh dz dW", "dW", "1 of 3 equations is wrong."),
+        ("dh dz", "dz", "1 of 2 equations is wrong; 1 right one reads it and has a wrong value."),
+        ("dh dz dW", "dz", "1 of 3 equations is wrong; 2 right ones read it and have wrong values."),
+        ("dh dz dW", "dh dz", "2 of 3 equations are wrong; 1 right one reads them and has a wrong value."),
+        ("dW", "", "The one equation is right."),
+        ("dW", "dW", "The one equation is wrong."),
+    ],
+)
+def test_the_closing_sentence_counts(tmp_path: Path, kept: str, wrong: str, sentence: str) -> None:
+    text = RNN
+    for label in wrong.split():
+        right, off = WRONG[label]
+        assert text.count(right) == 1
+        text = text.replace(right, off)
+    lines = [line for line in text.splitlines() if " = " not in line or line.split("[")[0].strip() in kept.split()]
+    result = command(written(tmp_path, "\n".join(lines)))
+    assert result.exit_code == (1 if wrong else 0)
+    assert result.output.splitlines()[-1] == sentence
+
+
 def test_a_state_that_starts_from_zero_hides_an_error() -> None:
     def at_two_steps(*options: str) -> str:
         output = command(EXAMPLES / "hanbingtao_581764.py", "-T", "2", *options).output

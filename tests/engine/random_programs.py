@@ -13,6 +13,7 @@ from typing import Any
 
 import sympy as sp
 from hypothesis import strategies as st
+from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.functions import sigmoid, softplus
@@ -91,7 +92,7 @@ class _Draft:
         found = [e for _ in range(self.draw(st.integers(1, 3))) if (e := self.term(scope)) is not None]
         scales = [sp.Integer(self.draw(st.sampled_from((1, 1, 2, -1)))) for _ in found]
         rhs = sp.Add(*(a * b for a, b in zip(scales, found, strict=True)))
-        return rhs if rhs.has(ir.Indexed) or rhs.free_symbols else sp.Integer(0)
+        return rhs if rhs.has(Indexed) or rhs.free_symbols else sp.Integer(0)
 
 
 @st.composite

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sympy as sp
 from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, primal, relative
 
-from derive import ir, reference, registry
+from derive import reference, registry
 from derive.adjoint import jvp, vjp
 from derive.batch import batch
 from derive.ir import ROW, B, Program
@@ -83,7 +84,7 @@ def test_who_has_a_batch_index(cell: str) -> None:
 def test_rows_are_summed_where_weights_meet_sequences_and_nowhere_else() -> None:
     many = batch(derived("lstm"))
     for equation in many.equations:
-        summed = any(s == ROW for total in equation.rhs.atoms(ir.sp.Sum) for s, *_ in total.limits)
+        summed = any(s == ROW for total in equation.rhs.atoms(sp.Sum) for s, *_ in total.limits)
         weight = many.tensors[equation.target].role == "gradient" and not many.tensors[equation.target].batched
         assert summed == weight, equation.id
 

@@ -12,6 +12,7 @@ from engine_tools import SIZES, draw, relative
 
 from derive import notation, reference, registry
 from derive.errors import DeriveError
+from derive.interface import public_name
 from derive.ir import ROW, T, dimension
 from derive.notation import H, Rational, Sum, cell, exp, head, i, j, k, loss, m, n, sigmoid, sqrt, t, tanh
 
@@ -644,7 +645,7 @@ def test_gates_keep_the_order_of_the_decorator_and_public_names_are_kept():
     assert program.meta["public"] == {"W": "weight_in", "U": "weight_back", "b": "shift"}
     tensor = program.tensors["W_z"]
     assert (tensor.family, tensor.member, tensor.shape) == ("W", "z", "(H, I)")
-    assert notation.public_name(program, tensor) == "weight_in"
+    assert public_name(program, tensor) == "weight_in"
     assert [x for x in program.tensors if x.startswith("W_")] == ["W_a", "W_z"], (
         "tensors come in the order of arguments"
     )
@@ -652,7 +653,7 @@ def test_gates_keep_the_order_of_the_decorator_and_public_names_are_kept():
 
 def test_parameters_have_the_fields_names_unless_told_otherwise():
     program = notation.cell(states="h")(_plain).program()
-    names = {x.name: notation.public_name(program, x) for x in program.of_role("param")}
+    names = {x.name: public_name(program, x) for x in program.of_role("param")}
     assert names == {"W": "weight_ih", "U": "weight_hh", "b": "bias"}
 
 

@@ -1,0 +1,98 @@
+"""What a lowered kernel is made of: products of matrices, stages of pointwise equations, phases around a loop over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from derive.ir import Equation, Program
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One summand of a product: weight times operand, summed over `index`; `known`: see fuse.py."""
+
+    weight: sp.Expr
+    operand: sp.Expr
+    index: sp.Symbol
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """target[t,row,n] = sum of pairs (parallel, recurrent); target[n,j] += left[t,row,n]*right[t,row,j] (reducing)."""
+
+    target: str
+    kind: str
+    pairs: tuple[Pair, ...]
+    ids: tuple[str, ...]
+
+
+@dataclass
+class Stage:
+    """Equations over the units of `dim`, evaluated together; a step of the loop is a list of stages.
+
+    In order: `scalars` (one number a row), `products` (recurrent, into the tile), `pointwise`, then `sums` over the
+    units of the row (read by later stages) and `totals` over time and rows (parameter gradients).
+    """
+
+    dim: sp.Symbol | None
+    scalars: list[Equation] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    pointwise: list[Equation] = field(default_factory=list)
+    sums: list[Equation] = field(default_factory=list)
+    totals: list[Equation] = field(default_factory=list)
+
+    @property
+    def equations(self) -> list[Equation]:
+        return [*self.scalars, *self.pointwise, *self.sums, *self.totals]
+
+
+@dataclass
+class Phase:
+    """Products for all steps at once, and the stages that follow; the next phase multiplies with what these made."""
+
+    products: list[Product] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+
+
+@dataclass
+class Lowered:
+    """One kernel: what happens before, in and after the loop over time, and at its far edge (t = 0 of an adjoint)."""
+
+    program: Program
+    direction: int
+    before: list[Phase]
+    loop: list[Stage]
+    after: list[Phase]
+    edge: list[Stage]
+    boundaries: list[Equation]
+
+    def dump(self) -> str:
+        """The kernel as a person reads it."""
+        lines = [
+            f"kernel {self.program.name}, time {'+' if self.direction > 0 else '-' if self.direction < 0 else '='}"
+        ]
+        for title, products, stages in (
+            *(("before", p.products, p.stages) for p in self.before),
+            ("loop", [], self.loop),
+            ("edge", [], self.edge),
+            *(("after", p.products, p.stages) for p in self.after),
+        ):
+            lines += [f"  {title}:"] if products or stages else []
+            lines += [f"    {_product_text(p)}" for p in products]
+            for number, stage in enumerate(stages, 1):
+                lines += [f"    stage {number} over {stage.dim}"]
+                lines += [f"      {_product_text(p)}" for p in stage.products]
+                lines += [
+                    f"      {kind:<9} {e}"
+                    for kind in ("scalars", "pointwise", "sums", "totals")
+                    for e in getattr(stage, kind)
+                ]
+        return "\n".join([*lines, *(f"  boundary {e}" for e in self.boundaries)])
+
+
+def _product_text(product: Product) -> str:
+    pairs = " + ".join(f"{p.weight}*{p.operand}" for p in product.pairs)
+    return f"{product.kind} {product.target} = {pairs}   [{', '.join(product.ids)}]"

@@ -1,0 +1,63 @@
+"""The notation of a cell file: `@cell` turns a function whose body is equations into a `Program`.
+
+    @cell(states="h c", gates="i f g o")
+    def lstm(x, h, c, W, U, b, z, i, f, g, o):
+        for q in (i, f, g, o):
+            z[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * h[t - 1, k], k) + b[q][n]
+        ...
+
+The arguments *are* the tensors.  `W[q]` is the tensor W of gate q; `h[t, n] = ...` writes an equation.  A tensor that
+is assigned is a value (a state, if named so); one that is not is the input when it has a time index, a parameter when
+it has none.  Which index runs over what is found by unification: j is an input index because x[t, j] is an input.
+Keyword arguments of `@cell` give parameters their public names: `bias_ih="b"`.
+
+This file holds the names that a cell file imports.  symbols.py has the words, decorators.py `@cell` and its kin,
+writer.py notes what a function writes, checks.py and sizes.py say what is wrong with it, program.py makes a program of
+it, and joining.py puts a head on top of a cell.
+"""
+
+from derive.ir import t
+from derive.notation.decorators import Cell, Head, cell, head, loss
+from derive.notation.symbols import (
+    H,
+    Rational,
+    Sum,
+    exp,
+    i,
+    j,
+    k,
+    log,
+    m,
+    n,
+    o,
+    relu,
+    sigmoid,
+    softplus,
+    sqrt,
+    tanh,
+)
+
+__all__ = [
+    "Cell",
+    "H",
+    "Head",
+    "Rational",
+    "Sum",
+    "cell",
+    "exp",
+    "head",
+    "i",
+    "j",
+    "k",
+    "log",
+    "loss",
+    "m",
+    "n",
+    "o",
+    "relu",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "t",
+    "tanh",
+]

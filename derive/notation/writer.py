@@ -1,0 +1,155 @@
+"""The writer: it hands a cell function its tensors and keeps the equations that the function writes.
+
+    W[q][n, j] * x[t, j]     reads tensors: SymPy's Indexed
+    h[t, n] = ...            writes an equation
+
+What it makes of the equations is in program.py; another notation over the same tensors may extend `Writer`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed, IndexedBase
+
+from derive.errors import DeriveError
+from derive.functions import absolute, signum
+from derive.ir import t
+from derive.notation.checks import check_nodes
+
+
+class Name:
+    """An argument of a cell function: indexing reads it, assigning to an index writes an equation."""
+
+    def __init__(self, label: str, writer: Writer, family: str = "", member: str = "") -> None:
+        self.label, self._writer, self.family, self.member = label, writer, family, member
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, Name):
+            return self._writer.member(self, key)
+        return self._writer.access(self.label, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        where, label = self._writer.where, self.label
+        if isinstance(key, Name):
+            raise DeriveError(f"{where}: {label}[{key}] = ... lacks indices; write {label}[{key}][t, n] = ...")
+        if isinstance(value, Name):
+            raise DeriveError(f"{where}: {label}[...] = {value} assigns a tensor without indices")
+        self._writer.write(self, key, value)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise DeriveError(
+            f"{self._writer.where}: {self.label} is one tensor; loop over a tuple of gates, as in (i, f, g, o)"
+        )
+
+    def _bare(self, *_: Any) -> Any:
+        raise DeriveError(
+            f"{self._writer.where}: {self.label} stands without indices in a formula; write {self.label}[t, n] where it "
+            f"has a value at each step, {self.label}[n] where it has not"
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __rpow__ = (
+        _bare
+    )
+    __matmul__ = __rmatmul__ = __neg__ = __pos__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = _bare
+    _sympy_ = _bare
+
+    def __str__(self) -> str:
+        return self.label
+
+
+class Writer:
+    """Runs a cell function and collects the equations that it writes.
+
+    `where` begins the messages of errors; `names` are the arguments and the members of families, `used` those that an
+    equation reads or defines.
+    """
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.equations: list[tuple[sp.Expr, sp.Expr]] = []
+        self.names: dict[str, Name] = {}
+        self.used: set[str] = set()
+
+    def run(self, function: Callable[..., None], arguments: Iterable[str]) -> None:
+        """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
+        try:
+            function(*(self.argument(a) for a in arguments))
+        except DeriveError as error:
+            raise error if str(error).startswith(self.where) else DeriveError(f"{self.where}: {error}") from error
+        except Exception as error:
+            lines = [
+                frame.lineno
+                for frame in traceback.extract_tb(error.__traceback__)
+                if frame.filename == function.__code__.co_filename
+            ]
+            raise DeriveError(
+                f"{self.where}, line {lines[-1]}: {type(error).__name__}: {error}; equations call the functions of "
+                f"derive.notation, not those of math or NumPy"
+            ) from error
+
+    def argument(self, label: str) -> Name:
+        """The tensor that an argument of the function is."""
+        return self.names.setdefault(label, Name(label, self))
+
+    def member(self, family: Name, gate: Name) -> Name:
+        """The tensor of a family that belongs to a gate: W[q]."""
+        label = f"{family}_{gate}"
+        self.used |= {str(family), str(gate)}
+        found = self.names.setdefault(label, Name(label, self, str(family), str(gate)))
+        if not found.family:
+            raise DeriveError(
+                f"{self.where}: {family}[{gate}] and the argument {label} would have one name; rename one"
+            )
+        return found
+
+    def position(self, label: str) -> tuple[int, int]:
+        """Where a tensor stands among the arguments: by its family, then by its gate."""
+        item, arguments = self.names[label], list(self.names)
+        return arguments.index(item.family or label), arguments.index(item.member) if item.member else 0
+
+    def access(self, label: str, key: Any) -> sp.Expr:
+        """A tensor at indices, as an expression."""
+        self.used.add(label)
+        indices = key if isinstance(key, tuple) else (key,)
+        for position in indices:
+            if isinstance(position, Name):
+                raise DeriveError(
+                    f"{self.where}: {label}[...] has {position} as an index, but {position} is an argument of the function, "
+                    f"so it is a tensor here; rename one of the two"
+                )
+            if not isinstance(position, (sp.Expr, int)):
+                raise DeriveError(f"{self.where}: {label}[...] has {position!r} as an index; use t, n, j, k, ...")
+        return IndexedBase(label)[indices] if indices else sp.Symbol(label, real=True)
+
+    def write(self, name: Name, key: Any, value: Any) -> None:
+        """Note the equation name[key] = value."""
+        lhs = self.access(str(name), key)
+        value = self.expression(lhs, value)
+        when = lhs.indices[0] if isinstance(lhs, Indexed) else t
+        if when != t and when.has(t):
+            raise DeriveError(
+                f"{self.where}: {lhs} = ... defines a value at time {when}; shift it to {name}[t, ...] = ..."
+            )
+        self.equations.append((lhs, self.checked(lhs, value)))
+
+    def number(self, value: float) -> sp.Expr:
+        """A number of Python as SymPy has it."""
+        return sp.sympify(value)
+
+    def expression(self, lhs: sp.Expr, value: Any) -> sp.Expr:
+        """A right-hand side as an expression; DeriveError for what is none."""
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = self.number(value)
+        if not isinstance(value, sp.Expr):
+            raise DeriveError(f"{self.where}: the right-hand side of {lhs} is {value!r}, not an expression")
+        return value
+
+    def checked(self, lhs: sp.Expr, value: sp.Expr) -> sp.Expr:
+        """A right-hand side in functions that the engine can differentiate; DeriveError for what has no meaning."""
+        value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
+        check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
+        return value
