@@ -12,7 +12,8 @@ A phase is one kernel of a call.  With n threads and P flop per cycle and core, 
     latency     the longest chain of operations, each waiting for the last, from one step to the next
 
 whichever is the largest: for an LSTM max(8BHK/(nP), (4HKs/n - C)/BW, latency), with K = H where W x is made before the
-loop and H + I where it is made in it, and C bytes in the next smaller cache.  The phase takes the sum over its steps and the compute of the rest, and no less than
+loop and H + I where it is made in it, and C bytes in the next smaller cache.  The phase takes the sum over its steps and
+the compute of the rest, and no less than
 
     memory      all bytes of the phase, each once, from the smallest cache that holds them all
 """

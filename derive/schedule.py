@@ -136,7 +136,7 @@ def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
     """Accesses of terms that live at t = T only: their pointers are zeros at all other steps."""
     found: set[sp.Expr] = set()
     for term in ir.terms(rhs):
-        # Inside of the loop 1 <= t <= T holds; lower.py leaves such a term out at the edge.
+        # Inside of the loop 1 <= t <= T holds; lower leaves such a term out at the edge.
         guards = [g for g in term.atoms(span) if g.args[1:] != (1, ir.T)]
         if not guards:
             continue

@@ -138,7 +138,8 @@ def test_headers_alone(compiler, tmp_path):
 @pytest.mark.parametrize("cell", CELLS)
 def test_objects_hold_functions_only(cell, compiler, tmp_path):
     """No variable, mutable or zero-filled (a table of constants is none), and no name but those of the header; of the C
-    library only what computes, and what a thread that waits for others calls where the system has it.  Code for a fixed address: elsewhere the loader must write to a table of pointers."""
+    library only what computes, and what a thread that waits for others calls where the system has it.  Code for a fixed
+    address: elsewhere the loader must write to a table of pointers."""
     for real in REALS:
         made = tmp_path / "made.o"
         run(
