@@ -82,7 +82,6 @@ class Machine:
         """The smallest cache that holds `size` bytes; DRAM if none does."""
         return next((name for name, room in self.caches.items() if size <= room), "DRAM")
 
-
     def reading_again(self, size: int, threads: int = 1) -> tuple[float, str]:
         """Cycles to read `size` bytes that were read just before, and the cache that takes them.
 
