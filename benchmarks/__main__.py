@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks run`, `report`, `readme`."""
+"""The command line: `python -m benchmarks run`, `report`, `threads`, `readme`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from benchmarks import report as tables
 from benchmarks import results
+from benchmarks import threads as spreading
 from benchmarks.peers import OURS, PEERS
 from benchmarks.readme import fill
 from benchmarks.run import ROOT, render, write
@@ -93,6 +94,17 @@ def run(quick: bool, output: Path | None, **given: Any) -> None:
 def report(folder: Path) -> None:
     """Write the tables and the plot again, from the results in FOLDER."""
     for path in render(results.read(folder / results.NAME), folder):
+        click.echo(f"written: {path}")
+
+
+@main.command()
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=0.3, help="Time for one figure, about.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), default=results.FOLDER, help="Folder for the results."
+)
+def threads(seconds: float, output: Path) -> None:
+    """Measure calls on one thread, by sequences and by units, beside the choice of derive/runtime/split.py."""
+    for path in spreading.write(spreading.run(lambda text: click.echo(text, err=True), seconds), output):
         click.echo(f"written: {path}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import machine, measure, report, results, shapes, stats, targets, worker
+from benchmarks import machine, measure, report, results, shapes, stats, targets, threads, worker
 from benchmarks.peers import PEERS, make
 from benchmarks.peers.steps import STEPS, stacked, unstacked
 from benchmarks.problem import Contender, Unsupported, compare, problem
@@ -312,6 +312,30 @@ def test_the_plot_is_the_same_twice(tmp_path: Path) -> None:
     assert "FMA peak 100" in text and "L2 200 GB/s" in text and "best peer, training" in text
     with pytest.raises(ValueError, match="nothing to draw"):
         roofline.draw(made, tmp_path / "c.svg", "float64")
+
+
+def test_threads_are_chosen_as_the_clock_would() -> None:
+    """The model of split.py against the committed measurements of all ways to spread a call."""
+    processors, cases = threads.read(results.FOLDER)
+    assert len(cases) > 100 and {case.chosen(processors) for case in cases} == {"one", "batch", "units"}
+    regrets = [case.regret(processors) for case in cases]
+    assert stats.geometric_mean(regrets) < 1.08
+    assert max(regrets) < 1.6, cases[int(np.argmax(regrets))]
+    for always in ("one", "batch", "units"):  # no simple rule does as well
+        fixed = [c.microseconds.get(always, c.microseconds["one"]) / min(c.microseconds.values()) for c in cases]
+        assert stats.geometric_mean(regrets) < stats.geometric_mean(fixed)
+
+
+def test_threads_are_measured_in_all_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(threads, "LSTM", {Shape(3, 4, 5, 6): ""})
+    monkeypatch.setattr(threads, "MORE", [])
+    made = threads.write(threads.run(lambda text: None, seconds=0.01), tmp_path)
+    processors, cases = threads.read(tmp_path)
+    assert [(case.op, case.dtype) for case in cases] == [(o, d) for d in shapes.ITEMSIZE for o in threads.OPERATIONS]
+    assert all(
+        set(case.microseconds) == ({"one", "batch", "units"} if processors > 1 else {"one", "batch"}) for case in cases
+    )
+    assert made[1].read_text().count("**") == 2 * len(cases)
 
 
 def test_tables_go_between_their_marks() -> None:
