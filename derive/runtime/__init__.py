@@ -1,10 +1,11 @@
 """What generated modules need at run time: checking of arguments, memory, calls into C. Imports NumPy only."""
 
 from .cell import Cell
+from .compiled import compiled
 from .errors import DtypeError, KernelError, ShapeError
 from .isa import cpu
 from .memory import Memory
 from .plan import Plan
 from .tape import Tape
 
-__all__ = ["Cell", "DtypeError", "KernelError", "Memory", "Plan", "ShapeError", "Tape", "cpu"]
+__all__ = ["Cell", "DtypeError", "KernelError", "Memory", "Plan", "ShapeError", "Tape", "compiled", "cpu"]
