@@ -110,6 +110,25 @@ CELLS = {
             out_[t, n] = a[t, n] + int[t, n]
             full[t, n] = out_[t, n] + sum[t, n] * full[t - 1, n]
     ''',
+    "constants": '''
+        """Names of macros, constants and variables of the C; and names with the endings that it gives to others."""
+        @cell(states="STATES PARTS", gates="SEGMENTS EVERYTHING", gain_ok="OK", diagonal="NAN", decay="PARTS_ld")
+        def constants(x, STATES, PARTS, W, U, b, ROWS_GROW, sum_1, sum_2, PARTS_prev, PARTS_next, SEGMENTS, EVERYTHING,
+                      using, DEPTH, NAN, OK, PARTS_ld, PARTS_prev_ld):
+            for q in (SEGMENTS, EVERYTHING):
+                ROWS_GROW[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * STATES[t - 1, k], k) + b[q][n]
+            SEGMENTS[t, n] = sigmoid(ROWS_GROW[SEGMENTS][t, n])
+            EVERYTHING[t, n] = tanh(ROWS_GROW[EVERYTHING][t, n] + PARTS_ld[n] * PARTS[t - 1, n])
+            sum_1[t] = Sum(EVERYTHING[t, n] ** 2, n) / H
+            sum_2[t] = Sum(SEGMENTS[t, n] * EVERYTHING[t, n], n) / H
+            PARTS_prev[t, n] = SEGMENTS[t, n] * PARTS[t - 1, n] + sum_1[t] * EVERYTHING[t, n]
+            PARTS_next[t, n] = sigmoid(NAN[n] * PARTS_prev[t, n])
+            PARTS_prev_ld[t, n] = PARTS_next[t, n] * PARTS_prev[t, n]
+            PARTS[t, n] = PARTS_prev_ld[t, n] + sum_2[t] * OK[n]
+            using[t, n] = tanh(PARTS[t, n])
+            DEPTH[t, n] = using[t, n] * SEGMENTS[t, n]
+            STATES[t, n] = DEPTH[t, n] + using[t, n] * STATES[t - 1, n]
+    ''',
     "twolayer": '''
         """An LSTM-like unit with a readout of two layers on top."""
         @head(weight_1="A", weight_2="V", bias_2="d")
@@ -226,7 +245,11 @@ def test_cell_of_ones_own(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "label", ["V", "loss", "out", "y", "tape", "H", "d_out", "int", "d_weight_ih", "workspace", "batch"]
+    "label",
+    [
+        *("V", "loss", "out", "y", "tape", "H", "d_out", "int", "d_weight_ih", "workspace", "batch", "h_0", "d_h_T"),
+        *("PARTS", "DEPTH", "NAN", "parts", "part", "meeting", "packed", "accumulate", "tape_every", "rows", "asm"),
+    ],
 )
 def test_names_that_are_taken(label):
     """A parameter may not be called as the interface calls something else; with a public name of its own it may."""
