@@ -22,6 +22,7 @@ normalize
 notation
 losses
 cells
+user_file
 registry
 adjoint
 simplify
@@ -58,6 +59,7 @@ display
 cost_report
 plot
 demo
+cli_options
 cli
 """.split()
 

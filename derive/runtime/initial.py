@@ -33,7 +33,7 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
         shapes = {name: tuple(axis.size(dims) for axis in shape) for name, shape in spec.params.items()}
         # Values are drawn in float64, so that a seed means the same numbers in both dtypes.
         draw = 8 * max(map(prod, shapes.values()), default=0)
-        require_memory(sum(map(prod, shapes.values())) * dtype.itemsize + draw, where, "the parameters")
+        require_memory(sum(map(prod, shapes.values())) * dtype.itemsize + draw, where, "the set of parameters")
         bound = 1.0 / dims[scale_dim] ** 0.5
 
         def value(rule: str, shape: tuple[int, ...]) -> Array:

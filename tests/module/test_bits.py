@@ -87,6 +87,41 @@ def test_denormals_are_flushed_and_the_mode_comes_back(cell):
     assert np.float32(tiny) / np.float32(2) > 0, "the caller's mode is not restored"
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_results_too_small_to_be_normal_are_zero(cell, dtype):
+    """Of normal operands: without weights a gate is 1/2, and half of the smallest normal number is none."""
+    problem = Problem(load(cell), 1, 3, dtype)
+    tiny = np.finfo(dtype).tiny
+    params = {name: np.zeros_like(array) for name, array in problem.params.items()}
+    state = tuple(np.full_like(array, tiny) for array in problem.state)
+    for call in (problem.module.infer, problem.module.forward):
+        out, last, *_ = call(problem.x * 0, params, state)
+        assert not any(((a != 0) & (abs(a) < tiny)).any() for a in (out, *last))
+    if cell == "lstm":
+        assert not last[1].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("call", ["infer", "forward", "backward", "loss_and_grad", "plan.infer", "plan.loss_and_grad"])
+def test_every_call_gives_the_mode_of_the_processor_back(call, dtype):
+    problem = Problem(load("lstm"), 4, 5, dtype)
+    p, module = problem, problem.module
+    tape, plan = module.forward(p.x, p.params)[2], module.plan(p.params, 4, 5)
+    smallest = np.full(16, np.finfo(dtype).tiny)
+    calls = {
+        "infer": lambda: module.infer(p.x, p.params),
+        "forward": lambda: module.forward(p.x, p.params),
+        "backward": lambda: module.backward(tape, p.d_out),
+        "loss_and_grad": lambda: module.loss_and_grad(p.x, p.y, p.params),
+        "plan.infer": lambda: plan.infer(p.x),
+        "plan.loss_and_grad": lambda: plan.loss_and_grad(p.x, p.y),
+    }
+    assert (smallest / 2 > 0).all(), "an earlier call did not"
+    calls[call]()
+    assert (smallest / 2 > 0).all()
+
+
 def test_sizes_fixed_at_compile_time(tmp_path, monkeypatch):
     monkeypatch.setenv("DERIVE_CACHE", str(tmp_path))
     lstm = registry.cell("lstm")
