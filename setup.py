@@ -89,8 +89,7 @@ class BuildKernels(build_ext):
         """Note beside the modules of an editable installation what they were made from, as `derive build` does."""
         super().copy_extensions_to_source()
         for ext in self.extensions:
-            if not own_flags():
-                self.builder.note(folder_of(ext), KERNELS, self.keys[ext.name])
+            self.builder.note(folder_of(ext), KERNELS, "" if own_flags() else self.keys[ext.name])
 
     def fill(self, extension: Any, builder: ModuleType) -> None:
         """Give the extension the sources, flags and wrapper that `ffibuilder` decides on."""
