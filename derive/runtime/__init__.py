@@ -1,8 +1,8 @@
 """What generated modules need at run time: checking of arguments, memory, calls into C. Imports NumPy only."""
 
 from .cell import Cell
-from .compiled import compiled
 from .errors import DtypeError, KernelError, ShapeError
+from .extension import compiled
 from .isa import cpu
 from .memory import Memory
 from .plan import Plan

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import require_memory
-from .compiled import CALLS
+from .extension import CALLS
 from .isa import best, wanted
 from .spec import Shape, Spec
 from .split import Split, choose

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import FLOATS, PLAIN, Array, compact
-from .compiled import check_compiled
+from .extension import check_compiled
 from .inputs import check_dims, check_out, check_params, check_sequence, check_state, check_threads, check_x
 from .problem import Kernels, Problem
 from .spec import Spec

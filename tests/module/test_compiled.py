@@ -127,7 +127,7 @@ def test_load_says_it_as_commands_do(copied, monkeypatch):
 def test_the_comparison_takes_no_time():
     """Importing a cell is not slower for it: less than a millisecond for what takes tens."""
     code = (
-        "import time, derive.generated.lstm as m; from derive.runtime.compiled import check_compiled as f; "
+        "import time, derive.generated.lstm as m; from derive.runtime.extension import check_compiled as f; "
         "from derive.runtime.spec import Spec; s = Spec(m.SPEC); f(s, m._kernels); a = time.process_time(); "
         "[f(s, m._kernels) for _ in range(100)]; print((time.process_time() - a) / 100)"
     )
