@@ -53,7 +53,9 @@ def program(cell, work, parts, tape, *flags):
     text = source(cell, F32).replace("int main(", SHARED.replace("@CELL@", cell), 1)
     for call in ("infer", "forward", "loss_and_grad"):
         text = text.replace(f"must({cell}_f32_{call}(&a)", f"must(together({cell}_f32_{call}, &a)")
-    text = text.replace("    must(" + f"{cell}_f32_sizes", f"    a.parts = THREADS; {tape}\n    must({cell}_f32_sizes", 1)
+    text = text.replace(
+        "    must(" + f"{cell}_f32_sizes", f"    a.parts = THREADS; {tape}\n    must({cell}_f32_sizes", 1
+    )
     assert text.count("together(") == 4 and "a.parts = THREADS" in text
     for name in (f"{cell}_f32.c", f"{cell}.h"):
         (work / name).write_text(files(cell)[name])
