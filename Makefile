@@ -17,8 +17,9 @@ SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
 demo: $(VENV)/installed-demo
 	$(BIN)/derive demo
 
+# On all processors. Tests that share a fixture are neighbours, and a worker takes neighbours until it has to steal.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
 # sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor: about ten minutes.
 exhaustive: $(VENV)/installed-test

@@ -47,6 +47,16 @@ def build_module() -> ModuleType:
     return module
 
 
+def folder_of(extension: Any) -> Path:
+    """Return the folder of generated/ that an extension is compiled from."""
+    return ROOT / "generated" / extension.name.split(".")[-2]
+
+
+def own_flags() -> bool:
+    """Say whether the environment has flags for the compiler, which `derive build` would not use."""
+    return any(os.environ.get(name) for name in ("CFLAGS", "CPPFLAGS", "LDFLAGS"))
+
+
 class BuildKernels(build_ext):
     """Writes each extension's cffi wrapper, then compiles all of them, as many at a time as there are CPUs."""
 
@@ -60,14 +70,30 @@ class BuildKernels(build_ext):
 
     def build_extensions(self) -> None:
         """Fill in sources and flags (cffi is needed only from here on), then compile."""
-        builder = build_module()
+        self.builder = build_module()
+        self.keys = {ext.name: self.builder.made_from(folder_of(ext)) for ext in self.extensions}
         for extension in self.extensions:
-            self.fill(extension, builder)
+            self.fill(extension, self.builder)
         super().build_extensions()
+
+    def build_extension(self, ext: Any) -> None:
+        """Compile, unless the module that lies in generated/ was made from the same sources by the same compiler."""
+        made = Path(self.get_ext_fullpath(ext.name))
+        if not own_flags() and self.builder.is_current(folder_of(ext), KERNELS, self.keys[ext.name]):
+            self.mkpath(str(made.parent))
+            self.copy_file(str(folder_of(ext) / made.name), str(made))
+        else:
+            super().build_extension(ext)
+
+    def copy_extensions_to_source(self) -> None:
+        """Note beside the modules of an editable installation what they were made from, as `derive build` does."""
+        super().copy_extensions_to_source()
+        for ext in self.extensions:
+            self.builder.note(folder_of(ext), KERNELS, "" if own_flags() else self.keys[ext.name])
 
     def fill(self, extension: Any, builder: ModuleType) -> None:
         """Give the extension the sources, flags and wrapper that `ffibuilder` decides on."""
-        folder = ROOT / "generated" / extension.name.split(".")[-2]
+        folder = folder_of(extension)
         ffi = builder.ffibuilder(str(folder), extension.name)
         made = ffi.distutils_extension(tmpdir=os.path.join(self.build_temp, "cffi"), verbose=False)
         kept = {"name": extension.name, "depends": extension.depends}

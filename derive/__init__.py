@@ -28,7 +28,7 @@ __all__ = ["DeriveError", "build", "cost", "cpu", "load"]
 def load(name: str) -> ModuleType:
     """The compiled module of a generated cell, as `from derive.generated import <name>` gives it.
 
-    Raises DeriveError if there is no such cell, or if it was never compiled.
+    Raises DeriveError if there is no such cell, or if it was never compiled, or from other C.
     """
     import importlib
     import importlib.util
@@ -42,9 +42,7 @@ def load(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"derive.generated.{name}")
     except ImportError as error:
-        raise DeriveError(
-            f"the cell {name!r} is generated but not compiled: run `derive build {name}` ({error})"
-        ) from error
+        raise DeriveError(str(error)) from error
 
 
 def cpu() -> dict[str, Any]:

@@ -163,9 +163,17 @@ class _Reverse:
                 family="",
                 member="",
             )
-            self.tensors[seed.name] = seed
+            self._add(seed)
             self.parts.setdefault(name, []).append(seed.at())
-        self.tensors[adjoint.name] = adjoint
+        self._add(adjoint)
+
+    def _add(self, tensor: Tensor) -> None:
+        if tensor.name in self.tensors:
+            raise DeriveError(
+                f"{self.program.name}: the name {tensor.name} is taken, by the gradient of {tensor.primal}; "
+                f"rename the argument {tensor.name}"
+            )
+        self.tensors[tensor.name] = tensor
 
     def _equation(self, equation: Equation) -> None:
         """All contributions of one equation, one tensor that it reads after the other."""

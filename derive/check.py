@@ -89,7 +89,7 @@ def _compiled(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"derive.generated.{name}")
     except ImportError as error:
-        raise DeriveError(f"the cell {name} is not compiled: run `derive build {name}` ({error})") from error
+        raise DeriveError(str(error)) from error
 
 
 # -- the derivation ----------------------------------------------------------------------------------------------------

@@ -14,21 +14,27 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from derive.cli_options import NotNegative, Numbers, OutputFile, Sizes
 from derive.errors import DeriveError
 
 FAILED, MISUSE = 1, 2
 
 
 class Commands(click.Group):
-    """A group of commands that shows a `DeriveError` as one panel and leaves every other exception as it is."""
+    """A group of commands that shows what cannot be done as one panel, and leaves mistakes of its own as they are."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except DeriveError as error:
-            panel = Panel(Text(str(error)), title="derive cannot do this", title_align="left", border_style="red")
-            Console(stderr=True).print(panel)
-            ctx.exit(MISUSE)
+        except (DeriveError, MemoryError) as error:
+            words = str(error)
+        except OSError as error:
+            if not error.filename:  # no file of the user: such as a reader of our output that has gone
+                raise
+            words = f"cannot use {error.filename}: {error.strerror}"
+        panel = Panel(Text(words), title="derive cannot do this", title_align="left", border_style="red")
+        Console(stderr=True).print(panel)
+        ctx.exit(MISUSE)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,7 +126,7 @@ def generated_folders(names: list[str]) -> list[Path]:
     "--format", "form", type=click.Choice(["tex", "pdf", "html", "md", "text"]), default="tex", show_default=True
 )
 @click.option("--lang", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Language of the text.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("-o", "--output", type=OutputFile(), help="Write to this file.")
 def latex(cell: str, form: str, lang: str, output: Path | None) -> None:
     """Write the derivation of a cell as a document: every step, the worked numbers, the lines of C.
 
@@ -138,10 +144,7 @@ def latex(cell: str, form: str, lang: str, output: Path | None) -> None:
     if output is None:
         click.echo(made.decode())
         return
-    try:
-        output.write_bytes(made)
-    except OSError as error:
-        raise DeriveError(f"cannot write {output}: {error.strerror}") from error
+    output.write_bytes(made)
 
 
 @main.command()
@@ -171,39 +174,20 @@ def check(cell: tuple[str, ...]) -> None:
     console.print(f"All {len(rows)} checks passed.", highlight=False)
 
 
-def _figures(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[float, ...]:
-    """Numbers with commas between them."""
-    try:
-        return tuple(float(part) for part in value.split(",")) if value else ()
-    except ValueError as error:
-        raise click.BadParameter(f"numbers with commas between them, found {value!r}", ctx, param) from error
-
-
-def _sizes(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, int]:
-    """NAME=VALUE pairs; which names a cell has is checked with the cell."""
-    found = {}
-    for pair in value:
-        name, _, number = pair.partition("=")
-        if not name or not number.isdigit():
-            raise click.BadParameter(f"NAME=VALUE with a whole number, found {pair!r}", ctx, param)
-        found[name] = int(number)
-    return found
-
-
 @main.command()
 @click.argument("cell")
 @click.option("-T", "steps", type=int, required=True, help="Steps of time.")
 @click.option("-B", "batch", type=int, required=True, help="Sequences side by side.")
 @click.option("-I", "inputs", type=int, help="Inputs.")
 @click.option("-H", "hidden", type=int, help="Hidden units.")
-@click.option("--size", "more", multiple=True, callback=_sizes, metavar="NAME=VALUE", help="Any other size; repeat.")
+@click.option("--size", "more", multiple=True, type=Sizes(), help="Any other size; repeat.")
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--call", type=click.Choice(["training", "infer"]), default="training", show_default=True)
 @click.option("--threads", type=int, default=1, show_default=True, help="0: as many as pay off.")
 @click.option("--isa", type=click.Choice(["base", "neon", "avx2", "avx512"]), help="Default: that of this processor.")
 @click.option("--peak", type=float, help="Flop per cycle and core. Default: the most that the instruction set does.")
-@click.option("--bandwidth", callback=_figures, metavar="L1,L2,L3,DRAM", help="Bytes per cycle and core.")
-@click.option("--caches", callback=_figures, metavar="L1,L2,L3", help="KiB.")
+@click.option("--bandwidth", type=Numbers(), default=(), metavar="L1,L2,L3,DRAM", help="Bytes per cycle and core.")
+@click.option("--caches", type=Numbers(), default=(), metavar="L1,L2,L3", help="KiB.")
 @click.option("--clock", type=float, help="GHz: times are then seconds and not cycles.")
 @click.option("--json", "as_json", is_flag=True, help="The whole record as JSON.")
 def cost(
@@ -212,14 +196,14 @@ def cost(
     batch: int,
     inputs: int | None,
     hidden: int | None,
-    more: dict[str, int],
+    more: tuple[tuple[str, int], ...],
     dtype: str,
     call: str,
     threads: int,
     isa: str | None,
     peak: float | None,
-    bandwidth: tuple[float, ...],
-    caches: tuple[float, ...],
+    bandwidth: list[float],
+    caches: list[float],
     clock: float | None,
     as_json: bool,
 ) -> None:
@@ -233,8 +217,11 @@ def cost(
     from derive.machine import Machine
 
     given = {"T": steps, "B": batch, "I": inputs, "H": hidden}
-    sizes = {name: value for name, value in given.items() if value is not None} | more
-    machine = Machine.of(isa, dtype, peak, bandwidth, tuple(int(kib * 1024) for kib in caches), clock)
+    sizes = {name: value for name, value in given.items() if value is not None}
+    for name, value in more:
+        if sizes.setdefault(name, value) != value:
+            raise DeriveError(f"the size {name} is given twice, as {sizes[name]} and as {value}")
+    machine = Machine.of(isa, dtype, peak, tuple(bandwidth), tuple(int(kib * 1024) for kib in caches), clock)
     found = costs.cost(registry.cell(cell), sizes, dtype=dtype, call=call, threads=threads or None, machine=machine)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=2))
@@ -272,19 +259,6 @@ def audit(file: Path, lengths: str, zero_state: bool, seed: int) -> None:
         sys.exit(FAILED)
 
 
-class Numbers(click.ParamType):
-    """Numbers between commas, such as 0,1,3."""
-
-    name = "NUMBERS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        """Return the numbers; usage error for what is none."""
-        try:
-            return [float(number) for number in str(value).split(",")] if isinstance(value, str) else list(value)
-        except ValueError:
-            self.fail(f"{value!r} is no list of numbers such as 0,1,3", param, ctx)
-
-
 @main.command()
 @click.argument("cell", nargs=-1, required=True)
 @click.option("-T", "steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of a sequence.")
@@ -292,8 +266,8 @@ class Numbers(click.ParamType):
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of parameters and inputs.")
 @click.option("--scale", type=Numbers(), default=(), help="Recurrent scales to compare, such as 0.9,1,1.1.")
 @click.option("--keep", type=Numbers(), default=(), help="Biases of the gates that keep a state, such as 0,1,3.")
-@click.option("--inputs", type=float, default=1.0, show_default=True, help="Standard deviation of the inputs.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture to this file.")
+@click.option("--inputs", type=NotNegative(), default=1.0, show_default=True, help="Standard deviation of the inputs.")
+@click.option("-o", "--output", type=OutputFile(), help="Write a picture to this file.")
 def flow(
     cell: tuple[str, ...],
     steps: int,
@@ -333,7 +307,7 @@ def flow(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     default=Path("sunspots.png"),
     show_default=True,
     help="Where the plot goes.",

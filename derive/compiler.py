@@ -44,6 +44,14 @@ def declarations(header: str) -> str:
     return "\n".join([*lines, *(f"{signature};" for signature in inline)])
 
 
+def preamble(manifest: Mapping[str, Any]) -> str:
+    """What cffi's wrapper begins with: the header, and which equations it was made from, for the runtime to compare."""
+    return (
+        f'#include "{manifest["header"]}"\n'
+        f'static const char *derive_digest(void) {{ return "{manifest["digest"]}"; }}\n'
+    )
+
+
 def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     """The cffi builder of a generated folder: `set_source` is done, with sources and flags.
 
@@ -52,10 +60,12 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     here = Path(folder)
     manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
     ffi = cffi.FFI()
-    ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")))
+    ffi.cdef(
+        declarations((here / manifest["header"]).read_text(encoding="utf-8")) + "\nconst char *derive_digest(void);"
+    )
     ffi.set_source(
         module_name,
-        f'#include "{manifest["header"]}"',
+        preamble(manifest),
         sources=[str(here / s) for s in manifest["sources"]],
         include_dirs=[str(here)],
         extra_compile_args=list(FLAGS) if os.name != "nt" else [],
@@ -86,18 +96,33 @@ def _unwritable(folder: Path, error: OSError) -> Exception:
     )
 
 
+def is_current(folder: Path, module: str, key: str) -> bool:
+    """Whether the compiled module that lies in a folder was noted to be made from what `key` stands for."""
+    stamp = folder / f"{module}.stamp"
+    made = _extension(folder, module)
+    return made.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == key
+
+
+def note(folder: Path, module: str, key: str) -> None:
+    """Note what the compiled module of a folder was made from; `made_from` says it, asked before the compilation."""
+    (folder / f"{module}.stamp").write_text(key, encoding="utf-8")
+
+
+def _extension(folder: Path, module: str) -> Path:
+    return folder / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
+
+
 def _compile(here: Path, module: str, defines: tuple[str, ...]) -> Path:
-    made = here / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
-    stamp = here / f"{module}.stamp"
-    key = _key(here, defines)
-    if made.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == key:
+    made = _extension(here, module)
+    key = made_from(here, defines)
+    if is_current(here, module, key):
         return made
     with tempfile.TemporaryDirectory(prefix="derive-") as temporary:
         work = Path(temporary)
         ffi = ffibuilder(str(here), module)
         wrapper = work / f"{module}.c"
         manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
-        cffi.recompiler.make_c_source(ffi, module, f'#include "{manifest["header"]}"', str(wrapper), verbose=False)
+        cffi.recompiler.make_c_source(ffi, module, preamble(manifest), str(wrapper), verbose=False)
         objects = _objects([*(here / s for s in manifest["sources"])], wrapper, here, work, defines)
         built = work / made.name
         _run([*_linker(), *map(str, objects), "-lm", "-o", str(built)], here)
@@ -105,7 +130,7 @@ def _compile(here: Path, module: str, defines: tuple[str, ...]) -> Path:
         landing = here / f".{made.name}.{work.name}"
         shutil.copy(built, landing)
         os.replace(landing, made)
-        stamp.write_text(key, encoding="utf-8")
+        note(here, module, key)
     return made
 
 
@@ -153,8 +178,11 @@ def _run(command: list[str], folder: Path) -> None:
         raise DeriveError(f"compiling {folder.name} failed ({command[0]} ... {command[-3]}):\n{words}")
 
 
-def _key(folder: Path, defines: tuple[str, ...] = ()) -> str:
-    """What a compiled module depends on: sources, flags, compiler, Python, and the processor that it was built for."""
+def made_from(folder: Path, defines: tuple[str, ...] = ()) -> str:
+    """What a compiled module depends on: sources, flags, compiler, Python, and the processor that it was built for.
+
+    Raises FileNotFoundError where the folder has no manifest.json.
+    """
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h") and not p.name.startswith("_")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -163,7 +191,9 @@ def _key(folder: Path, defines: tuple[str, ...] = ()) -> str:
         version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
     except OSError:
         version = ""
-    for part in (*FLAGS, *defines, *compiler, version, sys.version, platform.machine(), cpu_features()):
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    built = (preamble(manifest), *FLAGS, *defines, *compiler, version, sys.version, platform.machine(), cpu_features())
+    for part in built:
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
 
@@ -213,7 +243,7 @@ def build(cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None 
     try:
         if not (folder / "manifest.json").is_file():
             _place(folder, made)
-        name = f"_kernels_{_key(folder, defines)[:16]}"
+        name = f"_kernels_{made_from(folder, defines)[:16]}"
     except OSError as error:
         raise _unwritable(folder, error) from error
     return _import(folder, f"{package}_{name[9:]}" if defines else package, compile_folder(folder, name, defines))

@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
+import re
+
 from derive import ir
 from derive.ir import Program, Tensor
 from derive.storage import Place
 
 
 def c_name(name: str, offset: int) -> str:
-    """The C variable of a tensor at an offset: c, c_prev, d_z_i_next."""
+    """The C variable of a tensor at an offset: c, c_prev, d_z_i_next. No two tensors get the same one."""
     suffix = {0: "", -1: "_prev", 1: "_next"}[offset]
     base = f"{name}{suffix}".replace("'", "_")
-    return f"{base}_" if base in RESERVED else base
+    return f"{base}_" if is_reserved(base) or name.endswith(("_", "_prev", "_next", "_ld")) else base
 
 
-# Words of C and C++, and what a stage function or a macro of templates/c/ has a name for.
+def is_reserved(name: str) -> bool:
+    """Whether a name means something else in C, in the headers that the kernels include, or in the kernels."""
+    return name in RESERVED or SYSTEM.fullmatch(name) is not None
+
+
+# Words of C and C++; types, constants, variables and functions of templates/c/ that share a scope with tensors; macros.
 RESERVED = frozenset(
     """
     auto break case char const continue default do double else enum extern float for goto if inline int long
     register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-    class new delete this template typename namespace and or not xor bool true false try catch throw private public
-    protected operator args real vec ivec uvec at acc row rows row0 unit lanes full block tile load store sum
-    first_lanes begin finish multiply sums splat reduce least most put gemm exp tanh log sin cos sqrt size_t T B S V
-    H I O ROWS PANEL DEPTH GROUP PAUSE SPLITS share meet idle FUSED SHUFFLE transpose mode restore flush_denormals
-    LARGER SMALLER LIMIT SIGN MASK MASKED LANE WHERE KEEP INLINE NOINLINE ALIGNED UNROLL JOIN PUBLIC OK EMPTY
-    OVERFLOW WORKSPACE X86 NULL
+    alignas alignof asm bool catch char8_t char16_t char32_t class compl concept const_cast consteval constexpr
+    constinit decltype delete dynamic_cast explicit export false friend mutable namespace new noexcept nullptr operator
+    private protected public reinterpret_cast requires static_assert static_cast template this thread_local throw true
+    try typeid typename typeof typeof_unqual using virtual wchar_t
+    and and_eq bitand bitor not not_eq or or_eq xor xor_eq
+    size_t real vec ivec uvec sums mode args share tile_function strip_function
+    at acc row rows row0 unit lanes full block tile T B S V H I O
+    load store splat sum first_lanes begin finish multiply reduce least most put gemm meet idle transpose restore
+    flush_denormals exp tanh log sin cos sqrt sqrtf
+    OK NULL_POINTER EMPTY OVERFLOW WORKSPACE ROWS_GROW OTHER_SIZES PARTS EVERYTHING STATES SEGMENTS
+    PACK PACKED PACK_AND_KEEP
+    ALIGNED DEPTH FUSED GROUP INLINE JOIN KEEP LANE LARGER LIMIT MASK MASKED NOINLINE PANEL PATIENCE PAUSE PUBLIC ROWS SHUFFLE
+    SIGN SMALLER SPLITS TILE_ARGS UNROLL WHERE X86 YIELD
     """.split()
 )
 
 USUAL = {"W": "weight_ih", "U": "weight_hh", "b": "bias"}  # what the field calls them
+
+# Macros of the headers that the kernels include and of compilers; the partial sums of a row.
+SYSTEM = re.compile(
+    r"_\w*|DERIVE_\w+|SIZE_[A-Z]\w*|\w+_(MAX|MIN|WIDTH)|(EXIT|FP|MATH|M)_\w+|HUGE_VAL\w*|INFINITY|NAN|NULL"
+    r"|math_errhandling|errno|unix|linux|i386|sum_\d+|vec_\w+|scalar_\w+"
+)
+
+
+# Members of the struct of arguments that are no tensors: a parameter has to have another name.
+CONTROLS = ("tape_every", "rows", "packed", "accumulate", "batch", "workspace_size", "part", "parts", "meeting", "isa")
 
 
 def argument_places(program: Program) -> dict[str, Place]:

@@ -19,7 +19,7 @@ from derive.adjoint import adjoint_name, vjp
 from derive.batch import batch
 from derive.errors import DeriveError
 from derive.fuse import fuse
-from derive.interface import RESERVED, argument_places, parameter
+from derive.interface import CONTROLS, argument_places, is_reserved, parameter
 from derive.ir import Program
 from derive.kernel import Kernel
 from derive.lower import lower
@@ -161,10 +161,10 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
 
 def _check_names(primal: Program, params: Iterable[str]) -> None:
     """A parameter is a keyword of the Python interface and a field of the C struct: it needs a name that is free."""
-    taken = {"x", "y", "out", "loss", "tape", "workspace", "workspace_size", "batch", "isa", "d_out"} | RESERVED
+    taken = {"x", "y", "out", "loss", "tape", "workspace", "d_out", *CONTROLS}
     taken |= set(primal.meta["sizes"]) | {f"{s}_{end}" for s in primal.meta["states"] for end in "0T"}
     for name in params:
-        if name in taken or name.removeprefix("d_") in {*taken, *params} - {name}:
+        if name in taken or is_reserved(name) or name.removeprefix("d_") in {*taken, *params} - {name}:
             raise DeriveError(
                 f"{primal.name}: the interface has another use for the name {name}; rename the "
                 f'parameter, or give it a public name: @cell(..., weight_{name.lower()}="{name}")'

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import importlib.util
 import pkgutil
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
+from derive.user_file import run_file
 
 
 @cache
@@ -36,25 +37,27 @@ def losses() -> dict[str, Head]:
 
 def cell(name: str) -> Cell:
     """The cell of that name, or the one in a file of yours (`mgu.py`); DeriveError with the names that there are."""
-    if name.endswith(".py"):
-        return in_file(Path(name))
-    if name not in cells():
-        raise DeriveError(f"no cell named {name!r}; there are: {', '.join(cells())}")
-    return cells()[name]
+    if name in cells():
+        return cells()[name]
+    path = Path(name)
+    stem = path.stem.lower()
+    if path.suffix == ".py" and (path.exists() or stem not in cells()):
+        return in_file(path)
+    near = difflib.get_close_matches(stem, cells(), 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    found = "it is a folder" if name and path.is_dir() else f"{hint}There are: {', '.join(cells())}"
+    raise DeriveError(f"no cell named {name!r}: {found}; a cell of your own is given by its file, as in mgu.py")
 
 
 @cache
 def in_file(path: Path) -> Cell:
     """The cell that a Python file defines: the one named like the file, or the only one."""
-    if not path.is_file():
-        raise DeriveError(f"no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    found = {n: c for n, c in vars(module).items() if isinstance(c, Cell)}
+    found = {n: c for n, c in vars(run_file(path, "a cell")).items() if isinstance(c, Cell)}
     if path.stem not in found and len(found) != 1:
-        raise DeriveError(f"{path} must define one cell, or one named {path.stem}; found {', '.join(found) or 'none'}")
+        raise DeriveError(
+            f"{path} must define one cell, or one named {path.stem}; found {', '.join(found) or 'none'}. "
+            f'A cell is a function under @cell(states="h"), see `derive list`'
+        )
     return found.get(path.stem) or next(iter(found.values()))
 
 

@@ -207,7 +207,7 @@ def test_the_picture_is_written(tmp_path: Path) -> None:
     assert command("rnn", "-T", "5", "-o", str(tmp_path / "flow.xyz")).exit_code == 2
     missing = command("rnn", "-T", "5", "-o", str(tmp_path / "no" / "flow.png"))
     assert missing.exit_code == 2
-    assert "No such file" in missing.stderr
+    assert "there is no folder" in missing.stderr
 
 
 def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ notation.decorators
 notation
 losses
 cells
+user_file
 registry
 adjoint
 simplify.scope
@@ -106,6 +107,7 @@ display
 cost_report
 plot
 demo
+cli_options
 cli
 """.split()
 

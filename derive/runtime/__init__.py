@@ -2,9 +2,10 @@
 
 from .cell import Cell
 from .errors import DtypeError, KernelError, ShapeError
+from .extension import compiled
 from .isa import cpu
 from .memory import Memory
 from .plan import Plan
 from .tape import Tape
 
-__all__ = ["Cell", "DtypeError", "KernelError", "Memory", "Plan", "ShapeError", "Tape", "cpu"]
+__all__ = ["Cell", "DtypeError", "KernelError", "Memory", "Plan", "ShapeError", "Tape", "compiled", "cpu"]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import Parameter, Signature
+from inspect import Parameter
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from .arrays import Array, require_memory
-from .inputs import check_dtype, check_size
+from .inputs import check_dtype
+from .signature import named_function
 from .spec import Spec, show
 
 
@@ -18,32 +19,21 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
     """The init_params of a cell, with the cell's own signature and shapes in its help."""
     where = f"{spec.name}.init_params"
     scale_dim = "H" if "H" in spec.dims else next(iter(spec.states.values()))
-    signature = Signature(
-        [Parameter(keyword, Parameter.POSITIONAL_OR_KEYWORD, annotation=int) for keyword in spec.dims.values()]
-        + [
-            Parameter("dtype", Parameter.POSITIONAL_OR_KEYWORD, default=np.float32),
-            Parameter("seed", Parameter.POSITIONAL_OR_KEYWORD, default=0),
-        ],
-        return_annotation=dict[str, np.ndarray],
-    )
+    options = [
+        Parameter("dtype", Parameter.POSITIONAL_OR_KEYWORD, default=np.float32),
+        Parameter("seed", Parameter.POSITIONAL_OR_KEYWORD, default=0),
+    ]
 
-    def init_params(*args: Any, **kwargs: Any) -> dict[str, Array]:
+    def init_params(dims: dict[str, int], dtype: Any, seed: Any) -> dict[str, Array]:
+        dtype = check_dtype(where, dtype)
         try:
-            given = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
-        given.apply_defaults()
-        values = given.arguments
-        dims = {dim: check_size(where, keyword, values[keyword]) for dim, keyword in spec.dims.items()}
-        dtype = check_dtype(where, values["dtype"])
-        try:
-            rng = np.random.default_rng(values["seed"])
+            rng = np.random.default_rng(seed)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{where}: seed must be an integer of at least 0, or None: {error}") from None
         shapes = {name: tuple(axis.size(dims) for axis in shape) for name, shape in spec.params.items()}
         # Values are drawn in float64, so that a seed means the same numbers in both dtypes.
         draw = 8 * max(map(prod, shapes.values()), default=0)
-        require_memory(sum(map(prod, shapes.values())) * dtype.itemsize + draw, where, "the parameters")
+        require_memory(sum(map(prod, shapes.values())) * dtype.itemsize + draw, where, "the set of parameters")
         bound = 1.0 / dims[scale_dim] ** 0.5
 
         def value(rule: str, shape: tuple[int, ...]) -> Array:
@@ -59,7 +49,7 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
         return {name: value(spec.init[name], shape) for name, shape in shapes.items()}
 
     lines = "\n".join(f"    {name} {show(shape)}: {spec.init[name]}" for name, shape in spec.params.items())
-    init_params.__doc__ = f"""Initial parameters of the {spec.name}, as a new dict of NumPy arrays.
+    doc = f"""Initial parameters of the {spec.name}, as a new dict of NumPy arrays.
 
 {lines}
 
@@ -69,6 +59,4 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
     Raises TypeError or ValueError for a size that is not an integer of at least 1, TypeError for another dtype,
     MemoryError for what cannot fit.
     """
-    init_params.__qualname__ = init_params.__name__
-    init_params.__signature__ = signature  # type: ignore[attr-defined]
-    return init_params
+    return named_function(spec, "init_params", options, dict[str, np.ndarray], init_params, doc)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from inspect import Parameter, Signature
+from inspect import Parameter
 from math import prod
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import numpy as np
 from .inputs import check_dtype, check_size, check_tape, check_threads
 from .problem import Kernels
 from .runner import shares
+from .signature import named_function
 from .spec import Spec
 from .split import PASSES, choose
 
@@ -33,37 +34,28 @@ def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[
     """The `memory` of a cell, with the cell's own signature."""
     where = f"{spec.name}.memory"
     either, only = Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY
-    signature = Signature(
-        [
-            *(Parameter(name, either, annotation=int) for name in (*spec.dims.values(), "steps")),
-            Parameter("batch", either, default=None),
-            Parameter("dtype", either, default=np.float32),
-            Parameter("op", only, default="loss_and_grad"),
-            Parameter("tape", only, default=None),
-            Parameter("threads", only, default=None),
-        ],
-        return_annotation=Memory,
-    )
+    options = [
+        Parameter("steps", either, annotation=int),
+        Parameter("batch", either, default=None),
+        Parameter("dtype", either, default=np.float32),
+        Parameter("op", only, default="loss_and_grad"),
+        Parameter("tape", only, default=None),
+        Parameter("threads", only, default=None),
+    ]
 
-    def memory(*args: Any, **kwargs: Any) -> Memory:
-        try:
-            given = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
-        given.apply_defaults()
-        values = given.arguments
-        dims = {dim: check_size(where, keyword, values[keyword]) for dim, keyword in spec.dims.items()}
-        steps = check_size(where, "steps", values["steps"])
-        batch = 1 if values["batch"] is None else check_size(where, "batch", values["batch"])
-        found = kernels[check_dtype(where, values["dtype"]).newbyteorder("=")]
-        op = values["op"]
+    def memory(
+        dims: dict[str, int], steps: Any, batch: Any, dtype: Any, op: Any, tape: Any, threads: int | None
+    ) -> Memory:
+        steps = check_size(where, "steps", steps)
+        batch = 1 if batch is None else check_size(where, "batch", batch)
+        found = kernels[check_dtype(where, dtype).newbyteorder("=")]
         if op not in PASSES:
             raise ValueError(f"{where}: op must be one of {', '.join(PASSES)}, found {op!r}")
-        every = check_tape(where, values["tape"], steps, found.everything)
-        check_threads(where, values["threads"])
-        return _memory(where, found, op, steps, batch, dims, every, values["threads"])
+        every = check_tape(where, tape, steps, found.everything)
+        check_threads(where, threads)
+        return _memory(where, found, op, steps, batch, dims, every, threads)
 
-    memory.__doc__ = f"""How many bytes a call of the {spec.name} needs beyond its arguments. Nothing is allocated or computed.
+    doc = f"""How many bytes a call of the {spec.name} needs beyond its arguments. Nothing is allocated or computed.
 
     {", ".join(spec.dims.values())}, steps, batch: sizes; batch None means 1. dtype: np.float32 or np.float64.
     op: "infer", "forward", "backward" or "loss_and_grad". tape: as for forward. threads: as for infer.
@@ -73,9 +65,7 @@ def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[
 
     Raises TypeError or ValueError for bad arguments, MemoryError for sizes that no machine can address.
     """
-    memory.__qualname__ = memory.__name__
-    memory.__signature__ = signature  # type: ignore[attr-defined]
-    return memory
+    return named_function(spec, "memory", options, Memory, memory, doc)
 
 
 def _memory(

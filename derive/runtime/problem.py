@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import require_memory
+from .extension import CALLS
 from .isa import best, wanted
 from .spec import Shape, Spec
 from .split import Split, choose
@@ -33,10 +34,7 @@ class Kernels:
         self.ffi: Any = module.ffi
         self.from_buffer: Any = module.ffi.from_buffer
         self.error: Any = getattr(module.lib, f"{spec.name}_error")
-        self.functions = {
-            op: getattr(module.lib, f"{spec.name}_{real}_{op}")
-            for op in ("sizes", "infer", "forward", "backward", "loss_and_grad")
-        }
+        self.functions = {op: getattr(module.lib, f"{spec.name}_{real}_{op}") for op in CALLS}
         self.units = bool(getattr(module.lib, f"{spec.name}_parts")())
         self.everything = 2 ** (8 * self.ffi.sizeof("size_t")) - 1  # tape_every: all states, no gates
         scalar = "float" if real == "f32" else "double"

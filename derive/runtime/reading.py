@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import FLOATS, PLAIN, Array, compact
+from .extension import check_compiled
 from .inputs import check_dims, check_out, check_params, check_sequence, check_state, check_threads, check_x
 from .problem import Kernels, Problem
 from .spec import Spec
@@ -20,6 +21,7 @@ class Reader:
         self.spec = spec
         self.names = tuple(spec.params)
         self.n_states = len(spec.states)
+        check_compiled(spec, module)
         self.kernels: dict[np.dtype[Any], Kernels] = {
             dtype: Kernels(spec, module, dtype, real) for dtype, real in zip(FLOATS, ("f32", "f64"), strict=True)
         }

@@ -9,9 +9,9 @@ gru: Gated recurrent unit, reset after the product as in PyTorch and cuDNN. Cho 
 
 from typing import Any
 
-from derive.runtime import Cell
+from derive.runtime import Cell, compiled
 
-from . import _kernels
+_kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "gru",

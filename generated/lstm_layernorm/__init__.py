@@ -9,9 +9,9 @@ lstm_layernorm: LSTM with layer normalisation. Ba, Kiros & Hinton 2016, eqs. 20-
 
 from typing import Any
 
-from derive.runtime import Cell
+from derive.runtime import Cell, compiled
 
-from . import _kernels
+_kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",

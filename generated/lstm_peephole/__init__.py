@@ -9,9 +9,9 @@ lstm_peephole: LSTM with peephole connections. Gers, Schraudolph & Schmidhuber 2
 
 from typing import Any
 
-from derive.runtime import Cell
+from derive.runtime import Cell, compiled
 
-from . import _kernels
+_kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "lstm_peephole",

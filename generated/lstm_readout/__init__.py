@@ -9,9 +9,9 @@ lstm_readout: LSTM with forget gate. Hochreiter & Schmidhuber 1997; Gers, Schmid
 
 from typing import Any
 
-from derive.runtime import Cell
+from derive.runtime import Cell, compiled
 
-from . import _kernels
+_kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "lstm_readout",

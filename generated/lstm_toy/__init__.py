@@ -9,9 +9,9 @@ lstm_toy: The LSTM of the notes nicodjimenez/lstm: h = o c, without the tanh on 
 
 from typing import Any
 
-from derive.runtime import Cell
+from derive.runtime import Cell, compiled
 
-from . import _kernels
+_kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "lstm_toy",

@@ -9,9 +9,9 @@ rnn: Simple recurrent network. Elman 1990, "Finding structure in time".
 
 from typing import Any
 
-from derive.runtime import Cell
+from derive.runtime import Cell, compiled
 
-from . import _kernels
+_kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "rnn",

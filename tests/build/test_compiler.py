@@ -131,7 +131,7 @@ def sources(tmp_path_factory):
 def test_the_key_is_stable(sources, tmp_path):
     elsewhere = tmp_path / "other"
     shutil.copytree(sources, elsewhere)
-    assert compiler._key(sources) == compiler._key(sources) == compiler._key(elsewhere)
+    assert compiler.made_from(sources) == compiler.made_from(sources) == compiler.made_from(elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_the_key_is_stable(sources, tmp_path):
 def test_the_key_changes(sources, tmp_path, monkeypatch, what):
     folder = tmp_path / "rnn"
     shutil.copytree(sources, folder)
-    before = compiler._key(folder)
+    before = compiler.made_from(folder)
     if what == "flags":
         monkeypatch.setattr(compiler, "FLAGS", (*compiler.FLAGS, "-g"))
     elif what == "compiler":
@@ -151,7 +151,7 @@ def test_the_key_changes(sources, tmp_path, monkeypatch, what):
         for number in (1, 2):
             script.write_text(f"#!/bin/sh\necho cc {number}\n")
             script.chmod(0o755)
-            before, last = compiler._key(folder), before
+            before, last = compiler.made_from(folder), before
         assert last != before
         return
     elif what == "processor":
@@ -163,7 +163,7 @@ def test_the_key_changes(sources, tmp_path, monkeypatch, what):
     else:
         path = folder / ("rnn_f32.c" if what == "source" else "rnn.h")
         path.write_text(path.read_text() + "\n")
-    assert compiler._key(folder) != before
+    assert compiler.made_from(folder) != before
 
 
 def test_cpu_features_are_sorted_and_stable():

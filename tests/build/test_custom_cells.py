@@ -110,6 +110,38 @@ CELLS = {
             out_[t, n] = a[t, n] + int[t, n]
             full[t, n] = out_[t, n] + sum[t, n] * full[t - 1, n]
     ''',
+    "constants": '''
+        """Names of macros, constants and variables of the C; and names with the endings that it gives to others."""
+        @cell(states="STATES PARTS", gates="SEGMENTS EVERYTHING", gain_ok="OK", diagonal="NAN", decay="PARTS_ld")
+        def constants(x, STATES, PARTS, W, U, b, ROWS_GROW, sum_1, sum_2, PARTS_prev, PARTS_next, SEGMENTS, EVERYTHING,
+                      using, DEPTH, NAN, OK, PARTS_ld, PARTS_prev_ld):
+            for q in (SEGMENTS, EVERYTHING):
+                ROWS_GROW[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * STATES[t - 1, k], k) + b[q][n]
+            SEGMENTS[t, n] = sigmoid(ROWS_GROW[SEGMENTS][t, n])
+            EVERYTHING[t, n] = tanh(ROWS_GROW[EVERYTHING][t, n] + PARTS_ld[n] * PARTS[t - 1, n])
+            sum_1[t] = Sum(EVERYTHING[t, n] ** 2, n) / H
+            sum_2[t] = Sum(SEGMENTS[t, n] * EVERYTHING[t, n], n) / H
+            PARTS_prev[t, n] = SEGMENTS[t, n] * PARTS[t - 1, n] + sum_1[t] * EVERYTHING[t, n]
+            PARTS_next[t, n] = sigmoid(NAN[n] * PARTS_prev[t, n])
+            PARTS_prev_ld[t, n] = PARTS_next[t, n] * PARTS_prev[t, n]
+            PARTS[t, n] = PARTS_prev_ld[t, n] + sum_2[t] * OK[n]
+            using[t, n] = tanh(PARTS[t, n])
+            DEPTH[t, n] = using[t, n] * SEGMENTS[t, n]
+            STATES[t, n] = DEPTH[t, n] + using[t, n] * STATES[t - 1, n]
+    ''',
+    "letters": '''
+        """Names that the loss and the adjoint have for something else."""
+        @cell(states="h")
+        def letters(x, h, W, U, seed, l, L, y, loss, carry_h, tanh_y):
+            seed[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k))
+            l[t] = Sum(seed[t, n] ** 2, n) / H
+            L[t, n] = sigmoid(seed[t, n]) * l[t]
+            y[t, n] = L[t, n] * h[t - 1, n]
+            tanh_y[t, n] = sigmoid(y[t, n])
+            loss[t, n] = tanh(y[t, n]) + tanh_y[t, n]
+            carry_h[t, n] = loss[t, n] * L[t, n]
+            h[t, n] = carry_h[t, n] + seed[t, n] * L[t, n] * h[t - 1, n]
+    ''',
     "twolayer": '''
         """An LSTM-like unit with a readout of two layers on top."""
         @head(weight_1="A", weight_2="V", bias_2="d")
@@ -226,7 +258,11 @@ def test_cell_of_ones_own(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "label", ["V", "loss", "out", "y", "tape", "H", "d_out", "int", "d_weight_ih", "workspace", "batch"]
+    "label",
+    [
+        *("V", "loss", "out", "y", "tape", "H", "d_out", "int", "d_weight_ih", "workspace", "batch"),
+        *("PARTS", "DEPTH", "NAN", "parts", "part", "meeting", "packed", "accumulate", "tape_every", "rows", "asm"),
+    ],
 )
 def test_names_that_are_taken(label):
     """A parameter may not be called as the interface calls something else; with a public name of its own it may."""
@@ -241,6 +277,21 @@ def test_names_that_are_taken(label):
         emit.files(space["named"])
     exec(textwrap.dedent(text.replace("%", f', diagonal="{label}"')), space)
     assert "diagonal" in emit.files(space["named"])["named.h"]
+
+
+@pytest.mark.parametrize("label", ["h_0", "h_T", "d_h", "d_h_T", "d_W", "seed_h"])
+def test_names_of_states_and_gradients_are_taken(label):
+    """Whatever the public name is: what is derived would be another tensor under the same name."""
+    text = f"""
+        @cell(states="h", diagonal="p")
+        def named(x, h, W, p, {label}):
+            {label}[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + p[n] * h[t - 1, n])
+            h[t, n] = {label}[t, n] * h[t - 1, n]
+    """
+    space = dict(vars(importlib.import_module("derive.notation")))
+    with pytest.raises(DeriveError, match=f"the name {label} is taken, by .*; rename the argument"):
+        exec(textwrap.dedent(text), space)
+        emit.files(space["named"])
 
 
 @pytest.mark.parametrize("program", ["gcc", "clang"])

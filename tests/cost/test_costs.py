@@ -111,7 +111,7 @@ def test_memory_is_what_the_compiled_cell_asks_for(compiled):
     names = ["base", "avx2", "avx512"][: getattr(kernels.lib, f"{cell}_isa")()]
 
     @given(st.tuples(SIZE, SIZE, *(SIZE for _ in dims)), st.sampled_from(names), st.sampled_from((F32, F64)))
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     def same(numbers, isa, real):
         sizes = dict(zip(("T", "B", *dims), numbers, strict=True))
         dtype = np.dtype(real.dtype).name

@@ -1,6 +1,7 @@
 """`derive cost`: the report in the terminal and as JSON, sizes by name, cells in files, and what it says to bad input."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -10,21 +11,7 @@ from derive.cli import main
 from derive.machine import Machine
 
 SHAPE = ("-T", "20", "-B", "8", "-I", "5", "-H", "16")
-MGU = '''
-"""Minimal gated unit. Zhou et al. 2016."""
-
-from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh
-
-@cell(states="h", gates="f g")
-def mgu(x, h, W, U, b, a, s, f, g):
-    for q in (f, g):
-        a[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + b[q][n]
-    s[f][t, n] = Sum(U[f][n, k] * h[t - 1, k], k)
-    f[t, n] = sigmoid(a[f][t, n] + s[f][t, n])
-    s[g][t, n] = Sum(U[g][n, k] * f[t, k] * h[t - 1, k], k)
-    g[t, n] = tanh(a[g][t, n] + s[g][t, n])
-    h[t, n] = (1 - f[t, n]) * h[t - 1, n] + f[t, n] * g[t, n]
-'''
+MGU = str(Path(__file__).resolve().parents[2] / "benchmarks" / "cells" / "mgu.py")
 
 
 def call(*words):
@@ -81,16 +68,15 @@ def test_other_sizes():
     assert done.exit_code == 2 and "NAME=VALUE" in done.output
 
 
-def test_a_cell_of_ones_own(tmp_path):
+def test_a_cell_of_ones_own():
     """Both matrix products with h are recurrent, and one waits for the other: 2 stages of K/4 in the chain."""
-    (tmp_path / "mgu.py").write_text(MGU)
-    done = call(str(tmp_path / "mgu.py"), *SHAPE, "--json", "--call", "infer")
+    done = call(MGU, *SHAPE, "--json", "--call", "infer")
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     assert found["flop"] == 4 * 20 * 8 * 16 * (5 + 16)
 
     def latency(hidden):
-        made = derive.cost(str(tmp_path / "mgu.py"), call="infer", T=5, B=1, I=1, H=hidden)
+        made = derive.cost(MGU, call="infer", T=5, B=1, I=1, H=hidden)
         return next(b.cycles for b in made.phases[0].step if b.why == "latency") / made.machine.latency
 
     assert latency(128) - latency(64) == 2 * 64 / 4

@@ -31,7 +31,7 @@ def found(name: str) -> Cell:
 
 @cache
 def derivation(name: str) -> Derivation:
-    return document.derivation(found(name))
+    return document.derivation(found(name), None)  # spelled as the document itself asks for it: one entry of the cache
 
 
 @cache
@@ -41,7 +41,7 @@ def written(name: str, form: str = "tex", lang: str = "en") -> str:
 
 def rows(name: str, lang: str = "en") -> list[Row]:
     """Every equation of a page, in order."""
-    blocks: list[Block] = [b for s in document.document(found(name), lang=lang).sections for b in s.blocks]
+    blocks: list[Block] = [b for s in document.document(found(name), None, lang).sections for b in s.blocks]
     seen: list[Row] = []
     while blocks:
         item = blocks.pop(0)

@@ -55,17 +55,17 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(cell):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("units", [1, 16, 70, 130])
-def test_threads_by_units_change_no_bit(cell, dtype, units, monkeypatch):
-    """Where a cell cannot be shared so, asking for it changes nothing either."""
+@pytest.mark.parametrize(("steps", "units"), [(9, 1), (9, 16), (270, 70), (9, 130)])
+def test_threads_by_units_change_no_bit(cell, dtype, steps, units, monkeypatch):
+    """Where a cell cannot be shared so, asking for it changes nothing either.  270 steps are more than a chunk."""
     from derive.runtime import split
 
-    problem = Problem(load(cell), 300, 1, dtype, inputs=5, units=units)
+    problem = Problem(load(cell), steps, 1, dtype, inputs=5, units=units)
     alone = problem.everything(threads=1)
     for parts in (2, 3):
         monkeypatch.setattr(split, "cpus", lambda parts=parts: parts)
         kind = "units" if getattr(load(cell)._kernels.lib, f"{cell}_parts")() else "one"
-        assert split.choose("infer", 300, 1, 1000, threads=parts, units=kind == "units").kind == kind
+        assert split.choose("infer", steps, 1, 1000, threads=parts, units=kind == "units").kind == kind
         shared = problem.everything(threads=parts)
         for name, array in alone.items():
             np.testing.assert_array_equal(shared[name], array, err_msg=name)
@@ -85,6 +85,40 @@ def test_denormals_are_flushed_and_the_mode_comes_back(cell):
         small = array[(array != 0) & (abs(array) < tiny)]
         assert not small.size, small
     assert np.float32(tiny) / np.float32(2) > 0, "the caller's mode is not restored"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_results_too_small_to_be_normal_are_zero(cell, dtype):
+    """Of normal operands, in the last operation too: without weights a gate is 1/2, and half of a smallest number is none."""
+    problem = Problem(load(cell), 1, 3, dtype)
+    tiny = np.finfo(dtype).tiny
+    params = {name: np.zeros_like(array) for name, array in problem.params.items()}
+    for factor in (1, 1.5, 2, 3):
+        state = tuple(np.full_like(array, factor * tiny) for array in problem.state)
+        for call in (problem.module.infer, problem.module.forward):
+            out, last, *_ = call(problem.x * 0, params, state)
+            assert not any(((a != 0) & (abs(a) < tiny)).any() for a in (out, *last)), factor
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("call", ["infer", "forward", "backward", "loss_and_grad", "plan.infer", "plan.loss_and_grad"])
+def test_every_call_gives_the_mode_of_the_processor_back(call, dtype):
+    problem = Problem(load("lstm"), 4, 5, dtype)
+    p, module = problem, problem.module
+    tape, plan = module.forward(p.x, p.params)[2], module.plan(p.params, 4, 5)
+    smallest = np.full(16, np.finfo(dtype).tiny)
+    calls = {
+        "infer": lambda: module.infer(p.x, p.params),
+        "forward": lambda: module.forward(p.x, p.params),
+        "backward": lambda: module.backward(tape, p.d_out),
+        "loss_and_grad": lambda: module.loss_and_grad(p.x, p.y, p.params),
+        "plan.infer": lambda: plan.infer(p.x),
+        "plan.loss_and_grad": lambda: plan.loss_and_grad(p.x, p.y),
+    }
+    assert (smallest / 2 > 0).all(), "an earlier call did not"
+    calls[call]()
+    assert (smallest / 2 > 0).all()
 
 
 def test_sizes_fixed_at_compile_time(tmp_path, monkeypatch):

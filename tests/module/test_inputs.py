@@ -9,16 +9,6 @@ T, B, I, H = 6, 2, 3, 4
 F32, F64 = np.float32, np.float64
 
 
-@pytest.fixture(scope="module")
-def lstm():
-    return pytest.importorskip("derive.generated.lstm")
-
-
-@pytest.fixture(scope="module")
-def rnn():
-    return pytest.importorskip("derive.generated.rnn")
-
-
 def normal(shape, dtype=F32, seed=1):
     return np.random.default_rng(seed).normal(size=shape).astype(dtype)
 
