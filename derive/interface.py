@@ -32,13 +32,13 @@ RESERVED = frozenset(
     try typeid typename typeof typeof_unqual using virtual wchar_t
     and and_eq bitand bitor not not_eq or or_eq xor xor_eq
     size_t real vec ivec uvec sums mode args share tile_function strip_function
-    at acc row rows row0 unit lanes full block tile T B S V H I O
+    at acc row rows row0 unit lanes full block tile pitch T B S V H I O
     load store splat sum first_lanes begin finish multiply reduce least most put gemm meet idle transpose restore
-    flush_denormals exp tanh log sin cos sqrt sqrtf
+    flush_denormals slot_pitch exp tanh log sin cos sqrt sqrtf
     OK NULL_POINTER EMPTY OVERFLOW WORKSPACE ROWS_GROW OTHER_SIZES PARTS EVERYTHING STATES SEGMENTS
     PACK PACKED PACK_AND_KEEP
     ALIGNED DEPTH FUSED GROUP INLINE JOIN KEEP LANE LARGER LIMIT MASK MASKED NOINLINE PANEL PATIENCE PAUSE PUBLIC ROWS SHUFFLE
-    SIGN SMALLER SPLITS TILE_ARGS UNROLL WHERE X86 YIELD
+    CLOCKS_PER_SEC SIGN SMALLER SPLITS TILE_ARGS UNROLL WHERE X86 YIELD
     """.split()
 )
 
@@ -46,7 +46,7 @@ USUAL = {"W": "weight_ih", "U": "weight_hh", "b": "bias"}  # what the field call
 
 # Macros of the headers that the kernels include and of compilers; the partial sums of a row.
 SYSTEM = re.compile(
-    r"_\w*|DERIVE_\w+|SIZE_[A-Z]\w*|\w+_(MAX|MIN|WIDTH)|(EXIT|FP|MATH|M)_\w+|HUGE_VAL\w*|INFINITY|NAN|NULL"
+    r"_\w*|DERIVE_\w+|SIZE_[A-Z]\w*|SCHED_\w+|sched_\w+|CPU_\w+|CLONE_\w+|\w+_(MAX|MIN|WIDTH)|(EXIT|FP|MATH|M)_\w+|HUGE_VAL\w*|INFINITY|NAN|NULL"
     r"|math_errhandling|errno|unix|linux|i386|sum_\d+|vec_\w+|scalar_\w+"
 )
 

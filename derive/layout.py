@@ -29,6 +29,11 @@ def panel_depth(tile: Tile) -> sp.Expr:
     return sum((s.k * sum(w is not None for w in s.weights) for s in tile.segments), sp.Integer(0))
 
 
+def packs_whole(kernel: Kernel, tile: Tile) -> bool:
+    """Whether the weights of a tile are whole matrices that are packed before the loop, as those of large products are."""
+    return kernel.direction < 0 and len(tile.slots) == 1
+
+
 def values_before(tile: Tile, run: Run) -> sp.Expr:
     """Values for one column in the panels of a block that come before those of a run."""
     runs = tile.runs[: tile.runs.index(run)]
@@ -83,7 +88,7 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
         found.append((pack.name, f"least(DEPTH, steps * B) * round_up({width}, {unit})", f"DEPTH * ({width} + {unit})"))
     for tile, dim in tiles(kernel):
         if tile.known:
-            block, slots = f"{tile.vectors} * V", len(tile.slots)
+            block, slots = f"{tile.vectors} * V" if tile.vectors > 1 else "V", len(tile.slots)
             count = f"steps * B * round_up({dim}, {block}) * {slots}"
             found.append((hoisted(tile), f"(hoists(a) ? {count} : 0)", f"T * B * ({dim} + {block}) * {slots}"))
     return found

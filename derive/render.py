@@ -61,6 +61,7 @@ def environment() -> jinja2.Environment:
         layout.has_zeros,
         layout.zero_width,
         layout.panel_depth,
+        layout.packs_whole,
         layout.values_before,
         layout.hoisted,
         layout.joinable,

@@ -829,6 +829,24 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
         }
     }
 }
+/* infer: the panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h for the block of units from `unit`: the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    if (known) {
+        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+    }
+    if (carried) {
+        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of infer in the workspace. */
 struct infer_workspace {
@@ -841,7 +859,7 @@ struct infer_workspace {
 static double infer_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -854,7 +872,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, V) * (3 * H + 3 * I)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -877,24 +895,9 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                if (!late) {
-                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                }
-                if (!single) {
-                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (I * 3 + H * 3) * V;
-            }
-        }
+        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            infer_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -904,19 +907,15 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
-                if (late) {
-                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                }
+            for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
+                if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -939,21 +938,14 @@ static int infer_run(const args *a)
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
-                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
-                    const size_t block = unit / (1 * V);
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
+                    const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
-                    const int full = unit + 1 * V <= H;
-                    if (single) {
-                        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    const int full = unit + V <= H;
+                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1049,6 +1041,24 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
         }
     }
 }
+/* forward: the panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h for the block of units from `unit`: the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    if (known) {
+        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+    }
+    if (carried) {
+        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of forward in the workspace. */
 struct forward_workspace {
@@ -1061,7 +1071,7 @@ struct forward_workspace {
 static double forward_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1074,7 +1084,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, V) * (3 * H + 3 * I)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -1098,24 +1108,9 @@ static int forward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                if (!late) {
-                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                }
-                if (!single) {
-                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (I * 3 + H * 3) * V;
-            }
-        }
+        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            forward_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -1125,19 +1120,15 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
-                if (late) {
-                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                }
+            for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
+                if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1164,21 +1155,14 @@ static int forward_run(const args *a)
             at.n = tape_H + (t - 1) * B * (4 * H) + 3 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
-                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
-                    const size_t block = unit / (1 * V);
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
+                    const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
-                    const int full = unit + 1 * V <= H;
-                    if (single) {
-                        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    const int full = unit + V <= H;
+                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1383,7 +1367,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         vec d_v_z = load(at->d_v_z + unit, lanes);
         vec d_v_n = load(at->d_v_n + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec carry_h_next = load(at->carry_h_next + row * H + unit, lanes);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
@@ -1433,7 +1417,7 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec carry_h_next = load(at->carry_h_next + row * H + unit, lanes);
             const vec d_h = U_d_s + carry_h_next; /* B1 */
@@ -1538,7 +1522,7 @@ static int backward_run(const args *a)
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
-        /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
+        /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n, a block of units after the other */
         pack_panels(share, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
     }
     if (share.part == 0) {
@@ -1767,6 +1751,24 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
         }
     }
 }
+/* record: the panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h for the block of units from `unit`: the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    if (known) {
+        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+    }
+    if (carried) {
+        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of record in the workspace. */
 struct record_workspace {
@@ -1779,7 +1781,7 @@ struct record_workspace {
 static double record_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (3 * H + 3 * I) + 64 + T * B * (H + V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1792,7 +1794,7 @@ static int record_layout(const args *a, struct record_workspace *w)
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, V) * (3 * H + 3 * I)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -1815,24 +1817,9 @@ static int record_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h: a block of units after the other, in it the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                if (!late) {
-                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                }
-                if (!single) {
-                    pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (I * 3 + H * 3) * V;
-            }
-        }
+        /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            record_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -1842,19 +1829,15 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
             real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
-                if (late) {
-                    pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                }
+            for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
+                if (late) record_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1877,21 +1860,14 @@ static int record_run(const args *a)
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
-                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
-                    const size_t block = unit / (1 * V);
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
+                    const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
-                    const int full = unit + 1 * V <= H;
-                    if (single) {
-                        pack_columns(panels + 0 * V, 3 * V, V, a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * V, 3 * V, V, a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    const int full = unit + V <= H;
+                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2024,7 +2000,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
         vec d_v_z = load(at->d_v_z + unit, lanes);
         vec d_v_n = load(at->d_v_n + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec carry_h_next = load(at->carry_h_next + row * H + unit, lanes);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
@@ -2074,7 +2050,7 @@ INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t r
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec carry_h_next = load(at->carry_h_next + row * H + unit, lanes);
             const vec d_h = U_d_s + carry_h_next; /* B1 */
@@ -2186,7 +2162,7 @@ static int recompute_run(const args *a)
         pack_panels(share, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 3 * H, H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
-        /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n: a block of units after the other, in it the columns of U_d_s side by side */
+        /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n, a block of units after the other */
         pack_panels(share, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
     }
     if (share.part == 0) {

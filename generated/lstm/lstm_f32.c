@@ -846,6 +846,27 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
         }
     }
 }
+/* infer: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+    if (known) {
+        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+    }
+    if (carried) {
+        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of infer in the workspace. */
 struct infer_workspace {
@@ -859,7 +880,7 @@ struct infer_workspace {
 static double infer_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + V) * (4 * H + 4 * I) + 64 + 2 * B * (H) + 64 + T * B * (H + 1 * V) * 4 + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (4 * H + 4 * I) + 64 + 2 * B * (H) + 64 + T * B * (H + V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -874,7 +895,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -897,27 +918,9 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (!late) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                }
-                if (!single) {
-                    pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (I + H) * width * V;
-            }
-        }
+        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            infer_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
     }
     if (share.part == 0) {
         /* what is before the first step: initial states, and zero for all else */
@@ -933,21 +936,16 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (late) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                }
+                if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -968,25 +966,16 @@ static int infer_run(const args *a)
             at.c = w.ring_H + (t & 1) * B * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
-                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
-                    const size_t block = unit / (1 * V);
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
+                    const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    const int full = unit + 1 * V <= H;
+                    const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    if (single) {
-                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1092,6 +1081,27 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
         }
     }
 }
+/* forward: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+    if (known) {
+        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+    }
+    if (carried) {
+        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of forward in the workspace. */
 struct forward_workspace {
@@ -1104,7 +1114,7 @@ struct forward_workspace {
 static double forward_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + V) * (4 * H + 4 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (4 * H + 4 * I) + 64 + T * B * (H + V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1117,7 +1127,7 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -1141,27 +1151,9 @@ static int forward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (!late) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                }
-                if (!single) {
-                    pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (I + H) * width * V;
-            }
-        }
+        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            forward_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -1171,21 +1163,16 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (late) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                }
+                if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1212,25 +1199,16 @@ static int forward_run(const args *a)
             at.o = tape_H + (t - 1) * B * (6 * H) + 3 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
-                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
-                    const size_t block = unit / (1 * V);
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
+                    const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    const int full = unit + 1 * V <= H;
+                    const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    if (single) {
-                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1437,7 +1415,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         vec d_b_g = load(at->d_b_g + unit, lanes);
         vec d_b_o = load(at->d_b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
@@ -1485,7 +1463,7 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
             const vec d_h = U_d_z; /* B1 */
@@ -1579,7 +1557,7 @@ static int backward_run(const args *a)
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
-        /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
+        /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o, a block of units after the other */
         pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
     if (share.part == 0) {
@@ -1797,6 +1775,27 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
         }
     }
 }
+/* record: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+    if (known) {
+        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
+        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
+    }
+    if (carried) {
+        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of record in the workspace. */
 struct record_workspace {
@@ -1809,7 +1808,7 @@ struct record_workspace {
 static double record_bound(double T, double B, double I, double H)
 {
     (void)T, (void)B, (void)I, (void)H;
-    return (double)sizeof(real) * (0.0 + (H + V) * (4 * H + 4 * I) + 64 + T * B * (H + 1 * V) * 4 + 64);
+    return (double)sizeof(real) * (0.0 + (H + V) * (4 * H + 4 * I) + 64 + T * B * (H + V) * 4 + 64);
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1822,7 +1821,7 @@ static int record_layout(const args *a, struct record_workspace *w)
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 1 * V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -1846,27 +1845,9 @@ static int record_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h: a block of units after the other, in it the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (!late) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                }
-                if (!single) {
-                    pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (I + H) * width * V;
-            }
-        }
+        /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            record_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -1876,21 +1857,16 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
+            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
             real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
-            for (size_t block = first_unit / (1 * V), unit = first_unit; unit < stop; ++block, unit += 1 * V) {
+            for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (late) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                }
+                if (late) record_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1911,25 +1887,16 @@ static int record_run(const args *a)
             at.c = tape_H + (t - 1) * B * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 const int together = !hoist && !few; /* both products of a row in one sum */
                 for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
-                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (1 * V);
-                    const size_t block = unit / (1 * V);
+                    const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
+                    const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    const int full = unit + 1 * V <= H;
+                    const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    if (single) {
-                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_ih + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_ih + 2 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
-                        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2066,7 +2033,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
         vec d_b_g = load(at->d_b_g + unit, lanes);
         vec d_b_o = load(at->d_b_o + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
@@ -2114,7 +2081,7 @@ INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t r
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
             const vec d_h = U_d_z; /* B1 */
@@ -2216,7 +2183,7 @@ static int recompute_run(const args *a)
         pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
         pack_panels(share, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 4 * H, H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
-        /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o: a block of units after the other, in it the columns of U_d_z side by side */
+        /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o, a block of units after the other */
         pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
     if (share.part == 0) {

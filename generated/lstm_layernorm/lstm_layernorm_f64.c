@@ -1080,6 +1080,21 @@ INLINE void infer_stage5_rows(const struct infer_at *at, size_t rows)
         at->rho_c[row * 8] = rho_c;
     }
 }
+/* infer: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+    if (carried) {
+        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of infer in the workspace. */
 struct infer_workspace {
@@ -1143,21 +1158,9 @@ static int infer_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
-        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (4 * H);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (!single) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (H) * width * V;
-            }
-        }
+        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            infer_pack_panels_1(a, w.panels_1 + unit * (4 * H), unit, !late, !single);
     }
     if (share.part == 0) {
         /* what is before the first step: initial states, and zero for all else */
@@ -1243,19 +1246,14 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = 0.0;
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
-                    const size_t unit = first_unit + number * (1 * V);
+                    const size_t unit = first_unit + number * V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H);
-                    const int full = unit + 1 * V <= H;
+                    const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    if (single) {
-                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1624,6 +1622,21 @@ INLINE void forward_stage5_rows(const struct forward_at *at, size_t rows)
         at->rho_c[row * 6] = rho_c;
     }
 }
+/* forward: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+    if (carried) {
+        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of forward in the workspace. */
 struct forward_workspace {
@@ -1680,21 +1693,9 @@ static int forward_run(const args *a)
     real *tape_row = a->tape + T * B * (14 * H);
     if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
-        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (4 * H);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (!single) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (H) * width * V;
-            }
-        }
+        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            forward_pack_panels_1(a, w.panels_1 + unit * (4 * H), unit, !late, !single);
     }
     meet(a, share);
 
@@ -1779,19 +1780,14 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 4] = 0.0;
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
-                    const size_t unit = first_unit + number * (1 * V);
+                    const size_t unit = first_unit + number * V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H);
-                    const int full = unit + 1 * V <= H;
+                    const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    if (single) {
-                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2074,7 +2070,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         vec d_gamma_c = load(at->d_gamma_c + unit, lanes);
         vec d_beta_c = load(at->d_beta_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
@@ -2370,7 +2366,7 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
             const vec d_h = U_d_s; /* B1 */
@@ -2504,7 +2500,7 @@ static int backward_run(const args *a)
     real *tape_row = a->tape + T * B * (14 * H);
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
-        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
+        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o, a block of units after the other */
         pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
     if (share.part == 0) {
@@ -3083,6 +3079,21 @@ INLINE void record_stage5_rows(const struct record_at *at, size_t rows)
         at->rho_c[row * 8] = rho_c;
     }
 }
+/* record: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+    if (carried) {
+        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+    }
+    (void)known, (void)carried, (void)I, (void)H;
+}
 
 /* Buffers of record in the workspace. */
 struct record_workspace {
@@ -3144,21 +3155,9 @@ static int record_run(const args *a)
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
         pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
-        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h: a block of units after the other, in it the columns of s_i, s_f, s_g, s_o side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-            real *panels = w.panels_1 + first_unit * (4 * H);
-            for (size_t unit = first_unit; unit < stop; unit += 1 * V) {
-                const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                if (!single) {
-                    pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                    pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                }
-                panels += (H) * width * V;
-            }
-        }
+        /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+            record_pack_panels_1(a, w.panels_1 + unit * (4 * H), unit, !late, !single);
     }
     meet(a, share);
 
@@ -3238,19 +3237,14 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = 0.0;
-                const size_t first_unit = lower_bound(share, H, 1 * V), stop = upper_bound(share, H, 1 * V);
-                const size_t blocks = (stop - first_unit + 1 * V - 1) / (1 * V);
+                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
-                    const size_t unit = first_unit + number * (1 * V);
+                    const size_t unit = first_unit + number * V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H);
-                    const int full = unit + 1 * V <= H;
+                    const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    if (single) {
-                        pack_columns(panels + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-                        pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
-                    }
+                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -3583,7 +3577,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
         vec d_gamma_c = load(at->d_gamma_c + unit, lanes);
         vec d_beta_c = load(at->d_beta_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
@@ -3879,7 +3873,7 @@ INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t r
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_s = load(tile + 0 * V, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
             const vec d_h = U_d_s; /* B1 */
@@ -4023,7 +4017,7 @@ static int recompute_run(const args *a)
         pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
         pack_panels(share, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 4 * H, H);
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
-        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o: a block of units after the other, in it the columns of U_d_s side by side */
+        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o, a block of units after the other */
         pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
     if (share.part == 0) {

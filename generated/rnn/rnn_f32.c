@@ -809,13 +809,32 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b = load(at->b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec W_x_U_h = load(tile + 0 * V, V);
             const vec z = W_x_U_h + b; /* F1 */
             const vec h = vec_tanh(z); /* F2 */
             store(at->h + row * H + unit, h, lanes);
         }
     }
+}
+/* infer: the panels of W_x_U_h = W*x + U*h for the block of units from `unit`: the columns of W_x_U_h side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+    if (known) {
+        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
+        }
+    }
+    if (carried) {
+        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
+        }
+    }
+    (void)known, (void)carried, (void)I, (void)H;
 }
 
 /* Buffers of infer in the workspace. */
@@ -865,25 +884,9 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H + I);
-            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                if (!late) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                    }
-                }
-                if (!single) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
-                    }
-                }
-                panels += (I + H) * width * V;
-            }
-        }
+        /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V); unit < stop; unit += 4 * V)
+            infer_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -902,11 +905,7 @@ static int infer_run(const args *a)
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                if (late) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                    }
-                }
+                if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -931,14 +930,7 @@ static int infer_run(const args *a)
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                    if (single) {
-                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                        }
-                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
-                        }
-                    }
+                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -998,13 +990,32 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b = load(at->b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec W_x_U_h = load(tile + 0 * V, V);
             const vec z = W_x_U_h + b; /* F1 */
             const vec h = vec_tanh(z); /* F2 */
             store(at->h + row * H + unit, h, lanes);
         }
     }
+}
+/* forward: the panels of W_x_U_h = W*x + U*h for the block of units from `unit`: the columns of W_x_U_h side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+    if (known) {
+        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
+        }
+    }
+    if (carried) {
+        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
+        }
+    }
+    (void)known, (void)carried, (void)I, (void)H;
 }
 
 /* Buffers of forward in the workspace. */
@@ -1054,25 +1065,9 @@ static int forward_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H + I);
-            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                if (!late) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                    }
-                }
-                if (!single) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
-                    }
-                }
-                panels += (I + H) * width * V;
-            }
-        }
+        /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V); unit < stop; unit += 4 * V)
+            forward_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -1091,11 +1086,7 @@ static int forward_run(const args *a)
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                if (late) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                    }
-                }
+                if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1120,14 +1111,7 @@ static int forward_run(const args *a)
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                    if (single) {
-                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                        }
-                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
-                        }
-                    }
+                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1311,7 +1295,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
         const size_t lanes = full ? V : least(V, H - unit);
         vec d_b = load(at->d_b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
@@ -1333,7 +1317,7 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h = U_d_z; /* B1 */
             store(at->d_h + row * H + unit, d_h, lanes);
@@ -1408,7 +1392,7 @@ static int backward_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
-        /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
+        /* panels of U_d_z = U*d_z, a block of units after the other */
         pack_panels(share, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
     }
     if (share.part == 0) {
@@ -1563,13 +1547,32 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
         const size_t lanes = full ? V : least(V, H - unit);
         const vec b = load(at->b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec W_x_U_h = load(tile + 0 * V, V);
             const vec z = W_x_U_h + b; /* F1 */
             const vec h = vec_tanh(z); /* F2 */
             store(at->h + row * H + unit, h, lanes);
         }
     }
+}
+/* record: the panels of W_x_U_h = W*x + U*h for the block of units from `unit`: the columns of W_x_U_h side by side.
+ * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
+NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+{
+    const size_t I = SIZE_I(a);
+    const size_t H = SIZE_H(a);
+    const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+    if (known) {
+        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
+        }
+    }
+    if (carried) {
+        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
+            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
+        }
+    }
+    (void)known, (void)carried, (void)I, (void)H;
 }
 
 /* Buffers of record in the workspace. */
@@ -1619,25 +1622,9 @@ static int record_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        /* panels of W_x_U_h = W*x + U*h: a block of units after the other, in it the columns of W_x_U_h side by side */
-        {
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H + I);
-            for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
-                const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                if (!late) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                    }
-                }
-                if (!single) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
-                    }
-                }
-                panels += (I + H) * width * V;
-            }
-        }
+        /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
+        for (size_t unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V); unit < stop; unit += 4 * V)
+            record_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
     }
     meet(a, share);
 
@@ -1656,11 +1643,7 @@ static int record_run(const args *a)
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                if (late) {
-                    for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                        pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                    }
-                }
+                if (late) record_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
@@ -1685,14 +1668,7 @@ static int record_run(const args *a)
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
-                    if (single) {
-                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (v) * V, width * V, V, a->weight_ih + n * I, 1, I, H - n, I);
-                        }
-                        for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-                            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
-                        }
-                    }
+                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1756,7 +1732,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
         const size_t lanes = full ? V : least(V, H - unit);
         vec d_b = load(at->d_b + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
@@ -1778,7 +1754,7 @@ INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t r
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real *tile = acc + (row - row0) * 4 * V + block * 1 * V;
+            const real *tile = acc + (row - row0) * 4 * V + block * V;
             const vec U_d_z = load(tile + 0 * V, V);
             const vec d_h = U_d_z; /* B1 */
             store(at->d_h + row * H + unit, d_h, lanes);
@@ -1853,7 +1829,7 @@ static int recompute_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
-        /* panels of U_d_z = U*d_z: a block of units after the other, in it the columns of U_d_z side by side */
+        /* panels of U_d_z = U*d_z, a block of units after the other */
         pack_panels(share, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
     }
     if (share.part == 0) {
