@@ -45,11 +45,8 @@ def declarations(header: str) -> str:
 
 
 def preamble(manifest: Mapping[str, Any]) -> str:
-    """What cffi's wrapper begins with: the header, and which equations it was made from, for the runtime to compare."""
-    return (
-        f'#include "{manifest["header"]}"\n'
-        f'static const char *derive_digest(void) {{ return "{manifest["digest"]}"; }}\n'
-    )
+    """What cffi's wrapper begins with: the header, and which C it was made from, for the runtime to compare."""
+    return f'#include "{manifest["header"]}"\nstatic const char *derive_code(void) {{ return "{manifest["code"]}"; }}\n'
 
 
 def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
@@ -60,9 +57,7 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     here = Path(folder)
     manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
     ffi = cffi.FFI()
-    ffi.cdef(
-        declarations((here / manifest["header"]).read_text(encoding="utf-8")) + "\nconst char *derive_digest(void);"
-    )
+    ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")) + "\nconst char *derive_code(void);")
     ffi.set_source(
         module_name,
         preamble(manifest),

@@ -7,6 +7,7 @@ templates alone: no date, no path, no order that depends on a hash.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -135,25 +136,23 @@ def c_header(made: Model) -> str:
 def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:
     """Every generated file of a cell, by its name."""
     made = model(cell, loss)
-    found = {
-        "__init__.py": render("python/module.py.j2", model=made),
-        f"{made.name}.h": c_header(made),
-        **{f"{made.name}_{real.tag}.c": c_source(made, real) for real in (F32, F64)},
-        "README.md": render("python/readme.md.j2", model=made, text=ir.text, tape=_tape_regions(made)),
-    }
+    code = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
     for isa in ISAS:
         for real in (F32, F64):
-            found[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    found[f"{made.name}_dispatch.c"] = render(
-        "c/dispatch.c.j2",
-        model=made,
-        splits=layout.splittable([(k, None) for k in made.kernels]),
-        reals=(F32, F64),
-        isas=ISAS,
-    )
+            code[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
+    splits = layout.splittable([(k, None) for k in made.kernels])
+    code[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
+    # A compiled module says which C it was made from: an older one may take the same arguments for something else.
+    digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]
+    found = {
+        "__init__.py": render("python/module.py.j2", model=made, code=digest),
+        **code,
+        "README.md": render("python/readme.md.j2", model=made, text=ir.text, tape=_tape_regions(made)),
+    }
     manifest = {
         "cell": made.name,
         "digest": made.digest,
+        "code": digest,
         "dims": made.meta["dims"],
         "sources": sorted(n for n in found if n.endswith(".c")),
         "header": f"{made.name}.h",

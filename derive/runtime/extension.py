@@ -1,4 +1,4 @@
-"""The compiled half of a generated module: found, and made from the same equations as the Python beside it."""
+"""The compiled half of a generated module: found, and made from the C that lies beside it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def check_compiled(spec: Spec, module: Any) -> None:
         missing += [f"{name}_{real}_args.{member}" for member in (*own, *CONTROLS) if member not in members]
     if missing:
         raise _stale(spec, module, f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))
-    digest = module.ffi.string(lib.derive_digest()).decode() if hasattr(lib, "derive_digest") else "none"
-    if digest != spec.digest:
-        raise _stale(spec, module, f"has the equations {digest}, and the Python beside it {spec.digest}")
+    code = module.ffi.string(lib.derive_code()).decode() if hasattr(lib, "derive_code") else "none"
+    if code != spec.code:
+        raise _stale(spec, module, f"has the digest {code}, and the C beside the Python {spec.code}")
 
 
 def _stale(spec: Spec, module: Any, found: str) -> ImportError:

@@ -34,7 +34,7 @@ def show(shape: Iterable[object]) -> str:
 class Spec:
     """The parsed SPEC of a generated cell.
 
-    Attributes: `name`, `digest`; `dims` (dimension -> keyword of init_params, in the order of the C struct); `states`
+    Attributes: `name`; `digest` of the equations, `code` of the C; `dims` (dimension -> keyword of init_params, in the order of the C struct); `states`
     (name -> dimension); `gates`; `params` (name -> tuple of Extent); `init` (name -> rule); `input_dim`, `output_dim`
     and `target_dim`, the last axis of x, out and y.
     """
@@ -42,6 +42,7 @@ class Spec:
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.name: str = raw["name"]
         self.digest: str = raw["digest"]
+        self.code: str = raw["code"]
         self.dims: dict[str, str] = dict(raw["dims"])
         self.states: dict[str, str] = dict(raw["states"])
         self.gates: tuple[str, ...] = tuple(raw["gates"])

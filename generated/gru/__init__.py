@@ -16,6 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "gru",
     "digest": "2b7aabeb92199d74",
+    "code": "c84fd91810c19cca",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": ["r", "z", "n"],

@@ -54,10 +54,10 @@ def portable(tmp_path_factory):
         ffi.cdef(declarations((folder(cell) / f"{cell}.h").read_text()))
         lib = ffi.dlopen(str(work / f"{cell}.so"))
         names = {n: getattr(lib, n) for n in dir(lib) if not n.endswith("_error")}
-        digest = importlib.import_module(f"derive.generated.{cell}").SPEC["digest"].encode()
+        digest = importlib.import_module(f"derive.generated.{cell}").SPEC["code"].encode()
         names[f"{cell}_error"] = lambda code: ffi.new("char[]", b"error")
         # What the wrapper of an extension module adds, and a plain library does not have.
-        names["derive_digest"] = lambda: ffi.new("char[]", digest)
+        names["derive_code"] = lambda: ffi.new("char[]", digest)
         return SimpleNamespace(ffi=ffi, lib=SimpleNamespace(**names), __name__=f"{cell} through dlopen")
 
     return made

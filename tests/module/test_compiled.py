@@ -77,14 +77,14 @@ def test_members_that_are_missing_are_named(lost):
     assert f"lacks lstm_f32_args.{lost} and 1 more" in found
 
 
-def test_other_equations():
+def test_other_code():
     """The same functions and members, such as those of a cell whose gates have changed places."""
     spec = load("gru").SPEC
-    other = {**spec, "digest": "0123456789abcdef"}
+    other = {**spec, "code": "0123456789abcdef"}
     found = message(other, module("gru"))
-    assert f"has the equations {spec['digest']}, and the Python beside it 0123456789abcdef" in found
+    assert f"has the digest {spec['code']}, and the C beside the Python 0123456789abcdef" in found
     lib = load("gru")._kernels.lib
-    assert "has the equations none" in message(spec, module("gru", lib=Without(lib, "derive_digest")))
+    assert "has the digest none" in message(spec, module("gru", lib=Without(lib, "derive_code")))
 
 
 @pytest.fixture
