@@ -34,7 +34,8 @@ def show(shape: Iterable[object]) -> str:
 class Spec:
     """The parsed SPEC of a generated cell.
 
-    Attributes: `name`; `digest` of the equations, `code` of the C; `dims` (dimension -> keyword of init_params, in the order of the C struct); `states`
+    Attributes: `name`; `digest` of the equations, `code` of the C;
+    `dims` (dimension -> keyword of init_params, in the order of the C struct); `states`
     (name -> dimension); `gates`; `params` (name -> tuple of Extent); `init` (name -> rule); `input_dim`, `output_dim`
     and `target_dim`, the last axis of x, out and y.
     """

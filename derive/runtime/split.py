@@ -8,15 +8,18 @@ next step reads all units; packing is shared too, and every number is computed a
 
 The model, in microseconds, for a call of `work` sequences times steps and `weights` parameters:
 
-    compute(rows) = PASSES * 2 * work * weights / (RATE * rows / (rows + HALF))    weights are read once for all rows
+    compute(rows) = PASSES * 2 * work * weights / (RATE * rows / (rows + half))    weights are read once for all rows
     pack          = weights / COPY
     one           = pack + compute(batch)
     batch(p)      = pack + compute(batch / p) / p + WAKE + (p - 1) * weights / COPY    the last: sums of gradients
-    units(p)      = (pack + compute(batch)) / p + WAKE + PASSES * steps * MEET
+    units(p)      = (pack + compute(batch)) / p + WAKE + PASSES * steps * MEET * (p - 1)
 
-Several threads are taken if they save a quarter of the time, units only if they save a tenth over batch: a thread that
-waits for another suffers from whatever else the machine does. The constants are those of one ordinary core; they need not
-be right, only near enough to keep short calls on one thread and long ones on several.
+half is NEAR rows where a thread has so few weights that a cache of its own holds most of them, and FAR rows where it must
+fetch them anew in each step: by units it has but a part of them. Several threads are taken if they save a quarter of the
+time, units only if they save a twentieth over batch: a thread that waits for another suffers from whatever else the
+machine does. The constants are those of one ordinary core; they need not be right, only near enough to keep short calls on
+one thread and long ones on several. `python -m benchmarks threads` compares the choices with the clock; a test holds the
+committed comparison to 2 % on average.
 """
 
 from __future__ import annotations
@@ -25,10 +28,11 @@ import os
 from typing import NamedTuple
 
 RATE = {4: 2e5, 8: 1e5}  # operations in a microsecond with many rows, by bytes of a number
-HALF = 1.5  # rows at which a core reaches HALF / (1 + HALF) of that: reading the weights bounds it
+NEAR, FAR = 1.5, 3.5  # rows at which a core reaches half of that: reading the weights bounds it
+OWN = 4 << 20  # bytes of weights from which on they are far
 COPY = 4e3  # numbers packed or added in a microsecond
-WAKE = 60.0  # to hand work to a waiting thread and hear from it; 15 where nothing else runs
-MEET = 1.0  # until all threads have come to the end of a step
+WAKE = 40.0  # to hand work to a waiting thread and hear from it; 15 where nothing else runs
+MEET = 0.5  # until another thread has come to the end of a step
 ROWS = 4  # sequences that a thread should have: fewer leave most of a tile empty
 PASSES = {"infer": 1, "forward": 1, "backward": 2, "loss_and_grad": 3}
 
@@ -66,14 +70,15 @@ def microseconds(
     kind, parts = split
     rows = batch / parts if kind == "batch" else batch
     operations = 2.0 * PASSES[op] * (steps * batch if work is None else work) * weights
-    compute = operations / (RATE[itemsize] * rows / (rows + HALF)) / parts
+    half = FAR if weights * itemsize / (parts if kind == "units" else 1) > OWN else NEAR
+    compute = operations / (RATE[itemsize] * rows / (rows + half)) / parts
     pack = 0.0 if packed else weights / COPY
     if kind == "one":
         return pack + compute
     if kind == "batch":
         sums = (parts - 1) * weights / COPY if op in ("backward", "loss_and_grad") else 0.0
         return pack + compute + WAKE + sums
-    return pack / parts + compute + WAKE + PASSES[op] * steps * MEET
+    return pack / parts + compute + WAKE + PASSES[op] * steps * MEET * (parts - 1)
 
 
 def choose(
@@ -108,6 +113,6 @@ def choose(
     if not several:
         return ONE
     best = several[0]
-    if len(several) == 2 and time(by_units) < 0.9 * time(by_batch):
+    if len(several) == 2 and time(by_units) < 0.95 * time(by_batch):
         best = by_units
     return best if threads is not None or time(best) <= 0.75 * time(ONE) else ONE
