@@ -3,6 +3,9 @@
 A worker sleeps on a lock of its own and is woken by releasing it, which takes less time than a ThreadPoolExecutor.
 Work goes only to workers that are idle, and nothing ever waits in line for one, so that calls from several Python
 threads cannot block each other.
+
+A worker keeps off the processor of the thread that calls. Linux may wake it there, behind the caller, and leave both there:
+a call of 1 ms that came every 20 ms took 2 ms.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any
 
 from .split import cpus
@@ -29,17 +33,42 @@ class Task:
         self.done.acquire()
 
 
+@cache
+def _processor() -> Callable[[], int] | None:
+    """A function that tells on which processor the calling thread runs, where threads can be kept off it."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    try:
+        import ctypes
+
+        found: Callable[[], int] = ctypes.PyDLL(None).sched_getcpu
+        return found if found() >= 0 else None
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
 class Worker:
     """One waiting thread. `task` is what it does when `wake` is released; it returns to `idle` by itself."""
 
-    __slots__ = ("idle", "task", "wake")
+    __slots__ = ("avoided", "idle", "task", "thread", "wake")
 
     def __init__(self, idle: list[Worker]) -> None:
         self.idle = idle
         self.task: Task | None = None
         self.wake = threading.Lock()
         self.wake.acquire()
-        threading.Thread(target=self._work, name="derive", daemon=True).start()
+        self.avoided = -1
+        self.thread = threading.Thread(target=self._work, name="derive", daemon=True)
+        self.thread.start()
+
+    def avoid(self, processor: int) -> None:
+        """Keeps off a processor from now on, if the calling thread may use others."""
+        self.avoided = processor
+        others = os.sched_getaffinity(0) - {processor}
+        if others and self.thread.native_id is not None:
+            # Where it is forbidden, the worker runs where the system wants it to.
+            with suppress(OSError):
+                os.sched_setaffinity(self.thread.native_id, others)
 
     def _work(self) -> None:
         while True:
@@ -103,6 +132,11 @@ if hasattr(os, "register_at_fork"):
 
 def _assign(workers: Sequence[Worker], works: Iterable[Callable[[], object]]) -> list[Task]:
     """Gives each worker its task, to be started by releasing its `wake`."""
+    if workers and (processor := _processor()) is not None:
+        here = processor()
+        for worker in workers:
+            if worker.avoided != here:
+                worker.avoid(here)
     tasks = [Task(work) for work in works]
     for worker, task in zip(workers, tasks, strict=True):
         worker.task = task

@@ -54,6 +54,32 @@ def test_never_more_workers_than_processors(problem):
     assert derive_threads() <= max(workers.cpus(), 2) - 1
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell where threads run")
+def test_workers_keep_off_the_processor_of_the_caller(problem):
+    problem.everything(threads=2)
+    (worker, *_), allowed = workers._crew.idle, os.sched_getaffinity(0)
+    if len(allowed) < 2:
+        pytest.skip("there is one processor only")
+    for here in sorted(allowed)[:2]:
+        worker.avoid(here)
+        assert os.sched_getaffinity(worker.thread.native_id) == allowed - {here}
+    problem.everything(threads=2)
+    assert worker.avoided in allowed and worker.avoided not in os.sched_getaffinity(worker.thread.native_id)
+    before, last = os.sched_getaffinity(worker.thread.native_id), worker.avoided
+    try:
+        os.sched_setaffinity(0, {last})  # nowhere else to go: it stays where it was
+        worker.avoid(last)
+        assert os.sched_getaffinity(worker.thread.native_id) == before
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_where_nobody_tells_the_processor(problem, monkeypatch):
+    expected = problem.everything(threads=2)
+    monkeypatch.setattr(workers, "_processor", lambda: None)
+    equal(problem.everything(threads=2), expected)
+
+
 @pytest.mark.parametrize("threads", [None, 2, 5])
 def test_python_threads_that_split_at_the_same_time(problem, threads):
     expected = problem.everything(threads=threads)
