@@ -100,10 +100,10 @@ def best_peer(row: Row) -> str | None:
     return min(others, key=lambda name: seconds(row, name), default=None)
 
 
-def ratio(row: Row) -> float | None:
-    """How many times faster our call is than that of the best peer."""
+def ratio(row: Row, name: str = OURS[0]) -> float | None:
+    """How many times faster our call, or another figure of ours, is than that of the best peer; None if one is missing."""
     best = best_peer(row)
-    return None if best is None else seconds(row, best) / seconds(row)
+    return None if best is None or name not in row["figures"] else seconds(row, best) / seconds(row, name)
 
 
 def rate(row: Row, name: str = OURS[0]) -> float:

@@ -275,6 +275,11 @@ def test_targets_are_judged() -> None:
     assert lines["training against the best peer, float32, 1 thread: geometric mean"].found == "5.00x"
     assert lines["training against the best peer, float32, 1 thread: least"].reached
     assert not lines["training against the best peer, float32, 2 threads: least"].reached
+    assert not any("by a plan" in what for what in lines)
+    planned = {
+        line.what: line for line in targets.lines(found(row(shape=large, ours=one, plan=0.5 * one, torch=5 * one)))
+    }
+    assert planned["training by a plan against the best peer, float32, 1 thread: least"].found == "10.00x"
     shares = [line for what, line in lines.items() if what.startswith("share of the FMA peak")]
     assert [(line.found, line.reached) for line in shares] == [("90%", True), ("80%", False)]
     gain = lines["two threads over one, B >= 32 and H >= 256, of what the FMA loop gains, training, float32"]
