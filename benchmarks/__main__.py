@@ -11,7 +11,6 @@ import click
 
 from benchmarks import report as tables
 from benchmarks import results
-from benchmarks import threads as spreading
 from benchmarks.peers import OURS, PEERS
 from benchmarks.readme import fill
 from benchmarks.run import ROOT, render, write
@@ -104,6 +103,8 @@ def report(folder: Path) -> None:
 )
 def threads(seconds: float, output: Path) -> None:
     """Measure calls on one thread, by sequences and by units, beside the choice of derive/runtime/split.py."""
+    from benchmarks import threads as spreading  # the other commands need no compiled cell
+
     for path in spreading.write(spreading.run(lambda text: click.echo(text, err=True), seconds), output):
         click.echo(f"written: {path}")
 

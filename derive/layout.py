@@ -35,9 +35,9 @@ def packs_whole(kernel: Kernel, tile: Tile) -> bool:
 
 
 def values_before(tile: Tile, run: Run) -> sp.Expr:
-    """Values for one column in the panels of a block that come before those of a run."""
+    """Values in the panels of a block that come before those of a run: for one column if its width varies, else for all."""
     runs = tile.runs[: tile.runs.index(run)]
-    return sum((tile.segments[r.segment].k for r in runs), sp.Integer(0))
+    return sum((tile.segments[r.segment].k * (1 if varies(tile) else r.width) for r in runs), sp.Integer(0))
 
 
 def hoisted(tile: Tile) -> str:
@@ -48,6 +48,11 @@ def hoisted(tile: Tile) -> str:
 def narrows(tile: Tile) -> bool:
     """Whether the products of the last few units can share vectors: each call of the micro-kernel takes all slots."""
     return tile.vectors == 1 and all(run.width == len(tile.slots) for run in tile.runs)
+
+
+def varies(tile: Tile) -> bool:
+    """Whether the panels of the last block may be narrower than those of the others."""
+    return tile.vectors > 1 or narrows(tile)
 
 
 def joinable(tile: Tile) -> bool:

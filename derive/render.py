@@ -66,6 +66,7 @@ def environment() -> jinja2.Environment:
         layout.hoisted,
         layout.joinable,
         layout.narrows,
+        layout.varies,
         layout.end_fields,
         layout.hoists,
         layout.splittable,

@@ -841,9 +841,9 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
         pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
     }
     if (carried) {
-        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
     }
     (void)known, (void)carried, (void)I, (void)H;
 }
@@ -908,13 +908,13 @@ static int infer_run(const args *a)
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
             const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
-            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (3 * H + 3 * I);
                 if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -923,7 +923,6 @@ static int infer_run(const args *a)
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
                         tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -961,7 +960,7 @@ static int infer_run(const args *a)
                             }
                             if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
                             /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
+                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (3 * I) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1053,9 +1052,9 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
         pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
     }
     if (carried) {
-        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
     }
     (void)known, (void)carried, (void)I, (void)H;
 }
@@ -1121,13 +1120,13 @@ static int forward_run(const args *a)
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
             const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
-            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (3 * H + 3 * I);
                 if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1136,7 +1135,6 @@ static int forward_run(const args *a)
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
                         tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1178,7 +1176,7 @@ static int forward_run(const args *a)
                             }
                             if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
                             /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
+                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (3 * I) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1763,9 +1761,9 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
         pack_columns(panels + 2 * V, 3 * V, V, a->weight_ih + H * I + unit * I, 1, I, H - unit, I);
     }
     if (carried) {
-        pack_columns(panels + (I * 3) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I * 3) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I * 3) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 0 * V, 3 * V, V, a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 1 * V, 3 * V, V, a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + (3 * I) * V + 2 * V, 3 * V, V, a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
     }
     (void)known, (void)carried, (void)I, (void)H;
 }
@@ -1830,13 +1828,13 @@ static int record_run(const args *a)
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
             const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
-            real *panels = w.panels_1 + first_unit * (3 * H + 3 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
                 e.steps = 1;
             }
             for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (3 * H + 3 * I);
                 if (late) record_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1845,7 +1843,6 @@ static int record_run(const args *a)
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
                         tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I * 3 + H * 3) * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1883,7 +1880,7 @@ static int record_run(const args *a)
                             }
                             if (hoist) copy_rows(acc + 0 * V, 4 * V, known + 0 * V, 4 * V, rows, 1 * V);
                             /* F5, F1, F2, F3, F4, F6: W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (I * 3) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
+                            tile_of(rows, 3, few)(0, NULL, 0, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, panels + (3 * I) * V, acc + 1 * V, 4 * V, known + 1 * V, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm",
     "digest": "95ab2635b25991f8",
-    "code": "f75b9cfd94f73291",
+    "code": "b86a83b99f74b15e",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_peephole",
     "digest": "4ea37dc94dcf8099",
-    "code": "38461fde1466ad5e",
+    "code": "5a194d8fe33c8de7",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -851,10 +851,10 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
         pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
     }
     if (carried) {
-        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
     }
     (void)known, (void)carried, (void)I, (void)H;
 }
@@ -928,7 +928,6 @@ static int infer_run(const args *a)
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
             const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
-            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -936,6 +935,7 @@ static int infer_run(const args *a)
             }
             for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
                 if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -943,7 +943,6 @@ static int infer_run(const args *a)
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -983,7 +982,7 @@ static int infer_run(const args *a)
                                 tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + I * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1092,10 +1091,10 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
         pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
     }
     if (carried) {
-        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
     }
     (void)known, (void)carried, (void)I, (void)H;
 }
@@ -1161,7 +1160,6 @@ static int forward_run(const args *a)
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
             const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
-            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -1169,6 +1167,7 @@ static int forward_run(const args *a)
             }
             for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
                 if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1176,7 +1175,6 @@ static int forward_run(const args *a)
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1222,7 +1220,7 @@ static int forward_run(const args *a)
                                 tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + I * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1840,10 +1838,10 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
         pack_columns(panels + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_ih + 3 * H * I + unit * I, 1, I, H - unit, I);
     }
     if (carried) {
-        pack_columns(panels + (I) * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
-        pack_columns(panels + (I) * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 0 * pitch, width * V, least(V, width * V - 0 * pitch), a->weight_hh + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 1 * pitch, width * V, least(V, width * V - 1 * pitch), a->weight_hh + H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 2 * pitch, width * V, least(V, width * V - 2 * pitch), a->weight_hh + 2 * H * H + unit * H, 1, H, H - unit, H);
+        pack_columns(panels + I * width * V + 3 * pitch, width * V, least(V, width * V - 3 * pitch), a->weight_hh + 3 * H * H + unit * H, 1, H, H - unit, H);
     }
     (void)known, (void)carried, (void)I, (void)H;
 }
@@ -1909,7 +1907,6 @@ static int record_run(const args *a)
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
             const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
-            real *panels = w.panels_1 + first_unit * (4 * H + 4 * I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -1917,6 +1914,7 @@ static int record_run(const args *a)
             }
             for (size_t block = first_unit / V, unit = first_unit; unit < stop; ++block, unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
                 if (late) record_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1924,7 +1922,6 @@ static int record_run(const args *a)
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1964,7 +1961,7 @@ static int record_run(const args *a)
                                 tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1, F2, F3, F4: W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + I * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_toy",
     "digest": "84dbfd88f5544c5e",
-    "code": "ba6b967b1ade6765",
+    "code": "d99a72defb3aa12d",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -831,7 +831,7 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
     }
     if (carried) {
         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
+            pack_columns(panels + I * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
         }
     }
     (void)known, (void)carried, (void)I, (void)H;
@@ -897,7 +897,6 @@ static int infer_run(const args *a)
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -905,6 +904,7 @@ static int infer_run(const args *a)
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (H + I);
                 if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -912,7 +912,6 @@ static int infer_run(const args *a)
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -944,7 +943,7 @@ static int infer_run(const args *a)
                                 tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1: W_x_U_h = W*x + U*h */
-                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + I * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             infer_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1012,7 +1011,7 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
     }
     if (carried) {
         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
+            pack_columns(panels + I * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
         }
     }
     (void)known, (void)carried, (void)I, (void)H;
@@ -1078,7 +1077,6 @@ static int forward_run(const args *a)
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -1086,6 +1084,7 @@ static int forward_run(const args *a)
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (H + I);
                 if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1093,7 +1092,6 @@ static int forward_run(const args *a)
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1125,7 +1123,7 @@ static int forward_run(const args *a)
                                 tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1: W_x_U_h = W*x + U*h */
-                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + I * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             forward_stage1(&at, begin, end - begin, unit, 1, tiles);
@@ -1569,7 +1567,7 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
     }
     if (carried) {
         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
-            pack_columns(panels + (I) * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
+            pack_columns(panels + I * width * V + (v) * V, width * V, V, a->weight_hh + n * H, 1, H, H - n, H);
         }
     }
     (void)known, (void)carried, (void)I, (void)H;
@@ -1635,7 +1633,6 @@ static int record_run(const args *a)
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
             const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
-            real *panels = w.panels_1 + first_unit * (H + I);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -1643,6 +1640,7 @@ static int record_run(const args *a)
             }
             for (size_t block = first_unit / (4 * V), unit = first_unit; unit < stop; ++block, unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = vectors;
+                real *panels = w.panels_1 + (late ? first_unit : unit) * (H + I);
                 if (late) record_pack_panels_1(a, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
@@ -1650,7 +1648,6 @@ static int record_run(const args *a)
                         rows = tile_rows(end - row);
                         tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
-                if (!late) panels += (I + H) * width * V;
             }
         }
         for (size_t t = first; t < first + steps; ++t) {
@@ -1682,7 +1679,7 @@ static int record_run(const args *a)
                                 tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (t - 1) * S * I + row * I, I, panels, acc + 0 * V, 4 * V, NULL, 4 * V);
                             }
                             /* F1: W_x_U_h = W*x + U*h */
-                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + (I) * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
+                            tile_of(rows, width, few)(together ? I : 0, a->x + (t - 1) * S * I + row * I, I, H, (t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0) + row * (t > 1 ? H : H), t > 1 ? H : H, together ? panels : panels + I * width * V, acc, 4 * V, together ? NULL : known + 0 * V, 4 * V);
                         }
                         if (full)
                             record_stage1(&at, begin, end - begin, unit, 1, tiles);
