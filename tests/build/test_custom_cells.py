@@ -43,6 +43,15 @@ CELLS = {
             s[t, n] = o[t, n] * tanh(c[t, n])
             h[t, k] = Sum(R[k, n] * s[t, n], n)
     ''',
+    "gated": '''
+        """Two products with the state, each with a matrix of its own."""
+        @cell(states="h", inner="A")
+        def gated(x, h, W, U, A, b, z, s, a):
+            z[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k) + b[n]
+            s[t, n] = Sum(A[n, k] * h[t - 1, k], k)
+            a[t, n] = sigmoid(s[t, n])
+            h[t, n] = tanh(z[t, n]) * a[t, n]
+    ''',
     "indrnn": '''
         """Independently recurrent units. Li et al. 2018."""
         @cell(states="h", recurrent="u")
@@ -181,10 +190,10 @@ def cell_of(folder, name, text):
 class Problem:
     """A drawn problem in float64, and L = sum of the results with fixed weights, by the interpreter."""
 
-    def __init__(self, cell, module, steps=4, batch=2, seed=3):
+    def __init__(self, cell, module, steps=4, batch=2, seed=3, sizes=(3, 5, 2, 4)):
         self.program, self.module, self.steps, self.batch = cell.program(), module, steps, batch
         dims = module.SPEC["dims"]
-        self.sizes = dict(zip(dims, (3, 5, 2, 4), strict=False))
+        self.sizes = dict(zip(dims, sizes, strict=False))
         params = module.init_params(dtype=np.float64, seed=seed, **{dims[d]: n for d, n in self.sizes.items()})
         rng = np.random.default_rng(seed)
         self.values = {n: a + 0.3 * rng.normal(size=a.shape) for n, a in params.items()}
@@ -310,6 +319,23 @@ def test_no_warnings(tmp_path, name, program):
                 check=False,
             )
             assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("batch", [2, 7])
+def test_several_panels_and_a_narrow_last_block(tmp_path, name, batch):
+    """More units than a panel holds, and two more than fill vectors; few sequences (hoisted products) and more."""
+    cell = cell_of(tmp_path, name, CELLS[name])
+    module = derive.build(cell)
+    problem = Problem(cell, module, steps=3, batch=batch, sizes=(11, 66, 34, 10))
+    out, final, grads = problem.compiled()
+    for found, expected in zip((out, *final), problem.interpreted(problem.values), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, abs(expected).max()))
+    rng = np.random.default_rng(1)
+    for key, found in grads.items():
+        direction = rng.normal(size=found.shape)
+        expected, scale = problem.along(key, direction), np.linalg.norm(found) * np.linalg.norm(direction)
+        assert abs((found * direction).sum() - expected) < 1e-12 * scale, f"{name}: gradient of {key}"
 
 
 @pytest.mark.parametrize("name", ["lstmp", "embedded"])
