@@ -1,7 +1,7 @@
 """What normal form asks of sums: contractions and row sums, how an expression is brought to them, and a verifier.
 
-    contraction   Sum_k U[n,k]*v[t,k]    a parameter with two indices, one of them summed, times a vector over that index
-    row sum       Sum_n f(v[t,n], ...)   one number a step
+contraction   Sum_k U[n,k]*v[t,k]    a parameter with two indices, one of them summed, times a vector over that index
+row sum       Sum_n f(v[t,n], ...)   one number a step
 """
 
 from __future__ import annotations

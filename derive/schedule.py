@@ -50,7 +50,9 @@ class _Scheduling:
         initials = [
             (p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour
         ]
-        made = {e.target for s in lowered.loop for e in s.equations} | {p.target for s in lowered.loop for p in s.products}
+        made = {e.target for s in lowered.loop for e in s.equations} | {
+            p.target for s in lowered.loop for p in s.products
+        }
         finals = []
         for boundary in lowered.boundaries:
             if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
@@ -134,7 +136,6 @@ class _Scheduling:
         optional = home.kind == "arg" and self.lowered.direction < 0 and self._is_gradient_of_input(name)
         fields[c] = Field(c, name, by, home, written, only_end, optional)
         return fields[c]
-
 
     def _is_gradient_of_input(self, name: str) -> bool:
         primal = self.tensors.get(self.tensors[name].primal)

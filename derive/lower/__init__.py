@@ -34,4 +34,6 @@ def lower(program: Program, direction: int = 0) -> Lowered:
     parts = Stages(with_kinds(split, placement))
     before, after = parts.phases(placement.before), parts.phases(placement.after)
     loop, edge = parts.stages(placement.loop), parts.edge(placement.names)
-    return Lowered(split.program, placement.direction, before, loop, after, edge, list(placement.boundaries), list(placement.zeros))
+    return Lowered(
+        split.program, placement.direction, before, loop, after, edge, list(placement.boundaries), list(placement.zeros)
+    )

@@ -44,11 +44,7 @@ def placed(split: Split, direction: int = 0) -> Placement:
     boundaries = tuple(e for e in program.equations if is_boundary(e, program.tensors))
     zeros = tuple(e for e in program.equations if e.rhs == 0 and program.tensors[e.target].time is None)
     apart = {e.target for e in zeros}
-    body = [
-        n
-        for n in names
-        if n not in apart and not all(is_boundary(e, program.tensors) for e in program.defined[n])
-    ]
+    body = [n for n in names if n not in apart and not all(is_boundary(e, program.tensors) for e in program.defined[n])]
     where = _places(split, body, cyclic, direction)
     before, loop, after = (tuple(n for n in body if where[n] == part) for part in ("before", "loop", "after"))
     return Placement(direction, before, loop, after, boundaries, zeros)
