@@ -7,7 +7,7 @@ its slices are evaluated at once: a complex step in every element of every param
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,20 +25,33 @@ Value = tuple[Array, tuple[sp.Symbol, ...]]
 SWEEP = sp.Symbol("sweep", integer=True)
 
 
-def run(program: Program, values: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Array]:
+def run(
+    program: Program,
+    values: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    disturb: Callable[[Array], Array] | None = None,
+) -> dict[str, Array]:
     """Evaluate every equation.
 
     `values` holds each input: shape (steps, *dims) where it has a time axis, (*dims) otherwise.  `sizes` maps "T", "H",
     ... to integers.  Returns all tensors, inputs included; a tensor on 0..T has T+1 rows.  The dtype is that of the
     values: float, complex, or object arrays of mpmath numbers.  Inputs with one more axis in front are swept: every
-    result then has that axis in front as well.
+    result then has that axis in front as well.  `disturb` changes what every node of every expression evaluates to: with
+    random factors near 1 it shows how far roundings can go.
     """
-    return _Interpreter(program, values, sizes).run()
+    return _Interpreter(program, values, sizes, disturb).run()
 
 
 class _Interpreter:
-    def __init__(self, program: Program, values: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        values: Mapping[str, Array],
+        sizes: Mapping[str, int],
+        disturb: Callable[[Array], Array] | None,
+    ) -> None:
         self.program, self.sizes = program, {str(k): int(v) for k, v in sizes.items()}
+        self.disturb = disturb
         self.arrays: dict[str, Array] = {}
         self.dtype = np.result_type(*(np.asarray(v).dtype for v in values.values()))
         self.sweep: int | None = None
@@ -141,6 +154,10 @@ class _Interpreter:
     # -- expressions: an array and the index symbols of its axes -------------------------------------------------------
 
     def evaluate(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
+        array, axes = self._evaluate(expr, times)
+        return (array if self.disturb is None else self.disturb(array)), axes
+
+    def _evaluate(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
         if isinstance(expr, Indexed) or (expr.is_Symbol and str(expr) in self.arrays):
             return self._read(expr, times)
         if isinstance(expr, sp.Sum):
