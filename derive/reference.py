@@ -7,7 +7,7 @@ its slices are evaluated at once: a complex step in every element of every param
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from derive.ir import Program, span, t
 
 Array = Any
 Value = tuple[Array, tuple[sp.Symbol, ...]]
+Order = list[tuple[int, list[ir.Equation]]]
 SWEEP = sp.Symbol("sweep", integer=True)
 
 
@@ -30,6 +31,7 @@ def run(
     values: Mapping[str, Array],
     sizes: Mapping[str, int],
     disturb: Callable[[Array], Array] | None = None,
+    order: Order | None = None,
 ) -> dict[str, Array]:
     """Evaluate every equation.
 
@@ -37,9 +39,22 @@ def run(
     ... to integers.  Returns all tensors, inputs included; a tensor on 0..T has T+1 rows.  The dtype is that of the
     values: float, complex, or object arrays of mpmath numbers.  Inputs with one more axis in front are swept: every
     result then has that axis in front as well.  `disturb` changes what every node of every expression evaluates to: with
-    random factors near 1 it shows how far roundings can go.
+    random factors near 1 it shows how far roundings can go.  `order` is that of `order_of(program)`, for whoever runs one
+    program many times.
     """
-    return _Interpreter(program, values, sizes, disturb).run()
+    return _Interpreter(program, values, sizes, disturb).run(order_of(program) if order is None else order)
+
+
+def order_of(program: Program) -> Order:
+    """The equations of a program as loops over time, each with its direction; 0: no loop."""
+    return [
+        (group.direction, [e for name in _in_order(program, group) for e in program.defined[name]])
+        for group in ir.order(program)
+    ]
+
+
+def _in_order(program: Program, group: ir.Group) -> Sequence[str]:
+    return ir.in_step(program, group.tensors) if group.direction else group.tensors[:1]
 
 
 class _Interpreter:
@@ -95,7 +110,7 @@ class _Interpreter:
         lo, hi = self._span(name)
         return (hi - lo + 1, *dims)
 
-    def run(self) -> dict[str, Array]:
+    def run(self, order: Order) -> dict[str, Array]:
         for name in self.program.defined:
             shape = self._shape(name)
             if self.sweep is not None:
@@ -103,16 +118,14 @@ class _Interpreter:
                 shape = (*shape[:at], self.sweep, *shape[at:])
                 self.swept.add(name)
             self.arrays[name] = np.zeros(shape, dtype=self.dtype)
-        for group in ir.order(self.program):
-            if not group.direction:
-                for equation in self.program.defined[group.tensors[0]]:
+        for direction, equations in order:
+            if not direction:
+                for equation in equations:
                     for when in self._times(equation):
                         self._assign(equation, when)
                 continue
-            names = ir.in_step(self.program, group.tensors)
-            equations = [e for name in names for e in self.program.defined[name]]
             times = [self._times(e) for e in equations]
-            for when in sorted({w for own in times for w in own if w is not None}, reverse=group.direction < 0):
+            for when in sorted({w for own in times for w in own if w is not None}, reverse=direction < 0):
                 for equation, own in zip(equations, times, strict=True):
                     if when in own:
                         self._assign(equation, when)

@@ -33,10 +33,12 @@ def discrepancy(name: str, found: Any, expected: Expected, dtype: Any) -> str:
         error = np.asarray(np.abs(found.astype(np.longdouble) - wanted))
         error[np.isnan(found) & np.isnan(wanted)] = 0
         error[found == wanted] = 0  # infinities that agree
-    noise = (expected.noise if kind == "float32" else expected.noise64).get(name, 0.0)
-    finite = np.abs(wanted[np.isfinite(wanted)])
-    scale = float(finite.max(initial=0))
-    allowed = max(RELATIVE[kind] * scale, ROUNDINGS * noise if np.isfinite(noise) else 0.0, SMALLEST[kind])
+    scale = float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
+    allowed = max(RELATIVE[kind] * scale, SMALLEST[kind])
+    if bool((error <= allowed).all()):
+        return ""
+    noise = getattr(expected.roundings, kind)[name]
+    allowed = max(allowed, ROUNDINGS * noise if np.isfinite(noise) else 0.0)
     if bool((error <= allowed).all()):
         return ""
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(error), np.inf, error))), error.shape)

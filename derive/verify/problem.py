@@ -68,7 +68,7 @@ def sizes_of(names: Sequence[str], order: Sequence[int], fixed: Mapping[str, int
     return {name: fixed[name] if name in fixed else free.pop(0) for name in names}
 
 
-def draw(program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: tuple[float, float]) -> Problem:
+def draw(program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: tuple[float, float], seed: int = 0) -> Problem:
     """A problem for the primal program of a cell; `target` is the tensor of the loss that stands for y.
 
     Matrices are divided by the square root of their width, so that sums over many units stay as large as the units.
@@ -78,7 +78,7 @@ def draw(program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: 
     batch, steps = sizes["B"], sizes["T"]
 
     def numbers(label: str, *shape: int) -> Array:
-        rng = np.random.default_rng([zlib.crc32(label.encode()), *shape])
+        rng = np.random.default_rng([seed, zlib.crc32(label.encode()), *shape])
         return rng.uniform(lo, hi, size=shape)
 
     def exact(array: Array) -> Array:
@@ -96,7 +96,7 @@ def draw(program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: 
         else:
             values[name] = exact(numbers(name, batch, *((steps,) if tensor.time is not None else ()), *dims(tensor)))
     output, states = program.tensors[program.meta["output"]], program.meta["states"]
-    signed = np.random.default_rng([steps, batch])
+    signed = np.random.default_rng([seed, steps, batch])
     return Problem(
         dict(sizes),
         values,
