@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 from dataclasses import dataclass, field
 
 LETTERS = ("n", "k", "m", "o", "i", "j")
 STATES = ("h", "c", "s", "q", "u", "a", "v", "r", "e", "hidden", "memory", "f1", "S", "w_", "y", "g", "z")
 VALUES = ("z", "r", "e", "g", "p", "d", "f", "l", "s_hat", "mix", "gate", "norm", "out_", "L", "acc", "b2", "tmp", "rho", "Q")
 PARAMS = ("W", "U", "R", "A", "D", "P", "K", "M", "G", "E", "C")
-VECTORS = ("b", "w", "beta", "mu", "lam", "tau", "bias_1", "off", "alpha", "v0", "nu")
+VECTORS = ("b", "w", "beta", "mu", "lam", "tau", "bias_1", "off", "alpha", "kappa", "nu")
 FUNCTIONS = (
     "tanh({})", "sigmoid({})", "relu({})", "softplus({})", "exp(-({}) ** 2)", "log(1 + ({}) ** 2)", "sqrt(1 + ({}) ** 2)",
     "tanh(({}) / 2)", "1 / (1 + ({}) ** 2)",
@@ -317,7 +318,7 @@ def _anchored(draft: Draft) -> list[str]:
     sized = {d for _, dims in draft.params for d in dims}
     written = "\n".join(lines)
     for state in draft.states:
-        if state.dim in sized and "x[t" in written:
+        if state.dim in sized and re.search(r"\bx\[t", written):
             continue
         sized.add(state.dim or "")
         at = next(p for p, line in enumerate(lines) if line.startswith(f"{state.name}[t, "))
