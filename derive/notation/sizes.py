@@ -130,12 +130,13 @@ class Sizes:
                     f"{self.where}: the index of {label} runs over {self.names[root]} as well as over {name}; "
                     f"use different indices for the input and the units"
                 )
+        families = [name.family for name in self.writer.names.values() if name.family]
         for label in self.order:
             for slot in range(self.rank[label]):
                 root = self._find((label, slot))
                 if root not in self.names:
                     letter = str(self.spelling[label][slot]).upper()
-                    taken = {str(d) for d in self.names.values()} | {"T", "B", *self.order}
+                    taken = {str(d) for d in self.names.values()} | {"T", "B", *self.order, *families}
                     self.names[root] = ir.dimension(letter if letter not in taken else f"{letter}_{len(taken)}")
 
     @property
