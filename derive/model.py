@@ -22,12 +22,14 @@ from derive.fuse import fuse
 from derive.interface import CONTROLS, argument_places, is_reserved, parameter
 from derive.ir import Program
 from derive.kernel import Kernel
+from derive.kernel_verifier import verify_kernel
 from derive.lower import lower
 from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
 from derive.storage import Place, place, tape, tape_places
+from derive.storage_verifier import verify_storage
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _kernel(
     """One kernel; `arguments` are the places of all that the caller owns, `direction` is that of the loop over time."""
     lowered = fuse(lower(replace(program, name=f"{program.name}, {name}"), direction), saved)
     own = {n: p for n, p in arguments.items() if n in lowered.program.tensors}
-    return schedule(name, lowered, place(lowered, own, saved))
+    return verify_kernel(schedule(name, lowered, verify_storage(lowered, place(lowered, own, saved))))
 
 
 def _recomputed(first: Program, second: Program) -> Program:

@@ -77,7 +77,9 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
         **program.meta,
         "inputs": tuple(names[x] for x in program.meta["inputs"]),
         "output": names[program.meta["output"]],
-        "sizes": {str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()},
+        "sizes": {
+            str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()
+        },
     }
     return replace(program, tensors=tensors, equations=tuple(equations), meta=meta)
 

@@ -107,7 +107,9 @@ def _tensor(item: Name, sizes: Sizes, assigned: bool) -> Tensor:
     )
 
 
-_COMMANDS = frozenset(GREEK.values()) - frozenset("omicron Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split())
+_COMMANDS = frozenset(GREEK.values()) - frozenset(
+    "omicron Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split()
+)
 
 
 def _latex(item: Name) -> str:

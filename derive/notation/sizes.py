@@ -64,8 +64,10 @@ class Sizes:
             for position, limit in enumerate(expr.limits):
                 symbol = limit[0]
                 if symbol in inner:
-                    place = "also stands on the left" if scope.get(symbol, ("", ""))[1] == "free" else (
-                        "is summed around it as well"
+                    place = (
+                        "also stands on the left"
+                        if scope.get(symbol, ("", ""))[1] == "free"
+                        else ("is summed around it as well")
                     )
                     raise self.writer.mistake(equation, f"{symbol} is summed and {place}")
                 self._limits(limit, equation)
@@ -115,9 +117,7 @@ class Sizes:
                 f"states come by themselves",
             )
         if len(set(positions)) < len(positions):
-            raise mistake(
-                equation, f"an index stands twice in {access}; a diagonal matrix is written as a vector"
-            )
+            raise mistake(equation, f"an index stands twice in {access}; a diagonal matrix is written as a vector")
         if label not in self.rank:
             self.order.append(label)
             self.rank[label], self.timed[label] = len(positions), timed

@@ -67,7 +67,9 @@ class Name:
         )
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"the tensor {self.label} has no attribute {name}; an equation reads it as {self.label}[...]")
+        raise AttributeError(
+            f"the tensor {self.label} has no attribute {name}; an equation reads it as {self.label}[...]"
+        )
 
     def __str__(self) -> str:
         return self.label
