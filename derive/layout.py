@@ -166,6 +166,7 @@ def zero_width(kernel: Kernel) -> str:
 
 def mentions(stage: StagePlan, dim: str) -> bool:
     """Whether the numbers of a row need a dimension: as a constant in an equation or as a row width."""
-    used = {str(s) for e in stage.scalars for s in e.rhs.free_symbols}
+    totals = stage.totals if stage.dim is None else []
+    used = {str(s) for e in [*stage.scalars, *totals] for s in e.rhs.free_symbols}
     used |= {str(f.place.dim) for f in [*stage.scalar_loads] if f.place.dim is not None}
     return dim in used

@@ -62,7 +62,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     loss = loss or registry.loss("squared_error")
     primal = verify_normal(cell.program())
     adjoint, counts = simplify(vjp(primal))
-    judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
+    judged = verify_normal(loss.of(primal.tensors[primal.meta["output"]]))
+    judge, _ = simplify(vjp(judged, [primal.meta["output"]]))
     judge = _as_seed(judge, adjoint, primal.meta["output"])
     many = batch(adjoint)
     ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.note == "saved derivative"}
@@ -79,13 +80,13 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     again = _recomputed(first, second)
     states = tape_places(first, tuple(n for n in tape(first, again) if n in primal.meta["states"]))
     meta = {**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]}
-    judged = batch(replace(judge, meta=meta))
+    judging = batch(replace(judge, meta=meta))
     # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
     arguments = argument_places(many)
     kernels = (
         _kernel("infer", _needed(first, primal.outputs), arguments, {}, 1),
         _kernel("forward", _needed(first, (*primal.outputs, *saved)), arguments, places, 1),
-        _kernel("loss", judged, argument_places(judged), {}),
+        _kernel("loss", judging, argument_places(judging), {}),
         _kernel("backward", second, arguments, places, -1),
         _kernel("record", _needed(first, primal.outputs), arguments, states, 1),
         _kernel("recompute", again, arguments, states, -1),
