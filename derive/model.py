@@ -23,7 +23,6 @@ from derive.interface import CONTROLS, argument_places, is_reserved, parameter
 from derive.ir import Program
 from derive.kernel import Kernel
 from derive.lower import lower
-from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
@@ -58,7 +57,7 @@ class Model:
 def model(cell: Cell, loss: Head | None = None) -> Model:
     """All passes in order: adjoint, simplify, batch, lower, fuse, storage, schedule."""
     loss = loss or registry.loss("squared_error")
-    primal = verify_normal(cell.program())
+    primal = cell.normal()
     adjoint, counts = simplify(vjp(primal))
     judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
     judge = _as_seed(judge, adjoint, primal.meta["output"])

@@ -74,7 +74,7 @@ def _check_power(where: str, expr: sp.Pow) -> None:
     if not (2 * expr.exp).is_Integer:
         raise DeriveError(
             f"{where}, {ir.text(expr)} has an exponent that is no multiple of 1/2; give the logarithm an equation of its "
-            f"own, l[t, n] = log(a[t, n]), and write exp({ir.text(expr.exp)}*l[t, n])"
+            f"own, l[t, n] = log(a[t, n]), and write exp({_short(expr.exp)}*l[t, n])"
         )
 
 
@@ -96,5 +96,5 @@ def _check_number(where: str, expr: sp.Expr) -> None:
 
 def _short(expr: sp.Expr) -> str:
     """A number in few letters."""
-    text = ir.text(expr)
+    text = repr(float(expr)) if expr.is_Float and abs(expr) < _LARGEST else ir.text(expr)
     return text if len(text) < 40 else str(expr.evalf(6))

@@ -36,6 +36,7 @@ def join(lower: Program, upper: Program, name: str) -> Program:
         **lower.meta,
         "output": output,
         "public": {**lower.meta["public"], **upper.meta["public"]},
+        "lines": {**upper.meta["lines"], **lower.meta["lines"]},
         "sizes": {**lower.meta["sizes"], **upper.meta["sizes"]},
     }
     outputs = (output, *(f"{s}_T" for s in lower.meta["states"]))
@@ -77,9 +78,11 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
         **program.meta,
         "inputs": tuple(names[x] for x in program.meta["inputs"]),
         "output": names[program.meta["output"]],
+        "lines": {names[x]: line for x, line in program.meta["lines"].items()},
         "sizes": {str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()},
     }
-    return replace(program, tensors=tensors, equations=tuple(equations), meta=meta)
+    outputs = tuple(names[x] for x in program.outputs)
+    return replace(program, tensors=tensors, equations=tuple(equations), outputs=outputs, meta=meta)
 
 
 def _names(program: Program, slot: Tensor, prediction: Tensor) -> dict[str, str]:

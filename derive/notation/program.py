@@ -84,6 +84,7 @@ def _program(name: str, writer: Writer, states: list[str], gates: list[str], pub
         "inputs": tuple(inputs),
         "output": output,
         "public": public,
+        "lines": checks.lines_of(writer),
         "sizes": {str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims},
     }
     outputs = (output, *(f"{s}_T" for s in states))

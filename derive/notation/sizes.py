@@ -164,7 +164,7 @@ class Sizes:
                     line,
                     f"the index of {label} runs over {self.names[root]} as well as over {name}; use different indices for "
                     f"the input and the units. Where the input has as many values as there are units, write so by a matrix: "
-                    f"Sum(V[n, j] * {label}[t, j], j)",
+                    f"Sum(A[n, j] * {label}[t, j], j)",
                 )
         if not states and self.rank.get(written[-1]):  # the output of a head
             self.names.setdefault(self._find((written[-1], 0)), ir.dimension("O"))
