@@ -18,6 +18,7 @@ PACKAGE = ROOT / "derive"
 ORDER = """
 errors
 reserved
+escaping
 functions
 ir.symbols
 ir.line
