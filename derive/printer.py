@@ -97,6 +97,10 @@ class Expression:
             return " * ".join(parts)
         if isinstance(expr, sp.Add):
             return f"({' + '.join(parts)})"
+        if isinstance(expr, sp.Pow) and (2 * expr.exp).is_Integer:
+            return self._pow(expr.base, expr.exp)
+        if (record := record_of(expr)) is not None:
+            return f"scalar_{record.c}({', '.join(parts)})"
         raise DeriveError(f"no C for the constant {expr}")
 
     def _add(self, expr: sp.Add) -> str:

@@ -210,8 +210,8 @@ class Writer:
         if isinstance(value, numbers.Number) and not isinstance(value, (bool, sp.Basic)):
             value = self.number(value)
         if not isinstance(value, sp.Expr):
-            shown = reprlib.repr(value) if isinstance(value, (str, list, tuple, dict, set)) else repr(value)
-            shown = " ".join(shown.split()) if len(shown) < 80 else f"of type {type(value).__name__}"
+            plain = value is None or isinstance(value, (str, bool))
+            shown = reprlib.repr(value) if plain else f"of type {type(value).__name__}"
             raise DeriveError(f"{self.where}: the right-hand side of {lhs} is {shown}, not an expression")
         return value
 
