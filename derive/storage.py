@@ -175,12 +175,17 @@ class _Placing:
         for phase, part in (*(("before", p) for p in self.lowered.before), *(("after", p) for p in self.lowered.after)):
             for product in part.products:
                 seen(product.target, phase, -1)
-                self.whole |= {product.target, *(ir.name_of(a) for p in product.pairs for a in (p.weight, p.operand))}
+                accesses = [a for pair in product.pairs for a in (pair.weight, pair.operand)]
+                self.whole |= {product.target, *map(ir.name_of, accesses)}
+                self.neighbours |= {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, tensors))}
             for stage in part.stages:
                 look(phase, reached, stage)
                 reached += 1
         for number, stage in enumerate(self.lowered.loop):
             look("loop", number, stage)
+        for boundary in self.lowered.boundaries:  # a final state is copied after all stages of its step
+            if boundary.rhs.has(ir.T) and (name := ir.name_of(boundary.rhs)) in self.stages:
+                self.stages[name].add(-2)
 
     def _kind(self, name: str) -> str:
         tensor = self.program.tensors[name]

@@ -176,11 +176,12 @@ class Sizes:
 
     def _free(self, letter: str) -> sp.Symbol:
         """A size named by a letter, or by the letter and a number where C or the cell has another use for it."""
-        taken = {str(d) for d in self.names.values()} | {"T", "B", "I", "H", *self.order}
+        families = [x.family for x in self.writer.names.values() if x.family]
+        taken = {str(d) for d in self.names.values()} | {"T", "B", "I", "H", *self.order, *families}
         number, name = 1, letter
         while name in taken or (is_reserved(name) and name != "O"):
             number += 1
-            name = f"{letter}_{number}"
+            name = f"{letter}{number}"
         return ir.dimension(name)
 
     @property
