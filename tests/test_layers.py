@@ -28,6 +28,7 @@ ir.ranges
 ir.verifier
 ir.dependence
 ir
+normal_form
 normalize
 notation.lines
 notation.spelling
@@ -97,6 +98,7 @@ audit.report
 audit
 emit
 compiler
+verify
 references
 check
 flow

@@ -227,7 +227,7 @@ def check_order(writer: Writer, states: Sequence[str], tensors: dict[str, Tensor
         how = (
             f"write {before} for its value of the step before"
             if read in states
-            else f"only a state can be read at the step before: name one of them in states=... and read it at t - 1"
+            else "only a state can be read at the step before: name one of them in states=... and read it at t - 1"
         )
         raise writer.mistake(where[reader], f"{access} is read, and {names} at the same time step; {how}")
 
@@ -258,5 +258,3 @@ def _first_use(writer: Writer, name: str) -> int | None:
         if name in found or any(s.name == name for s in (lhs.free_symbols | rhs.free_symbols) if s.is_Symbol):
             return p
     return None
-
-

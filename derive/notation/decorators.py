@@ -60,7 +60,9 @@ class Cell(Definition):
         if not isinstance(name, str):
             raise DeriveError(f"{where}: expected a name for the whole, found {name!r}")
         spelled = name_of_cell(where, name, "the name of the whole")
-        return Cell(spelled, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, spelled))
+        return Cell(
+            spelled, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, spelled)
+        )
 
 
 class Head(Definition):
@@ -106,7 +108,9 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
 def head(*function: Any, **public: str) -> Callable[[Callable[..., None]], Head]:
     """Decorator: a readout.  The first argument is what it reads; the last equation defines the new output."""
     if function:
-        raise DeriveError(f"head {getattr(function[0], '__name__', function[0])}: write @head() above it, with brackets")
+        raise DeriveError(
+            f"head {getattr(function[0], '__name__', function[0])}: write @head() above it, with brackets"
+        )
     _check_public("@head", public)
 
     def build(function: Callable[..., None]) -> Head:
@@ -130,8 +134,8 @@ def loss(function: Any = None, **options: Any) -> Head:
     if len(program.meta["inputs"]) != 2 or program.equations[-1].lhs.args:
         raise DeriveError(
             f"loss {program.name}: expected a prediction, a target and at last a scalar L[()] = ..., found the sequences "
-            f"{', '.join(program.meta['inputs']) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads nothing else "
-            f"with time"
+            f"{', '.join(program.meta['inputs']) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads "
+            f"nothing else with time"
         )
     target = program.meta["inputs"][1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}

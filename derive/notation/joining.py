@@ -14,6 +14,7 @@ from sympy.tensor.indexed import IndexedBase
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
+from derive.notation.sizes import free_size
 
 
 def join(lower: Program, upper: Program, name: str) -> Program:
@@ -22,7 +23,9 @@ def join(lower: Program, upper: Program, name: str) -> Program:
         if symbol in upper.tensors and symbol in lower.tensors:
             raise _clash(name, [symbol])
     own = lower.tensors[lower.meta["output"]]
-    upper = rebind(upper, own, sizes={*lower.meta["sizes"], *lower.tensors})
+    upper = rebind(
+        upper, own, sizes={*lower.meta["sizes"], *lower.tensors, *(x.family for x in lower.tensors.values())}
+    )
     clash = set(upper.tensors) & {*lower.tensors, *lower.meta["sizes"]} - {lower.meta["output"]}
     if clash:
         raise _clash(name, sorted(clash))
@@ -62,7 +65,7 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
     taken = {*sizes, *map(str, prediction.dims), *program.tensors}
     for size in program.meta["sizes"]:
         if (dim := ir.dimension(size)) not in dims:
-            dims[dim] = ir.dimension(_apart(size, taken))
+            dims[dim] = ir.dimension(free_size(size, taken))
             taken.add(str(dims[dim]))
     names = _names(program, slot, prediction)
     swap = {IndexedBase(old): IndexedBase(new) for old, new in names.items()} | dict(dims)
@@ -79,7 +82,9 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
         "inputs": tuple(names[x] for x in program.meta["inputs"]),
         "output": names[program.meta["output"]],
         "lines": {names[x]: line for x, line in program.meta["lines"].items()},
-        "sizes": {str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()},
+        "sizes": {
+            str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()
+        },
     }
     outputs = tuple(names[x] for x in program.outputs)
     return replace(program, tensors=tensors, equations=tuple(equations), outputs=outputs, meta=meta)
@@ -95,15 +100,6 @@ def _names(program: Program, slot: Tensor, prediction: Tensor) -> dict[str, str]
             names[name] = ir.unused_name(name, taken) if clashes else name
             taken.add(names[name])
     return names
-
-
-def _apart(size: str, taken: Collection[str]) -> str:
-    """The size, or another one of its letter where it is taken."""
-    number, name = 1, size
-    while name in taken:
-        number += 1
-        name = f"{size}_{number}"
-    return name
 
 
 def _keyword(old: str, new: sp.Symbol, keyword: str) -> str:

@@ -1,8 +1,8 @@
 """Public names: under which array a parameter goes in Python and C, and whether that name is free.
 
-    W[i], W[f]  of a family with a member for every gate, all of one size     rows 0..H-1 and H..2H-1 of `weight_ih`
-    p[i], p[f]  of a family that lacks a gate, or has gates of two sizes      `peephole_i`, `peephole_f`
-    u           of no family                                                  `u`, or what the decorator calls it
+W[i], W[f]  of a family with a member for every gate, all of one size     rows 0..H-1 and H..2H-1 of `weight_ih`
+p[i], p[f]  of a family that lacks a gate, or has gates of two sizes      `peephole_i`, `peephole_f`
+u           of no family                                                  `u`, or what the decorator calls it
 """
 
 from __future__ import annotations

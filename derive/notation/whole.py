@@ -51,15 +51,16 @@ def check_whole(where: str, program: Program) -> None:
     for size in program.meta["sizes"]:
         if size not in known:
             holder = next(x for x in program.tensors.values() if size in map(str, x.dims))
+            bias = f"{holder.at()} = ... + b[{holder.indices[-1]}]"
             raise DeriveError(
                 f"{where}: {holder.name} has the size {size}, which stands on no parameter and not on the input, so that no "
-                f"call can tell it; give it a parameter of that size, such as a bias, {holder.at()} = ... + b[{holder.indices[-1]}]{_line(program, holder.name)}"
+                f"call can tell it; give it a parameter of that size, such as a bias, {bias}{_line(program, holder.name)}"
             )
 
 
 def check_derived_names(where: str, program: Program) -> None:
     """Raise for an argument that is called as the gradient of another tensor will be."""
-    for tensor in program.tensors.values():
+    for tensor in [x for x in program.tensors.values() if x.role != "target"]:
         seeds = (f"seed_{tensor.name}",) if tensor.name in program.outputs else ()
         for name in (f"d_{tensor.name}", *seeds):
             if (other := program.tensors.get(name)) is None:

@@ -69,7 +69,9 @@ class Name:
         )
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"the tensor {self.label} has no attribute {name}; an equation reads it as {self.label}[...]")
+        raise AttributeError(
+            f"the tensor {self.label} has no attribute {name}; an equation reads it as {self.label}[...]"
+        )
 
     def __str__(self) -> str:
         return self.label
@@ -91,7 +93,7 @@ class Writer:
         self.names: dict[str, Name] = {}
         self.used: set[str] = set()
 
-    def run(self, function: Callable[..., None], arguments: Iterable[str]) -> None:
+    def run(self, function: Callable[..., Any], arguments: Iterable[str]) -> None:
         """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
         try:
             result = function(*(self.argument(a) for a in arguments))

@@ -15,7 +15,11 @@ REFUSED = {
             z[t, n] = sigmoid(a[z][t, n])
             h[t, n] = r[t, n] * h[t - 1, n] + z[t, n]
         """,
-        ("a_r, a_z, r, z, h depend on each other at the same time step", "write h[t - 1, k]", "its value of the step before"),
+        (
+            "a_r, a_z, r, z, h depend on each other at the same time step",
+            "write h[t - 1, k]",
+            "its value of the step before",
+        ),
     ),
     "a cycle of values": (
         """
@@ -629,7 +633,7 @@ REFUSED = {
         def mine(x, h, W):
             h[t, n] = tanh(Sum(W[n, j] * x[t, j], j)) + h[t - 1, n]
         """,
-        ('@cell(..., weight=3): write the name of an argument in quotes',),
+        ("@cell(..., weight=3): write the name of an argument in quotes",),
     ),
     # -- heads and losses ----------------------------------------------------------------------------------------------
     "a loss with a parameter": (

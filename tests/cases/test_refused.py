@@ -27,7 +27,9 @@ def read(text, name="<cells>"):
 def split(text):
     """The text of a case, and the line that is marked in it: its number in the file and its statement."""
     lines = textwrap.dedent(text).strip("\n").split("\n")
-    marked = [(p + 1 + HEAD.count("\n"), line.removesuffix("  #!").strip()) for p, line in enumerate(lines) if "#!" in line]
+    marked = [
+        (p + 1 + HEAD.count("\n"), line.removesuffix("  #!").strip()) for p, line in enumerate(lines) if "#!" in line
+    ]
     return "\n".join(line.removesuffix("  #!") for line in lines), marked[0] if marked else None
 
 
@@ -77,7 +79,7 @@ def test_a_statement_over_several_lines_is_shown_on_one(tmp_path):
 
 def test_a_file_of_cells_is_refused_on_the_command_line(tmp_path):
     """As `derive check mine.py` reads it."""
-    text, (number, statement) = split(REFUSED["a sum over a part of the units"][0])
+    text, (number, _) = split(REFUSED["a sum over a part of the units"][0])
     path = tmp_path / "mine.py"
     path.write_text(HEAD + text)
     with pytest.raises(DeriveError, match=rf"mine.py, line {number}"):
