@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import sympy as sp
+
+from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Program
+from derive.ir import Program, t
 from derive.normal_form import verify_normal
 from derive.normalize import normalize
 from derive.notation.public import check_public_names
@@ -73,13 +76,24 @@ def check_derived_names(where: str, program: Program) -> None:
 
 
 def check_loss(where: str, program: Program) -> None:
-    """Raise for what a loss may not have yet: parameters of its own, and a target of another size than the prediction."""
+    """Raise for what a loss may not have yet.
+
+    These are parameters of its own, a number that is no sum over time, and a target of another size than the prediction.
+    """
     if params := program.of_role("param"):
         raise DeriveError(
             f"{where}: {params[0].name} is neither the prediction nor the target nor assigned; a loss has no parameters "
             f"yet, and reads neither those of a cell nor its states. A number is set above the function"
             f"{_line(program, params[0].name)}"
         )
+    last = program.equations[-1]
+    for term in ir.terms(sp.expand_mul(last.rhs, deep=False)):
+        total = term.as_independent(sp.Sum)[1]
+        if not isinstance(total, sp.Sum) or all(symbol != t for symbol, *_ in total.limits):
+            raise DeriveError(
+                f"{where}: in the equation of {last.target}, {ir.text(term)} is no sum over time; a loss adds up one number a "
+                f"step, {last.target}[()] = Sum(l[t], t), where l[t] = ... may be any function{_line(program, last.target)}"
+            )
     prediction = program.tensors[program.meta["inputs"][0]]
     for target in program.of_role("target"):
         if target.dims != prediction.dims:
@@ -88,3 +102,4 @@ def check_loss(where: str, program: Program) -> None:
                 f"prediction {', '.join(map(str, prediction.dims))}; they have to agree: {target.name}[t, n] and "
                 f"{prediction.name}[t, n] under one index{_line(program, target.name)}"
             )
+    in_normal_form(where, program)

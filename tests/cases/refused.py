@@ -668,6 +668,31 @@ REFUSED = {
         """,
         ("the target y[t] has the size 1",),
     ),
+    "a loss beside a constant": (
+        """
+        @loss
+        def mine(h, y, L):
+            L[()] = Sum(Sum((h[t, n] - y[t, n]) ** 2, n), t) / 2 + 1  #!
+        """,
+        ("in the equation of L, 1 is no sum over time; a loss adds up one number a step, L[()] = Sum(l[t], t)",),
+    ),
+    "a root of the whole loss": (
+        """
+        @loss
+        def mine(h, y, L):
+            L[()] = sqrt(Sum(Sum((h[t, n] - y[t, n]) ** 2, n), t))  #!
+        """,
+        ("is no sum over time; a loss adds up one number a step",),
+    ),
+    "a loss in two numbers": (
+        """
+        @loss
+        def mine(h, y, s, L):
+            s[()] = Sum(Sum((h[t, n] - y[t, n]) ** 2, n), t)
+            L[()] = sqrt(s[()])  #!
+        """,
+        ("sqrt(s) is no sum over time",),
+    ),
     "a loss of the last step": (
         """
         @loss

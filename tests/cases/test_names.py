@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 
 from derive import emit, notation
+from derive.document.names import Names
 from derive.notation import Sum, cell, head, i, j, k, loss, m, n, spelling, t, tanh
 from derive.notation.sizes import free_size
 from derive.reserved import RESERVED, is_reserved
@@ -54,6 +55,8 @@ def test_greek_arguments_are_parameters_under_their_spelling_and_letters_in_prin
     made = emit.model(mine)
     assert list(made.meta["params"]) == ["weight_ih", "lambda_", "rate"]
     assert program.meta["states"] == ("alpha",) and program.meta["gates"] == ("gamma",)
+    letters = Names(program).letters
+    assert letters["lambda_"].latex() == r"\lambda" and letters["W_gamma"].latex("n") == r"W_{\gamma,n}"
     assert program.tensors["lambda_"].latex == r"\lambda" and program.tensors["W_gamma"].latex == r"W_{\gamma}"
 
 
