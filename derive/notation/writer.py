@@ -70,7 +70,7 @@ class Name:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"the tensor {self.label} has no attribute {name}; an equation reads it as {self.label}[...]"
+            f"the tensor {vars(self).get('label')} has no attribute {name}; an equation reads it by its indices, in brackets"
         )
 
     def __str__(self) -> str:
