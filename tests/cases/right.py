@@ -35,9 +35,10 @@ RIGHT = {
     """,
     "indices of SymPy, and a size that is a word of C": """
         p, s, nan = sympy.symbols("p s nan")
+        q = sympy.Symbol("p", integer=True)  # the same index, whatever SymPy knows of it
         @cell(states="h")
         def mine(x, h, W, A, U, e, f):
-            e[t, s] = tanh(Sum(W[s, p] * x[t, p], p))
+            e[t, s] = tanh(Sum(W[s, p] * x[t, q], q))
             f[t, nan] = tanh(Sum(A[nan, p] * x[t, p], p))
             h[t, n] = Sum(U[n, s] * e[t, s], s) + h[t - 1, n] * Sum(f[t, nan], nan)
     """,
