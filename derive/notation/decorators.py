@@ -57,6 +57,10 @@ class Cell(Definition):
         where = f"cell {self.name} with a head"
         if not isinstance(other, Head):
             raise DeriveError(f"{where}: expected what @head made, found {type(other).__name__}")
+        if other.source.of_role("loss"):
+            raise DeriveError(
+                f"{where}: {other.name} is a loss, which is given when the cell is built, loss={other.name}"
+            )
         if not isinstance(name, str):
             raise DeriveError(f"{where}: expected a name for the whole, found {name!r}")
         spelled = name_of_cell(where, name, "the name of the whole")

@@ -80,6 +80,12 @@ def _check_power(where: str, expr: sp.Pow) -> None:
 
 def _check_number(where: str, expr: sp.Expr) -> None:
     """Constants: real, and neither too large nor too small for float32, as every cell is made in both types."""
+    for call in (node for node in sp.preorder_traversal(expr) if record_of(node) is not None):
+        if call.evalf().has(type(call)) and all(argument.evalf().is_Number for argument in call.args):
+            known = record_of(call)
+            assert known is not None
+            value = float(known.numpy(*(float(argument) for argument in call.args)))
+            raise DeriveError(f"{where}, {ir.text(call)} is a constant; write its value, {value!r}")
     value: Any = sp.nan
     try:
         value = expr.evalf(20)

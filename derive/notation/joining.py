@@ -19,16 +19,13 @@ from derive.notation.sizes import free_size
 
 def join(lower: Program, upper: Program, name: str) -> Program:
     """The equations of a cell and of a head that reads its output; the head's output is that of the whole."""
-    for symbol in set(upper.meta["public"]) & set(lower.meta["public"]):
-        if symbol in upper.tensors and symbol in lower.tensors:
-            raise _clash(name, [symbol])
     own = lower.tensors[lower.meta["output"]]
     upper = rebind(
         upper, own, sizes={*lower.meta["sizes"], *lower.tensors, *(x.family for x in lower.tensors.values())}
     )
     clash = set(upper.tensors) & {*lower.tensors, *lower.meta["sizes"]} - {lower.meta["output"]}
     if clash:
-        raise _clash(name, sorted(clash))
+        raise DeriveError(f"{name}: {', '.join(sorted(clash))} means two things; rename it in the head or in the cell")
     body = [e for e in lower.equations if not e.note]
     ends = [e for e in lower.equations if e.note]
     equations = [*body, *upper.equations, *ends]
@@ -44,10 +41,6 @@ def join(lower: Program, upper: Program, name: str) -> Program:
     }
     outputs = (output, *(f"{s}_T" for s in lower.meta["states"]))
     return ir.verify(Program(name, tensors, tuple(numbered), outputs, meta))
-
-
-def _clash(name: str, names: list[str]) -> DeriveError:
-    return DeriveError(f"{name}: {', '.join(names)} means two things; rename it in the head or in the cell")
 
 
 def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) -> Program:

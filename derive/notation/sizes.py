@@ -24,6 +24,7 @@ def free_size(name: str, taken: Collection[str]) -> str:
     """The name of a size; with a number behind it where C or the cell has another use for it."""
     if is_reserved(name) and name != "O":
         name = name.replace("_", "")  # macros have whole families of names, such as M_PI and SIZE_MAX
+    taken = {*taken, "INPUT", "HIDDEN", "OUTPUT"}  # the keywords input_size, hidden_size, output_size
     number, found = 1, name
     while found in taken or (is_reserved(found) and found != "O"):
         number += 1

@@ -402,6 +402,14 @@ REFUSED = {
         """,
         ("exp(800) is no number of float32",),
     ),
+    "a function of a number": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = Sum(W[n, j] * x[t, j], j) + 2 * relu(3)  #!
+        """,
+        ("relu(3) is a constant; write its value, 3.0",),
+    ),
     "a division by zero": (
         """
         @cell(states="h")
@@ -732,6 +740,20 @@ REFUSED = {
             p[t] = Sum(a[n] * h[t, n], n)
         """,
         ("ends in another, p[t, o] = ..., found p[t] = ... as its last equation",),
+    ),
+    "a loss as a head": (
+        """
+        @cell(states="h")
+        def unit(x, h, W):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + h[t - 1, n])
+
+        @loss
+        def judge(h, y, L):
+            L[()] = Sum(Sum((h[t, n] - y[t, n]) ** 2, n), t)
+
+        mine = unit.then(judge, "mine")
+        """,
+        ("judge is a loss, which is given when the cell is built",),
     ),
     "a name for the whole that is none": (
         """

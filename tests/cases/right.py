@@ -34,7 +34,7 @@ RIGHT = {
             h[t, n] = o[t, n] * tanh(Sum(R[n, k] * c[t, k], k)) + h[t - 1, n] / 2
     """,
     "indices of SymPy, and a size that is a word of C": """
-        p, s, nan = sympy.symbols("p s nan")
+        p, s, nan = sympy.symbols("p input nan")
         q = sympy.Symbol("p", integer=True)  # the same index, whatever SymPy knows of it
         @cell(states="h")
         def mine(x, h, W, A, U, e, f):
