@@ -138,7 +138,7 @@ def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path, defi
     for source in [*sources, wrapper]:
         made = work / f"{source.stem}.o"
         own = [*FLAGS, *defines] if source != wrapper else ["-O2", *python]
-        commands.append([*_compiler(), "-fPIC", *own, f"-I{include}", "-c", str(source), "-o", str(made)])
+        commands.append([*_compiler(), "-fPIC", *own, "-iquote", str(include), "-c", str(source), "-o", str(made)])
         objects.append(made)
     with ThreadPoolExecutor(
         max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2

@@ -24,7 +24,6 @@ from derive.ir import Program
 from derive.kernel import Kernel
 from derive.kernel_verifier import verify_kernel
 from derive.lower import lower
-from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
@@ -60,7 +59,7 @@ class Model:
 def model(cell: Cell, loss: Head | None = None) -> Model:
     """All passes in order: adjoint, simplify, batch, lower, fuse, storage, schedule."""
     loss = loss or registry.loss("squared_error")
-    primal = verify_normal(cell.program())
+    primal = cell.normal()
     adjoint, counts = simplify(vjp(primal))
     judged = verify_normal(loss.of(primal.tensors[primal.meta["output"]]))
     judge, _ = simplify(vjp(judged, [primal.meta["output"]]))

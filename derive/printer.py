@@ -121,7 +121,7 @@ class Expression:
         text = "".join(parts)
         # Each further product is added by one fused operation: which terms are rounded is written here, not left to the
         # compiler, so that every kernel, compiler and instruction set with such an operation gives the same bits.
-        vector = any(self._vector(a) for a in products)
+        vector = any(self._vector(a) for a in ordered)
         if vector and not any(self._vector(a) for a in plain):
             text = f"splat({text})"
         for product in products:

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "derive"
 ORDER = """
 errors
 reserved
+escaping
 functions
 ir.symbols
 ir.line
@@ -27,6 +28,7 @@ ir.ranges
 ir.verifier
 ir.dependence
 ir
+normal_form
 normalize
 notation.lines
 notation.spelling
@@ -96,6 +98,7 @@ audit.report
 audit
 emit
 compiler
+verify
 references
 check
 flow
