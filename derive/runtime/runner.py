@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import POOL, Array, aligned, require_memory
+from .arrays import Array, aligned, require_memory
 from .errors import KernelError
-from .problem import Problem
+from .kept import KEPT
+from .problem import WAYS, Problem
 from .ragged import Ragged
 from .split import Split
 from .workers import abreast, share
 
-SMALL = 1 << 20  # bytes of scratch memory that a runner keeps for the next call; more goes back to the pool
+SMALL = (
+    1 << 18
+)  # bytes of scratch memory that a runner keeps for the next call; what has more gives it to calls of any shape
 
 
 class Part:
@@ -70,7 +73,8 @@ class Runner:
         if op == "loss_and_grad":
             for name, zero in zip(kernels.seeds[1:], problem.zeros, strict=True):
                 self._point(name, zero)
-        self.small = sum(array.nbytes for array in self.memory) <= SMALL
+        self.nbytes = sum(block.nbytes for block in self.memory)
+        self.small = self.nbytes <= SMALL
 
     # -- memory ------------------------------------------------------------------------------------------------------
 
@@ -112,14 +116,14 @@ class Runner:
                 setattr(part.args, f"d_{name}", kernels.from_buffer(kernels.array_type, array))
 
     def _take(self, nbytes: int) -> Array:
-        array = POOL.take(nbytes)
-        self.memory.append(array)
-        return array
+        block = KEPT.take(nbytes)
+        self.memory.append(block)
+        return block[:nbytes]
 
     def release(self) -> None:
-        """Gives the memory back to the pool; the runner is of no use after that."""
-        for array in self.memory:
-            POOL.give(array)
+        """Gives the memory to whoever calls next; the runner is of no use after that."""
+        for block in self.memory:
+            KEPT.give(block)
 
     # -- arguments ---------------------------------------------------------------------------------------------------
 
@@ -243,6 +247,8 @@ class Call:
             runner = self.idle.pop()
         except IndexError:
             runner = Runner(self.problem, self.op, self.split, self.ragged)
+            if runner.small:
+                KEPT.charge(runner.nbytes)
         runner.point(self.fields, arrays)
         if ragged is not None:
             runner.lengths(ragged)
@@ -287,6 +293,8 @@ def call(problem: Problem, op: str, threads: int | None, tape_every: int = 0, wo
     asked = (op, threads, tape_every)
     found: Call | None = problem.calls.get(asked)
     if found is None:
+        if len(problem.calls) >= WAYS:
+            problem.calls.clear()
         found = problem.calls[asked] = for_split(problem, op, problem.choose(op, threads), tape_every)
     return found
 
@@ -297,5 +305,7 @@ def for_split(problem: Problem, op: str, split: Split, tape_every: int = 0, ragg
     key = (op, split, ragged)
     found: Call | None = problem.calls.get(key)
     if found is None:
+        if len(problem.calls) >= WAYS:
+            problem.calls.clear()
         found = problem.calls[key] = Call(problem, op, split, ragged)
     return found

@@ -199,7 +199,7 @@ def test_bad_arguments():
         (lambda: plan.update(module.init_params(3, 5, float)), TypeError, "is float64, but the plan is float32"),
         (lambda: module.plan({}, 4), ValueError, "lstm.plan: params: missing"),
         (lambda: module.plan(p.params, 0), ValueError, "steps must be at least 1"),
-        (lambda: module.plan(p.params, 4, 0), ValueError, "batch must be at least 1"),
+        (lambda: module.plan(p.params, 4, -1), ValueError, "batch must be at least 0"),
         (lambda: module.plan(p.params, 4, 2.0), TypeError, "batch must be an integer"),
         (lambda: module.plan(p.params, 4, threads=0), ValueError, "threads must be at least 1"),
         (lambda: module.plan(p.params, 4, tape="all"), ValueError, "tape must be"),
