@@ -94,8 +94,9 @@ class Terminal(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As of Console; a table that is wider than the terminal is left to it."""
-        tables = [table for one in objects for table in (one.renderables if isinstance(one, Group) else [one])]
-        with self._at_least(max((self._needs(table) for table in tables if isinstance(table, Table)), default=0)):
+        whole = [one for group in objects for one in (group.renderables if isinstance(group, Group) else [group])]
+        least = [self._keep_whole(table) for table in whole if isinstance(table, Table)]
+        with self._at_least(max(least, default=0)):
             super().print(*objects, **options)
 
     def rule(self, title: str | Text = "", **options: Any) -> None:
@@ -112,10 +113,16 @@ class Terminal(Console):
         finally:
             self.width = width
 
-    def _needs(self, table: Table) -> int:
-        """The columns in which a table loses nothing: its cells on one line each, where they may not be broken."""
-        measured = Measurement.get(self, self.options.update(max_width=WIDE), table)
-        return measured.maximum if any(column.no_wrap for column in table.columns) else measured.minimum
+    def _keep_whole(self, table: Table) -> int:
+        """Make each column wide enough for its longest word, or for all of a cell where lines may not be broken.
+
+        Returns the columns of the screen that the table needs.
+        """
+        options = self.options.update(max_width=WIDE)
+        for column in table.columns:
+            cells = [Measurement.get(self, options, cell) for cell in (column.header, *column.cells)]
+            column.min_width = max(cell.maximum if column.no_wrap else cell.minimum for cell in cells)
+        return Measurement.get(self, options, table).minimum
 
 
 def write_document(text: str, declared: bool) -> None:
