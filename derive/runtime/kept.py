@@ -150,6 +150,8 @@ class Kept:
             return
         kinds = self.by_kind()
         self.charged, total = kinds["shapes"], sum(kinds.values())
+        if total <= self.budget:  # some of it went without a word
+            return
         kept: list[tuple[int, int, Array | Prepared]]
         kept = [(one.used, one.nbytes(), one) for one in list(self.prepared.values())]
         kept += [(stamp, block.nbytes, block) for stamp, block in list(self.blocks)]

@@ -161,17 +161,17 @@ class Problem:
             if len(self.variants) >= VARIANTS:
                 self.variants.clear()
             found = self.variants[key] = Problem(self.kernels.spec.name, self.kernels, self.x_shape, self.dims, *key)
-            KEPT.charge(found.nbytes())
+            KEPT.charge(found.nbytes())  # before its first call
         return found
 
     def nbytes(self) -> int:
-        """Bytes that stay between calls: those of idle runners, of zeros, and what the objects themselves take."""
+        """Bytes that stay between calls: those of runners, of zeros, and what the objects themselves take."""
         problems = [self, *list(self.variants.values())]
         # By identity: some calls have two keys.
         calls = {id(found): found for problem in problems for found in list(problem.calls.values())}
-        idle = sum(runner.nbytes for found in calls.values() for runner in list(found.idle))
+        runners = sum(found.held for found in calls.values())
         zeros = sum(array.nbytes for problem in problems for array in problem.zeros)
-        return OVERHEAD * (len(problems) + len(calls)) + zeros + idle
+        return OVERHEAD * (len(problems) + len(calls)) + zeros + runners
 
     def forget(self) -> None:
         """Go out of the table of problems and let go of idle runners; a tape or a call that is under way may still use it."""

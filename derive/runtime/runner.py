@@ -15,7 +15,7 @@ import numpy as np
 from .arrays import Array, aligned, require_memory
 from .errors import KernelError
 from .kept import KEPT
-from .problem import WAYS, Problem
+from .problem import OVERHEAD, WAYS, Problem
 from .ragged import Ragged
 from .split import Split
 from .workers import abreast, share
@@ -227,6 +227,7 @@ class Call:
         self.ragged = ragged
         self.fields = kernels.fields[op]
         self.idle: list[Runner] = []
+        self.held = 0  # bytes of the runners that come back here
         # Where the caller's order of sequences and that of C meet. What a tape refers to is in the order of C already.
         inputs = kernels.seeds if op == "backward" else (*kernels.reads, "y")
         outputs = kernels.results if op in ("infer", "forward") else kernels.gradients
@@ -248,20 +249,31 @@ class Call:
         except IndexError:
             runner = Runner(self.problem, self.op, self.split, self.ragged)
             if runner.small:
-                KEPT.charge(runner.nbytes)
-        runner.point(self.fields, arrays)
-        if ragged is not None:
-            runner.lengths(ragged)
-        loss = runner.run(arrays)
-        if ragged is not None:
-            runner.lengths(None)
-        runner.totals.clear()
-        # After an exception nothing comes back: what the runner points to is anybody's guess.
+                self._hold(runner.nbytes)
+        try:
+            runner.point(self.fields, arrays)
+            if ragged is not None:
+                runner.lengths(ragged)
+            loss = runner.run(arrays)
+            if ragged is not None:
+                runner.lengths(None)
+            runner.totals.clear()
+        except BaseException:
+            # Nothing comes back: what the runner points to is anybody's guess.
+            if runner.small:
+                self._hold(-runner.nbytes)
+            raise
         if runner.small:
             self.idle.append(runner)
         else:
             runner.release()
         return loss
+
+    def _hold(self, nbytes: int) -> None:
+        """A runner that stays is there, or, with a minus, is lost."""
+        with KEPT.lock:
+            self.held += nbytes
+            KEPT.charge(nbytes)
 
     def run_ragged(self, arrays: Sequence[Array | None], ragged: Ragged) -> tuple[float, list[Array | None]]:
         """As `run`, with arrays in the order of the caller. Returns also the arrays that C had, in its order."""
@@ -308,4 +320,5 @@ def for_split(problem: Problem, op: str, split: Split, tape_every: int = 0, ragg
         if len(problem.calls) >= WAYS:
             problem.calls.clear()
         found = problem.calls[key] = Call(problem, op, split, ragged)
+        KEPT.charge(OVERHEAD)
     return found
