@@ -159,12 +159,16 @@ class Runner:
         ]
 
     def lengths(self, ragged: Ragged | None) -> None:
-        """How many sequences run at each step; None: all."""
+        """How many sequences run at each step; None: all. `rows` is not None as long as a part may have some."""
         kernels = self.problem.kernels
-        self.rows = None if ragged is None else ragged.rows([part.count for part in self.parts])
-        for k, part in enumerate(self.parts):
-            rows = kernels.ffi.NULL if self.rows is None else kernels.from_buffer("size_t[]", self.rows[k])
-            part.args.rows = rows
+        if ragged is None:
+            for part in self.parts:
+                part.args.rows = kernels.ffi.NULL
+            self.rows = None
+            return
+        self.rows = ragged.rows([part.count for part in self.parts])
+        for part, rows in zip(self.parts, self.rows, strict=True):
+            part.args.rows = kernels.from_buffer("size_t[]", rows)
 
     # -- the call ----------------------------------------------------------------------------------------------------
 
