@@ -18,6 +18,7 @@ PACKAGE = ROOT / "derive"
 ORDER = """
 errors
 terminal
+reserved
 functions
 ir.symbols
 ir.line
@@ -28,12 +29,17 @@ ir.verifier
 ir.dependence
 ir
 normalize
+notation.lines
+notation.spelling
 notation.symbols
-notation.checks
+notation.formulas
 notation.writer
 notation.sizes
+notation.checks
 notation.program
 notation.joining
+notation.public
+notation.whole
 notation.decorators
 notation
 losses
