@@ -6,6 +6,7 @@ under the budget of kept.py.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from math import prod
 from typing import Any
@@ -134,8 +135,10 @@ class Problem:
         self.key: tuple[Shape, ...] | None = None
         self.used = 0
 
-        # Without sequences C is not asked, here or later.
+        # Without sequences C is not asked, here or later; NumPy has a limit even for arrays with nothing in them.
         self.sizes: Any = kernels.sizes(self.struct(self.batch), where, self) if self.batch else None
+        if not self.batch and self.steps * max(dims.values()) * self.dtype.itemsize > sys.maxsize:
+            raise MemoryError(f"{where}: {self} is too large: no machine can address its arrays")
         states = 3 * sum(map(prod, self.state_shapes))
         require_memory((prod(self.out_shape) + states) * self.dtype.itemsize, where, f"the result for {self}")
         # Handed out again and again, hence read-only; never written, the pages of large ones take no memory.

@@ -74,6 +74,8 @@ def test_a_plan_without_sequences_checks_as_others_do():
     plan = p.module.plan(p.params, 4, 0)
     wrong = [
         (lambda: plan.infer(p.x[:3]), ValueError, "x must have shape"),
+        (lambda: p.module.plan(p.params, 2**62, 0), MemoryError, "lstm.plan: T=4611686018427387904, B=0"),
+        (lambda: p.module.plan(p.params, 2**70, 0), MemoryError, "lstm.plan: T=1180591620717411303424, B=0"),
         (lambda: plan.infer(p.x, p.x), TypeError, "state must be None or a tuple"),
         (lambda: plan.infer(p.x, lengths=[1]), ValueError, "lengths must have shape"),
         (lambda: plan.infer(p.x, lengths=3), TypeError, "lengths must be None or an integer array"),
