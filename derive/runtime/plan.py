@@ -33,7 +33,7 @@ class Bound:
         split = problem.choose(op, plan._threads, packed=op == "infer")
         found = for_split(problem, op, split, plan._tape_every)
         self.runner = Runner(found.problem, op, found.split, ragged=True)
-        self.runner.point([*kernels.spec.params, *own], [*plan.params.values(), *own.values()])
+        self.runner.point([*kernels.spec.params, *own], [*plan._own.values(), *own.values()])
         initial = kernels.reads[-len(kernels.spec.states) :]
         self.reads = [self.pointers(initial, states) for states in plan._sets]
 
@@ -97,8 +97,9 @@ class Plan:
         n = len(spec.states)
         self._arena = Arena(where, [*problem.param_shapes, *problem.state_shapes * 3, problem.out_shape], problem.dtype)
         own = self._arena.arrays
-        self.params = dict(zip(spec.params, own, strict=False))
-        states = own[len(self.params) : -1]
+        self._own = dict(zip(spec.params, own, strict=False))  # what C reads
+        self.params = dict(self._own)
+        states = own[len(self._own) : -1]
         self._sets = [*(tuple(states[k * n : (k + 1) * n]) for k in range(3)), tuple(problem.zeros)]
         self._out = own[-1]
         self._latest = 0
@@ -107,7 +108,7 @@ class Plan:
         self._gradients: Arena | None = None
         self._packed = False
         self._running = threading.Lock()
-        for mine, array in zip(self.params.values(), arrays, strict=True):
+        for mine, array in zip(self._own.values(), arrays, strict=True):
             mine[...] = array
         _plans.add(self)
 
@@ -228,18 +229,26 @@ class Plan:
     def update(self, params: Mapping[str, Array] | None = None) -> None:
         """Take new values of the parameters: those of `params`, or, with None, those written to `self.params`.
 
-        Raises as the making of the plan does; shapes and dtype must be the same as then.
+        An array that was put into `self.params` in place of the plan's own is copied to that. Raises as the making of the
+        plan does; shapes and dtype must be the same as then.
         """
         where = f"{self._reader.spec.name}.plan.update"
         if self._running.locked():
             raise self._busy("update")
         with self._running:
+            own = self._own
+            if params is None and (len(self.params) != len(own) or any(self.params.get(n) is not own[n] for n in own)):
+                params = self.params
             if params is not None:
                 arrays = check_params(where, self._reader.spec, params, self.dtype, "the plan")
                 check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
+                # Some may be the plan's own under another name.
+                arrays = [self._outside(self._arena, array) for array in arrays]
                 with _copying:
-                    for mine, array in zip(self.params.values(), arrays, strict=True):
+                    for mine, array in zip(own.values(), arrays, strict=True):
                         mine[...] = array
+                self.params.clear()
+                self.params.update(own)
             self._pack(False)
 
     # -- what a call is made of --------------------------------------------------------------------------------------

@@ -139,6 +139,41 @@ def test_parameters_are_a_copy_until_update():
     same(plan.loss_and_grad(p.x, p.y), loss)
 
 
+def test_parameters_that_were_put_in_place_of_the_plans_own():
+    p = Problem(load("lstm"), 4, 2)
+    plan, module = planned(p), p.module
+    own = dict(plan.params)
+    plan.infer(p.x), plan.loss_and_grad(p.x, p.y)
+    double = {name: 2 * array for name, array in p.params.items()}
+    plan.params.update(double)
+    plan.update()
+    same(plan.infer(p.x), module.infer(p.x, double))
+    same(plan.loss_and_grad(p.x, p.y), module.loss_and_grad(p.x, p.y, double))
+    assert all(plan.params[name] is own[name] for name in own) and list(plan.params) == list(own)
+    for wrong in ({"bias": double["bias"][:1]}, {"bais": double["bias"]}, {"bias": None}):
+        plan.params.update(wrong)
+        with pytest.raises((ValueError, TypeError), match=r"lstm\.plan\.update: .*b[ai]+s"):
+            plan.update()
+        same(plan.infer(p.x), module.infer(p.x, double))
+        plan.params.clear()
+        plan.params.update(own)
+    del plan.params["bias"]
+    with pytest.raises(ValueError, match="missing bias"):
+        plan.update()
+
+
+def test_parameters_that_change_places():
+    """The new value of each is the old one of the other."""
+    p = Problem(load("rnn"), 4, 2, inputs=5)
+    plan = planned(p)
+    swapped = {**p.params, "weight_ih": p.params["weight_hh"], "weight_hh": p.params["weight_ih"]}
+    plan.update({**plan.params, "weight_ih": plan.params["weight_hh"], "weight_hh": plan.params["weight_ih"]})
+    same(plan.infer(p.x), p.module.infer(p.x, swapped))
+    plan.params["weight_ih"], plan.params["weight_hh"] = plan.params["weight_hh"], plan.params["weight_ih"]
+    plan.update()
+    same(plan.infer(p.x), p.module.infer(p.x, p.params))
+
+
 def test_training_in_place():
     """Gradient descent on the plan's own arrays, against the ordinary calls."""
     p = Problem(load("lstm"), 5, 3)

@@ -305,6 +305,7 @@ def test_lengths_of_a_call_that_was_cut_off_do_not_stay():
     p = Problem(load("lstm"), 6, 3)
     plan = p.module.plan(p.params, 6, 3)
     expected = plan.infer(p.x)[0].copy(), plan.loss_and_grad(p.x, p.y)[0]
+
     class Stop(BaseException):
         pass
 
