@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import operator
-import os
 import threading
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
+from . import forks
 from .arrays import PLAIN, Arena, Array, overlap
+from .bound import GIVEN, PACK_AND_KEEP, PACKED, ZEROS, Bound
 from .inputs import check_dims, check_lengths, check_out, check_params, check_size, check_tape, check_threads, check_wrt
 from .problem import Problem
 from .ragged import Ragged
 from .reading import Reader
-from .runner import Runner, for_split
+from .runner import Runner
 from .spec import show
 from .split import ONE, Split
-
-PACKED, PACK_AND_KEEP = 1, 2  # what C is told of the weights in the workspace
-GIVEN, ZEROS = 2, 3  # sets of states: 0 and 1 take turns as results, 2 holds copies of a caller's, 3 is what None means
-
-
-class Bound:
-    """One function of a plan: its runner, and pointers to each set of states that it may read."""
-
-    def __init__(self, plan: Plan, op: str, own: Mapping[str, Array | None]) -> None:
-        problem = plan._problem
-        kernels = problem.kernels
-        split = problem.choose(op, plan._threads, packed=op == "infer")
-        found = for_split(problem, op, split, plan._tape_every)
-        self.runner = Runner(found.problem, op, found.split, ragged=True)
-        self.runner.point([*kernels.spec.params, *own], [*plan._own.values(), *own.values()])
-        initial = kernels.reads[-len(kernels.spec.states) :]
-        self.reads = [self.pointers(initial, states) for states in plan._sets]
-
-    def pointers(self, fields: Sequence[str], arrays: Sequence[Array]) -> list[tuple[Any, str, Any]]:
-        pairs = zip(fields, arrays, strict=True)
-        return [pointer for field, array in pairs for pointer in self.runner.pointers(field, array)]
 
 
 class Plan:
@@ -110,7 +89,7 @@ class Plan:
         self._running = threading.Lock()
         for mine, array in zip(self._own.values(), arrays, strict=True):
             mine[...] = array
-        _plans.add(self)
+        forks.plans.add(self)
 
     @property
     def steps(self) -> int:
@@ -244,7 +223,7 @@ class Plan:
                 check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
                 # Some may be the plan's own under another name.
                 arrays = [self._outside(self._arena, array) for array in arrays]
-                with _copying:
+                with forks.copying():
                     for mine, array in zip(own.values(), arrays, strict=True):
                         mine[...] = array
                 self.params.clear()
@@ -390,20 +369,3 @@ class Plan:
             self._inferring = self._training = self._gradients = None
             self._packed = False
             self._running = threading.Lock()
-
-
-_plans: weakref.WeakSet[Plan] = weakref.WeakSet()
-_copying = threading.RLock()  # held while new parameters are copied: a fork waits, so that no child gets half of them
-
-
-def _after_fork() -> None:
-    global _copying
-    _copying = threading.RLock()
-    for plan in list(_plans):
-        plan._after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=lambda: _copying.acquire(), after_in_parent=lambda: _copying.release(), after_in_child=_after_fork
-    )
