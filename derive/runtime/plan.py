@@ -143,9 +143,9 @@ class Plan:
                     return self._infer_nothing(x, state, out, lengths)
                 bound = self._prepare_infer()
             problem, runner = self._problem, bound.runner
-            x = self._outside(self._arena, self._reader.sequence("infer", "x", problem, x))
+            given, x = x, self._outside(self._arena, self._reader.sequence("infer", "x", problem, x))
             ragged = None if lengths is None else self._ragged("infer", lengths, runner.split)
-            result = self._out if out is None else self._check_out(out, x)
+            result = self._out if out is None else self._check_out(out, given)
             source = self._source("infer", state)
             if ragged is not None and ragged.order is not None:
                 x, source = np.take(x, ragged.order, -2), self._sort_states(source, ragged.order)
@@ -268,7 +268,7 @@ class Plan:
 
     def _infer_nothing(self, x: Any, state: Any, out: Any, lengths: Any) -> tuple[Array, tuple[Array, ...]]:
         """`infer` without sequences: everything is checked, and C is not asked."""
-        x = self._reader.sequence("infer", "x", self._problem, x)
+        self._reader.sequence("infer", "x", self._problem, x)
         if lengths is not None:
             self._ragged("infer", lengths, ONE)
         result = self._out if out is None else self._check_out(out, x)

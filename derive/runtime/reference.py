@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .cell import Cell
 
-Reference = tuple[Callable[..., ModuleType], tuple[Any, ...]]
 CELL, REFERENCE = "_cell", "__reference__"  # what a generated module calls its cell, and how it is found elsewhere
 
 

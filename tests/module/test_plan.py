@@ -262,6 +262,16 @@ def test_out_inside_of_the_plan():
         plan.infer(p.x, state, out=state[0][None])
 
 
+def test_an_output_that_lies_in_the_input():
+    """Refused however the input lies, also where it was copied."""
+    p = Problem(load("lstm"), 4, 4, inputs=4, units=4)
+    plan, memory = planned(p), np.zeros((4, 4, 4))
+    for x in (memory, memory.transpose(1, 0, 2), memory[..., ::-1]):
+        for infer in (plan.infer, lambda x, out: p.module.infer(x, p.params, out=out)):
+            with pytest.raises(ValueError, match="out overlaps x"):
+                infer(x, out=memory)
+
+
 def test_one_call_at_a_time():
     """A second thread gets an error, not wrong numbers; different plans run at once."""
     p = Problem(load("lstm"), 6, 3)
