@@ -31,7 +31,7 @@ class Mapping(collections.abc.Mapping):
 
 def odd(array):
     """Another array in the place of this one, or what is none."""
-    count = 2 ** R.randrange(20, 60)
+    count = 2 ** R.randrange(45, 60)  # no machine has so much
     made = R.choice([
         lambda: array[..., ::-1], lambda: np.asfortranarray(array), lambda: array.astype(">f4"), lambda: array.astype(object),
         lambda: array.view(Sub), lambda: np.ma.masked_array(array), lambda: array.tolist(), lambda: array[:0],
