@@ -81,3 +81,17 @@ def test_a_call_that_raises_gives_up_its_scratch_memory(monkeypatch):
     assert not call.idle and call.held == 0
     np.testing.assert_array_equal(p.module.infer(p.x, p.params)[0], expected)
     assert call.idle and call.idle != [idle] and call.held == idle.nbytes
+
+
+@pytest.mark.parametrize("op", ["forward", "loss_and_grad"])
+def test_a_tape_that_no_memory_takes_is_refused_before_it_is_allocated(op, monkeypatch):
+    """Where the results would fit: a system that overcommits would end the process."""
+    p = Problem(load("lstm"), 50, 4)
+    arrays = (p.x, p.params) if op == "forward" else (p.x, p.y, p.params)
+    call = getattr(p.module, op)
+    need = p.module.memory(**p.keywords, steps=50, batch=4, dtype=p.x.dtype, op=op)
+    monkeypatch.setattr("derive.runtime.arrays.MEMORY", need.tape - 1)
+    with pytest.raises(MemoryError, match=rf"lstm\.{op}: .* for T=50, B=4, I=3, H=5 needs .*, and this machine has"):
+        call(*arrays)
+    monkeypatch.setattr("derive.runtime.arrays.MEMORY", need.total)
+    assert call(*arrays)
