@@ -27,7 +27,7 @@ RESERVED = frozenset(
 
 # Macros of the headers that the kernels include and of compilers; the partial sums of a row.
 SYSTEM = re.compile(
-    r"_\w*|DERIVE_\w+|SIZE_[A-Z]\w*|SCHED_\w+|sched_\w+|CPU_\w+|CLONE_\w+|\w+_(MAX|MIN|WIDTH)|(EXIT|FP|MATH|M)_\w+|HUGE_VAL\w*|INFINITY|NAN|NULL"
+    r"_\w*|DERIVE_\w+|SIZE_[A-Z]\w*|SCHED_\w+|sched_\w+|CPU_\w+|CLONE_\w+|\w+_(MAX|MIN|WIDTH)|(EXIT|FP|MATH|M)_[A-Z0-9_]+|HUGE_VAL\w*|INFINITY|NAN|NULL"
     r"|math_errhandling|errno|unix|linux|i386|sum_\d+|vec_\w+|scalar_\w+"
 )
 

@@ -181,7 +181,7 @@ class Sizes:
         number, name = 1, letter
         while name in taken or (is_reserved(name) and name != "O"):
             number += 1
-            name = f"{letter}_{number}"
+            name = f"{letter}{number}"
         return ir.dimension(name)
 
     @property
