@@ -17,6 +17,7 @@ PACKAGE = ROOT / "derive"
 # modules have lines of their own stands below them: its __init__ imports them, and they name each other in full.
 ORDER = """
 errors
+terminal
 reserved
 escaping
 functions
