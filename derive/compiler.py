@@ -91,8 +91,9 @@ def compile_folder(
 
 def unwritable(folder: Path, error: OSError) -> Exception:
     """The DeriveError for a folder in which nothing can be built."""
+    at = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
     return _refusal(
-        f"cannot build in {folder}: {error.strerror or error}; for cells of your own, DERIVE_CACHE names "
+        f"cannot build in {folder}: {error.strerror or error}{at}; for cells of your own, DERIVE_CACHE names "
         f"another folder to build in"
     )
 
@@ -119,7 +120,7 @@ def is_current(folder: Path, module: str, key: str, tag: str = "") -> bool:
         stamp = json.loads((folder / f"{module}.stamp").read_bytes())
         known = stamp["key"] == key and tag in (*stamp["accepted"], "")
         return known and stamp["sum"] == sum_of(made)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -260,6 +261,8 @@ def _run(command: list[str], cell: str) -> None:
     if done.returncode:
         words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
         raise _refusal(f"compiling {cell} failed ({command[0]} ... {command[-3]}):\n{words}")
+    if not Path(command[-1]).is_file():
+        raise _refusal(f"compiling {cell} failed: {command[0]} ended without an error, and did not make {command[-1]}")
 
 
 def made_from(folder: Path, defines: Sequence[str] = ()) -> str:

@@ -98,8 +98,13 @@ cache.entry
 cache
 loading
 verify
+acceptance.case
+acceptance.report
+acceptance.process
+acceptance.child
 acceptance
 building
+acceptance.__main__
 references
 check
 flow

@@ -77,7 +77,7 @@ class Examiner:
             raise _cannot(f"{_python()!r} ended with status {status} before it could begin:\n{self._words()}")
         if "memory" in said:
             fixed = ", ".join(f"{name}={size}" for name, size in case.sizes.items())
-            raise _cannot(f"there is not enough memory for it" + (f" at the fixed sizes {fixed}" if fixed else ""))
+            raise _cannot("there is not enough memory for it" + (f" at the fixed sizes {fixed}" if fixed else ""))
         if status < 0:
             return [f"the module crashed: {_signal(-status)}"]
         if "exception" in said:

@@ -45,7 +45,7 @@ def read(folder: Path, key: str) -> Stamp | None:
         stamp = Stamp(found["key"], found["module"], found["files"], tuple(found["accepted"]))
         whole = stamp.key == key and stamp.module in stamp.sums and "__init__.py" in stamp.sums
         whole = whole and all(sum_of(folder / name) == known for name, known in stamp.sums.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # damaged, or swapped at this moment
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # damaged, or being replaced
         return None
     return stamp if whole else None
 
