@@ -23,6 +23,7 @@ from derive.interface import CONTROLS, argument_places, is_reserved, parameter
 from derive.ir import Program
 from derive.kernel import Kernel
 from derive.lower import lower
+from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
@@ -57,7 +58,7 @@ class Model:
 def model(cell: Cell, loss: Head | None = None) -> Model:
     """All passes in order: adjoint, simplify, batch, lower, fuse, storage, schedule."""
     loss = loss or registry.loss("squared_error")
-    primal = cell.program()
+    primal = verify_normal(cell.program())
     adjoint, counts = simplify(vjp(primal))
     judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
     judge = _as_seed(judge, adjoint, primal.meta["output"])
@@ -75,8 +76,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     places = tape_places(first, saved)
     states = tape_places(first, tuple(n for n in saved if n in primal.meta["states"]))
     kernels = (
-        _kernel("infer", _needed(first, primal.outputs), {}),
-        _kernel("forward", first, places),
+        _kernel("infer", _needed(first, primal.outputs), {}, 1),
+        _kernel("forward", _needed(first, (*primal.outputs, *saved)), places, 1),
         _kernel(
             "loss",
             batch(
@@ -87,9 +88,9 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
             ),
             {},
         ),
-        _kernel("backward", second, places),
-        _kernel("record", _needed(first, primal.outputs), states),
-        _kernel("recompute", _recomputed(first, second), states),
+        _kernel("backward", second, places, -1),
+        _kernel("record", _needed(first, primal.outputs), states, 1),
+        _kernel("recompute", _recomputed(first, second), states, -1),
     )
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
 
@@ -107,8 +108,9 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
     return replace(judge, tensors=tensors, equations=tuple(equations), outputs=(new,))
 
 
-def _kernel(name: str, program: Program, saved: dict[str, Place]) -> Kernel:
-    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}")), saved)
+def _kernel(name: str, program: Program, saved: dict[str, Place], direction: int = 0) -> Kernel:
+    """One kernel; `direction` is that of its loop over time where no equation asks for one."""
+    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}"), direction), saved)
     return schedule(name, lowered, place(lowered, argument_places(lowered.program), saved))
 
 

@@ -1,12 +1,16 @@
 """The rule `make_carries`: one value crosses the step.
 
-    d_c[t+1]*f[t+1]   ->   carry_c[t+1]   with   carry_c[t] = d_c[t]*f[t]
+    d_c[t+1]*f[t+1]     ->   carry_c[t+1]   with   carry_c[t] = d_c[t]*f[t]
+    d_h[t+1]*2*h[t]     ->   carry_h[t+1]   with   carry_h[t] = d_h[t]*2*h[t-1]
 
-One value a unit then goes from step to step, where the terms would need several.
+One value a unit then goes from step to step, where the terms would need several.  It is computed in the step whose
+equation read the earlier one: there all that it is made of exists.  At t = 0 and t = T the adjoint adds a value that is
+there or none; it multiplies nothing, so that no factor is read before the first step or after the last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import reduce
 
@@ -21,16 +25,17 @@ from derive.simplify.scope import adjoint_ids
 
 
 def make_carries(program: Program) -> Program:
-    """Terms that live wholly in the neighbouring step are computed there, and one value is carried over."""
+    """Terms that read the neighbouring step are computed there, and one value is carried over."""
     tensors = dict(program.tensors)
     equations: list[Equation] = []
     carries: list[Equation] = []
     new = adjoint_ids(program)
+    adjoint = {e.target for e in program.equations if e.id in new}
     for equation in program.equations:
         moved: dict[int, list[sp.Expr]] = {}
         if equation.id in new and equation.lhs.has(t):
             for term in ir.terms(equation.rhs):
-                by = _common_shift(term, tensors)
+                by = _shift(term, tensors, adjoint)
                 if by:
                     moved.setdefault(by, []).append(term)
         # One value that is there anyway needs no second name.
@@ -65,9 +70,13 @@ def make_carries(program: Program) -> Program:
     return program.with_equations(equations, tensors)
 
 
-def _common_shift(term: sp.Expr, tensors: dict[str, Tensor]) -> int:
-    """The k for which every access of a pointwise term stands at t+k; 0 if there is none."""
+def _shift(term: sp.Expr, tensors: dict[str, Tensor], new: Collection[str]) -> int:
+    """The k for which a pointwise term is computed at t+k: there stands the adjoint in it, and nothing beyond t and t+k."""
     if term.has(sp.Sum, span):
         return 0
-    offsets = {ir.offset(when) for a in ir.accesses(term, tensors) if (when := ir.time_of(a, tensors)) is not None}
-    return offsets.pop() or 0 if len(offsets) == 1 else 0
+    offsets = {a: ir.offset(when) for a in ir.accesses(term, tensors) if (when := ir.time_of(a, tensors)) is not None}
+    steps = {by for access, by in offsets.items() if ir.name_of(access) in new}
+    by = steps.pop() if len(steps) == 1 else None
+    if not by or None in offsets.values():
+        return 0
+    return by if all(min(by, 0) <= k <= max(by, 0) for k in offsets.values() if k is not None) else 0

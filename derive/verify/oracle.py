@@ -42,6 +42,11 @@ class Expected:
         """Two more evaluations, so they are made where a difference asks for them, and not before."""
         return self._roundings()
 
+    def forward(self) -> Expected:
+        """The same without gradients, whose NaN and infinities depend on the form of a formula."""
+        values = {n: a for n, a in self.values.items() if " " not in n}
+        return Expected(values, self.usual, self._roundings)
+
 
 @dataclass(frozen=True)
 class Roundings:

@@ -142,5 +142,7 @@ class Places:
                     f"the array {array} has the shape {spec['params'].get(array)}, its tensors {', '.join(names)} "
                     f"have {shapes}"
                 )
+        names = ["x", *self.arrays, *(f"{s}0" for s in self.initial)]
+        found += [f"two gradients have the name {n}" for n in dict.fromkeys(names) if names.count(n) > 1]
         found += [f"the array {a} holds no parameter" for a in spec["params"] if a not in self.arrays]
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -88,7 +89,6 @@ class _Validation:
         self.dims = list(oracle.primal.meta["sizes"])
         self.wrong: dict[str, list[str]] = {}
         self.range = 0
-        self.calls = 0
 
     def sentences(self) -> list[str]:
         found = [
@@ -117,12 +117,9 @@ class _Validation:
     def case(self, case: Case) -> None:
         """One case; with other values where a branch hung on a rounding, so that both sides may be right."""
         for attempt in range(ATTEMPTS):
-            found = self.problem(case, attempt)
-            if found is None:
-                return
-            problem, expected = found
+            problem, expected = self.problem(case, attempt)
             before, self.wrong = self.wrong, {}
-            if not case.lengths:
+            if expected.usual and not case.lengths:
                 for sentence in self.oracle.mistakes_of_vjp(problem, expected):
                     self.note(sentence, sentence)
             for dtype in case.dtypes:
@@ -133,8 +130,8 @@ class _Validation:
                     self.wrong.setdefault(result, []).extend(sentences)
                 return
 
-    def problem(self, case: Case, attempt: int) -> tuple[Problem, Expected] | None:
-        """A problem in which all results are finite and of moderate size; else finite; else None."""
+    def problem(self, case: Case, attempt: int) -> tuple[Problem, Expected]:
+        """A problem in which all results are finite and of moderate size; else finite; else one to compare the outputs of."""
         turned = [self.dims[(p + case.turn) % len(self.dims)] for p in range(len(self.dims))]
         sizes = {"T": case.steps, "B": self.fixed.get("B", case.batch), **sizes_of(turned, case.order, self.fixed)}
         sizes = {n: sizes[n] for n in ("T", "B", *self.dims)}
@@ -151,20 +148,31 @@ class _Validation:
                 return problem, expected
             if last is None and all(np.isfinite(a).all() for a in expected.values.values()):
                 last = problem, expected
-        return last
+        return last or (problem, expected.forward())
 
     def compare(self, case: Case, problem: Problem, expected: Expected, dtype: Any) -> None:
         unbatched = case.unbatched and problem.batch == 1
         lengths = list(case.lengths) or None
         calls = Calls(self.module, self.oracle, problem, dtype, lengths, case.plain, unbatched)
-        for label, results in self.called(case, calls):
-            self.calls += 1
+        where = case.title(problem.sizes, dtype)
+        for label, results in self._complete(self.called(case, calls), where):
             for name, found in results.items():
-                ending = found if isinstance(found, str) else discrepancy(name, found, expected, dtype)
-                if ending:
-                    self.note(name, f"{self.said(name)} by {label}, {case.title(problem.sizes, dtype)}: {ending}")
+                if isinstance(found, str):
+                    self.note(name, f"{name} by {label}, {where} {found}")
+                elif name in expected.values and (ending := discrepancy(name, found, expected, dtype)):
+                    self.note(name, f"{self.said(name)} by {label}, {where}: {ending}")
         for sentence in calls.trespasses():
-            self.note(sentence, f"{sentence}, {case.title(problem.sizes, dtype)}")
+            self.note(sentence, f"{sentence}, {where}")
+
+    def _complete(self, calls: Iterator[tuple[str, Results]], where: str) -> Iterator[tuple[str, Results]]:
+        """The calls that return; one that raises is noted, and ends them."""
+        label = "the first call"
+        try:
+            for label, results in calls:
+                yield label, results
+        except Exception as error:
+            sentence = f"after {label}, {where}, a call raised {type(error).__name__}: {error}"
+            self.note(f"{type(error).__name__} {error}"[:60], sentence)
 
     def called(self, case: Case, calls: Calls) -> Iterator[tuple[str, Results]]:
         for number, threads in enumerate(case.threads):
@@ -199,17 +207,15 @@ class _Validation:
     def nan(self) -> None:
         """One NaN in x: it comes out where the equations bring it, and nowhere else."""
         case = Case(3, 3, SMALL, turn=2)
-        drawn = self.problem(case, 0)
-        if drawn is None:
-            return
-        problem, _ = drawn
+        problem, _ = self.problem(case, 0)
         row, name = min(1, problem.batch - 1), self.oracle.places.input
         problem.values[name][row, 1, 0] = np.nan
         with np.errstate(all="ignore"):
             wanted = self.oracle.evaluate(problem)
         for dtype in DTYPES:
             calls = Calls(self.module, self.oracle, problem, dtype)
-            for label, results in (*calls.infer(), *calls.train([None])):
+            where = f"with a NaN in x, {case.title(problem.sizes, dtype)}"
+            for label, results in self._complete(chain(calls.infer(), calls.train([None])), where):
                 for result, found in results.items():
                     if result == "out" or result.endswith("_T"):
                         ending = nan_discrepancy(result, found, wanted[result])
@@ -220,5 +226,4 @@ class _Validation:
                     else:
                         ending = ""
                     if ending:
-                        said = f"{self.said(result)} by {label} with a NaN in x, {case.title(problem.sizes, dtype)}"
-                        self.note(f"{result} with NaN", f"{said}: {ending}")
+                        self.note(f"{result} with NaN", f"{self.said(result)} by {label} {where}: {ending}")
