@@ -20,16 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from derive import acceptance, cache, compiler, emit, registry
+from derive import acceptance, cache, compiler, emit, loading, registry
 from derive.cache import entry, files, locks
 from derive.errors import DeriveError
-from derive.loading import load
 from derive.notation import Cell, Head
 
 LARGEST = 2**31 - 1  # of a size that is fixed: an int of C
 _deriving = threading.Lock()  # SymPy computes in one thread at a time anyway
-_loading = threading.Lock()
-_loaded: dict[str, tuple[ModuleType, bool]] = {}  # by name: the module, and whether it was examined
+_examined: set[str] = set()  # names of entries that this process has loaded and knows to be examined
 
 
 def build(cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None = None) -> ModuleType:
@@ -77,17 +75,23 @@ def _build(
         )
     fixed = _fixed(cell, sizes or {})
     job = _Job.of(cell, loss, fixed)
-    with _loading:
-        module, was_examined = _loaded.get(job.name, (None, False))
-    if module and (was_examined or not examined):
+    module = loading.loaded(job.name)
+    if module and (not examined or job.name in _examined):
         return module
     root = cache.cache_folder()
     try:
         root = cache.trusted(root)
-        stamp = job.find(root, examined, limit)
+        job.find(root, examined, limit)
+        module = loading.cached(str(root / job.name), job.key)
     except OSError as error:
         raise compiler.unwritable(root, error) from error
-    return _load(job.name, root, stamp, examined)
+    except ImportError as error:
+        raise DeriveError(
+            f"{cell.name}: its module in the cache cannot be loaded ({error}); remove {root / job.name}, and it is built again"
+        ) from error
+    if examined:
+        _examined.add(job.name)
+    return module
 
 
 @dataclass(frozen=True)
@@ -170,22 +174,6 @@ def _sweep(root: Path, name: str) -> None:
                     files.remove(left)
 
 
-def _load(name: str, root: Path, stamp: entry.Stamp, examined: bool) -> ModuleType:
-    """The module of an entry, the same one for all who ask; nobody sees it before it is whole."""
-    with _loading:
-        module, was_examined = _loaded.get(name, (None, False))
-        if module is None:
-            try:
-                module = load(root / name, f"derive._built.{name}", root / name / stamp.module)
-            except ImportError as error:
-                raise DeriveError(
-                    f"{name}: its module in the cache is whole, and cannot be loaded ({error}); remove {root / name}, and "
-                    f"it is built again"
-                ) from error
-        _loaded[name] = module, was_examined or examined
-    return module
-
-
 def _fixed(cell: Cell, sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes that are fixed, as plain integers in the order of their names, after a check of names and values."""
     known = (*cell.program().meta["sizes"], "B")
@@ -198,7 +186,9 @@ def _fixed(cell: Cell, sizes: Mapping[str, int]) -> dict[str, int]:
         except TypeError:
             found[name] = 0
         if not 1 <= found[name] <= LARGEST:
-            raise DeriveError(f"{cell.name}: the size {name} must be an integer from 1 to {LARGEST}, found {size!r}")
+            raise DeriveError(
+                f"{cell.name}: the size {name} must be an integer of at least 1 and at most {LARGEST}, found {size!r}"
+            )
     return dict(sorted(found.items()))
 
 
@@ -208,9 +198,9 @@ def _defines(cell: Cell, sizes: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _in_forked_child() -> None:
-    """The locks were those of the parent's threads."""
-    global _deriving, _loading
-    _deriving, _loading = threading.Lock(), threading.Lock()
+    """The lock was that of the parent's threads."""
+    global _deriving
+    _deriving = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -31,6 +31,8 @@ FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trappi
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 # A module exports its init function alone: what another library of the process calls rnn_f32_infer is not ours.
 HIDDEN = ("-fvisibility=hidden",)
+# What the runtime asks a module beside the functions of its header; see `preamble`.
+ASKED = "\nconst char *derive_code(void);\nint derive_batch_is_fixed(void);"
 
 
 def declarations(header: str) -> str:
@@ -44,8 +46,19 @@ def declarations(header: str) -> str:
 
 
 def preamble(manifest: Mapping[str, Any]) -> str:
-    """What cffi's wrapper begins with: the header, and which C it was made from, for the runtime to compare."""
-    return f'#include "{manifest["header"]}"\nstatic const char *derive_code(void) {{ return "{manifest["code"]}"; }}\n'
+    """What cffi's wrapper begins with: the header, and what the runtime asks beside it.
+
+    That is which C the module was made from, and whether the number B of sequences is fixed, so that a call cannot be
+    spread over threads by sequences.
+    """
+    return f"""#include "{manifest["header"]}"
+static const char *derive_code(void) {{ return "{manifest["code"]}"; }}
+#ifdef {manifest["cell"].upper()}_B
+static int derive_batch_is_fixed(void) {{ return 1; }}
+#else
+static int derive_batch_is_fixed(void) {{ return 0; }}
+#endif
+"""
 
 
 def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
@@ -56,7 +69,7 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     here = Path(folder)
     manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
     ffi = cffi.FFI()
-    ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")) + "\nconst char *derive_code(void);")
+    ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")) + ASKED)
     ffi.set_source(
         module_name,
         preamble(manifest),
@@ -217,7 +230,7 @@ def _objects(cell: str, sources: list[Path], include: Path, work: Path, defines:
     commands, objects = [], []
     for source in sources:
         made = work / f"{source.stem}.o"
-        own = [*FLAGS, *defines] if source != sources[-1] else ["-O2", *python]
+        own = [*FLAGS, *defines] if source != sources[-1] else ["-O2", *defines, *python]
         commands.append([*_compiler(), "-fPIC", *HIDDEN, *own, f"-I{include}", "-c", str(source), "-o", str(made)])
         objects.append(made)
     with ThreadPoolExecutor(

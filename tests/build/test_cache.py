@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pickle
 import shutil
 import stat
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from small_cells import CELL, USE, cell_of, python, quick_compiler, script
 
 import derive
-from derive import building, cache, compiler, emit, registry
+from derive import building, cache, compiler, emit, loading, registry
 from derive.cache import files, locks
 from derive.errors import DeriveError
 
@@ -36,7 +37,8 @@ def built(tmp_path_factory):
     home = tmp_path_factory.mktemp("built")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DERIVE_CACHE", str(home / "cache"))
-        patch.setattr(building, "_loaded", {})
+        patch.setattr(loading, "_loaded", {})
+        patch.setattr(building, "_examined", set())
         cell = cell_of(home)
         folder = Path(derive.build(cell).__file__).parent
     return cell, folder
@@ -48,7 +50,8 @@ def mine(built, tmp_path, monkeypatch):
     cell, folder = built
     shutil.copytree(folder.parent, tmp_path / "cache")
     monkeypatch.setenv("DERIVE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(building, "_loaded", {})
+    monkeypatch.setattr(loading, "_loaded", {})
+    monkeypatch.setattr(building, "_examined", set())
     return cell, tmp_path / "cache" / folder.name
 
 
@@ -315,7 +318,7 @@ def test_a_stamp_that_leaves_out_files(mine, compilations):
         del stamp["files"][name]
         (folder / "stamp.json").write_text(json.dumps(stamp))
         works(derive.build(cell))
-        building._loaded.clear()
+        loading._loaded.clear()
     assert len(compilations) == 2
 
 
@@ -416,7 +419,8 @@ posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs users")
 
 def test_the_cache_is_made_for_its_owner_alone(tmp_path, compilations, built, monkeypatch):
     monkeypatch.setenv("DERIVE_CACHE", str(tmp_path / "new" / "cache"))
-    monkeypatch.setattr(building, "_loaded", {})
+    monkeypatch.setattr(loading, "_loaded", {})
+    monkeypatch.setattr(building, "_examined", set())
     old = os.umask(0)
     try:
         folder = Path(derive.build(built[0]).__file__).parent
@@ -495,7 +499,7 @@ def test_a_cache_on_another_disk(mine, tmp_path):
     os.environ["DERIVE_CACHE"] = str(link)  # the fixture puts it back
     works(derive.build(cell))
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        building._loaded.clear()
+        loading._loaded.clear()
         os.chown(link, 12345, 12345, follow_symlinks=False)
         with pytest.raises(DeriveError, match="belongs to user 12345"):
             derive.build(cell)
@@ -664,7 +668,7 @@ def test_sizes_that_are_integers(mine, monkeypatch, size):
 
 @pytest.mark.parametrize("size", [0, -1, 4.0, np.float64(4), "4", True, np.True_, None, [4], 2**31, 10**30])
 def test_sizes_that_are_none(mine, size):
-    with pytest.raises(DeriveError, match=r"mine: the size H must be an integer from 1 to 2147483647, found"):
+    with pytest.raises(DeriveError, match=r"mine: the size H must be an integer of at least 1 and at most 2147483647, found"):
         derive.build(mine[0], sizes={"H": size})
 
 
@@ -707,3 +711,21 @@ print("both")
 def test_a_module_is_seen_with_its_compiled_half(mine):
     module = derive.build(mine[0])
     assert sys.modules[module.__name__] is module and sys.modules[f"{module.__name__}._kernels"] is module._kernels
+
+
+def test_another_process_finds_a_module_by_its_reference(mine):
+    """What was built is loaded there without SymPy or a compiler; an entry that is gone is an ImportError that says so."""
+    cell, folder = mine
+    find, (place, key) = derive.build(cell).__reference__
+    assert find is loading.cached and Path(place) == folder
+    code = f"""
+        import pickle, sys
+        find, arguments = pickle.loads({pickle.dumps((find, (place, key)))!r})
+        module = find(*arguments)
+        print(module.STATES, sorted({{"sympy", "jinja2"}} & set(sys.modules)))
+    """
+    done = python(code, CC="/nowhere/cc", PATH="/nowhere")
+    assert done.stdout == "('h',) []\n", done.stderr
+    shutil.rmtree(folder)
+    done = python(code)
+    assert "ImportError: " in done.stderr and "is not in the cache any more" in done.stderr
