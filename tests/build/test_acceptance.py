@@ -237,7 +237,12 @@ def test_loss_and_sizes_are_those_of_the_build(tmp_path, asked):
     module = derive.build(cell_of(tmp_path), loss, {"H": np.int64(5), "B": 2})
     assert asked() == 1
     params = module.init_params(3, 5, dtype=np.float64, seed=0)
-    assert module.infer(np.ones((4, 2, 3)), params)[0].shape == (4, 2, 5)
+    x = np.ones((4, 2, 3))
+    out = module.infer(x, params)[0]
+    assert out.shape == (4, 2, 5)
+    # A batch that is fixed is not split among threads: C would refuse the parts of it.
+    np.testing.assert_array_equal(module.infer(x, params, threads=2)[0], out)
+    assert module.memory(3, 5, steps=4, batch=2, threads=2).total > 0
 
 
 def test_a_cell_without_a_file(asked):
