@@ -261,12 +261,17 @@ def _linker() -> list[str]:
     return [*_compiler(), *shared]
 
 
+def _said(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; what it says may be in any encoding."""
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
+
+
 def _run(command: list[str], cell: str) -> None:
-    """Run a compiler; what it says may be in any encoding."""
+    """Run a compiler, whose last argument is the file that it shall make."""
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
-        )
+        done = _said(command)
     except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
         raise _refusal(f"no C compiler: {command[0]!r} cannot be run; install gcc or clang, or set CC") from error
     except OSError as error:
@@ -304,17 +309,9 @@ def toolchain(defines: Sequence[str] = ()) -> tuple[str, ...]:
 def version() -> str:
     """What the C compiler says of itself; empty if it says nothing or cannot be run."""
     try:
-        done = subprocess.run(
-            [*_compiler(), "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        return _said([*_compiler(), "--version"]).stdout
     except OSError:
         return ""
-    return done.stdout
 
 
 def cpu_features() -> str:

@@ -21,26 +21,24 @@ LIMIT = 120.0  # seconds for a comparison that takes about one
 # The libraries' own threads would only get in each other's way.  MALLOC_PERTURB_ has the GNU C library fill memory with
 # huge numbers (0x7f...) before it is handed out, so that a module that reads what it never wrote is found out.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_PERTURB_": "128"}
-START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from derive.acceptance.child import main; main()"
-)
+# The path comes first of all: what happens to lie in the folder where the process is started is none of its modules.
+START = "import sys; sys.path[:] = sys.argv[1:]; from derive.acceptance.child import main; main()"
 
 
 class Examiner:
     """A process that compares a module with its equations; a context, at whose end the process is gone."""
 
     def __init__(self) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
         try:
+            self._errors: IO[bytes] = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
-                [_python(), "-I", "-X", "faulthandler", "-W", "ignore", "-c", START, json.dumps(_path())],
+                [_python(), *_flags(), "-X", "faulthandler", "-W", "ignore", "-c", START, *_path()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 env={**os.environ, **ENVIRONMENT},
             )
         except OSError as error:
-            self._errors.close()
             raise _cannot(f"{_python()!r} cannot be run: {error.strerror or error}") from error
 
     def __enter__(self) -> Examiner:
@@ -99,6 +97,12 @@ def _python() -> str:
 
     found = get_executable()
     return os.fsdecode(found) if found else ""
+
+
+def _flags() -> list[str]:
+    """What this Python was told about its surroundings."""
+    flags = {"-I": sys.flags.isolated, "-E": sys.flags.ignore_environment, "-s": sys.flags.no_user_site}
+    return [flag for flag, given in flags.items() if given]
 
 
 def _path() -> list[str]:

@@ -40,9 +40,10 @@ def read(folder: Path, key: str) -> Stamp | None:
     if not os.path.lexists(folder):
         return None
     try:
-        check_entry(folder)
+        check_entry(folder, [STAMP])
         found = json.loads((folder / STAMP).read_bytes())
         stamp = Stamp(found["key"], found["module"], found["files"], tuple(found["accepted"]))
+        check_entry(folder, stamp.sums)
         whole = stamp.key == key and stamp.module in stamp.sums and "__init__.py" in stamp.sums
         whole = whole and all(sum_of(folder / name) == known for name, known in stamp.sums.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # damaged, or being replaced

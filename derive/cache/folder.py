@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from derive.errors import DeriveError
@@ -59,21 +60,21 @@ def trusted(folder: Path) -> Path:
     return real
 
 
-def check_entry(folder: Path) -> None:
+def check_entry(folder: Path, names: Iterable[str]) -> None:
     """Refuse an entry of the cache that another user could have put there or changed; it exists.
 
-    Raises DeriveError for a symbolic link, another owner, or a mode that lets others write, also of a file in it.
+    `names` are its files that count.  Raises DeriveError for a symbolic link, another owner, or a mode that lets others
+    write, of the folder or of one of these files; FileNotFoundError where one is missing.
     """
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode):
         raise DeriveError(f"{folder} is {_kind(found)}, expected a folder that derive made; remove it, {ELSEWHERE}")
     _check(folder, found, "an entry of the cache")
-    with os.scandir(folder) as files:
-        for file in files:
-            found = file.stat(follow_symlinks=False)
-            if not stat.S_ISREG(found.st_mode):
-                raise DeriveError(f"{file.path} is {_kind(found)}, expected a file that derive made; remove {folder}")
-            _check(Path(file.path), found, "a file of the cache")
+    for name in names:
+        found = os.lstat(folder / name)
+        if not stat.S_ISREG(found.st_mode):
+            raise DeriveError(f"{folder / name} is {_kind(found)}, expected a file that derive made; remove {folder}")
+        _check(folder / name, found, "a file of the cache")
 
 
 def _check(path: Path, found: os.stat_result, what: str) -> None:

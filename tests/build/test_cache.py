@@ -322,11 +322,16 @@ def test_a_stamp_that_leaves_out_files(mine, compilations):
     assert len(compilations) == 2
 
 
-def test_bytecode_that_another_wrote_is_not_read(mine):
-    """A cache entry has no bytecode: no stamp would know it."""
+def test_bytecode_is_neither_written_nor_read(mine, compilations):
+    """No stamp would know it.  What else lies in an entry is no matter, as it is not loaded."""
     cell, folder = mine
     works(derive.build(cell))
     assert not (folder / "__pycache__").exists()
+    loading._loaded.clear()
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / f"__init__.{sys.implementation.cache_tag}.pyc").write_bytes(b"nonsense")
+    works(derive.build(cell))
+    assert compilations == []
 
 
 def test_what_is_loaded_stays_loaded(mine, compilations):
