@@ -231,7 +231,9 @@ def _objects(cell: str, sources: list[Path], include: Path, work: Path, defines:
     for source in sources:
         made = work / f"{source.stem}.o"
         own = [*FLAGS, *defines] if source != sources[-1] else ["-O2", *defines, *python]
-        commands.append([*_compiler(), "-fPIC", *HIDDEN, *own, f"-I{include}", "-c", str(source), "-o", str(made)])
+        # -iquote: a cell may be called like a header of the system.
+        place = ["-iquote", str(include), "-c", str(source), "-o", str(made)]
+        commands.append([*_compiler(), "-fPIC", *HIDDEN, *own, *place])
         objects.append(made)
     with ThreadPoolExecutor(
         max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2

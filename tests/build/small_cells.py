@@ -6,7 +6,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -44,12 +43,13 @@ REMEMBERING = """
 for word in "$@"; do last=$word; done
 case " $* " in *" -c "*) ;; *) exec {cc} "$@" -O0;; esac
 key=$(for word in "$@"; do
+    case $before in -iquote) cat "$word"/*.h; word=;; esac
     case $word in
-    -I*{temporary}*) cat "${{word#-I}}"/*.h;;
     *.c) cat "$word";;
     *.o) ;;
     *) echo "$word";;
     esac
+    before=$word
 done | sha256sum | cut -c 1-32)
 if [ ! -f "{memory}/$key" ]; then
     {cc} "$@" -O0 || exit $?
@@ -64,7 +64,7 @@ def quick_compiler(folder: Path) -> Path:
     memory = folder.parent / "objects"
     memory.mkdir(exist_ok=True)
     cc = compiler._compiler()[0]
-    return script(folder / "fast-cc", REMEMBERING.format(cc=cc, memory=memory, temporary=tempfile.gettempdir()))
+    return script(folder / "fast-cc", REMEMBERING.format(cc=cc, memory=memory))
 
 
 def script(path: Path, text: str) -> Path:
@@ -80,7 +80,6 @@ def python(code: str, *options: str, **environment: str) -> subprocess.Completed
         [sys.executable, *options, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
         env={**os.environ, **environment},
     )

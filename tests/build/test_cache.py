@@ -193,6 +193,24 @@ def test_a_lock_is_held_by_one(tmp_path):
     assert number.read_text() == "200" and not place.exists()
 
 
+def test_a_lock_among_threads_alone(tmp_path, monkeypatch):
+    """Where neither the system nor its files know locks, threads still wait for each other."""
+    monkeypatch.setattr(locks, "fcntl", None)
+    number = [0]
+
+    def add(_):
+        for _ in range(200):
+            with locks.exclusive(tmp_path / "lock") as alone:
+                assert not alone
+                before = number[0]
+                threading.Event().wait(0)  # lets another thread go first
+                number[0] = before + 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert number == [1600]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_child_does_not_keep_a_lock(tmp_path):
@@ -359,6 +377,17 @@ def test_a_module_in_place_is_checked(tmp_path, compilations):
         (folder / "_kernels.stamp").write_text(stamp)
         assert not compiler.is_current(folder, "_kernels", compiler.made_from(folder))
     assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_a_module_in_place_is_compiled_once(tmp_path, compilations):
+    """By the first of those who want it; the lock of a folder leaves nothing in it."""
+    folder = tmp_path / "rnn"
+    emit.write(folder, emit.files(registry.cell("rnn")))
+    before = {p.name for p in folder.iterdir()}
+    with ThreadPoolExecutor(6) as pool:
+        made = set(pool.map(compiler.compile_folder, [folder] * 6))
+    assert len(made) == 1 and compilations == ["_kernels"]
+    assert {p.name for p in folder.iterdir()} - before == {made.pop().name, "_kernels.stamp"}
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(mine, compilations, monkeypatch):
