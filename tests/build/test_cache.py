@@ -215,7 +215,8 @@ def test_a_lock_among_threads_alone(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_child_does_not_keep_a_lock(tmp_path):
     """Forked while a lock is held: the child outlives its parent's lock, and can take locks of its own."""
-    place = tmp_path / "lock"
+    place = tmp_path / "folder"  # the lock of a folder: that of a file goes with the file
+    place.mkdir()
     reader, writer = os.pipe()
     with locks.exclusive(place):
         child = os.fork()
