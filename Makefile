@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
            $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test exhaustive lint types generate check bench wheel clean
+.PHONY: demo test exhaustive campaign sanitize lint types generate check bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-demo
@@ -24,6 +24,17 @@ test: $(VENV)/installed-test
 # sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor: about ten minutes.
 exhaustive: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m exhaustive -s $(PYTEST)
+
+# Random cells through notation, every pass, C and back, against the interpreter: two seconds of a processor for each.
+# SEED is the first seed; CAMPAIGN takes further options, such as CAMPAIGN='--jobs 1'. Failures go to build/campaign/.
+N ?= 3000
+SEED ?= 0
+campaign: $(VENV)/installed-test
+	$(BIN)/python tests/campaign/campaign.py --count $(N) --seed $(SEED) $(CAMPAIGN)
+
+# Random cells, and all that ship, under the address and undefined-behaviour sanitizers, and with guard pages.
+sanitize: $(VENV)/installed-test
+	$(BIN)/python tests/campaign/sanitize.py --count $(if $(filter-out file,$(origin N)),$(N),60) --seed $(SEED) $(CAMPAIGN)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

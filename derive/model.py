@@ -22,12 +22,14 @@ from derive.fuse import fuse
 from derive.interface import CONTROLS, argument_places, is_reserved, parameter
 from derive.ir import Program
 from derive.kernel import Kernel
+from derive.kernel_verifier import verify_kernel
 from derive.lower import lower
 from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
 from derive.storage import Place, place, tape, tape_places
+from derive.storage_verifier import verify_storage
 
 
 @dataclass(frozen=True)
@@ -74,23 +76,19 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     second = many.with_equations([e for e in many.equations if e.id not in ids])
     saved = tape(first, second)
     places = tape_places(first, saved)
-    states = tape_places(first, tuple(n for n in saved if n in primal.meta["states"]))
+    again = _recomputed(first, second)
+    states = tape_places(first, tuple(n for n in tape(first, again) if n in primal.meta["states"]))
+    meta = {**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]}
+    judged = batch(replace(judge, meta=meta))
+    # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
+    arguments = argument_places(many)
     kernels = (
-        _kernel("infer", _needed(first, primal.outputs), {}, 1),
-        _kernel("forward", _needed(first, (*primal.outputs, *saved)), places, 1),
-        _kernel(
-            "loss",
-            batch(
-                replace(
-                    judge,
-                    meta={**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]},
-                )
-            ),
-            {},
-        ),
-        _kernel("backward", second, places, -1),
-        _kernel("record", _needed(first, primal.outputs), states, 1),
-        _kernel("recompute", _recomputed(first, second), states, -1),
+        _kernel("infer", _needed(first, primal.outputs), arguments, {}, 1),
+        _kernel("forward", _needed(first, (*primal.outputs, *saved)), arguments, places, 1),
+        _kernel("loss", judged, argument_places(judged), {}),
+        _kernel("backward", second, arguments, places, -1),
+        _kernel("record", _needed(first, primal.outputs), arguments, states, 1),
+        _kernel("recompute", again, arguments, states, -1),
     )
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
 
@@ -108,10 +106,13 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
     return replace(judge, tensors=tensors, equations=tuple(equations), outputs=(new,))
 
 
-def _kernel(name: str, program: Program, saved: dict[str, Place], direction: int = 0) -> Kernel:
-    """One kernel; `direction` is that of its loop over time where no equation asks for one."""
+def _kernel(
+    name: str, program: Program, arguments: dict[str, Place], saved: dict[str, Place], direction: int = 0
+) -> Kernel:
+    """One kernel; `arguments` are the places of all that the caller owns, `direction` is that of the loop over time."""
     lowered = fuse(lower(replace(program, name=f"{program.name}, {name}"), direction), saved)
-    return schedule(name, lowered, place(lowered, argument_places(lowered.program), saved))
+    own = {n: p for n, p in arguments.items() if n in lowered.program.tensors}
+    return verify_kernel(schedule(name, lowered, verify_storage(lowered, place(lowered, own, saved))))
 
 
 def _recomputed(first: Program, second: Program) -> Program:

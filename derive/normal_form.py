@@ -47,6 +47,7 @@ def refactored(expr: sp.Expr, tensors: Tensors) -> sp.Expr:
     Sum_k 2*a[n]*U[n,k]*h[k]       ->  2*a[n]*Sum_k U[n,k]*h[k]
     Sum_k (U[n,k]*h[k] + V[n,k]*c[k])  ->  Sum_k U[n,k]*h[k] + Sum_k V[n,k]*c[k]
     Sum_{j,k} W[n,j]*V[j,k]*x[k]   ->  Sum_j W[n,j]*Sum_k V[j,k]*x[k]
+    Sum_{n,t} h[t,n]**2            ->  Sum_t Sum_n h[t,n]**2
     """
     if not expr.has(sp.Sum):
         return expr
@@ -54,9 +55,11 @@ def refactored(expr: sp.Expr, tensors: Tensors) -> sp.Expr:
 
 
 def _refactored(total: sp.Sum, tensors: Tensors) -> sp.Expr:
-    if any(symbol == t for symbol, *_ in total.limits):
-        return total
     limits = list(total.limits)
+    units = [limit for limit in limits if limit[0] != t]
+    if len(units) < len(limits):
+        over_time = [limit for limit in limits if limit[0] == t]
+        return sp.Sum(_refactored(sp.Sum(total.function, *units), tensors), *over_time) if units else total
     if isinstance(total.function, sp.Add) and any(_has_matrix(a, limits, tensors) for a in total.function.args):
         return sp.Add(*(_refactored(sp.Sum(a, *limits), tensors) for a in total.function.args))
     factors = list(sp.Mul.make_args(total.function))

@@ -105,7 +105,7 @@ class _Splitter:
 
     def inner(self, expr: sp.Expr) -> sp.Expr:
         """Below the top level: calls and sums get tensors of their own."""
-        if isinstance(expr, Indexed) or not expr.args:
+        if isinstance(expr, Indexed) or is_constant(expr):
             return expr
         if isinstance(expr, sp.Sum):
             return self._hoist(self._rebuilt_sum(expr), self._name_of_sum(expr), "")

@@ -92,11 +92,15 @@ class Expression:
             return self.real.literal(float(expr))
         if expr.is_Symbol:
             return f"({self.real.c}){expr}"
+        if isinstance(expr, sp.Pow):
+            return self._raised(self._cast(expr.base), expr.exp, "scalar_")
         parts = [self._cast(a) for a in expr.args]
         if isinstance(expr, sp.Mul):
             return " * ".join(parts)
         if isinstance(expr, sp.Add):
             return f"({' + '.join(parts)})"
+        if (record := record_of(expr)) is not None:
+            return f"scalar_{record.c}({', '.join(parts)})"
         raise DeriveError(f"no C for the constant {expr}")
 
     def _add(self, expr: sp.Add) -> str:
@@ -160,19 +164,23 @@ class Expression:
         return parts
 
     def _pow(self, base: sp.Expr, power: sp.Expr) -> str:
-        text, kind = self.print(base), "vec_" if self._vector(base) else "scalar_"
-        one = self.real.literal(1.0)
+        kind = "vec_" if self._vector(base) else "scalar_"
+        if not (2 * power).is_Integer:
+            raise DeriveError(f"no C for the power {base}**{power}: only multiples of 1/2 have one")
+        text = self.print(base)
+        rooted = -power == sp.Rational(1, 2) or power == sp.Rational(1, 2)
+        return self._raised(text if rooted else self._atom(base, text), power, kind)
+
+    def _raised(self, text: str, power: sp.Expr, kind: str) -> str:
+        """A base, as an atom, to a multiple of one half."""
         if power.is_negative:
-            inner = self._pow(base, -power)
-            return f"({one} / {inner})" if power != -1 else f"({one} / {self._atom(base, text)})"
+            return f"({self.real.literal(1.0)} / {self._raised(text, -power, kind)})"
         if power == sp.Rational(1, 2):
             return f"{kind}root({text})"
         if power.is_Integer:
-            return self._power(self._atom(base, text), int(power), kind)
-        if (2 * power).is_Integer:
-            whole = self._power(self._atom(base, text), int(power - sp.Rational(1, 2)), kind)
-            return f"({whole} * {kind}root({text}))"
-        raise DeriveError(f"no C for the power {base}**{power}: only multiples of 1/2 have one")
+            return self._power(text, int(power), kind)
+        whole = self._power(text, int(power - sp.Rational(1, 2)), kind)
+        return f"({whole} * {kind}root({text}))"
 
     @staticmethod
     def _atom(base: sp.Expr, text: str) -> str:

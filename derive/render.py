@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 import sympy as sp
 
-from derive import layout
+from derive import addresses, layout
 from derive.interface import c_name
 from derive.printer import size
 from derive.simplify import adjoints
@@ -53,6 +53,7 @@ def environment() -> jinja2.Environment:
     env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name
     for function in (
+        addresses.since,
         layout.buffers,
         layout.tiles,
         layout.all_fields,

@@ -41,7 +41,7 @@ def split_sums(program: Program) -> Split:
             equations.append(replace(made, lhs=equation.lhs, merged=equation.merged))
             continue
         equations += splitter.made
-        if equation.target not in products:
+        if made is None or made.target != equation.target:  # the gradient of a matrix is a product as it stands
             equations.append(replace(equation, rhs=rhs))
     return Split(program.with_equations(equations, tensors), products, frozenset(sums))
 

@@ -24,6 +24,7 @@ from derive.verify.problem import Places, Problem
 Array = Any
 # Relative disturbances: the roundings of float32, and some that are smaller by DOWN.
 STEP, DOWN = 2.0**-23, 2.0**-7
+TINY = 1e-100  # the complex step: its square is nothing
 LARGEST = 1e12  # beyond it float32 overflows in the next product or two
 
 
@@ -173,23 +174,22 @@ class Oracle:
         """Sentences where the gradients of `vjp`, along a random direction, are not those of a complex step."""
         rng = np.random.default_rng(len(problem.values))
         moves = {n: rng.uniform(-1, 1, size=a.shape) for n, a in problem.values.items()}
-        values = {n: a + 1e-100j * moves[n] for n, a in problem.values.items()}
+        values = {n: a + 1j * TINY * moves[n] for n, a in problem.values.items()}
         with np.errstate(all="ignore"):
             results = run(self.primal, values, problem.sizes, order=self.orders["primal"])
             out = self._outputs(results)
             assert self.judge.primal is not None
-            judged = run(
-                self.judge.primal, {self._prediction(): out, self.target.name: problem.y + 0j}, problem.sizes
-            )
+            judged = run(self.judge.primal, {self._prediction(): out, self.target.name: problem.y + 0j}, problem.sizes)
         totals = {
-            "backward": (out * problem.d_out).sum() + sum((results[f"{s}_T"] * d).sum() for s, d in problem.d_state.items()),
+            "backward": (out * problem.d_out).sum()
+            + sum((results[f"{s}_T"] * d).sum() for s, d in problem.d_state.items()),
             "loss": judged[self.loss].sum(),
         }
         public = {"x": np.moveaxis(moves[self.places.input], 0, 1), **self.places.gather(moves)}
         public |= {f"{s}0": moves[initial] for s, initial in self.places.initial.items()}
         found = []
         for title, total in totals.items():
-            slope, along, allowed = float(total.imag) / 1e-100, 0.0, 0.0
+            slope, along, allowed = float(total.imag) / TINY, 0.0, 1e-60
             for name, move in public.items():
                 value = expected.values[f"{title} {name}"]
                 along += float((value * move).sum())

@@ -315,8 +315,8 @@ def text(seed: int) -> str:
 def _anchored(draft: Draft) -> list[str]:
     """The lines, and a product with the input for every state whose size no parameter would tell, or that lacks x."""
     lines = list(draft.lines)
-    sized = {d for _, dims in draft.params for d in dims}
     written = "\n".join(lines)
+    sized = {d for p, dims in draft.params if re.search(rf"\b{p.name}\[", written) for d in dims}
     for state in draft.states:
         if state.dim in sized and re.search(r"\bx\[t", written):
             continue
