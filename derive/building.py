@@ -89,6 +89,8 @@ def _build(
         raise DeriveError(
             f"{cell.name}: its module in the cache cannot be loaded ({error}); remove {root / job.name}, and it is built again"
         ) from error
+    except ValueError as error:  # DERIVE_ISA names none that this processor has
+        raise DeriveError(f"{cell.name}: {error}") from error
     if examined:
         _examined.add(job.name)
     return module

@@ -29,7 +29,11 @@ def main() -> None:
         return
     try:
         cell, loss, sizes, folder, extension = pickle.loads(given)
-        module = load(Path(folder), "derive._examined", Path(extension))
+        try:
+            module = load(Path(folder), "derive._examined", Path(extension))
+        except ValueError as error:  # DERIVE_ISA names none that this processor has
+            _say(answers, "surroundings", str(error))
+            return
         found = [str(finding) for finding in verify.validate(module, cell, loss, sizes)]
     except MemoryError:
         _say(answers, "memory", True)

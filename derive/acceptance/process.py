@@ -76,6 +76,8 @@ class Examiner:
         if "memory" in said:
             fixed = ", ".join(f"{name}={size}" for name, size in case.sizes.items())
             raise _cannot("there is not enough memory for it" + (f" at the fixed sizes {fixed}" if fixed else ""))
+        if "surroundings" in said:
+            raise DeriveError(said["surroundings"])
         if status < 0:
             return [f"the module crashed: {_signal(-status)}"]
         if "exception" in said:

@@ -32,6 +32,9 @@ class Rejected(DeriveError):
         super().__init__(message)
         self.findings, self.report = list(findings), report
 
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, list[str], Path | None]]:
+        return type(self), (str(self), self.findings, self.report)
+
 
 def rejected(case: Case, extension: Path, findings: Sequence[str], words: str) -> Rejected:
     """The exception for a module that failed, after its report is written."""

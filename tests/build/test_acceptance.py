@@ -142,6 +142,12 @@ def test_a_report_that_cannot_be_written(tmp_path, engine, monkeypatch):
         derive.build(cell_of(tmp_path))
 
 
+def test_a_rejection_can_be_sent(tmp_path):
+    """To the process that asked another to build: message, findings and report."""
+    sent = pickle.loads(pickle.dumps(acceptance.Rejected("words", ["a finding"], tmp_path)))
+    assert (str(sent), sent.findings, sent.report) == ("words", ["a finding"], tmp_path)
+
+
 @pytest.mark.parametrize("words", [[], ["/nowhere"], ["a", "b"]])
 def test_a_report_that_is_none(words):
     done = subprocess.run([sys.executable, "-m", "derive.acceptance", *words], capture_output=True, text=True, check=False)
@@ -312,6 +318,20 @@ def test_a_process_that_cannot_be_started(tmp_path, cache, monkeypatch):
         with pytest.raises(DeriveError, match=r"compared with its equations in a process of its own, and that could not be"):
             derive.build(cell_of(tmp_path))
         assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_an_instruction_set_that_is_none(tmp_path, monkeypatch, warm):
+    """That is no fault of the engine; the message is that of the runtime, with or without a module in the cache."""
+    cell = cell_of(tmp_path)
+    if warm:
+        derive.build(cell)
+        loading._loaded.clear()
+        building._examined.clear()
+    monkeypatch.setenv("DERIVE_ISA", "mmx")
+    with pytest.raises(DeriveError, match=r"DERIVE_ISA must be one of .*; found 'mmx'") as caught:
+        derive.build(cell)
+    assert not isinstance(caught.value, acceptance.Rejected)
 
 
 def test_a_process_that_cannot_import(tmp_path, cache, monkeypatch):
