@@ -76,9 +76,9 @@ $(VENV)/installed-demo: $(SOURCES) | $(VENV)/made
 	touch $@
 
 $(VENV)/made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	    { echo "lstm-derive needs Python 3.10 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. Try: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "lstm-derive needs Python 3.10 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
 	touch $@
 
 clean:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from derive.compiler import build as build
+    from derive.building import build as build
     from derive.costs import Cost
     from derive.errors import DeriveError as DeriveError
     from derive.machine import Machine
@@ -124,7 +124,7 @@ def release_memory() -> int:
 
 def __getattr__(name: str) -> Any:
     if name == "build":
-        from derive.compiler import build
+        from derive.building import build
 
         return build
     if name == "DeriveError":

@@ -83,7 +83,7 @@ def list_() -> None:
 def build(cell: tuple[str, ...], check: bool) -> None:
     """Regenerate generated/ from the equations and compile it. Without CELL: all of it."""
     from derive import display, document
-    from derive.compiler import compile_folder
+    from derive.building import compile_generated
     from derive.emit import regenerate
 
     console = Terminal()
@@ -104,7 +104,7 @@ def build(cell: tuple[str, ...], check: bool) -> None:
         task = bar.add_task("compiling", total=len(folders))
         for folder in folders:
             bar.update(task, description=f"compiling {folder.name}")
-            compile_folder(folder)
+            compile_generated(folder)
             bar.advance(task)
         found += document.regenerate(
             names, check=check, progress=lambda name: bar.update(task, description=f"writing {name}")

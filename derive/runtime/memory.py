@@ -74,7 +74,8 @@ def _memory(
     spec, itemsize = kernels.spec, kernels.dtype.itemsize
     weights = sum(prod(axis.size(dims) for axis in shape) for shape in spec.params.values())
     states = sum(batch * dims[dim] for dim in spec.states.values())
-    split = choose(op, steps, batch, weights, itemsize=itemsize, threads=threads, units=kernels.units)
+    can = {"units": kernels.units, "whole": kernels.whole}
+    split = choose(op, steps, batch, weights, itemsize=itemsize, threads=threads, **can)
     tape = workspace = 0
     for count in shares(batch, split) if batch else ():  # without sequences C is not asked
         args = kernels.struct(steps, count, dims, every, split.parts if split.kind == "units" else 1)

@@ -40,6 +40,7 @@ class Kernels:
         self.error: Any = getattr(module.lib, f"{spec.name}_error")
         self.functions = {op: getattr(module.lib, f"{spec.name}_{real}_{op}") for op in CALLS}
         self.units = bool(getattr(module.lib, f"{spec.name}_parts")())
+        self.whole = bool(getattr(module.lib, "derive_batch_is_fixed", int)())
         self.everything = 2 ** (8 * self.ffi.sizeof("size_t")) - 1  # tape_every: all states, no gates
         scalar = "float" if real == "f32" else "double"
         self.array_type: Any = self.ffi.typeof(f"{scalar}[]")
@@ -195,4 +196,5 @@ class Problem:
             packed=packed,
             threads=threads,
             units=self.kernels.units,
+            whole=self.kernels.whole,
         )
