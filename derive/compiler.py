@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from derive.notation import Cell, Head
 
-FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH")
+FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH", "-DDERIVE_THREADS")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 
 

@@ -36,7 +36,8 @@ RESERVED = frozenset(
     load store splat sum first_lanes begin finish multiply reduce least most put gemm meet idle transpose restore
     flush_denormals slot_pitch exp tanh log sin cos sqrt sqrtf
     OK NULL_POINTER EMPTY OVERFLOW WORKSPACE ROWS_GROW OTHER_SIZES PARTS EVERYTHING STATES SEGMENTS
-    PACK PACKED PACK_AND_KEEP
+    PACK PACKED PACK_AND_KEEP NOT_PACKED SETTLE
+    plus times settle settle_all settle_last settle_one add_total tag_of is_tagged put_tag row_blocks is_long
     ALIGNED DEPTH FUSED GROUP INLINE JOIN KEEP LANE LARGER LIMIT MASK MASKED NOINLINE PANEL PATIENCE PAUSE PUBLIC ROWS SHUFFLE
     CLOCKS_PER_SEC SIGN SMALLER SPLITS TILE_ARGS UNROLL WHERE X86 YIELD
     """.split()

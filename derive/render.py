@@ -16,7 +16,7 @@ import sympy as sp
 
 from derive import layout
 from derive.interface import c_name
-from derive.printer import size
+from derive.printer import saturated, size
 from derive.simplify import adjoints
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,11 +49,12 @@ def environment() -> jinja2.Environment:
     env.filters["trimmed"] = lambda text: text.strip("\n")
     env.filters["tex"] = lambda text: re.sub(r"([&%$#_{}])", r"\\\1", text)
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
-    env.filters["as_double"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"(double)a->\1", text)
+    env.filters["saturated"] = saturated
     env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name
     for function in (
         layout.buffers,
+        layout.reduced,
         layout.tiles,
         layout.all_fields,
         layout.fields_of,
