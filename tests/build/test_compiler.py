@@ -78,7 +78,6 @@ def python(code, **environment):
         [sys.executable, "-c", textwrap.dedent(code)],
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
         env={**os.environ, **environment},
     )

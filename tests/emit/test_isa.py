@@ -138,7 +138,6 @@ def python(code, **environment):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
         env={**{k: v for k, v in os.environ.items() if k != "DERIVE_ISA"}, **environment},
     )
