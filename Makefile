@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
            $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test exhaustive lint types generate check bench wheel clean
+.PHONY: demo test slow sanitize exhaustive lint types generate check bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-demo
@@ -21,7 +21,16 @@ demo: $(VENV)/installed-demo
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
-# sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor: about ten minutes.
+# What takes a minute each, the notebook among it; .ci/run runs it after the tests.
+slow: $(VENV)/installed-notebook
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal $(PYTEST)
+
+# All shipped cells under ASan, UBSan and Valgrind, and with guard pages at full optimisation: half an hour, before a release.
+sanitize: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m sanitize -n auto --dist worksteal $(PYTEST)
+
+# sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor, and every cell with every
+# compiler at every level of optimisation: half an hour.
 exhaustive: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m exhaustive -s $(PYTEST)
 
@@ -53,6 +62,10 @@ $(VENV)/installed-test: $(SOURCES) | $(VENV)/made
 	@echo "Installing what pyproject.toml asks for and compiling the committed C (7 cells, 2 types, 3 instruction sets): a minute or two."
 	$(PIP) install --quiet --editable '.[demo,test]'
 	touch $(VENV)/installed-demo $@
+
+$(VENV)/installed-notebook: $(VENV)/installed-test
+	$(PIP) install --quiet --editable '.[test,notebook]'
+	touch $(VENV)/installed-demo $(VENV)/installed-test $@
 
 $(VENV)/installed-bench: $(SOURCES) | $(VENV)/made
 	@echo "Installing the libraries to compare with: PyTorch, JAX, ONNX Runtime."

@@ -42,6 +42,7 @@ def portable(tmp_path_factory):
             "-O1",
             *MATH,
             "-DDERIVE_PORTABLE",
+            "-DDERIVE_THREADS",
             "-shared",
             "-fPIC",
             *code,
