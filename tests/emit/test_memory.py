@@ -284,6 +284,9 @@ def test_packed_weights_must_be_there(made):
 def test_packed_weights_of_segments(made):
     """With tape_every = k `forward` runs segments by the kernel of `infer`, each of them with the weights that the first packed."""
     made.args.tape_every = 2
+    assert made("sizes") == 0
+    made.arrays["tape"] = np.zeros(made.sizes.tape, np.uint8)
+    made.point("tape")
     for packed, code in ((1, 8), (2, 0), (1, 0)):
         made.args.packed = packed
         if code:
