@@ -125,12 +125,18 @@ def _signum_mp(a: Any) -> Any:
     return mpmath.nan if mpmath.isnan(a) else mpmath.sign(mpmath.re(a))
 
 
+def _log1p(a: Any) -> Any:
+    """log(1 + a) to its last digits where a is small, for complex numbers too (Kahan): NumPy's own adds first."""
+    whole = 1 + a
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole == 1, a, np.log(whole) * a / (whole - 1))
+
+
 def _softplus(a: Any) -> Any:
-    return (
-        np.where(np.real(a) > 0, a + np.log(1 + np.exp(-abs(np.real(a)) - 1j * np.imag(a))), np.log(1 + np.exp(a)))
-        if np.iscomplexobj(a)
-        else np.logaddexp(0, a)
-    )
+    if not np.iscomplexobj(a):
+        return np.logaddexp(0, a)
+    positive = np.real(a) > 0
+    return np.where(positive, a, 0) + _log1p(np.exp(np.where(positive, -a, a)))
 
 
 RECORDS: tuple[Record, ...] = (

@@ -33,7 +33,7 @@ RESERVED = frozenset(
     and and_eq bitand bitor not not_eq or or_eq xor xor_eq
     size_t real vec ivec uvec sums mode args share tile_function strip_function
     at acc row rows row0 unit lanes full block tile pitch T B S V H I O
-    load store splat sum first_lanes begin finish multiply reduce least most put gemm meet idle transpose restore
+    load store splat sum first_lanes begin finish multiply reduce least most put get gemm meet idle transpose restore
     flush_denormals slot_pitch exp tanh log sin cos sqrt sqrtf
     OK NULL_POINTER EMPTY OVERFLOW WORKSPACE ROWS_GROW OTHER_SIZES PARTS EVERYTHING STATES SEGMENTS
     PACK PACKED PACK_AND_KEEP NOT_PACKED SETTLE

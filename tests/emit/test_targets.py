@@ -68,6 +68,26 @@ def test_the_same_bits_everywhere(reference, name, real, tmp_path):
                 np.testing.assert_array_equal(ours[key], value, err_msg=f"{name} {real.tag} {sizes}: {key}")
 
 
+# Vectors that round every product, as numbers do.
+PLAIN_VECTORS = {"i386-sse2": (), "s390x": ("-march=z14",)}
+
+
+@pytest.mark.parametrize("real", REALS, ids=lambda real: real.tag)
+@pytest.mark.parametrize("name", PLAIN_VECTORS)
+def test_lanes_do_not_change_bits(reference, name, real, tmp_path):
+    """All but the loss, which adds up the units of a row lane by lane."""
+    target, cell = tools(name), "gru"
+    made = program(target, cell, real, tmp_path, *PLAIN_VECTORS[name])
+    for sizes, wanted in zip(SIZES, reference(cell, real), strict=True):
+        found = executed(target, made, cell, real, sizes, case(cell, real, sizes))
+        for ours, theirs in zip(found, wanted, strict=True):
+            for key, value in theirs.items():
+                if key == "loss":
+                    np.testing.assert_allclose(ours[key], value, rtol=8 * np.finfo(real.dtype).eps)
+                else:
+                    np.testing.assert_array_equal(ours[key], value, err_msg=f"{name} {real.tag} {sizes}: {key}")
+
+
 @pytest.mark.parametrize("real", REALS, ids=lambda real: real.tag)
 @pytest.mark.parametrize("standard", ["c99", "gnu99"])
 def test_x87_is_right_to_rounding(standard, real, tmp_path):
