@@ -23,7 +23,7 @@ from derive.interface import c_name
 from derive.kernel import Kernel, StagePlan
 from derive.model import Model, model
 from derive.notation import Cell, Head
-from derive.printer import F32, F64, Expression, Real, size, without_guards
+from derive.printer import F32, F64, Expression, Real, size
 from derive.render import ROOT, render
 
 
@@ -64,7 +64,7 @@ class _C:
         return c_name(ir.name_of(access), by or 0)
 
     def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.real, self.spelled, self.is_vector).print(without_guards(rhs))
+        return Expression(self.real, self.spelled, self.is_vector).print(ir.without_guards(rhs))
 
     def integrand(self, rhs: sp.Expr) -> str:
         """The terms under the sums of an equation, which run over the same units."""

@@ -12,7 +12,10 @@ from derive.storage import Place, Region, Storage
 
 @dataclass(frozen=True)
 class Field:
-    """A pointer that a stage uses: the tensor `name` at `offset` steps, under the C name `c`."""
+    """A pointer that a stage uses: the tensor `name` at `offset` steps, under the C name `c`.
+
+    `optional`: the caller may pass NULL for the array, and then nothing is stored.
+    """
 
     c: str
     name: str
@@ -20,6 +23,7 @@ class Field:
     place: Place
     written: bool
     only_end: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +169,16 @@ class Round:
     stages: list[StagePlan]
 
 
+@dataclass(frozen=True)
+class Final:
+    """A final state, copied to `array` where a row ends: in the loop if it is made there (a ring forgets it), else after."""
+
+    equation: Equation
+    place: Place
+    array: str
+    in_loop: bool
+
+
 @dataclass
 class Kernel:
     """Everything the template needs for one C function."""
@@ -185,7 +199,8 @@ class Kernel:
     boundaries: list[Equation]
     storage: Storage
     initials: list[tuple[Place, str]] = field(default_factory=list)
-    finals: list[tuple[Equation, Place, str]] = field(default_factory=list)
+    finals: list[Final] = field(default_factory=list)
+    zeros: list[tuple[Equation, Place, sp.Expr]] = field(default_factory=list)
 
     @property
     def gemms(self) -> list[Gemm]:

@@ -23,6 +23,7 @@ from derive.interface import CONTROLS, argument_places, is_reserved, parameter
 from derive.ir import Program
 from derive.kernel import Kernel
 from derive.lower import lower
+from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
@@ -57,7 +58,7 @@ class Model:
 def model(cell: Cell, loss: Head | None = None) -> Model:
     """All passes in order: adjoint, simplify, batch, lower, fuse, storage, schedule."""
     loss = loss or registry.loss("squared_error")
-    primal = cell.program()
+    primal = verify_normal(cell.program())
     adjoint, counts = simplify(vjp(primal))
     judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
     judge = _as_seed(judge, adjoint, primal.meta["output"])
@@ -73,23 +74,19 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     second = many.with_equations([e for e in many.equations if e.id not in ids])
     saved = tape(first, second)
     places = tape_places(first, saved)
-    states = tape_places(first, tuple(n for n in saved if n in primal.meta["states"]))
+    again = _recomputed(first, second)
+    states = tape_places(first, tuple(n for n in tape(first, again) if n in primal.meta["states"]))
+    meta = {**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]}
+    judged = batch(replace(judge, meta=meta))
+    # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
+    arguments = argument_places(many)
     kernels = (
-        _kernel("infer", _needed(first, primal.outputs), {}),
-        _kernel("forward", first, places),
-        _kernel(
-            "loss",
-            batch(
-                replace(
-                    judge,
-                    meta={**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]},
-                )
-            ),
-            {},
-        ),
-        _kernel("backward", second, places),
-        _kernel("record", _needed(first, primal.outputs), states),
-        _kernel("recompute", _recomputed(first, second), states),
+        _kernel("infer", _needed(first, primal.outputs), arguments, {}, 1),
+        _kernel("forward", _needed(first, (*primal.outputs, *saved)), arguments, places, 1),
+        _kernel("loss", judged, argument_places(judged), {}),
+        _kernel("backward", second, arguments, places, -1),
+        _kernel("record", _needed(first, primal.outputs), arguments, states, 1),
+        _kernel("recompute", again, arguments, states, -1),
     )
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
 
@@ -107,9 +104,13 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
     return replace(judge, tensors=tensors, equations=tuple(equations), outputs=(new,))
 
 
-def _kernel(name: str, program: Program, saved: dict[str, Place]) -> Kernel:
-    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}")), saved)
-    return schedule(name, lowered, place(lowered, argument_places(lowered.program), saved))
+def _kernel(
+    name: str, program: Program, arguments: dict[str, Place], saved: dict[str, Place], direction: int = 0
+) -> Kernel:
+    """One kernel; `arguments` are the places of all that the caller owns, `direction` is that of the loop over time."""
+    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}"), direction), saved)
+    own = {n: p for n, p in arguments.items() if n in lowered.program.tensors}
+    return schedule(name, lowered, place(lowered, own, saved))
 
 
 def _recomputed(first: Program, second: Program) -> Program:

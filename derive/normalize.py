@@ -4,7 +4,12 @@
     n[t,i] = tanh(b[i] + Sum_j W[i,j]*x[t,j])  ->   the argument gets a tensor of its own
 
 A call that stands inside of a larger expression gets its own tensor, so that its value is there to be saved and its
-derivative can be written with it.  A sum below anything but addition and constant factors gets one too.
+derivative can be written with it.  So does a sum below anything but addition.  A sum over units is one of two kinds:
+
+    contraction    Sum_k U[n,k]*h[t-1,k]    a matrix of parameters times one vector of the step
+    row sum        Sum_n f(h[t,n], ...)     one number a step; a constant factor may stand before it
+
+normal_form.py brings sums into this form.  What is neither can be differentiated and printed, and has no kernel.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from derive import ir
 from derive.errors import DeriveError
 from derive.functions import record_of
 from derive.ir import Equation, Program, Tensor, t
+from derive.normal_form import contraction, refactored
 
 
 def normalize(program: Program) -> Program:
@@ -27,11 +33,10 @@ def normalize(program: Program) -> Program:
     equations: list[Equation] = []
     for equation in program.equations:
         splitter = _Splitter(equation, tensors, program.name)
-        rhs = splitter.split(equation.rhs)
+        rhs = splitter.split(refactored(equation.rhs, tensors))
         equations += [*splitter.made, replace(equation, rhs=rhs)]
     numbered = [replace(e, id=f"{prefix}{p + 1}") for p, e in enumerate(equations)]
-    result = replace(program, tensors=_sorted(tensors, numbered), equations=tuple(numbered))
-    return ir.verify(result)
+    return ir.verify(replace(program, tensors=_sorted(tensors, numbered), equations=tuple(numbered)))
 
 
 def _sorted(tensors: dict[str, Tensor], equations: list[Equation]) -> dict[str, Tensor]:
@@ -59,49 +64,52 @@ class _Splitter:
         self.made: list[Equation] = []
 
     def split(self, expr: sp.Expr) -> sp.Expr:
-        """The top level: addition, constant factors, one sum or one call may stay."""
+        """The top level: addition, one sum or one call may stay."""
         if isinstance(expr, sp.Add):
             return self._rebuild(expr, [self.split(a) if a.has(sp.Sum) else self.inner(a) for a in expr.args])
         if isinstance(expr, sp.Mul) and expr.has(sp.Sum):
+            # A mean keeps its factor. Products of matrices have none: their adjoints are products of matrices again.
             carrying = [a for a in expr.args if a.has(sp.Sum)]
-            if len(carrying) == 1 and all(is_constant(a) for a in expr.args if a is not carrying[0]):
+            rows = all(isinstance(a, sp.Sum) and self._stays(a) for a in sp.Add.make_args(carrying[0]) if a.has(sp.Sum))
+            if len(carrying) == 1 and rows and all(is_constant(a) for a in expr.args if a is not carrying[0]):
                 return self._rebuild(expr, [self.split(a) if a is carrying[0] else a for a in expr.args])
-        if isinstance(expr, sp.Sum):
-            body = self._operand(self.inner(expr.function, bound=tuple(s for s, *_ in expr.limits)), expr.limits)
-            return expr if body is expr.function else sp.Sum(body, *expr.limits)
+        if isinstance(expr, sp.Sum) and self._stays(expr, contractions=True):
+            return self._rebuilt_sum(expr)
         if expr is self.equation.rhs and is_transcendental(expr):
             rebuilt = self._rebuild(expr, [self.inner(a) for a in expr.args])
             return rebuilt if is_transcendental(rebuilt) else self.inner(rebuilt)
         return self.inner(expr)
 
-    def _operand(self, body: sp.Expr, limits: tuple[sp.Tuple, ...]) -> sp.Expr:
-        """U[n,k]*r[t,k]*h[t-1,k] under a sum over k -> U[n,k]*r_h[t,k]: a matrix meets one vector, made beforehand."""
-        if len(limits) != 1 or not isinstance(body, sp.Mul):
-            return body
-        symbol = limits[0][0]
-        weights = [
-            f
-            for f in body.args
-            if isinstance(f, Indexed)
-            and len(f.indices) == 2
-            and symbol in f.indices
-            and self.tensors[ir.name_of(f)].time is None
-        ]
-        rest = [f for f in body.args if f not in weights and f.has(symbol)]
-        if len(weights) != 1 or not rest or (len(rest) == 1 and isinstance(rest[0], Indexed)):
-            return body
-        vector = sp.Mul(*rest)
-        names = [ir.name_of(a) for a in ir.accesses(vector, self.tensors)]
-        others = [f for f in body.args if f not in weights and f not in rest]
-        return sp.Mul(weights[0], self._hoist(vector, "_".join(names), ""), *others)
+    def _stays(self, total: sp.Sum, contractions: bool = False) -> bool:
+        """Whether a sum may stand in the equation itself: sums over time and of a row do where they meet no units."""
+        if any(symbol == t for symbol, *_ in total.limits):
+            return True
+        if contraction(total, self.tensors) is not None:
+            return contractions
+        return not ir.indices_of(self.equation.lhs, self.tensors)
 
-    def inner(self, expr: sp.Expr, bound: tuple[sp.Symbol, ...] = ()) -> sp.Expr:
+    def _rebuilt_sum(self, total: sp.Sum) -> sp.Expr:
+        """A sum whose body is in normal form: U[n,k]*r[t,k]*h[t-1,k] over k -> U[n,k]*r_h[t,k]."""
+        found = contraction(total, self.tensors)
+        if found is None:
+            body = self.inner(total.function)
+            return total if body is total.function else sp.Sum(body, *total.limits)
+        weight, vector = found
+        if isinstance(vector, Indexed) and self.tensors[ir.name_of(vector)].time is not None:
+            return total
+        vector = self.inner(vector)
+        if not isinstance(vector, Indexed) or self.tensors[ir.name_of(vector)].time is None:
+            names = [ir.name_of(a) for a in ir.accesses(vector, self.tensors)]
+            vector = self._hoist(vector, "_".join(names), "")
+        return sp.Sum(weight * vector, *total.limits)
+
+    def inner(self, expr: sp.Expr) -> sp.Expr:
         """Below the top level: calls and sums get tensors of their own."""
         if isinstance(expr, Indexed) or not expr.args:
             return expr
         if isinstance(expr, sp.Sum):
-            return self._hoist(self.split(expr), self._name_of_sum(expr), "")
-        rebuilt = self._rebuild(expr, [self.inner(a, bound) for a in expr.args])
+            return self._hoist(self._rebuilt_sum(expr), self._name_of_sum(expr), "")
+        rebuilt = self._rebuild(expr, [self.inner(a) for a in expr.args])
         # With a new argument SymPy may pull a sign out of an odd function: tanh(c - a) becomes -tanh(a - c).
         sign, call = rebuilt.as_coeff_Mul() if is_transcendental(expr) else (sp.Integer(1), rebuilt)
         if is_transcendental(call):
@@ -120,17 +128,9 @@ class _Splitter:
             if equation.rhs == rhs:
                 return equation.lhs
         indices, dims = self._indices(rhs)
-        timed = rhs.has(t)
         name = ir.unused_name(label, self.tensors)
-        tensor = Tensor(
-            name,
-            dims,
-            indices,
-            "value",
-            self.equation.when if timed else None,
-            any(self.tensors[ir.name_of(a)].batched for a in ir.accesses(rhs, self.tensors)),
-            latex or name.replace("_", r"\_"),
-        )
+        # A value of parameters alone is one of every step as well: steps are what the equations are about.
+        tensor = Tensor(name, dims, indices, "value", self.equation.when, latex=latex or name.replace("_", r"\_"))
         self.tensors[name] = tensor
         self.made.append(Equation(tensor.at(), rhs, when=tensor.time, note=f"part of {self.equation.target}"))
         return tensor.at()

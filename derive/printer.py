@@ -16,7 +16,6 @@ from sympy.tensor.indexed import Indexed
 
 from derive.errors import DeriveError
 from derive.functions import record_of
-from derive.ir import span
 from derive.normalize import is_constant
 
 Namer = Callable[[sp.Expr], str]
@@ -206,8 +205,3 @@ class Expression:
             return text
         half = Expression._power(f"{kind}square({text})", power // 2, kind)
         return half if power % 2 == 0 else f"({half} * {text})"
-
-
-def without_guards(expr: sp.Expr) -> sp.Expr:
-    """The expression as C evaluates it inside of 1..T: guarded pointers are zeros where span is."""
-    return expr.xreplace({g: sp.Integer(1) for g in expr.atoms(span)})

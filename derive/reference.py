@@ -7,7 +7,7 @@ its slices are evaluated at once: a complex step in every element of every param
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,23 +22,51 @@ from derive.ir import Program, span, t
 
 Array = Any
 Value = tuple[Array, tuple[sp.Symbol, ...]]
+Order = list[tuple[int, list[ir.Equation]]]
 SWEEP = sp.Symbol("sweep", integer=True)
 
 
-def run(program: Program, values: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Array]:
+def run(
+    program: Program,
+    values: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    disturb: Callable[[Array], Array] | None = None,
+    order: Order | None = None,
+) -> dict[str, Array]:
     """Evaluate every equation.
 
     `values` holds each input: shape (steps, *dims) where it has a time axis, (*dims) otherwise.  `sizes` maps "T", "H",
     ... to integers.  Returns all tensors, inputs included; a tensor on 0..T has T+1 rows.  The dtype is that of the
     values: float, complex, or object arrays of mpmath numbers.  Inputs with one more axis in front are swept: every
-    result then has that axis in front as well.
+    result then has that axis in front as well.  `disturb` changes what every node of every expression evaluates to: with
+    random factors near 1 it shows how far roundings can go.  `order` is that of `order_of(program)`, for whoever runs one
+    program many times.
     """
-    return _Interpreter(program, values, sizes).run()
+    return _Interpreter(program, values, sizes, disturb).run(order_of(program) if order is None else order)
+
+
+def order_of(program: Program) -> Order:
+    """The equations of a program as loops over time, each with its direction; 0: no loop."""
+    return [
+        (group.direction, [e for name in _in_order(program, group) for e in program.defined[name]])
+        for group in ir.order(program)
+    ]
+
+
+def _in_order(program: Program, group: ir.Group) -> Sequence[str]:
+    return ir.in_step(program, group.tensors) if group.direction else group.tensors[:1]
 
 
 class _Interpreter:
-    def __init__(self, program: Program, values: Mapping[str, Array], sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        values: Mapping[str, Array],
+        sizes: Mapping[str, int],
+        disturb: Callable[[Array], Array] | None,
+    ) -> None:
         self.program, self.sizes = program, {str(k): int(v) for k, v in sizes.items()}
+        self.disturb = disturb
         self.arrays: dict[str, Array] = {}
         self.dtype = np.result_type(*(np.asarray(v).dtype for v in values.values()))
         self.sweep: int | None = None
@@ -82,7 +110,7 @@ class _Interpreter:
         lo, hi = self._span(name)
         return (hi - lo + 1, *dims)
 
-    def run(self) -> dict[str, Array]:
+    def run(self, order: Order) -> dict[str, Array]:
         for name in self.program.defined:
             shape = self._shape(name)
             if self.sweep is not None:
@@ -90,16 +118,14 @@ class _Interpreter:
                 shape = (*shape[:at], self.sweep, *shape[at:])
                 self.swept.add(name)
             self.arrays[name] = np.zeros(shape, dtype=self.dtype)
-        for group in ir.order(self.program):
-            if not group.direction:
-                for equation in self.program.defined[group.tensors[0]]:
+        for direction, equations in order:
+            if not direction:
+                for equation in equations:
                     for when in self._times(equation):
                         self._assign(equation, when)
                 continue
-            names = ir.in_step(self.program, group.tensors)
-            equations = [e for name in names for e in self.program.defined[name]]
             times = [self._times(e) for e in equations]
-            for when in sorted({w for own in times for w in own if w is not None}, reverse=group.direction < 0):
+            for when in sorted({w for own in times for w in own if w is not None}, reverse=direction < 0):
                 for equation, own in zip(equations, times, strict=True):
                     if when in own:
                         self._assign(equation, when)
@@ -141,6 +167,10 @@ class _Interpreter:
     # -- expressions: an array and the index symbols of its axes -------------------------------------------------------
 
     def evaluate(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
+        array, axes = self._evaluate(expr, times)
+        return (array if self.disturb is None else self.disturb(array)), axes
+
+    def _evaluate(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
         if isinstance(expr, Indexed) or (expr.is_Symbol and str(expr) in self.arrays):
             return self._read(expr, times)
         if isinstance(expr, sp.Sum):

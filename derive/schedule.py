@@ -15,7 +15,7 @@ from derive.contractions import Contractions
 from derive.errors import DeriveError
 from derive.interface import c_name
 from derive.ir import Tensor, span
-from derive.kernel import Field, Kernel, Round, StagePlan
+from derive.kernel import Field, Final, Kernel, Round, StagePlan
 from derive.lower import Lowered, Phase, Stage
 from derive.storage import Place, Storage
 
@@ -50,10 +50,14 @@ class _Scheduling:
         initials = [
             (p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour
         ]
+        made = {e.target for s in lowered.loop for e in s.equations} | {
+            p.target for s in lowered.loop for p in s.products
+        }
         finals = []
         for boundary in lowered.boundaries:
             if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
-                finals.append((boundary, places[ir.name_of(boundary.rhs)], boundary.target))
+                name = ir.name_of(boundary.rhs)
+                finals.append(Final(boundary, places[name], boundary.target, name in made))
         reduces = self.contractions.reduces(reducing)
         packs = list(dict.fromkeys(p for r in reduces for p in (r.left, r.right)))
         return Kernel(
@@ -74,6 +78,7 @@ class _Scheduling:
             self.storage,
             initials,
             finals,
+            [(e, places[e.target], sp.Mul(*self.tensors[e.target].dims)) for e in lowered.zeros],
         )
 
     # -- stages --------------------------------------------------------------------------------------------------------
@@ -126,10 +131,15 @@ class _Scheduling:
     def _field(self, name: str, by: int, home: Place, written: bool, only_end: bool, fields: dict[str, Field]) -> Field:
         c = c_name(name, by)
         old = fields.get(c)
-        fields[c] = Field(
-            c, name, by, home, written or bool(old and old.written), only_end or bool(old and old.only_end)
-        )
+        written, only_end = written or bool(old and old.written), only_end or bool(old and old.only_end)
+        # A backward pass may be asked for the parameters' gradients alone.
+        optional = home.kind == "arg" and self.lowered.direction < 0 and self._is_gradient_of_input(name)
+        fields[c] = Field(c, name, by, home, written, only_end, optional)
         return fields[c]
+
+    def _is_gradient_of_input(self, name: str) -> bool:
+        primal = self.tensors.get(self.tensors[name].primal)
+        return self.tensors[name].role == "gradient" and primal is not None and primal.role == "input"
 
 
 def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:

@@ -101,6 +101,7 @@ class _Placing:
         self.phases: dict[str, set[str]] = {}
         self.stages: dict[str, set[int]] = {}
         self.neighbours: set[str] = set()
+        self.whole: set[str] = set()  # what products outside of the loop read or make, for all steps of a chunk
 
     def run(self) -> Storage:
         self._uses()
@@ -174,20 +175,23 @@ class _Placing:
         for phase, part in (*(("before", p) for p in self.lowered.before), *(("after", p) for p in self.lowered.after)):
             for product in part.products:
                 seen(product.target, phase, -1)
-                for pair in product.pairs:
-                    for access in (pair.weight, pair.operand):
-                        seen(ir.name_of(access), "product" if phase == "before" else phase, -1)
+                accesses = [a for pair in product.pairs for a in (pair.weight, pair.operand)]
+                self.whole |= {product.target, *map(ir.name_of, accesses)}
+                self.neighbours |= {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, tensors))}
             for stage in part.stages:
                 look(phase, reached, stage)
                 reached += 1
         for number, stage in enumerate(self.lowered.loop):
             look("loop", number, stage)
+        for boundary in self.lowered.boundaries:  # a final state is copied after all stages of its step
+            if boundary.rhs.has(ir.T) and (name := ir.name_of(boundary.rhs)) in self.stages:
+                self.stages[name].add(-2)
 
     def _kind(self, name: str) -> str:
         tensor = self.program.tensors[name]
         if tensor.time is None:
             return "total"
-        if len(self.phases[name]) > 1 or (tensor.role == "product" and self.phases[name] != {"loop"}):
+        if len(self.phases[name]) > 1 or name in self.whole:
             return "chunk"
         if name in self.neighbours:
             return "ring"

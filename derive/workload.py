@@ -14,7 +14,6 @@ from sympy.tensor.indexed import Indexed
 from derive import functions, ir, layout
 from derive.ir import Equation
 from derive.kernel import Kernel, Segment, StagePlan, Tile
-from derive.printer import without_guards
 from derive.simplify import operations
 
 SETTLE = 64  # blocks of rows after which sums are settled: SETTLE of templates/c/gemm.h.j2; a test compares
@@ -141,7 +140,7 @@ class Workload:
         return total
 
     def _operations(self, equation: Equation) -> Pointwise:
-        rhs = without_guards(equation.rhs)
+        rhs = ir.without_guards(equation.rhs)
         sums = rhs.atoms(sp.Sum)
         rhs = rhs.xreplace({s: s.function for s in sums})
         found = operations(rhs)

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "derive"
 # modules have lines of their own stands below them: its __init__ imports them, and they name each other in full.
 ORDER = """
 errors
+reserved
 functions
 ir.symbols
 ir.line
@@ -27,12 +28,17 @@ ir.verifier
 ir.dependence
 ir
 normalize
+notation.lines
+notation.spelling
 notation.symbols
-notation.checks
+notation.formulas
 notation.writer
 notation.sizes
+notation.checks
 notation.program
 notation.joining
+notation.public
+notation.whole
 notation.decorators
 notation
 losses

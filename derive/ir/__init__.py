@@ -21,7 +21,7 @@ from derive.ir.access import accesses, dims_of, indices_of, names_in, offset, or
 from derive.ir.dependence import Group, dependencies, in_step, order
 from derive.ir.line import text
 from derive.ir.program import Equation, Program, Shown, Tensor, name_of, unused_name
-from derive.ir.ranges import hull, meet, reach, within
+from derive.ir.ranges import hull, meet, reach, within, without_guards
 from derive.ir.symbols import ROW, STEPS, B, Span, T, dimension, index, span, t
 from derive.ir.verifier import verify
 
@@ -60,4 +60,5 @@ __all__ = [
     "verify",
     "walk",
     "within",
+    "without_guards",
 ]

@@ -57,3 +57,8 @@ def reach(expr: sp.Expr, tensors: dict[str, Tensor]) -> Span | None:
     if isinstance(expr, sp.Mul):
         return reduce(meet, found) if (found := [p for p in parts if p is not None]) else None
     return None if None in parts else reduce(hull, [p for p in parts if p is not None])
+
+
+def without_guards(expr: sp.Expr) -> sp.Expr:
+    """The expression as it stands where all of its terms live: every span(t, lo, hi) in it is 1."""
+    return expr.xreplace({guard: sp.Integer(1) for guard in expr.atoms(span)})

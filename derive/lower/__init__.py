@@ -24,11 +24,16 @@ from derive.lower.stages import Stages
 __all__ = ["Lowered", "Pair", "Phase", "Product", "Stage", "lower"]
 
 
-def lower(program: Program) -> Lowered:
-    """Batched program in normal form -> kernel.  Raises DeriveError, with the equation, for what has no lowering."""
+def lower(program: Program, direction: int = 0) -> Lowered:
+    """Batched program in normal form -> kernel.  Raises DeriveError, with the equation, for what has no lowering.
+
+    `direction` says how time runs: +1, -1, or 0 where the equations alone decide.
+    """
     split = split_sums(program)
-    placement = placed(split)
+    placement = placed(split, direction)
     parts = Stages(with_kinds(split, placement))
     before, after = parts.phases(placement.before), parts.phases(placement.after)
-    loop, edge = parts.stages(placement.loop), parts.edge(placement.loop)
-    return Lowered(split.program, placement.direction, before, loop, after, edge, list(placement.boundaries))
+    loop, edge = parts.stages(placement.loop), parts.edge(placement.names)
+    return Lowered(
+        split.program, placement.direction, before, loop, after, edge, list(placement.boundaries), list(placement.zeros)
+    )

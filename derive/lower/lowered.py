@@ -59,7 +59,10 @@ class Phase:
 
 @dataclass
 class Lowered:
-    """One kernel: what happens before, in and after the loop over time, and at its far edge (t = 0 of an adjoint)."""
+    """One kernel: what happens before, in and after the loop over time, and at its far edge (t = 0 of an adjoint).
+
+    `zeros` are gradients of parameters on which nothing depends.
+    """
 
     program: Program
     direction: int
@@ -68,6 +71,7 @@ class Lowered:
     after: list[Phase]
     edge: list[Stage]
     boundaries: list[Equation]
+    zeros: list[Equation] = field(default_factory=list)
 
     def dump(self) -> str:
         """The kernel as a person reads it."""
@@ -90,7 +94,7 @@ class Lowered:
                     for kind in ("scalars", "pointwise", "sums", "totals")
                     for e in getattr(stage, kind)
                 ]
-        return "\n".join([*lines, *(f"  boundary {e}" for e in self.boundaries)])
+        return "\n".join([*lines, *(f"  boundary {e}" for e in self.boundaries), *(f"  zero {e}" for e in self.zeros)])
 
 
 def _product_text(product: Product) -> str:

@@ -21,24 +21,33 @@ class Placement:
     loop: tuple[str, ...]
     after: tuple[str, ...]
     boundaries: tuple[Equation, ...]
+    zeros: tuple[Equation, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.before, *self.loop, *self.after)
 
 
-def placed(split: Split) -> Placement:
-    """The place of every tensor.  Raises DeriveError for what has none."""
+def placed(split: Split, direction: int = 0) -> Placement:
+    """The place of every tensor; `direction` as for `lower`.  Raises DeriveError for what has none."""
     program = split.program
     _check_times(program)
     groups = ir.order(program)
-    directions = {g.direction for g in groups} - {0}
+    elsewhere = _read_elsewhere(program)
+    directions = {g.direction for g in groups} - {0} | {-1 if by > 0 else 1 for by in elsewhere.values()}
+    directions |= {direction} - {0}
     if len(directions) > 1:
         raise DeriveError(f"{program.name}: some equations run forwards in time and some backwards; lower them apart")
     direction = directions.pop() if directions else 0
     names = [n for g in groups for n in (ir.in_step(program, g.tensors) if g.direction else g.tensors)]
-    cyclic = {n for g in groups if g.direction for n in g.tensors} | _read_elsewhere(program)
+    cyclic = {n for g in groups if g.direction for n in g.tensors} | set(elsewhere)
     boundaries = tuple(e for e in program.equations if is_boundary(e, program.tensors))
-    body = [n for n in names if not all(is_boundary(e, program.tensors) for e in program.defined[n])]
-    where = _places(split, body, cyclic)
+    zeros = tuple(e for e in program.equations if e.rhs == 0 and program.tensors[e.target].time is None)
+    apart = {e.target for e in zeros}
+    body = [n for n in names if n not in apart and not all(is_boundary(e, program.tensors) for e in program.defined[n])]
+    where = _places(split, body, cyclic, direction)
     before, loop, after = (tuple(n for n in body if where[n] == part) for part in ("before", "loop", "after"))
-    return Placement(direction, before, loop, after, boundaries)
+    return Placement(direction, before, loop, after, boundaries, zeros)
 
 
 def with_kinds(split: Split, placement: Placement) -> Split:
@@ -78,33 +87,37 @@ def _check_times(program: Program) -> None:
             )
 
 
-def _read_elsewhere(program: Program) -> set[str]:
-    """Tensors that are read at another time than their own."""
-    found = set()
+def _read_elsewhere(program: Program) -> dict[str, int]:
+    """Tensors that are read at another time than their own, with the offset."""
+    found = {}
     for equation in program.equations:
         if is_boundary(equation, program.tensors):
             continue
         for access in ir.accesses(equation.rhs, program.tensors):
             by = ir.offset(ir.time_of(access, program.tensors))
             if by and ir.name_of(access) in program.defined and equation.lhs.has(t):
-                found.add(ir.name_of(access))
+                found[ir.name_of(access)] = by
     return found
 
 
-def _places(split: Split, names: list[str], cyclic: set[str]) -> dict[str, str]:
-    """before: knows nothing of the loop.  loop: in the cycle, or pointwise on it.  after: large products."""
+def _places(split: Split, names: list[str], cyclic: set[str], direction: int) -> dict[str, str]:
+    """before: knows nothing of the loop.  loop: in a cycle, between two of them, or pointwise on it.  after: the rest."""
     tensors = split.program.tensors
     where: dict[str, str] = {}
+    read = {n: ir.accesses(inner_equation(split.program, n).rhs, tensors) for n in names}
     for name in names:
-        equation = inner_equation(split.program, name)
-        reads = {where.get(ir.name_of(a), "before") for a in ir.accesses(equation.rhs, tensors)}
-        if name in cyclic:
-            where[name] = "loop"
+        reads = {where.get(ir.name_of(a), "before") for a in read[name]}
+        carried = any(ir.offset(ir.time_of(a, tensors)) and where.get(ir.name_of(a)) == "loop" for a in read[name])
+        if name in cyclic or (carried and name in split.products and direction < 0):
+            where[name] = "loop"  # a product with the carry of a backward loop has a last step of its own, at t = 0
         elif "after" in reads or ("loop" in reads and name in split.products):
             where[name] = "after"
         elif "loop" in reads:
             where[name] = "loop"
         else:
             where[name] = "after" if name in split.products and tensors[name].time is None else "before"
-    # A total over what is known before the loop is no reason for a phase of its own, but it may stay there.
+    # What the loop reads is made in it: one recurrence feeds another through a product of the same step.
+    for name in reversed(names):
+        if where[name] == "loop":
+            where |= {made: "loop" for a in read[name] if where.get(made := ir.name_of(a)) == "after"}
     return where

@@ -10,7 +10,7 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import ROW, Equation, Program, T, Tensor, t
+from derive.ir import ROW, Equation, Program, T, Tensor, span, t
 from derive.lower.lowered import Pair, Product
 
 
@@ -41,7 +41,7 @@ def split_sums(program: Program) -> Split:
             equations.append(replace(made, lhs=equation.lhs, merged=equation.merged))
             continue
         equations += splitter.made
-        if equation.target not in products:
+        if made is None or made.target != equation.target:  # the gradient of a matrix is a product as it stands
             equations.append(replace(equation, rhs=rhs))
     return Split(program.with_equations(equations, tensors), products, frozenset(sums))
 
@@ -79,20 +79,32 @@ class _Splitter:
         over_time = [s for s in totals if any(symbol in (t, ROW) for symbol, *_ in s.limits)]
         if over_time:
             return self._over_time(totals)
-        pairs = [(s, pair) for s in totals if (pair := self._pair(s)) is not None]
-        others = [s for s in totals if self._pair(s) is None]
         result: sp.Expr = sp.Integer(0)
         groups: dict[object, list[Pair]] = {}
-        for _, pair in pairs:
-            groups.setdefault(self._timing(pair.operand), []).append(pair)
-        for group in groups.values():
-            result += self._product(group)
+        others = []
+        for total in totals:
+            bare, life = self._confined(total)
+            pair = self._pair(bare)
+            if pair is None:
+                others.append(total)
+            else:
+                groups.setdefault((*self._timing(pair.operand), life), []).append(pair)
+        for (*_, life), group in groups.items():  # type: ignore[misc]
+            result += self._product(group, life)
         by_range: dict[object, list[sp.Expr]] = {}
         for s in others:
             by_range.setdefault(s.limits, []).append(s.function)
         for limits, bodies in by_range.items():
             result += self._sum(sp.Sum(sp.Add(*bodies), *cast(tuple[sp.Tuple, ...], limits)), lhs)
         return result
+
+    def _confined(self, total: sp.Expr) -> tuple[sp.Expr, ir.Span | None]:
+        """A sum without the guards in it, and the range of time to which they confine it: that on which its product lives."""
+        life = self.equation.when
+        for guard in ir.ordered(total.function.atoms(span)):
+            assert life is not None and guard.args[0] == t
+            life = ir.meet(life, (guard.args[1], guard.args[2]))
+        return sp.Sum(ir.without_guards(total.function), *total.limits), life
 
     def _pair(self, total: sp.Expr) -> Pair | None:
         """Weight and operand, where the sum is a matrix with a vector."""
@@ -110,12 +122,12 @@ class _Splitter:
         operand = next(f for f in factors if f is not weights[0])
         return Pair(weights[0], operand, symbol)
 
-    def _timing(self, operand: sp.Expr) -> object:
+    def _timing(self, operand: sp.Expr) -> tuple[int | None, bool]:
         """Operands that are known at once may share a product: those of one tensor family and one offset."""
         name = ir.name_of(operand)
         return (ir.offset(ir.time_of(operand, self.tensors)), name in self.program.defined)
 
-    def _product(self, pairs: list[Pair]) -> sp.Expr:
+    def _product(self, pairs: list[Pair], life: ir.Span | None) -> sp.Expr:
         target = self.tensors[self.equation.target]
         first = pairs[0]
         weight, operand = self.tensors[ir.name_of(first.weight)], self.tensors[ir.name_of(first.operand)]
@@ -123,7 +135,6 @@ class _Splitter:
         member = target.member or (weight.member if len(pairs) == 1 else "")
         name = ir.unused_name(f"{name}_{member}" if member else name, self.tensors)
         ordered = tuple(sorted(pairs, key=lambda p: list(self.tensors).index(ir.name_of(p.weight))))
-        life = self.equation.when
         for pair in pairs:
             by, own = ir.offset(ir.time_of(pair.operand, self.tensors)), self.tensors[ir.name_of(pair.operand)].time
             if by is not None and own is not None and life is not None:

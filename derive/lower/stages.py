@@ -56,16 +56,19 @@ class Stages:
             here = [n for n in names if level[n] == number]
             dims = list(dict.fromkeys(d for n in here if (d := self._dim(n)) is not None))
             made = {d: Stage(d) for d in dims or [None]}
+            first = next(iter(made.values()))
             for name in here:
-                stage = made.get(self._dim(name)) or next(iter(made.values()))
-                self._put(stage, name, equations[name])
+                dim = self._dim(name)
+                if dim is None and self._is_total(name):  # of numbers of a row: after them, in a loop over rows of its own
+                    made.setdefault(None, Stage(None))
+                self._put(made.get(dim, first) if dim is not None or self._is_total(name) else first, name, equations[name])
             stages += made.values()
         return stages
 
     def _put(self, stage: Stage, name: str, equation: Equation) -> None:
         if name in self.products:
             stage.products.append(self.products[name])
-        elif self.tensors[name].time is None:
+        elif self._is_total(name):
             stage.totals.append(equation)
         elif name in self.split.sums:
             stage.sums.append(equation)
@@ -73,6 +76,9 @@ class Stages:
             stage.scalars.append(equation)
         else:
             stage.pointwise.append(equation)
+
+    def _is_total(self, name: str) -> bool:
+        return self.tensors[name].time is None
 
     def _is_scalar(self, name: str) -> bool:
         return all(d == B for d in self.tensors[name].dims)

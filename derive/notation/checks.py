@@ -1,20 +1,31 @@
 """What a person can get wrong in a cell file, found before it becomes an error of SymPy or of a later pass.
 
-What the arguments and equations show by themselves is checked here; sizes.py finds contradictions between indices.
+The function and its decorator, what is assigned and what is read are checked here; formulas.py checks what stands in a
+formula, sizes.py finds contradictions between indices, public.py between names.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
+from sympy.utilities.iterables import strongly_connected_components
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.functions import BY_CLASS, record_of
-from derive.ir import Equation, Tensor, t
+from derive.ir import Tensor, t
+from derive.notation.writer import Writer
+
+
+def check_function(kind: str, function: Any) -> None:
+    """Raise for what is no function with a name and arguments: a class, a lambda, a builtin."""
+    if not inspect.isfunction(function):
+        raise DeriveError(f"{kind} {function!r}: {kind} is written as a function, def {kind}(x, h, W): ...")
+    if not function.__name__.isidentifier():
+        raise DeriveError(f"{kind} {function.__name__.strip('<>')}: a lambda has no name; write def name(x, h, W): ...")
 
 
 def check_names(where: str, arguments: Sequence[str], names: Sequence[str]) -> None:
@@ -37,74 +48,192 @@ def check_arguments(where: str, function: Callable[..., None], states: list[str]
             raise DeriveError(f"{where}: {argument.name} has a meaning of its own in equations; rename the argument")
     for twice in [name for p, name in enumerate(states) if name in states[:p] or name in gates]:
         raise DeriveError(f"{where}: {twice} stands twice in the decorator")
+    for twice in [name for p, name in enumerate(gates) if name in gates[:p]]:
+        raise DeriveError(f"{where}: {twice} stands twice in gates; each gate has one place in the stacked arrays")
 
 
-def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None:
-    """Raise for what stands in a formula and has no meaning there: an unknown function, a time or an index as a number."""
-    if isinstance(expr, Indexed):
-        return
-    if isinstance(expr, sp.Sum):
-        check_nodes(where, expr.function, (*bound, *(symbol for symbol, *_ in expr.limits)))
-        return
-    if isinstance(expr, sp.Pow) and not expr.exp.is_Rational:
-        raise DeriveError(
-            f"{where}, {ir.text(expr)} has no number as its exponent; write exp(b*log(a)) for a power of tensors"
-        )
-    if expr.is_Symbol and (expr == t or expr in bound):
-        raise DeriveError(f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own")
-    if expr.args and not isinstance(expr, (sp.Add, sp.Mul, sp.Pow)) and record_of(expr) is None:
-        known = ", ".join(sorted(f.__name__ for f in BY_CLASS))
-        raise DeriveError(
-            f"{where}, {type(expr).__name__} is no function that an equation may call; there are: {known}"
-        )
-    if not expr.args and not expr.is_Symbol and not (expr.is_real and expr.is_finite):
-        raise DeriveError(f"{where}, {expr} is no real number")
-    for argument in expr.args:
-        check_nodes(where, argument, bound)
-
-
-def check_written(
-    where: str, arguments: Sequence[str], used: Collection[str], equations: Sequence[tuple[sp.Expr, sp.Expr]]
-) -> None:
+def check_written(writer: Writer, arguments: Sequence[str]) -> None:
     """Raise where there is no equation, an argument is not used, or a tensor is assigned twice."""
-    if not equations:
+    where = writer.where
+    if not writer.equations:
         raise DeriveError(f"{where}: the function writes no equation; write h[t, n] = ...")
-    for unused in [a for a in arguments if a not in used]:
+    for unused in [a for a in arguments if a not in writer.used]:
         raise DeriveError(f"{where}: the argument {unused} is never used; remove it or use it")
-    if len({str(lhs) for lhs, _ in equations}) < len(equations):
-        twice = [str(lhs) for p, (lhs, _) in enumerate(equations) if lhs in [x for x, _ in equations[:p]]]
-        raise DeriveError(f"{where}: {twice[0]} is assigned twice; give one of the two a new name")
+    seen: dict[str, int] = {}
+    for p, (lhs, rhs) in enumerate(writer.equations):
+        name = ir.name_of(lhs)
+        if any(not s.free_symbols for s in getattr(lhs, "indices", ())):
+            continue  # h[0, n] = ...: sizes.py says that initial states come by themselves
+        if name in seen:
+            add = f"; += is no equation, write one sum: {lhs} = ... + ..." if rhs.has(lhs) else ""
+            what = (
+                f"{lhs} is assigned twice; give one of the two a new name"
+                if lhs == writer.equations[seen[name]][0]
+                else f"{name} is defined twice for t = 1..T; give one equation a new name"
+            )
+            raise writer.mistake(p, f"{what} (the first stands on line {writer.lines[seen[name]].number}){add}")
+        seen[name] = p
 
 
-def check_states(where: str, states: Sequence[str], assigned: Collection[str], tensors: Mapping[str, Tensor]) -> None:
+def check_gates(writer: Writer, gates: Sequence[str], timed: Mapping[str, bool]) -> None:
+    """Raise for a gate that families have and the decorator does not list, and for one that no equation defines."""
+    names = writer.names.values()
+    for item in names if gates else ():
+        if item.member and item.member not in gates:
+            raise DeriveError(
+                f"{writer.where}: {item.family}[{item.member}] is of a gate that the decorator does not list; write "
+                f'gates="{" ".join([*gates, item.member])}" (their order is that of the stacked arrays), or make it a '
+                f"tensor of its own, {item.family}_{item.member}"
+            )
+    assigned = {ir.name_of(lhs) for lhs, _ in writer.equations}
+    for gate in gates:
+        if gate not in assigned and timed.get(gate):
+            raise DeriveError(
+                f"{writer.where}: the gate {gate} is read, and never assigned; write {gate}[t, n] = ...{_reader(writer, gate)}"
+            )
+
+
+def check_states(where: str, states: Sequence[str], writer: Writer, tensors: Mapping[str, Tensor]) -> None:
     """Raise for a state that no equation defines, or that has no time."""
+    assigned = {ir.name_of(lhs): p for p, (lhs, _) in enumerate(writer.equations)}
     for state in states:
         if state not in assigned:
             raise DeriveError(f"{where}: the state {state} is never assigned; write {state}[t, n] = ...")
         if tensors[state].time is None:
-            raise DeriveError(f"{where}: the state {state} has no time index; write {state}[t, n] = ...")
+            raise writer.mistake(assigned[state], f"the state {state} has no time index; write {state}[t, n] = ...")
 
 
-def check_times(where: str, equations: list[Equation], states: list[str], tensors: dict[str, Tensor]) -> None:
-    """Raise for a sum over time in a cell, and for a value that is read at a time at which it cannot be read."""
-    for equation in equations:
-        if states and any(symbol == t for total in equation.rhs.atoms(sp.Sum) for symbol, *_ in total.limits):
-            raise DeriveError(
-                f"{where}, {equation.id}: {equation.lhs} sums over time, but a cell goes through it step by step; "
-                f"a sum over time belongs into a loss"
+def check_inputs(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[str]) -> None:
+    """Raise unless there is one sequence that no equation defines: the input."""
+    found = [x for x in tensors.values() if x.role == "input"]
+    if len(found) == 1 or not states:
+        return
+    if not found:
+        raise DeriveError(
+            f"{writer.where}: a cell reads one input sequence, found none; the input is the argument that is read with "
+            f"time and never assigned: Sum(W[n, j] * x[t, j], j)"
+        )
+    names = ", ".join(x.name for x in found)
+    spare = next((x for x in reversed(found) if x.name != "x"), found[-1])
+    example = spare.at()
+    raise DeriveError(
+        f"{writer.where}: a cell reads one input sequence, found {names}: they are read with time, and no equation defines "
+        f"them. Write {example} = ..., or leave the time away where {spare.name} is a parameter{_reader(writer, spare.name)}"
+    )
+
+
+def check_ranks(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[str]) -> None:
+    """Raise for numbers without units and for matrices a step, which no kernel has yet; the loss is a number."""
+    assigned = {ir.name_of(lhs) for lhs, _ in writer.equations}
+    last = ir.name_of(writer.equations[-1][0])
+    for x in tensors.values():
+        name, axes = x.name, len(x.dims)
+        if not states and name == last and x.time is None:
+            continue
+        if x.role == "input" and axes != 1 and states:
+            what = "one number a step" if not axes else f"{axes} axes a step"
+            how = f"give it a size, which may be 1: Sum(w[n, j] * {name}[t, j], j)"
+            raise _rank(writer, name, f"{name} is an input of {what}, which is not supported yet; {how}")
+        if name in states and axes != 1:
+            what = "one number a step" if not axes else f"{axes} axes a step"
+            how = f"give it one size, which may be 1: {name}[t, m], read by Sum(q[n, m] * {name}[t, m], m)"
+            raise _rank(writer, name, f"{name} is a state of {what}, which is not supported yet; {how}")
+        if x.role == "param" and not axes:
+            raise _rank(
+                writer,
+                name,
+                f"{name} is a parameter of one number, which is not supported yet; make it a vector, {name}[n], one number "
+                f"for each unit",
             )
-        for access in ir.accesses(equation.rhs, tensors):
+        if x.role == "param" and axes > 2:
+            raise _rank(
+                writer,
+                name,
+                f"{name} is a parameter of {axes} axes, which is not supported yet; a vector or a matrix is",
+            )
+        if name in assigned and name not in states and axes > 1:
+            raise _rank(
+                writer,
+                name,
+                f"{name} has {axes} axes{' a step' if x.time else ''}, which is not supported yet; a value has one, "
+                f"{name}[t, n], and a sum over the others is written where it is read",
+            )
+
+
+def check_times(writer: Writer, states: Sequence[str], tensors: dict[str, Tensor]) -> None:
+    """Raise for a sum over time in a cell, and for a value that is read at a time at which it cannot be read."""
+    for p, (lhs, rhs) in enumerate(writer.equations):
+        if states and any(limit[0] == t for total in rhs.atoms(sp.Sum) for limit in total.limits):
+            raise writer.mistake(
+                p,
+                f"{lhs} sums over time, but a cell goes through it step by step; a sum over time belongs into a loss",
+            )
+        for access in ir.accesses(rhs, tensors):
             when = ir.time_of(access, tensors)
             by = ir.offset(when)
             name = ir.name_of(access)
-            if when is None or (equation.rhs.has(sp.Sum) and when != t and not when.has(t)):
+            if when is None:
                 continue
             if by not in (0, -1):
-                raise DeriveError(
-                    f"{where}, {equation.id}: {access} is read at time {when}; only t and t-1 can be read"
-                )
+                past = by is not None and by < -1
+                keep = f"{name}[t - 1, ...]" if by == -2 else "..."
+                how = f"; a state of its own keeps older values: p[t, n] = {keep}, read as p[t - 1, n]" if past else ""
+                raise writer.mistake(p, f"{access} is read at time {when}; only t and t-1 can be read{how}")
             if by == -1 and name not in states:
-                raise DeriveError(
-                    f"{where}, {equation.id}: {access} is read at t-1 but {name} is no state, so it has no value at t = 0; "
-                    f'name it in states="{" ".join([*states, name])}" or read {name}[t, ...]'
+                how = f'name it in states="{" ".join([*states, name])}" or '
+                if tensors[name].role == "input":
+                    how = f"keep it in a state, p[t, n] = {name}[t, n], and read p[t - 1, n], or "
+                how = how if states else "a head and a loss keep nothing from step to step; "
+                raise writer.mistake(
+                    p,
+                    f"{access} is read at t-1 but {name} is no state, so it has no value at t = 0; {how}read {name}[t, ...]",
                 )
+
+
+def check_order(writer: Writer, states: Sequence[str], tensors: dict[str, Tensor]) -> None:
+    """Raise for tensors that need each other at the same time step: most often h[t] where h[t-1] is meant."""
+    where = {ir.name_of(lhs): p for p, (lhs, _) in enumerate(writer.equations)}
+    edges: dict[tuple[str, str], sp.Expr] = {}
+    for lhs, rhs in writer.equations:
+        for access in ir.accesses(rhs, tensors):
+            when = ir.time_of(access, tensors)
+            if ir.name_of(access) in where and (when is None or ir.offset(when) == 0):
+                edges.setdefault((ir.name_of(lhs), ir.name_of(access)), access)
+    for component in strongly_connected_components((list(where), list(edges))):
+        inside = sorted(component, key=lambda name: where[name])
+        forward = [
+            (a, b) for (a, b) in edges if a in component and b in component and where[a] <= where[b]
+        ]  # reads of what is written on the same line or further down
+        if not forward:
+            continue
+        reader, read = min(forward, key=lambda edge: (edge[1] not in states, where[edge[0]]))
+        access = edges[reader, read]
+        names = f"{', '.join(inside)} depend on each other" if len(inside) > 1 else f"{inside[0]} depends on itself"
+        before = access.subs(t, t - 1) if isinstance(access, Indexed) else access
+        how = (
+            f"write {before} for its value of the step before"
+            if read in states
+            else f"only a state can be read at the step before: name one of them in states=... and read it at t - 1"
+        )
+        raise writer.mistake(where[reader], f"{access} is read, and {names} at the same time step; {how}")
+
+
+def _rank(writer: Writer, name: str, message: str) -> DeriveError:
+    p = _first_use(writer, name)
+    return writer.mistake(p, message) if p is not None else DeriveError(f"{writer.where}: {message}")
+
+
+def _reader(writer: Writer, name: str) -> str:
+    """The line that reads or defines a tensor first, to stand behind a message."""
+    p = _first_use(writer, name)
+    return f"\n  {writer.lines[p]}" if p is not None else ""
+
+
+def _first_use(writer: Writer, name: str) -> int | None:
+    for p, (lhs, rhs) in enumerate(writer.equations):
+        found = {ir.name_of(a) for a in (*lhs.atoms(Indexed), *rhs.atoms(Indexed))}
+        if name in found or any(s.name == name for s in (lhs.free_symbols | rhs.free_symbols) if s.is_Symbol):
+            return p
+    return None
+
+

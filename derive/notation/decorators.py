@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from derive import ir
 from derive.errors import DeriveError
@@ -12,6 +13,8 @@ from derive.ir import Program, Tensor
 from derive.normalize import normalize
 from derive.notation.joining import join, rebind
 from derive.notation.program import written
+from derive.notation.spelling import name_of_cell
+from derive.notation.whole import check_derived_names, check_loss, check_whole
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,8 +26,8 @@ class Definition(ir.Shown):
     source: Program
 
     def program(self) -> Program:
-        """The equations in normal form."""
-        return normalize(self.source)
+        """The equations in normal form; DeriveError for what no kernel can have."""
+        return _normal(self.source)
 
     def __repr__(self) -> str:
         head = f"<{type(self).__name__.lower()} {self.name}"
@@ -34,9 +37,26 @@ class Definition(ir.Shown):
 class Cell(Definition):
     """A cell: equations with states, whose first state is the output."""
 
+    def program(self) -> Program:
+        """The equations in normal form.
+
+        Raises DeriveError for names that the interface or the gradients have already, and for a size that no caller can
+        tell; a cell that a head goes on top of may lack both.
+        """
+        check_whole(f"cell {self.name}", self.source)
+        found = _normal(self.source)
+        check_derived_names(f"cell {self.name}", found)
+        return found
+
     def then(self, other: Head, name: str, doc: str = "") -> Cell:
         """The cell with a head on top: the head reads the cell's output, and its own output becomes the output."""
-        return Cell(name, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, name))
+        where = f"cell {self.name} with a head"
+        if not isinstance(other, Head):
+            raise DeriveError(f"{where}: expected what @head made, found {type(other).__name__}")
+        if not isinstance(name, str):
+            raise DeriveError(f"{where}: expected a name for the whole, found {name!r}")
+        spelled = name_of_cell(where, name, "the name of the whole")
+        return Cell(spelled, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, spelled))
 
 
 class Head(Definition):
@@ -44,7 +64,18 @@ class Head(Definition):
 
     def of(self, prediction: Tensor) -> Program:
         """The program with its first argument bound to the tensor that it judges."""
-        return normalize(rebind(self.source, prediction))
+        bound = rebind(self.source, prediction)
+        check_loss(f"loss {self.name}", bound, prediction)
+        found = _normal(bound)
+        check_derived_names(f"loss {self.name}", found)
+        return found
+
+
+def _normal(source: Program) -> Program:
+    try:
+        return normalize(source)
+    except RecursionError:
+        raise DeriveError(f"{source.name}: a formula is nested too deeply; give its parts names") from None
 
 
 def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callable[..., None]], Cell]:
@@ -52,7 +83,7 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
 
     `states` are the tensors that may be read at t-1 (each gets an initial value), `gates` the order in which the public
     weight arrays stack the gates, `**public` the public names of parameters: `bias_hh="v"`.
-    Raises DeriveError with the cell, the equation and the index for anything that is no recurrent cell.
+    Raises DeriveError with the cell, the equation and its line for anything that is no recurrent cell.
     """
 
     if callable(states):
@@ -68,30 +99,59 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
             '@cell(states=""): a cell has at least one state, and the first is its output; for equations '
             "without states there is @head"
         )
+    _check_public("@cell", public)
 
     def build(function: Callable[..., None]) -> Cell:
-        return Cell(function.__name__, _doc(function), written(function, states.split(), gates.split(), public))
+        program = written("cell", function, states.split(), gates.split(), public)
+        return Cell(program.name, _doc(function), program)
 
     return build
 
 
-def head(**public: str) -> Callable[[Callable[..., None]], Head]:
+def head(*function: Any, **public: str) -> Callable[[Callable[..., None]], Head]:
     """Decorator: a readout.  The first argument is what it reads; the last equation defines the new output."""
-    return lambda function: Head(function.__name__, _doc(function), written(function, [], [], public))
+    if function:
+        raise DeriveError(f"head {getattr(function[0], '__name__', function[0])}: write @head() above it, with brackets")
+    _check_public("@head", public)
+
+    def build(function: Callable[..., None]) -> Head:
+        program = written("head", function, [], [], public)
+        last = program.tensors[program.meta["output"]]
+        if not program.meta["inputs"] or last.time is None or len(last.dims) != 1:
+            raise DeriveError(
+                f"head {program.name}: expected a head that reads a sequence and ends in another, p[t, o] = ..., found "
+                f"{last.at()} = ... as its last equation"
+            )
+        return Head(program.name, _doc(function), program)
+
+    return build
 
 
-def loss(function: Callable[..., None]) -> Head:
+def loss(function: Any = None, **options: Any) -> Head:
     """Decorator: a loss.  First argument the prediction, second the target; the last equation is the scalar L[()]."""
-    program = written(function, [], [], {})
+    if function is None or options:
+        raise DeriveError("@loss(...): write @loss above the function, without brackets")
+    program = written("loss", function, [], [], {})
     if len(program.meta["inputs"]) != 2 or program.equations[-1].lhs.args:
-        raise DeriveError(f"loss {function.__name__}: expected a prediction, a target and at last a scalar L[()] = ...")
+        raise DeriveError(
+            f"loss {program.name}: expected a prediction, a target and at last a scalar L[()] = ..., found the sequences "
+            f"{', '.join(program.meta['inputs']) or 'none'} and {program.equations[-1].lhs} = ... at last"
+        )
     target = program.meta["inputs"][1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
     return Head(
-        function.__name__,
+        program.name,
         _doc(function),
         replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")}),
     )
+
+
+def _check_public(where: str, public: dict[str, Any]) -> None:
+    for given, symbol in public.items():
+        if not isinstance(symbol, str):
+            raise DeriveError(
+                f'{where}(..., {given}={symbol!r}): write the name of an argument in quotes, as in {given}="W"'
+            )
 
 
 def _doc(function: Callable[..., None]) -> str:

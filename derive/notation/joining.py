@@ -1,9 +1,14 @@
-"""A head on top of a cell: the head reads the cell's output, and two programs become one."""
+"""A head on top of a cell, and a loss on top of both: the upper program reads the output of the lower.
+
+What the upper one calls by itself, the loss's target and sizes above all, keeps its name unless the lower one has it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+import sympy as sp
 from sympy.tensor.indexed import IndexedBase
 
 from derive import ir
@@ -13,10 +18,14 @@ from derive.ir import Program, Tensor
 
 def join(lower: Program, upper: Program, name: str) -> Program:
     """The equations of a cell and of a head that reads its output; the head's output is that of the whole."""
-    upper = rebind(upper, lower.tensors[lower.meta["output"]])
-    clash = (set(lower.tensors) & set(upper.tensors)) - {lower.meta["output"]}
+    for symbol in set(upper.meta["public"]) & set(lower.meta["public"]):
+        if symbol in upper.tensors and symbol in lower.tensors:
+            raise _clash(name, [symbol])
+    own = lower.tensors[lower.meta["output"]]
+    upper = rebind(upper, own, sizes={*lower.meta["sizes"], *lower.tensors})
+    clash = set(upper.tensors) & {*lower.tensors, *lower.meta["sizes"]} - {lower.meta["output"]}
     if clash:
-        raise DeriveError(f"{name}: {', '.join(sorted(clash))} means two things; rename it in the head or in the cell")
+        raise _clash(name, sorted(clash))
     body = [e for e in lower.equations if not e.note]
     ends = [e for e in lower.equations if e.note]
     equations = [*body, *upper.equations, *ends]
@@ -33,8 +42,15 @@ def join(lower: Program, upper: Program, name: str) -> Program:
     return ir.verify(Program(name, tensors, tuple(numbered), outputs, meta))
 
 
-def rebind(program: Program, prediction: Tensor) -> Program:
-    """A head with its first argument replaced by another tensor, dimension and all."""
+def _clash(name: str, names: list[str]) -> DeriveError:
+    return DeriveError(f"{name}: {', '.join(names)} means two things; rename it in the head or in the cell")
+
+
+def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) -> Program:
+    """A head with its first argument replaced by another tensor, dimension and all.
+
+    Its own tensors get out of the way of that one and of its gradients, its own sizes out of the way of `sizes`.
+    """
     slot = program.tensors[program.meta["inputs"][0]]
     if len(slot.dims) != len(prediction.dims):
         raise DeriveError(
@@ -42,20 +58,50 @@ def rebind(program: Program, prediction: Tensor) -> Program:
             f"{len(prediction.dims)}"
         )
     dims = dict(zip(slot.dims, prediction.dims, strict=True))
-    swap = {IndexedBase(slot.name): IndexedBase(prediction.name), **dims}
+    taken = {*sizes, *map(str, prediction.dims), *program.tensors}
+    for size in program.meta["sizes"]:
+        if (dim := ir.dimension(size)) not in dims:
+            dims[dim] = ir.dimension(_apart(size, taken))
+            taken.add(str(dims[dim]))
+    names = _names(program, slot, prediction)
+    swap = {IndexedBase(old): IndexedBase(new) for old, new in names.items()} | dict(dims)
+    swap |= {sp.Symbol(old, real=True): sp.Symbol(new, real=True) for old, new in names.items()}
 
     def renamed(tensor: Tensor) -> Tensor:
-        return replace(tensor, dims=tuple(dims.get(d, d) for d in tensor.dims))
+        return replace(tensor, name=names[tensor.name], dims=tuple(dims.get(d, d) for d in tensor.dims))
 
-    tensors = {x.name: renamed(x) for x in program.tensors.values() if x.name != slot.name}
-    tensors = {prediction.name: replace(prediction, role="input", time=ir.STEPS), **tensors}
+    tensors = {prediction.name: replace(prediction, role="input", time=ir.STEPS)}
+    tensors |= {names[x.name]: renamed(x) for x in program.tensors.values() if x.name != slot.name}
     equations = [replace(e, lhs=e.lhs.xreplace(swap), rhs=e.rhs.xreplace(swap)) for e in program.equations]
-    output = prediction.name if program.meta["output"] == slot.name else program.meta["output"]
-    inputs = (prediction.name, *program.meta["inputs"][1:])
-    sizes = {str(dims.get(ir.dimension(d), d)): s for d, s in program.meta["sizes"].items()}
-    return replace(
-        program,
-        tensors=tensors,
-        equations=tuple(equations),
-        meta={**program.meta, "inputs": inputs, "output": output, "sizes": sizes},
-    )
+    meta = {
+        **program.meta,
+        "inputs": tuple(names[x] for x in program.meta["inputs"]),
+        "output": names[program.meta["output"]],
+        "sizes": {str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()},
+    }
+    return replace(program, tensors=tensors, equations=tuple(equations), meta=meta)
+
+
+def _names(program: Program, slot: Tensor, prediction: Tensor) -> dict[str, str]:
+    """New names: the prediction's for the first argument; another where the prediction or its gradient has it."""
+    taken = {prediction.name, f"d_{prediction.name}", f"seed_{prediction.name}", *program.tensors}
+    names = {slot.name: prediction.name}
+    for name in program.tensors:
+        if name != slot.name:
+            clashes = name in (prediction.name, f"d_{prediction.name}", f"seed_{prediction.name}")
+            names[name] = ir.unused_name(name, taken) if clashes else name
+            taken.add(names[name])
+    return names
+
+
+def _apart(size: str, taken: Collection[str]) -> str:
+    """The size, or another one of its letter where it is taken."""
+    number, name = 1, size
+    while name in taken:
+        number += 1
+        name = f"{size}_{number}"
+    return name
+
+
+def _keyword(old: str, new: sp.Symbol, keyword: str) -> str:
+    return keyword if str(new) == old else f"{str(new).lower()}_size"

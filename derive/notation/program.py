@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import sympy as sp
@@ -11,42 +12,66 @@ import sympy as sp
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, T, Tensor, t
-from derive.notation.checks import check_arguments, check_names, check_states, check_times, check_written
+from derive.notation import checks
 from derive.notation.sizes import Sizes
+from derive.notation.spelling import GREEK, name_of_cell, spellings
 from derive.notation.writer import Name, Writer
 
 SIZES = {"I": "input_size", "H": "hidden_size", "O": "output_size"}  # what the interfaces call them
 
 
-def written(function: Callable[..., None], states: list[str], gates: list[str], public: dict[str, str]) -> Program:
+def written(
+    kind: str, function: Callable[..., None], states: list[str], gates: list[str], public: Mapping[str, str]
+) -> Program:
     """The program that a function writes, not yet in normal form.
 
-    `states` and `gates` are names of arguments, `public` maps public names of parameters to arguments.  Raises
-    DeriveError with the cell, the equation and the index for what has no meaning.
+    `kind` is what the function is, a cell, a head or a loss; `states` and `gates` are names of arguments, `public` maps
+    public names of parameters to arguments.  Raises DeriveError with the cell, the equation and its line for what has no
+    meaning.
     """
-    where = f"cell {function.__name__}" if states else f"{function.__name__}"
+    checks.check_function(kind, function)
+    where = f"{kind} {function.__name__}"
+    name = name_of_cell(where, function.__name__, f"the name of the {kind}")
     arguments = list(inspect.signature(function).parameters)
-    check_names(where, arguments, [*states, *gates, *public.values()])
-    check_arguments(where, function, states, gates)
+    states, gates = ([unicodedata.normalize("NFKC", name) for name in names] for names in (states, gates))
+    public = {given: unicodedata.normalize("NFKC", name) for given, name in public.items()}
+    checks.check_names(where, arguments, [*states, *gates, *public.values()])
+    checks.check_arguments(where, function, states, gates)
+    names = spellings(where, arguments)
     writer = Writer(where)
-    writer.run(function, arguments)
-    check_written(where, arguments, writer.used, writer.equations)
-    program = ir.verify(_program(function.__name__, writer, states, gates, public))
-    for group in ir.order(program):
-        ir.in_step(program, group.tensors)
-    return program
+    writer.run(function, names.values())
+    checks.check_written(writer, list(names.values()))
+    return _program(
+        name,
+        writer,
+        [names[s] for s in states],
+        [names[g] for g in gates],
+        {names[symbol]: given for given, symbol in _once(where, public).items()},
+    )
+
+
+def _once(where: str, public: Mapping[str, str]) -> Mapping[str, str]:
+    """The public names; DeriveError for an argument that has two."""
+    for given, symbol in public.items():
+        if other := [g for g, s in public.items() if s == symbol and g != given]:
+            raise DeriveError(f"{where}: {symbol} has two public names, {given} and {other[0]}; one array has one name")
+    return public
 
 
 def _program(name: str, writer: Writer, states: list[str], gates: list[str], public: dict[str, str]) -> Program:
     where, sizes = writer.where, Sizes(writer.where, writer, states)
     assigned = [ir.name_of(lhs) for lhs, _ in writer.equations]
+    checks.check_gates(writer, gates, sizes.timed)
     tensors = {label: _tensor(writer.names[label], sizes, label in assigned) for label in sizes.order}
-    check_states(where, states, assigned, tensors)
+    checks.check_states(where, states, writer, tensors)
     equations = [
         Equation(lhs, sizes.resolve(p, rhs), f"F{p + 1}", ir.STEPS if lhs.has(t) else None)
         for p, (lhs, rhs) in enumerate(writer.equations)
     ]
-    check_times(where, equations, states, tensors)
+    checks.check_times(writer, states, tensors)
+    checks.check_order(writer, states, tensors)
+    checks.check_inputs(writer, tensors, states)
+    checks.check_ranks(writer, tensors, states)
     equations += _boundaries(where, states, tensors, len(equations))
     inputs = [x.name for x in tensors.values() if x.role == "input"]
     last = tensors[assigned[-1]]
@@ -58,11 +83,11 @@ def _program(name: str, writer: Writer, states: list[str], gates: list[str], pub
         "gates": tuple(gates),
         "inputs": tuple(inputs),
         "output": output,
-        "public": {symbol: given for given, symbol in public.items()},
+        "public": public,
         "sizes": {str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims},
     }
     outputs = (output, *(f"{s}_T" for s in states))
-    return Program(name, tensors, tuple(equations), outputs, meta)
+    return ir.verify(Program(name, tensors, tuple(equations), outputs, meta))
 
 
 def _tensor(item: Name, sizes: Sizes, assigned: bool) -> Tensor:
@@ -82,12 +107,18 @@ def _tensor(item: Name, sizes: Sizes, assigned: bool) -> Tensor:
     )
 
 
+_COMMANDS = frozenset(GREEK.values()) - frozenset("omicron Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split())
+
+
 def _latex(item: Name) -> str:
-    greek = {"mu": r"\mu", "gamma": r"\gamma", "beta": r"\beta", "rho": r"\rho", "nu": r"\nu", "eta": r"\eta"}
-    base = greek.get(item.family or str(item), item.family or str(item))
-    head, *rest = base.split("_")
-    below = ",".join([*rest, *([item.member] if item.member else [])])
-    return rf"{greek.get(head, head)}_{{{below}}}" if below else greek.get(head, head)
+    """z_f of a family and a gate; a Greek letter by its command: gamma_x is written with the letter."""
+    head, *rest = (item.family or str(item)).strip("_").split("_")
+    below = ",".join([_letter(x) for x in [*rest, *([item.member.strip("_")] if item.member else [])] if x])
+    return rf"{_letter(head)}_{{{below}}}" if below else _letter(head)
+
+
+def _letter(word: str) -> str:
+    return rf"\{word}" if word in _COMMANDS else word
 
 
 def _boundaries(where: str, states: list[str], tensors: dict[str, Tensor], count: int) -> list[Equation]:
@@ -98,6 +129,7 @@ def _boundaries(where: str, states: list[str], tensors: dict[str, Tensor], count
             if name in tensors:
                 raise DeriveError(
                     f"{where}: the name {name} is taken, by the state {state} at one end of time; rename the argument"
+                    f"{_family_of(tensors[name])}"
                 )
         body = tensors[state]
         tensors[state] = body = replace(body, time=(sp.Integer(0), T))
@@ -108,3 +140,7 @@ def _boundaries(where: str, states: list[str], tensors: dict[str, Tensor], count
         found.append(Equation(body.at(sp.Integer(0)), first.at(), f"F{count + len(found) + 1}", note="initial state"))
         found.append(Equation(final.at(), body.at(T), f"F{count + len(found) + 1}", note="final state"))
     return found
+
+
+def _family_of(tensor: Tensor) -> str:
+    return f" {tensor.family}, whose member {tensor.family}[{tensor.member}] it is" if tensor.family else ""

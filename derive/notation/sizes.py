@@ -13,9 +13,10 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.errors import DeriveError
 from derive.ir import T, t
+from derive.notation.symbols import whole
 from derive.notation.writer import Writer
+from derive.reserved import is_reserved
 
 
 class Sizes:
@@ -27,10 +28,13 @@ class Sizes:
     def __init__(self, where: str, writer: Writer, states: list[str]) -> None:
         self.where, self.writer = where, writer
         self.parent: dict[Any, Any] = {}
+        self.unions: list[tuple[Any, Any, int]] = []
         self.order: list[str] = []
         self.rank: dict[str, int] = {}
-        self.constants: list[tuple[sp.Expr, sp.Symbol]] = []
+        self.constants: list[tuple[int, sp.Symbol]] = []
+        self.limits: list[tuple[int, sp.Symbol, sp.Symbol]] = []
         self.timed: dict[str, bool] = {}
+        self.first: dict[str, tuple[sp.Expr, int]] = {}
         self.spelling: dict[str, tuple[sp.Symbol, ...]] = {}
         for p, (lhs, rhs) in enumerate(writer.equations):
             scope = {s: (p, "free", s) for s in (lhs.indices if isinstance(lhs, Indexed) else ()) if s != t}
@@ -42,11 +46,11 @@ class Sizes:
         self.order.sort(key=writer.position)
         self.names: dict[Any, sp.Symbol] = {}
         self._name(states)
-        for lhs, symbol in self.constants:
+        for p, symbol in self.constants:
             if symbol not in self.names.values():
-                raise DeriveError(
-                    f"{self.where}: in the equation of {lhs}, {symbol} is neither an argument of the function nor "
-                    f"a size ({', '.join(map(str, self.dims))})"
+                raise writer.mistake(
+                    p,
+                    f"{symbol} is neither an argument of the function nor a size ({', '.join(map(str, self.dims))})",
                 )
 
     def _find(self, node: Any) -> Any:
@@ -57,11 +61,14 @@ class Sizes:
     def _visit(self, expr: sp.Expr, scope: dict[sp.Symbol, Any], equation: int) -> None:
         if isinstance(expr, sp.Sum):
             inner = dict(scope)
-            for position, (symbol, _, _) in enumerate(expr.limits):
-                if symbol in scope:
-                    lhs = self.writer.equations[equation][0]
-                    place = "also stands on the left" if scope[symbol][1] == "free" else "is summed around it as well"
-                    raise DeriveError(f"{self.where}: in the equation of {lhs}, {symbol} is summed and {place}")
+            for position, limit in enumerate(expr.limits):
+                symbol = limit[0]
+                if symbol in inner:
+                    place = "also stands on the left" if scope.get(symbol, ("", ""))[1] == "free" else (
+                        "is summed around it as well"
+                    )
+                    raise self.writer.mistake(equation, f"{symbol} is summed and {place}")
+                self._limits(limit, equation)
                 inner[symbol] = (equation, expr, position)
             self._visit(expr.function, inner, equation)
             return
@@ -73,70 +80,109 @@ class Sizes:
         for argument in expr.args:
             self._visit(argument, scope, equation)
 
+    def _limits(self, limit: sp.Tuple, equation: int) -> None:
+        """A sum goes over all of its index: what SymPy's own Sum leaves out is not in the equations of a unit."""
+        symbol, *ends = limit
+        if tuple(ends) in ((1, T if symbol == t else whole(symbol)),):
+            return
+        if len(ends) == 2 and ends[0] == 1 and ends[1].is_Symbol and symbol != t and ends[1] not in (t, T):
+            self.limits.append((equation, symbol, ends[1]))
+            return
+        shown = f"from {ends[0]} to {ends[1]}" if len(ends) == 2 else "without limits"
+        raise self.writer.mistake(
+            equation,
+            f"the sum over {symbol} goes {shown}; a sum goes over all of its index, written with the Sum of derive.notation: "
+            f"Sum(..., {symbol}). For a part of the units take a parameter that weighs them",
+        )
+
     def _constant(self, symbol: sp.Symbol, scope: dict[sp.Symbol, Any], equation: int) -> None:
         """A symbol that is no tensor: the size of a dimension, which is checked when all sizes are known."""
-        lhs = self.writer.equations[equation][0]
         if symbol in scope:
-            raise DeriveError(
-                f"{self.where}: in the equation of {lhs}, the index {symbol} stands outside of any tensor; "
-                f"an index has no value of its own"
+            raise self.writer.mistake(
+                equation, f"the index {symbol} stands outside of any tensor; an index has no value of its own"
             )
-        self.constants.append((lhs, symbol))
+        self.constants.append((equation, symbol))
 
     def _access(self, access: sp.Expr, scope: dict[sp.Symbol, Any], equation: int) -> None:
-        label, lhs = ir.name_of(access), self.writer.equations[equation][0]
+        label, mistake = ir.name_of(access), self.writer.mistake
         indices = access.indices if isinstance(access, Indexed) else ()
         timed = any(i.has(t) for i in indices[:1])
         positions = indices[1:] if timed else indices
         for fixed in (s for s in indices if not s.free_symbols or s == T):
-            raise DeriveError(
-                f"{self.where}: in the equation of {lhs}, {access} is read or defined at {fixed}; an index is a name "
-                f"such as n, time is t or t-1, and the initial states come by themselves"
+            raise mistake(
+                equation,
+                f"{access} is read or defined at {fixed}; an index is a name such as n, time is t or t-1, and the initial "
+                f"states come by themselves",
             )
         if len(set(positions)) < len(positions):
-            raise DeriveError(
-                f"{self.where}: in the equation of {lhs}, an index stands twice in {access}; a diagonal matrix is "
-                f"written as a vector"
+            raise mistake(
+                equation, f"an index stands twice in {access}; a diagonal matrix is written as a vector"
             )
         if label not in self.rank:
             self.order.append(label)
             self.rank[label], self.timed[label] = len(positions), timed
-            self.spelling[label] = tuple(positions)
+            self.spelling[label], self.first[label] = tuple(positions), (access, equation)
         elif (self.rank[label], self.timed[label]) != (len(positions), timed):
-            raise DeriveError(
-                f"{self.where}: in the equation of {lhs}, {access} has other indices than {label} elsewhere"
+            other, line = self.first[label]
+            raise mistake(
+                equation,
+                f"{access} has other indices than {label} elsewhere: {other} on line {self.writer.lines[line].number}",
             )
         for slot, symbol in enumerate(positions):
             if symbol == t or symbol.has(t):
-                raise DeriveError(
-                    f"{self.where}: in the equation of {lhs}, {access} has time in the wrong place; time comes first"
-                )
+                raise mistake(equation, f"{access} has time in the wrong place; time comes first")
             if not symbol.is_Symbol or symbol not in scope:
-                raise DeriveError(
-                    f"{self.where}: in the equation of {lhs}, the index {symbol} of {access} is neither on the left nor summed"
+                raise mistake(
+                    equation,
+                    f"the index {symbol} of {access} is neither on the left nor summed",
                 )
-            self.parent[self._find((label, slot))] = self._find(scope[symbol])
+            self._unify((label, slot), scope[symbol], equation)
+
+    def _unify(self, a: Any, b: Any, equation: int) -> None:
+        """Two axes are of one size."""
+        self.unions.append((a, b, equation))
+        self.parent[self._find(a)] = self._find(b)
+
+    def _first_union(self, a: Any, b: Any) -> int:
+        """The equation that made two axes one: the unions again, one after the other."""
+        self.parent = {}
+        for one, other, equation in self.unions:
+            self.parent[self._find(one)] = self._find(other)
+            if self._find(a) == self._find(b):
+                break
+        return equation
 
     def _name(self, states: list[str]) -> None:
-        written = {ir.name_of(lhs) for lhs, _ in self.writer.equations}
+        written = [ir.name_of(lhs) for lhs, _ in self.writer.equations]
         inputs = [x for x in self.order if self.timed[x] and x not in written and self.rank[x]]
         wanted = [(x, "H") for x in states[:1]] + [(x, "I" if states else "H") for x in inputs[:1]]
-        if not states and inputs:
-            wanted = [(inputs[0], "H")]
         for label, name in wanted:
             root = self._find((label, 0)) if self.rank.get(label) else None
             if root is not None and self.names.setdefault(root, ir.dimension(name)) != ir.dimension(name):
-                raise DeriveError(
-                    f"{self.where}: the index of {label} runs over {self.names[root]} as well as over {name}; "
-                    f"use different indices for the input and the units"
+                line = self._first_union((label, 0), (states[0], 0))
+                raise self.writer.mistake(
+                    line,
+                    f"the index of {label} runs over {self.names[root]} as well as over {name}; use different indices for "
+                    f"the input and the units. Where the input has as many values as there are units, write so by a matrix: "
+                    f"Sum(V[n, j] * {label}[t, j], j)",
                 )
+        if not states and self.rank.get(written[-1]):  # the output of a head
+            self.names.setdefault(self._find((written[-1], 0)), ir.dimension("O"))
         for label in self.order:
             for slot in range(self.rank[label]):
                 root = self._find((label, slot))
                 if root not in self.names:
-                    letter = str(self.spelling[label][slot]).upper()
-                    taken = {str(d) for d in self.names.values()} | {"T", "B", *self.order}
-                    self.names[root] = ir.dimension(letter if letter not in taken else f"{letter}_{len(taken)}")
+                    self.names[root] = self._free(str(self.spelling[label][slot]).upper())
+
+    def _free(self, letter: str) -> sp.Symbol:
+        """A size named by a letter, or by the letter and a number where C or the cell has another use for it."""
+        families = [x.family for x in self.writer.names.values() if x.family]
+        taken = {str(d) for d in self.names.values()} | {"T", "B", "I", "H", *self.order, *families}
+        number, name = 1, letter
+        while name in taken or (is_reserved(name) and name != "O"):
+            number += 1
+            name = f"{letter}{number}"
+        return ir.dimension(name)
 
     @property
     def dims(self) -> list[sp.Symbol]:
@@ -156,7 +202,11 @@ class Sizes:
             for position, (symbol, lo, hi) in enumerate(expr.limits):
                 root = self._find((equation, expr, position))
                 if symbol != t and root not in self.names:
-                    raise DeriveError(f"{self.where}: the summed index {symbol} stands on no tensor")
+                    raise self.writer.mistake(equation, f"the summed index {symbol} stands on no tensor")
+                if (equation, symbol, hi) in self.limits and str(hi) != str(self.names[root]):
+                    raise self.writer.mistake(
+                        equation, f"the sum over {symbol} goes to {hi}, but {symbol} runs over {self.names[root]}"
+                    )
                 limits.append((symbol, lo, hi if symbol == t else self.names[root]))
             return sp.Sum(self.resolve(equation, expr.function), *limits)
         if not expr.has(sp.Sum):

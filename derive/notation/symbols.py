@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sympy as sp
 
 from derive import ir
@@ -25,6 +27,45 @@ def Sum(expr: sp.Expr, *indices: sp.Symbol) -> sp.Expr:  # noqa: N802  (as SymPy
     limits = []
     for symbol in indices:
         if not isinstance(symbol, sp.Symbol):
-            raise DeriveError(f"Sum(..., {symbol}): the second argument must be an index such as j, found {symbol!r}")
-        limits.append((symbol, 1, T) if symbol == t else (symbol, 1, sp.Symbol(f"|{symbol}|")))
+            raise DeriveError(
+                f"Sum(..., {symbol}): the second argument must be an index such as j, found {symbol!r}; a sum goes over "
+                f"all of its index"
+            )
+        check_index(f"Sum(..., {symbol})", symbol)
+        symbol = canonical(symbol)
+        limits.append((symbol, 1, T) if symbol == t else (symbol, 1, whole(symbol)))
     return sp.Sum(expr, *limits)
+
+
+def whole(symbol: sp.Symbol) -> sp.Symbol:
+    """What stands for the last value of an index until its range is found."""
+    return sp.Symbol(f"|{symbol}|")
+
+
+def canonical(expr: sp.Expr) -> sp.Expr:
+    """An index with the assumptions that ours have: `sp.Symbol("p")` is the index p, whatever SymPy was told of it."""
+    return expr.xreplace({s: ir.index(s.name) for s in expr.free_symbols if type(s) is sp.Symbol and s != T})
+
+
+def check_index(where: str, symbol: Any) -> None:
+    """Raise for what looks like an index and is none: a name of SymPy that C cannot hold, or that means time."""
+    if symbol in (t, T):
+        return
+    if type(symbol) is not sp.Symbol:
+        raise DeriveError(
+            f"{where} has {symbol!r} as an index, {_kind(symbol)} of SymPy; take one of i, j, k, m, n, o, "
+            f'or a plain sympy.Symbol("p")'
+        )
+    name = symbol.name
+    if name in ("T", "B", "row") or (name == "t" and symbol != t):
+        raise DeriveError(
+            f"{where} has an index called {name}, which has a meaning of its own; time is the t of derive.notation, other "
+            f"indices have other names"
+        )
+    if not (name.isascii() and name.isidentifier()) or name.startswith("_"):
+        raise DeriveError(f"{where} has {name!r} as an index; an index is named by Latin letters, such as p")
+
+
+def _kind(symbol: Any) -> str:
+    name = type(symbol).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

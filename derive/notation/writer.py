@@ -8,7 +8,8 @@ What it makes of the equations is in program.py; another notation over the same 
 
 from __future__ import annotations
 
-import traceback
+import difflib
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,10 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 from derive.errors import DeriveError
 from derive.functions import absolute, signum
 from derive.ir import t
-from derive.notation.checks import check_nodes
+from derive.notation import symbols
+from derive.notation.formulas import check_nodes, exact_exponents
+from derive.notation.lines import Line, of_caller, of_error
+from derive.notation.symbols import canonical, check_index
 
 
 class Name:
@@ -57,8 +61,18 @@ class Name:
     __matmul__ = __rmatmul__ = __neg__ = __pos__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __float__ = _bare
     _sympy_ = _bare
 
+    def __call__(self, *_: Any) -> Any:
+        raise DeriveError(
+            f"{self._writer.where}: {self.label}(...) calls a tensor; its indices stand in square brackets: {self.label}[...]"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"the tensor {self.label} has no attribute {name}; an equation reads it as {self.label}[...]")
+
     def __str__(self) -> str:
         return self.label
+
+    __repr__ = __str__
 
 
 class Writer:
@@ -71,25 +85,64 @@ class Writer:
     def __init__(self, where: str) -> None:
         self.where = where
         self.equations: list[tuple[sp.Expr, sp.Expr]] = []
+        self.lines: list[Line] = []
         self.names: dict[str, Name] = {}
         self.used: set[str] = set()
 
     def run(self, function: Callable[..., None], arguments: Iterable[str]) -> None:
         """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
         try:
-            function(*(self.argument(a) for a in arguments))
+            result = function(*(self.argument(a) for a in arguments))
+        except RecursionError as error:
+            raise self._placed("a formula is nested too deeply; give its parts names", error, function) from None
         except DeriveError as error:
-            raise error if str(error).startswith(self.where) else DeriveError(f"{self.where}: {error}") from error
+            raise self._placed(str(error), error, function) from error
         except Exception as error:
-            lines = [
-                frame.lineno
-                for frame in traceback.extract_tb(error.__traceback__)
-                if frame.filename == function.__code__.co_filename
-            ]
+            raise self._placed(f"{type(error).__name__}: {error}{self._hint(error)}", error, function) from error
+        if result is not None:
+            close = getattr(result, "close", lambda: None)  # a coroutine that is never awaited would warn
+            close()
             raise DeriveError(
-                f"{self.where}, line {lines[-1]}: {type(error).__name__}: {error}; equations call the functions of "
-                f"derive.notation, not those of math or NumPy"
-            ) from error
+                f"{self.where}: the function returns {type(result).__name__}; it writes equations, h[t, n] = ..., and "
+                f"returns nothing (so it has no yield and no async)"
+            )
+
+    def _placed(self, message: str, error: BaseException, function: Callable[..., None]) -> DeriveError:
+        """The error of a cell function: the message behind the name of the cell, with the line that it comes from."""
+        line = of_error(error.__traceback__, [function.__code__.co_filename] if hasattr(function, "__code__") else [])
+        if isinstance(error, DeriveError):
+            text = message if message.startswith(self.where) else f"{self.where}: {message}"
+        else:
+            text = f"{self.where}{f', line {line.number}' if line else ''}: {message}"
+        return DeriveError(f"{text}\n  {line}" if line is not None and "\n" not in text else text)
+
+    def _hint(self, error: Exception) -> str:
+        """What to do about an error of Python in a cell function."""
+        text = str(error)
+        if isinstance(error, NameError):
+            name = getattr(error, "name", None) or ""
+            if name in symbols.__all__:
+                return f"; import it: from derive.notation import {name}"
+            near = difflib.get_close_matches(name, [*self.names, *symbols.__all__], 1, 0.5)
+            known = ", ".join(self.names)
+            return (
+                f"; did you mean {near[0]}?" if near else ""
+            ) + f" A tensor is an argument of the function ({known}), a function comes from derive.notation"
+        if "truth value" in text:
+            return (
+                "; Python's max, min, if, and, or ask for a value that is there only when the cell runs; "
+                "max(a, b) is relu(a - b) + b, and a gate takes the place of an if"
+            )
+        if isinstance(error, TypeError) and "for ^" in text:
+            return "; a power is written with two stars: h[t, n]**2"
+        if isinstance(error, (TypeError, AttributeError)):
+            return "; equations call the functions of derive.notation, not those of math or NumPy"
+        return ""
+
+    def mistake(self, equation: int, message: str) -> DeriveError:
+        """The error of an equation that was written: with its left-hand side and its line."""
+        lhs = self.equations[equation][0]
+        return DeriveError(f"{self.where}: in the equation of {lhs}, {message}\n  {self.lines[equation]}")
 
     def argument(self, label: str) -> Name:
         """The tensor that an argument of the function is."""
@@ -103,6 +156,11 @@ class Writer:
         if not found.family:
             raise DeriveError(
                 f"{self.where}: {family}[{gate}] and the argument {label} would have one name; rename one"
+            )
+        if (found.family, found.member) != (str(family), str(gate)):
+            raise DeriveError(
+                f"{self.where}: {family}[{gate}] and {found.family}[{found.member}] would both be called {label}; "
+                f"rename one of the arguments"
             )
         return found
 
@@ -121,12 +179,15 @@ class Writer:
                     f"{self.where}: {label}[...] has {position} as an index, but {position} is an argument of the function, "
                     f"so it is a tensor here; rename one of the two"
                 )
-            if not isinstance(position, (sp.Expr, int)):
+            if isinstance(position, bool) or not isinstance(position, (sp.Expr, int)):
                 raise DeriveError(f"{self.where}: {label}[...] has {position!r} as an index; use t, n, j, k, ...")
+            for symbol in position.free_symbols if isinstance(position, sp.Expr) else ():
+                check_index(f"{self.where}: {label}[...]", symbol)
+        indices = tuple(canonical(p) if isinstance(p, sp.Expr) else p for p in indices)
         return IndexedBase(label)[indices] if indices else sp.Symbol(label, real=True)
 
     def write(self, name: Name, key: Any, value: Any) -> None:
-        """Note the equation name[key] = value."""
+        """Note the equation name[key] = value, and the line on which it stands."""
         lhs = self.access(str(name), key)
         value = self.expression(lhs, value)
         when = lhs.indices[0] if isinstance(lhs, Indexed) else t
@@ -135,6 +196,7 @@ class Writer:
                 f"{self.where}: {lhs} = ... defines a value at time {when}; shift it to {name}[t, ...] = ..."
             )
         self.equations.append((lhs, self.checked(lhs, value)))
+        self.lines.append(of_caller(inspect.currentframe()))
 
     def number(self, value: float) -> sp.Expr:
         """A number of Python as SymPy has it."""
@@ -151,5 +213,6 @@ class Writer:
     def checked(self, lhs: sp.Expr, value: sp.Expr) -> sp.Expr:
         """A right-hand side in functions that the engine can differentiate; DeriveError for what has no meaning."""
         value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
+        value = exact_exponents(value)
         check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
         return value

@@ -1,0 +1,100 @@
+"""What a formula may be made of: tensors, numbers, sizes, sums, powers and the functions of derive/functions.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.errors import DeriveError
+from derive.functions import BY_CLASS, fma, record_of
+from derive.ir import T, t
+
+_INSTEAD = {
+    "Max": "max(a, b) is relu(a - b) + b",
+    "Min": "min(a, b) is a - relu(a - b)",
+    "Piecewise": "a choice between two values is g*a + (1 - g)*b with a gate g, or relu",
+    "Heaviside": "the derivative of relu comes by itself; a gate is sigmoid(...)",
+    "sinh": "sinh(a) is (exp(a) - exp(-a))/2",
+    "cosh": "cosh(a) is (exp(a) + exp(-a))/2",
+    "KroneckerDelta": "the diagonal of a matrix is written as a vector, u[n]",
+    "Derivative": "an equation defines a value; its derivatives are what the package finds",
+    "Product": "a product of values is written with *",
+    "Integral": "a sum over units is Sum(..., n)",
+    "conjugate": "tensors are real, so it can be left out",
+}
+_LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+
+
+def exact_exponents(expr: sp.Expr) -> sp.Expr:
+    """The expression with exponents such as 2.0 and 0.5 as the fractions that they are."""
+    return expr.replace(
+        lambda e: isinstance(e, sp.Pow) and e.exp.is_Float and (2 * e.exp) % 1 == 0,
+        lambda e: e.base ** sp.Rational(int(2 * e.exp), 2),
+    )
+
+
+def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None:
+    """Raise for what stands in a formula and has no meaning there: an unknown function, a time or an index as a number."""
+    if isinstance(expr, Indexed):
+        return
+    if isinstance(expr, sp.Sum):
+        check_nodes(where, expr.function, (*bound, *(limit[0] for limit in expr.limits)))
+        return
+    if expr.is_number:
+        _check_number(where, expr)
+    elif isinstance(expr, sp.Pow):
+        _check_power(where, expr)
+    if expr.is_Symbol and (expr == t or expr in bound):
+        raise DeriveError(f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own")
+    if expr == T:
+        raise DeriveError(f"{where}, the number of steps T stands in a formula; a step does not know how many follow")
+    if expr.args and not isinstance(expr, (sp.Add, sp.Mul, sp.Pow)) and record_of(expr) is None:
+        name = type(expr).__name__
+        known = ", ".join(sorted(f.__name__ for f in BY_CLASS if f is not fma))
+        instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise DeriveError(f"{where}, {name} is no function that an equation may call; there are: {known}{instead}")
+    if not expr.args and not expr.is_Symbol and not (expr.is_real and expr.is_finite):
+        raise DeriveError(f"{where}, {expr} is no real number")
+    for argument in expr.args:
+        if not isinstance(argument, sp.Expr):
+            raise DeriveError(f"{where}, {argument} is no number in {expr}; comparisons and sets have no value here")
+        check_nodes(where, argument, bound)
+
+
+def _check_power(where: str, expr: sp.Pow) -> None:
+    """Powers of tensors: whole and half exponents only, for these are products and roots."""
+    if not expr.exp.is_number:
+        raise DeriveError(
+            f"{where}, {ir.text(expr)} has no number as its exponent; write exp(b*log(a)) for a power of tensors"
+        )
+    if not (2 * expr.exp).is_Integer:
+        raise DeriveError(
+            f"{where}, {ir.text(expr)} has an exponent that is no multiple of 1/2; give the logarithm an equation of its "
+            f"own, l[t, n] = log(a[t, n]), and write exp({ir.text(expr.exp)}*l[t, n])"
+        )
+
+
+def _check_number(where: str, expr: sp.Expr) -> None:
+    """Constants: real, and neither too large nor too small for float32, as every cell is made in both types."""
+    value: Any = sp.nan
+    try:
+        value = expr.evalf(20)
+        size = abs(float(value))
+    except (TypeError, OverflowError, ValueError):
+        size = np.inf if value.is_real and value.is_finite else np.nan
+    if np.isnan(size) or (np.isinf(size) and not (value.is_real and value.is_finite)):
+        raise DeriveError(f"{where}, {_short(expr)} is no real number")
+    if size and not _SMALLEST <= size <= _LARGEST:
+        raise DeriveError(
+            f"{where}, {_short(expr)} is no number of float32, whose values go from {_SMALLEST:.2g} to {_LARGEST:.2g}"
+        )
+
+
+def _short(expr: sp.Expr) -> str:
+    """A number in few letters."""
+    text = ir.text(expr)
+    return text if len(text) < 40 else str(expr.evalf(6))

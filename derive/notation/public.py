@@ -1,0 +1,116 @@
+"""Public names: under which array a parameter goes in Python and C, and whether that name is free.
+
+    W[i], W[f]  of a family with a member for every gate, all of one size     rows 0..H-1 and H..2H-1 of `weight_ih`
+    p[i], p[f]  of a family that lacks a gate, or has gates of two sizes      `peephole_i`, `peephole_f`
+    u           of no family                                                  `u`, or what the decorator calls it
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+
+from derive.errors import DeriveError
+from derive.ir import Program, Tensor
+from derive.reserved import CONTROLS, is_reserved
+
+USUAL = {"W": "weight_ih", "U": "weight_hh", "b": "bias"}  # what the field calls them
+
+# What the functions of a compiled cell call their own arguments and results, in Python or in C.
+FIXED = {
+    "x": "the input",
+    "y": "the targets of the loss",
+    "out": "the output",
+    "loss": "the value of the loss",
+    "tape": "what forward keeps for backward",
+    "workspace": "the buffer of a call",
+    "d_out": "the derivative of the loss by the output",
+    "params": 'all parameters, in wrt="params"',
+    **dict.fromkeys(CONTROLS, "an option of the C functions"),
+}
+
+
+def public_name(program: Program, tensor: Tensor) -> str:
+    """The name of a parameter in the Python and C interfaces, without the gate."""
+    symbol = tensor.family or tensor.name
+    given: str = {**USUAL, **program.meta["public"]}.get(symbol, symbol)
+    return given
+
+
+def is_stacked(program: Program, tensor: Tensor) -> bool:
+    """Whether the arrays of a family are stacked in one public array: a member for every gate, all of one shape."""
+    gates = list(program.meta["gates"])
+    family = [x for x in program.tensors.values() if x.family == tensor.family and x.role == "param"]
+    return (
+        bool(tensor.family)
+        and bool(gates)
+        and sorted(x.member for x in family) == sorted(gates)
+        and len({x.dims for x in family}) == 1
+    )
+
+
+def parameter(program: Program, tensor: Tensor) -> tuple[str, int]:
+    """The public array of a parameter and the gate's position in it."""
+    gates = list(program.meta["gates"])
+    base = public_name(program, tensor)
+    if is_stacked(program, tensor):
+        return base, gates.index(tensor.member)
+    return (f"{base}_{tensor.member}" if tensor.member else base), 0
+
+
+def check_public_names(where: str, program: Program) -> None:
+    """Raise where a public name has another meaning, is no identifier, or belongs to two parameters.
+
+    A parameter is a key of the dicts of parameters and of gradients, and a member of the C struct.
+    """
+    arrays: dict[str, Tensor] = {}
+    uses = _uses(program)
+    for tensor in program.of_role("param"):
+        name, _ = parameter(program, tensor)
+        first = arrays.setdefault(name, tensor)
+        if (first.family or first.name, is_stacked(program, first)) != (
+            tensor.family or tensor.name,
+            is_stacked(program, tensor),
+        ):
+            raise DeriveError(
+                f"{where}: the parameters {_written(first)} and {_written(tensor)} would both be called {name}; "
+                f"{_rename(tensor)}"
+            )
+    for name, tensor in arrays.items():
+        if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
+            raise DeriveError(
+                f"{where}: {name!r}, the public name of {_written(tensor)}, is no name of Python and C; use Latin "
+                f"letters, digits and underscores"
+            )
+        use = uses.get(name) or _gradient_of(name, {*uses, *arrays})
+        if use or is_reserved(name):
+            raise DeriveError(
+                f"{where}: the interface has another use for the name {name}"
+                f"{f' ({use})' if use else ', a word of C or of the kernels'}; {_rename(tensor)}"
+            )
+
+
+def _uses(program: Program) -> Mapping[str, str]:
+    """The names that the interface of a cell has already, each with what it stands for."""
+    uses = {**FIXED, **{size: f"the size {size}" for size in program.meta["sizes"]}}
+    for state in program.meta["states"]:
+        uses |= {
+            f"{state}0": f"the gradient of the initial state {state}",
+            f"{state}_0": f"the initial state {state}",
+            f"{state}_T": f"the final state {state}",
+        }
+    return uses
+
+
+def _gradient_of(name: str, others: set[str]) -> str:
+    base = name.removeprefix("d_")
+    return f"the gradient of {base}" if base != name and base in others else ""
+
+
+def _written(tensor: Tensor) -> str:
+    return f"{tensor.family}[{tensor.member}]" if tensor.family else tensor.name
+
+
+def _rename(tensor: Tensor) -> str:
+    argument = tensor.family or tensor.name
+    return f'rename the parameter, or give it a public name: @cell(..., weight_{argument.lower()}="{argument}")'

@@ -1,0 +1,148 @@
+"""Problems for any cell: sizes that are all different, and values in a range where its functions are defined."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from derive import ir
+from derive.interface import parameter
+from derive.ir import Program, Tensor
+
+Array = Any
+
+# How values are drawn: (lowest, highest) of a uniform distribution, from what suits most cells to what suits few.
+# A logarithm or a root of a state wants positive numbers, a steep power small ones.
+RANGES = ((-1.0, 1.0), (-0.4, 0.4), (0.2, 0.9), (0.05, 0.3), (-0.9, -0.2), (-0.05, 0.05), (1.2, 2.0))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What one comparison computes with, exactly representable in float32.
+
+    `sizes` has T, B and every dimension of the cell.  `values` are the inputs of the cell's program by the names of its
+    tensors: parameters (*dims), the input (B, T, dim), initial states (B, dim).  `d_out` (B, T, dim) and `d_state` are the
+    derivatives of an objective with respect to the outputs and the final states, `y` (B, T, dim) the targets of the loss.
+    """
+
+    sizes: dict[str, int]
+    values: dict[str, Array]
+    d_out: Array
+    d_state: dict[str, Array]
+    y: Array
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self.sizes["T"]
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return self.sizes["B"]
+
+    def rows(self, program: Program, row: int, steps: int) -> Problem:
+        """One sequence of the batch, cut after some steps."""
+        part, timed = slice(row, row + 1), {x.name for x in program.tensors.values() if x.time is not None}
+        values = {
+            n: a if not program.tensors[n].batched else a[part, :steps] if n in timed else a[part]
+            for n, a in self.values.items()
+        }
+        return Problem(
+            {**self.sizes, "T": steps, "B": 1},
+            values,
+            self.d_out[part, :steps],
+            {s: a[part] for s, a in self.d_state.items()},
+            self.y[part, :steps],
+        )
+
+
+def sizes_of(names: Sequence[str], order: Sequence[int], fixed: Mapping[str, int]) -> dict[str, int]:
+    """A size for every dimension, no two alike: those of `order` in turn, unless `fixed` says one."""
+    free = [n for n in order if n not in fixed.values()]
+    free += [n for n in range(2, 99) if n not in (*free, *fixed.values())]
+    return {name: fixed[name] if name in fixed else free.pop(0) for name in names}
+
+
+def draw(program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: tuple[float, float], seed: int = 0) -> Problem:
+    """A problem for the primal program of a cell; `target` is the tensor of the loss that stands for y.
+
+    Matrices are divided by the square root of their width, so that sums over many units stay as large as the units.
+    Every tensor is drawn from its own name: another tensor beside it changes nothing.
+    """
+    lo, hi = limits
+    batch, steps = sizes["B"], sizes["T"]
+
+    def numbers(label: str, *shape: int) -> Array:
+        rng = np.random.default_rng([seed, zlib.crc32(label.encode()), *shape])
+        return rng.uniform(lo, hi, size=shape)
+
+    def exact(array: Array) -> Array:
+        return array.astype(np.float32).astype(np.float64)
+
+    def dims(tensor: Tensor) -> list[int]:
+        return [sizes[str(d)] for d in tensor.dims]
+
+    values = {}
+    for name in program.inputs:
+        tensor = program.tensors[name]
+        if tensor.role == "param":
+            array = numbers(name, *dims(tensor))
+            values[name] = exact(array / np.sqrt(np.prod(array.shape[1:])) if array.ndim > 1 else array)
+        else:
+            values[name] = exact(numbers(name, batch, *((steps,) if tensor.time is not None else ()), *dims(tensor)))
+    output, states = program.tensors[program.meta["output"]], program.meta["states"]
+    signed = np.random.default_rng([seed, steps, batch])
+    return Problem(
+        dict(sizes),
+        values,
+        exact(signed.uniform(-1, 1, size=(batch, steps, *dims(output)))),
+        {s: exact(signed.uniform(-1, 1, size=(batch, *dims(program.tensors[s])))) for s in states},
+        exact(numbers(f"target {target.name}", batch, steps, *dims(target))),
+    )
+
+
+def without_states(problem: Problem, initial: Sequence[str]) -> Problem:
+    """The same problem from zero states, with no derivative that comes from final states."""
+    values = {n: np.zeros_like(a) if n in initial else a for n, a in problem.values.items()}
+    return replace(problem, values=values, d_state={s: np.zeros_like(a) for s, a in problem.d_state.items()})
+
+
+class Places:
+    """Where the tensors of a program lie in the public arrays of its module."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.input = program.of_role("input")[0].name
+        self.initial = {s: f"{s}_0" for s in program.meta["states"]}
+        self.params = {x.name: parameter(program, x) for x in program.of_role("param")}
+        self.arrays: dict[str, list[str]] = {}
+        for name, (array, _) in sorted(self.params.items(), key=lambda item: item[1]):
+            self.arrays.setdefault(array, []).append(name)
+
+    def gather(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
+        """Public parameter arrays of the arrays of single tensors: gates are stacked along the first axis."""
+        return {a: np.concatenate([tensors[n] for n in names], axis=0) for a, names in self.arrays.items()}
+
+    def mistakes(self, spec: Mapping[str, Any]) -> list[str]:
+        """Sentences for parameters that are missing in the interface of a module, or lie over each other."""
+        found = []
+        for array, names in self.arrays.items():
+            slots = sorted(self.params[n][1] for n in names)
+            if slots != list(range(len(names))):
+                found.append(f"the parameters {', '.join(names)} lie over each other in the array {array}")
+            shapes = [[str(d) for d in self.program.tensors[n].dims] for n in names]
+            first = f"{len(names)}*{shapes[0][0]}" if len(names) > 1 else shapes[0][0]
+            if any(s != shapes[0] for s in shapes) or list(spec["params"].get(array, ())) != [first, *shapes[0][1:]]:
+                found.append(
+                    f"the array {array} has the shape {spec['params'].get(array)}, its tensors {', '.join(names)} "
+                    f"have {shapes}"
+                )
+        names = ["x", *self.arrays, *(f"{s}0" for s in self.initial)]
+        found += [f"two gradients have the name {n}" for n in dict.fromkeys(names) if names.count(n) > 1]
+        found += [f"the array {a} holds no parameter" for a in spec["params"] if a not in self.arrays]
+        return found
