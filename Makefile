@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
            $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test exhaustive campaign sanitize lint types generate check bench wheel clean
+.PHONY: demo test slow exhaustive campaign sanitize lint types generate check bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-demo
@@ -21,7 +21,12 @@ demo: $(VENV)/installed-demo
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
-# sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor: about ten minutes.
+# What takes a minute each, the notebook among it; .ci/run runs it after the tests.
+slow: $(VENV)/installed-notebook
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal $(PYTEST)
+
+# sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor, and every cell with every
+# compiler at every level of optimisation: half an hour.
 exhaustive: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m exhaustive -s $(PYTEST)
 
@@ -32,8 +37,10 @@ SEED ?= 0
 campaign: $(VENV)/installed-test
 	$(BIN)/python tests/campaign/campaign.py --count $(N) --seed $(SEED) $(CAMPAIGN)
 
-# Random cells, and all that ship, under the address and undefined-behaviour sanitizers, and with guard pages.
+# All shipped cells under ASan, UBSan and Valgrind, and with guard pages at full optimisation; then random cells under the
+# sanitizers and with guard pages: half an hour, before a release.
 sanitize: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m sanitize -n auto --dist worksteal $(PYTEST)
 	$(BIN)/python tests/campaign/sanitize.py --count $(if $(filter-out file,$(origin N)),$(N),60) --seed $(SEED) $(CAMPAIGN)
 
 lint: $(VENV)/installed-test
@@ -64,6 +71,10 @@ $(VENV)/installed-test: $(SOURCES) | $(VENV)/made
 	@echo "Installing what pyproject.toml asks for and compiling the committed C (7 cells, 2 types, 3 instruction sets): a minute or two."
 	$(PIP) install --quiet --editable '.[demo,test]'
 	touch $(VENV)/installed-demo $@
+
+$(VENV)/installed-notebook: $(VENV)/installed-test
+	$(PIP) install --quiet --editable '.[test,notebook]'
+	touch $(VENV)/installed-demo $(VENV)/installed-test $@
 
 $(VENV)/installed-bench: $(SOURCES) | $(VENV)/made
 	@echo "Installing the libraries to compare with: PyTorch, JAX, ONNX Runtime."

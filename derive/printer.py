@@ -6,6 +6,7 @@ Python text.  This one knows the few nodes that a scheduled equation may contain
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,6 +53,25 @@ def size(expr: sp.Expr) -> str:
     if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:
         return " * ".join([size(expr.base)] * int(expr.exp))
     raise DeriveError(f"{expr} is no size")
+
+
+def saturated(text: str, prefix: str = "") -> str:
+    """The text of a size, made of + and *, as calls of `plus` and `times`, which cannot wrap around; names with a prefix.
+
+    Raises DeriveError for any other operation.
+    """
+
+    def spelled(node: ast.expr) -> str:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mult)):
+            call = "plus" if isinstance(node.op, ast.Add) else "times"
+            return f"{call}({spelled(node.left)}, {spelled(node.right)})"
+        if isinstance(node, ast.Name):
+            return prefix + node.id
+        if isinstance(node, ast.Constant) and isinstance(node.value, int):
+            return str(node.value)
+        raise DeriveError(f"{text} is no size: only sums and products of names and integers are")
+
+    return spelled(ast.parse(text, mode="eval").body)
 
 
 class Expression:

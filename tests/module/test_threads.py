@@ -1,5 +1,6 @@
 """Threads: workers, forks, signals, and others who use threads too."""
 
+import linecache
 import os
 import signal
 import subprocess
@@ -135,24 +136,30 @@ def test_waiting_is_not_cut_short_by_a_signal_handler():
     class Stop(Exception):
         pass
 
+    handled, ran, main = threading.Event(), [], threading.main_thread().ident
+
     def handler(*_):
+        handled.set()
         raise Stop
 
-    before = signal.signal(signal.SIGALRM, handler)
-    ran = []
+    def waits():
+        frame = sys._current_frames()[main]
+        return "acquire" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
 
     def job(k):
         if threading.current_thread() is not threading.main_thread():
-            time.sleep(0.3)
+            while not waits():
+                time.sleep(0)
+            signal.pthread_kill(main, signal.SIGALRM)
+            handled.wait()
             ran.append(k)
         return 0
 
+    before = signal.signal(signal.SIGALRM, handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(Stop):
             workers.abreast(job, range(2), None)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert ran == [1]
 
@@ -367,7 +374,7 @@ def test_a_child_of_a_child(problem):
 
 
 INTERRUPTED = """
-import signal, sys, time
+import signal
 import numpy as np
 from derive.generated import lstm
 params = lstm.init_params(32, 32)
@@ -378,8 +385,7 @@ count = 0
 def handler(*_):
     raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, handler)
-end = time.monotonic() + 2
-while time.monotonic() < end:
+while count < 200:
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.0001 + 0.00003 * (count % 100))
         for _ in range(1000):
@@ -396,9 +402,9 @@ print(count)
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
 def test_interrupts_leave_nothing_broken():
-    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 10
+    assert done.stdout == "200\n"
 
 
 def test_the_process_ends_with_workers_waiting():
@@ -406,7 +412,7 @@ def test_the_process_ends_with_workers_waiting():
         "import numpy as np; from derive.generated import lstm; p = lstm.init_params(3, 4); "
         "lstm.infer(np.ones((5, 8, 3), 'f4'), p, threads=2); print('done')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "done\n" and not done.stderr
 
 
