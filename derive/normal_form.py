@@ -106,11 +106,6 @@ def verify_normal(program: Program) -> Program:
             raise DeriveError(
                 f"{where} depends on parameters only; let it have a time index: {equation.target}[t, ...] = ..."
             )
-        if tensor.role == "loss" and not all(_is_sum_over_time(term) for term in ir.terms(equation.rhs)):
-            raise DeriveError(
-                f"{where} is no sum over the steps; a loss is one number a step, added up: {equation.target}[()] = "
-                f"Sum(l[t], t), perhaps times a number"
-            )
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
             if not _is_normal(total, program.tensors):
                 raise DeriveError(
@@ -118,12 +113,6 @@ def verify_normal(program: Program) -> Program:
                     f"row; write a matrix as a parameter with two indices, and a vector as a value of its own"
                 )
     return program
-
-
-def _is_sum_over_time(term: sp.Expr) -> bool:
-    totals = [a for a in sp.Mul.make_args(term) if isinstance(a, sp.Sum)]
-    others = [a for a in sp.Mul.make_args(term) if not isinstance(a, sp.Sum)]
-    return len(totals) == 1 and totals[0].limits[-1][0] == t and not any(a.has(Indexed) for a in others)
 
 
 def _is_normal(total: sp.Sum, tensors: Tensors) -> bool:

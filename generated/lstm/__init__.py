@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm",
     "digest": "95ab2635b25991f8",
-    "code": "b86a83b99f74b15e",
+    "code": "07cd56e1c2450416",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

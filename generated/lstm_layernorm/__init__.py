@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",
     "digest": "c84f886c71dfc23f",
-    "code": "1e2023849599fc7d",
+    "code": "db78d5419fa16aaa",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

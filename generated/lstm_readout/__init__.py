@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_readout",
     "digest": "396ce5a98d471ed1",
-    "code": "030827f08e48c5dd",
+    "code": "0c806d4f814c0952",
     "dims": {"I": "input_size", "H": "hidden_size", "O": "output_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

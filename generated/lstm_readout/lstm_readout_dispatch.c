@@ -23,7 +23,11 @@ int lstm_readout_isa(void)
     return 1;
 }
 
+#if defined(DERIVE_THREADS) && defined(__GNUC__)
 int lstm_readout_parts(void) { return 1; }
+#else
+int lstm_readout_parts(void) { return 0; }
+#endif
 
 /* What was asked for, if the processor has it; the best otherwise. */
 static int chosen(int wanted)

@@ -20,8 +20,36 @@
 
 /* ---- vectors: V values of one row side by side; without vector extensions V = 1 and a vector is a number ---------- */
 
+#include <float.h>
+
 typedef double real;
-#if (defined(__GNUC__) || defined(__clang__)) && !defined(DERIVE_PORTABLE)
+
+/* Whether expressions of `real` are computed in `real`.  GCC for s390x computes float in double unless it is told not to; the
+ * registers of x87 are wider in any case: there the last bits of results may differ from those of other processors. */
+#if defined(__s390__) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("excess-precision=fast")
+#define DERIVE_NARROW 1
+#elif !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 1 || FLT_EVAL_METHOD == 16 || FLT_EVAL_METHOD == 32 || FLT_EVAL_METHOD == 64
+#define DERIVE_NARROW 1
+#else
+#define DERIVE_NARROW 0
+#endif
+
+/* Whether the processor has vectors of `real`.  Where it has none the compiler would take them apart, into more code that is
+ * slower than that for numbers; 32-bit ARM has vectors of float, but those of NEON do not round as IEEE 754 says. */
+#if defined(DERIVE_PORTABLE) || !defined(__GNUC__) || !DERIVE_NARROW
+#define DERIVE_VECTORS 0
+#elif defined(__SSE2__) || (defined(__aarch64__) && defined(__ARM_NEON)) || defined(__VSX__) || defined(__wasm_simd128__)
+#define DERIVE_VECTORS 1
+#elif (defined(__VX__) && __ARCH__ >= 12) || defined(__loongarch_sx) || defined(__mips_msa)
+#define DERIVE_VECTORS 1
+#elif defined(__riscv_v_min_vlen) && __riscv_v_min_vlen >= 128
+#define DERIVE_VECTORS 1
+#else
+#define DERIVE_VECTORS 0
+#endif
+
+#if DERIVE_VECTORS
 #if defined(__AVX512F__) || defined(DERIVE_AVX512)
 #include <immintrin.h>
 #define MASKED 1
@@ -48,6 +76,7 @@ typedef uint64_t uvec __attribute__((vector_size(V * sizeof(real))));
 #else
 #define NOINLINE static __attribute__((noinline, unused))
 #endif
+#define DERIVE_INLINE INLINE
 #define ALIGNED __attribute__((aligned(64)))
 /* Keeps a loaded vector in its register: GCC would fold the load into each of the ROWS multiplications that use it. */
 #if defined(MASKED)
@@ -89,8 +118,19 @@ typedef uint64_t uvec;
 #define INLINE static inline
 #define NOINLINE static
 #endif
-#define ALIGNED
+/* The micro-kernel keeps its sums in registers, at twice its size; -Os asks for the smaller one. */
+#if defined(__GNUC__) && !defined(__OPTIMIZE_SIZE__)
+#define DERIVE_INLINE static inline __attribute__((always_inline, unused))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+#else
+#define DERIVE_INLINE INLINE
 #define UNROLL
+#endif
+#define ALIGNED
 #define KEEP(x) ((void)0)
 #define LANE(x, k) (*(&(x) + (k)))
 static inline ivec as_int(vec x) { ivec y; memcpy(&y, &x, sizeof y); return y; }
@@ -118,16 +158,27 @@ static inline vec as_real(ivec x) { vec y; memcpy(&y, &x, sizeof y); return y; }
 #else
 #define FUSED(a, b, c) ((a) * (b) + (c))
 #endif
-INLINE vec vec_fused(vec a, vec b, vec c) { return FUSED(a, b, c); }
+DERIVE_INLINE vec vec_fused(vec a, vec b, vec c) { return FUSED(a, b, c); }
+
+/* What must be rounded to `real` before it is used: through memory where registers are wider. */
+#if DERIVE_NARROW
+INLINE vec vec_narrow(vec x) { return x; }
+#else
+INLINE vec vec_narrow(vec x)
+{
+    volatile vec y = x;
+    return y;
+}
+#endif
 
 #if V > 1
-INLINE vec splat(real x)
+DERIVE_INLINE vec splat(real x)
 {
     const vec zero = { 0 };
     return x - zero; /* exact, for -0 too: compilers know it as a broadcast */
 }
 #else
-INLINE vec splat(real x) { return x; }
+DERIVE_INLINE vec splat(real x) { return x; }
 #endif
 
 #if defined(MASKED)
@@ -143,6 +194,12 @@ INLINE __m256i lanes_below(size_t lanes)
 }
 INLINE vec load_some(const real *p, size_t lanes) { return (vec)_mm256_maskload_pd(p, lanes_below(lanes)); }
 INLINE void store_some(real *p, vec v, size_t lanes) { _mm256_maskstore_pd(p, lanes_below(lanes), v); }
+#elif V == 1
+DERIVE_INLINE vec load_some(const real *p, size_t lanes) { return lanes ? *p : 0.0; }
+INLINE void store_some(real *p, vec v, size_t lanes)
+{
+    if (lanes) *p = v;
+}
 #else
 NOINLINE vec load_some(const real *p, size_t lanes)
 {
@@ -157,7 +214,7 @@ NOINLINE void store_some(real *p, vec v, size_t lanes)
 #endif
 
 /* The first `lanes` values at p; the other lanes are zero.  Where `lanes` is the constant V, one instruction. */
-INLINE vec load(const real *p, size_t lanes)
+DERIVE_INLINE vec load(const real *p, size_t lanes)
 {
     vec v;
     if (lanes != V) return load_some(p, lanes);
@@ -165,7 +222,7 @@ INLINE vec load(const real *p, size_t lanes)
     return v;
 }
 
-INLINE void store(real *p, vec v, size_t lanes)
+DERIVE_INLINE void store(real *p, vec v, size_t lanes)
 {
     if (lanes == V)
         memcpy(p, &v, sizeof v);
@@ -192,6 +249,7 @@ INLINE real sum(vec v)
     return part[0];
 }
 
+#if defined(DERIVE_THREADS)
 /* While a thread waits for another. */
 #if defined(__GNUC__) && defined(__x86_64__)
 #define PAUSE() __builtin_ia32_pause()
@@ -203,6 +261,7 @@ INLINE real sum(vec v)
 #define YIELD() sched_yield()
 #else
 #define YIELD() PAUSE()
+#endif
 #endif
 
 /* Numbers too small to be normal are taken as zero: some processors compute a hundred times slower with them.  The mode of
@@ -246,7 +305,7 @@ INLINE vec vec_root(vec x)
 #define SIGN AS_INT(splat(-0.0)) /* the bit of the sign */
 INLINE vec vec_absolute(vec x) { return AS_REAL(AS_INT(x) & ~SIGN); }
 INLINE vec vec_relu(vec x) { return WHERE(x <= 0.0, splat(0.0), x); }
-INLINE vec vec_step(vec x) { return WHERE(x > 0.0, splat(1.0), splat(0.0)); }
+INLINE vec vec_step(vec x) { return WHERE(x > 0.0, splat(1.0), WHERE(x <= 0.0, splat(0.0), x)); }
 INLINE vec vec_signum(vec x) { return vec_step(x) - vec_step(-x); }
 
 /* Splits x = k ln 2 + r, |r| <= ln(2)/2: returns expm1(r) and, in the low bits of *shifted, k.  Adding and subtracting
@@ -255,7 +314,7 @@ INLINE vec vec_signum(vec x) { return vec_step(x) - vec_step(-x); }
 INLINE vec reduce(vec x, vec *shifted)
 {
     const real magic = 6755399441055744.0;
-    *shifted = vec_fused(x, splat(1.4426950408889634), splat(magic));
+    *shifted = vec_narrow(vec_fused(x, splat(1.4426950408889634), splat(magic)));
     const vec k = *shifted - magic;
     const vec r = vec_fused(k, splat(-1.6465949582897082e-12), vec_fused(k, splat(-0.6931471805582987), x));
     const vec rr = r * r;
@@ -333,7 +392,7 @@ INLINE real scalar_tanh(real x)
 typedef vec sums[ROWS][4]; /* rows and n are constants wherever the functions below are inlined: sums live in registers */
 
 /* s += A * panel for K values of each row: row r, value k of A is at a[r*row_stride + k*k_stride]. */
-INLINE const real *multiply(const size_t rows, const size_t n, sums s, const size_t k_stride, size_t K, const real *a, size_t row_stride, const real *panel)
+DERIVE_INLINE const real *multiply(const size_t rows, const size_t n, sums s, const size_t k_stride, size_t K, const real *a, size_t row_stride, const real *panel)
 {
     for (; K; --K, a += k_stride, panel += n * V) {
         vec w[4];
@@ -350,7 +409,7 @@ INLINE const real *multiply(const size_t rows, const size_t n, sums s, const siz
 }
 
 /* The same for one or two rows: a second set of sums for odd k, so that the multiply-adds do not wait for each other. */
-INLINE const real *multiply_few(const size_t rows, const size_t n, sums s, size_t K, const real *a, size_t lda, const real *panel)
+DERIVE_INLINE const real *multiply_few(const size_t rows, const size_t n, sums s, size_t K, const real *a, size_t lda, const real *panel)
 {
     vec odd[2][4];
     UNROLL for (size_t r = 0; r < rows; ++r)
@@ -370,7 +429,7 @@ INLINE const real *multiply_few(const size_t rows, const size_t n, sums s, size_
 }
 
 /* Where the sums begin (NULL: at zero), and where they go. */
-INLINE void begin(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
+DERIVE_INLINE void begin(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
 {
     UNROLL for (size_t r = 0; r < rows; ++r)
         UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(0.0);
@@ -378,10 +437,17 @@ INLINE void begin(const size_t rows, const size_t n, sums s, const real *from, s
         UNROLL for (size_t r = 0; r < rows; ++r)
             UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = load(from + r * ldf + v * V, V);
 }
-INLINE void finish(const size_t rows, const size_t n, sums s, real *c, size_t ldc)
+DERIVE_INLINE void finish(const size_t rows, const size_t n, sums s, real *c, size_t ldc)
 {
     UNROLL for (size_t r = 0; r < rows; ++r)
         UNROLL for (size_t v = 0; v < n; ++v) store(c + r * ldc + v * V, s[r][v], V);
+}
+
+DERIVE_INLINE void add_rows(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
+{
+    if (from)
+        UNROLL for (size_t r = 0; r < rows; ++r)
+            UNROLL for (size_t v = 0; v < n; ++v) s[r][v] += load(from + r * ldf + v * V, V);
 }
 
 /* tile_R_N: R rows, N vectors; C = from + [A1 | A2] * panel, rows of A1 and A2 with ld1 and ld2 values from one to the
@@ -424,9 +490,10 @@ INLINE tile_function *tile_of(size_t rows, size_t n, int few)
     return few && rows <= 2 ? of_few[rows - 1][n - 1] : all[rows - 1][n - 1];
 }
 
-/* The same with A packed: row r, value k at a[k*ROWS + r]; always ROWS rows. */
+/* The same with A packed: row r, value k at a[k*ROWS + r]; always ROWS rows.  C = A * panel + from: the product is whole before
+ * it is added, since `from` may be the sum of many such products, and far larger. */
 typedef void strip_function(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
-#define STRIP(n) NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { sums s; begin(ROWS, n, s, from, ldf); multiply(ROWS, n, s, ROWS, K, a, 1, panel); finish(ROWS, n, s, c, ldc); }
+#define STRIP(n) NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { sums s; begin(ROWS, n, s, NULL, 0); multiply(ROWS, n, s, ROWS, K, a, 1, panel); add_rows(ROWS, n, s, from, ldf); finish(ROWS, n, s, c, ldc); }
 STRIP(1) STRIP(2) STRIP(3) STRIP(4)
 
 #define PANEL (4 * V) /* columns of a panel of the large products */
@@ -436,6 +503,10 @@ STRIP(1) STRIP(2) STRIP(3) STRIP(4)
 INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 INLINE size_t least(size_t x, size_t y) { return x < y ? x : y; }
 INLINE size_t most(size_t x, size_t y) { return x > y ? x : y; }
+/* Sizes that cannot wrap around: SIZE_MAX stands for what does not fit.  A division is needed where a factor is half as long
+ * as size_t, or longer. */
+static inline size_t plus(size_t x, size_t y) { return x > SIZE_MAX - y ? SIZE_MAX : x + y; }
+static inline size_t times(size_t x, size_t y) { return (x | y) >> (4 * sizeof(size_t)) && y && x > SIZE_MAX / y ? SIZE_MAX : x * y; }
 /* The next of the nearly equal tiles into which `left` rows are cut. */
 INLINE size_t tile_rows(size_t left) { const size_t tiles = (left + ROWS - 1) / ROWS; return (left + tiles - 1) / tiles; }
 /* Vectors of the panel that begins at column n of N. */
@@ -599,6 +670,13 @@ INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t colum
             store(c + r * ldc + n, v, lanes);
         }
 }
+/* Rows from their place in C to a tile: a sum begins there with what it is added to, at the edge of C as in all other tiles, so
+ * that its bits do not depend on where the edge is. */
+INLINE void get(const real *c, size_t ldc, real *tile, size_t rows, size_t columns)
+{
+    for (size_t r = 0; r < rows; ++r)
+        for (size_t n = 0; n < columns; n += V) store(tile + r * PANEL + n, load(c + r * ldc + n, least(V, columns - n)), V);
+}
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
 NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
@@ -620,8 +698,9 @@ NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct s
                 if (columns == vectors * V)
                     tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, to, ldc, add ? to : NULL, ldc);
                 else {
-                    tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, tile, PANEL, NULL, 0);
-                    put(to, ldc, tile, rows, columns, add);
+                    if (add) get(to, ldc, tile, rows, columns);
+                    tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, tile, PANEL, add ? tile : NULL, PANEL);
+                    put(to, ldc, tile, rows, columns, 0);
                 }
             }
         panels += K * vectors * V;
@@ -688,6 +767,64 @@ NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, cons
     }
 }
 
+/* ---- sums over steps and sequences --------------------------------------------------------------------------------------
+ * A sum of n numbers that are added one after the other is wrong by up to n/2 units in the last place: in float nothing is
+ * right after some million steps.  Only up to DEPTH rows, or SETTLE blocks of them, are added so; then the sum is settled:
+ * added to another, which keeps in `lost` what rounding takes from it. */
+#define SETTLE 64
+
+/* sum + lost + x rounded; *lost becomes what that rounding takes (Kahan's sum, by Knuth's two-sum).  A rest that goes on with the
+ * next x does not drift itself, as a sum of all rests would.  Beyond the largest number nothing is lost. */
+INLINE vec vec_keep(vec sum, vec x, vec *lost)
+{
+    const vec more = vec_narrow(x + *lost), next = vec_narrow(sum + more), part = vec_narrow(next - sum);
+    const vec rest = vec_narrow(sum - vec_narrow(next - part)) + vec_narrow(more - part);
+    *lost = WHERE(rest == rest, rest, splat(0.0));
+    return next;
+}
+
+/* Settles n sums: each goes to kept[k], with lost[k], and begins again at zero. */
+NOINLINE void settle(struct share p, real *values, real *kept, real *lost, size_t n)
+{
+    for (size_t k = lower_bound(p, n, V), stop = upper_bound(p, n, V); k < stop; k += V) {
+        const size_t lanes = least(V, n - k);
+        vec rest = load(lost + k, lanes);
+        store(kept + k, vec_keep(load(kept + k, lanes), load(values + k, lanes), &rest), lanes);
+        store(lost + k, rest, lanes);
+        store(values + k, splat(0.0), lanes);
+    }
+}
+
+/* Adds what n sums have kept to them, for the last time. */
+NOINLINE void settle_last(struct share p, real *values, real *kept, real *lost, size_t n)
+{
+    settle(p, values, kept, lost, n);
+    for (size_t k = lower_bound(p, n, V), stop = upper_bound(p, n, V); k < stop; k += V) {
+        const size_t lanes = least(V, n - k);
+        store(values + k, load(kept + k, lanes) + load(lost + k, lanes), lanes);
+    }
+}
+
+/* A total of n numbers has three rows: sums of up to DEPTH rows, what they have kept, what that has lost. */
+INLINE void settle_all(real *total, size_t n)
+{
+    const struct share alone = { 0, 1 };
+    settle(alone, total, total + n, total + 2 * n, n);
+}
+INLINE void settle_one(real *total)
+{
+    vec lost = splat(total[2]);
+    const vec kept = vec_keep(splat(total[1]), splat(total[0]), &lost);
+    total[0] = 0.0;
+    total[1] = LANE(kept, 0);
+    total[2] = LANE(lost, 0);
+}
+/* Adds a total whose sums are settled. */
+INLINE void add_total(real *to, const real *total, size_t n)
+{
+    for (size_t k = 0; k < n; ++k) to[k] += total[n + k] + total[2 * n + k];
+}
+
 /* One library may hold several builds of this file, one for each instruction set: see lstm_readout_dispatch.c. */
 #define JOIN_(name, isa) name##isa
 #define JOIN(name, isa) JOIN_(name, isa)
@@ -731,7 +868,7 @@ typedef lstm_readout_f64_args args;
 #endif
 
 enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
-enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7 };
+enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7, NOT_PACKED = 8 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
 INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
@@ -747,8 +884,9 @@ INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[
 
 /* Threads may share a call by units: each runs the whole schedule, takes its blocks of every loop over units, panels or
  * strips, and waits for the others wherever the next loop reads what all have made.  Every number is computed as by one
- * thread.  Where that cannot be (sums over the units of a row, rows of different length), the first does all. */
-#if defined(__GNUC__)
+ * thread.  Where that cannot be (sums over the units of a row, rows of different length, a build without DERIVE_THREADS), the
+ * first does all. */
+#if defined(DERIVE_THREADS) && defined(__GNUC__)
 #define SPLITS 1
 #define PATIENCE 64 /* looks, a microsecond or two: on a processor that both threads share, the other cannot come while this one looks */
 INLINE void meet(const args *a, struct share p)
@@ -789,6 +927,33 @@ INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, 
         else
             memset(to + r * to_ld, 0, width * sizeof(real));
 }
+
+/* A workspace begins with a tag: which kernel of this build packed weights of which sizes into it, to be kept; 0: none did.
+ * T and B may differ from call to call, for packed weights do not depend on them. */
+INLINE uint64_t tag_of(const args *a, unsigned kernel)
+{
+    const size_t sizes[] = { V, ROWS, sizeof(real), SIZE_I(a), SIZE_H(a), SIZE_O(a) };
+    uint64_t tag = UINT64_C(0x396ce5a98d471ed1) + kernel;
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; ++k) tag = (tag ^ sizes[k]) * UINT64_C(0x100000001b3);
+    (void)a;
+    return tag | 1;
+}
+INLINE int is_tagged(const real *workspace, uint64_t tag)
+{
+    uint64_t found;
+    memcpy(&found, workspace, sizeof found);
+    return found == tag;
+}
+INLINE void put_tag(real *workspace, uint64_t tag) { memcpy(workspace, &tag, sizeof tag); }
+
+/* Blocks of up to DEPTH rows into which the steps and sequences of a call are cut, and whether they are so many that sums over
+ * them are settled now and then. */
+INLINE size_t row_blocks(const args *a)
+{
+    const size_t steps = chunk_steps(a->T, SIZE_B(a));
+    return (a->T / steps + (a->T % steps != 0)) * ((SIZE_B(a) - 1) / DEPTH + 1);
+}
+INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 
 /* ==== infer ========================================================================================================= */
 
@@ -839,6 +1004,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec o = vec_sigmoid(z_o); /* F8 */
             const vec h = o * tanh_c; /* F11 */
             store(at->h + row * H + unit, h, lanes);
+
         }
     }
 }
@@ -854,6 +1020,7 @@ INLINE void infer_after1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec V_h = load(at->V_h + row * O + unit, lanes);
             const vec p = V_h + d; /* F12 */
             store(at->p + row * O + unit, p, lanes);
+
         }
     }
 }
@@ -882,6 +1049,7 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
 
 /* Buffers of infer in the workspace. */
 struct infer_workspace {
+    real *tag;
     real *weight_ho_rows;
     real *panels_1;
     real *chunk_H;
@@ -891,11 +1059,19 @@ struct infer_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
-static double infer_bound(double T, double B, double I, double H, double O)
+/* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
+static size_t infer_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
+    size_t count = 7 * 64; /* the ends of buffers */
+    count = plus(count, 8); /* tag */
+    count = plus(count, times(plus(O, V), H)); /* weight_ho_rows */
+    count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
+    count = plus(count, times(times(plus(T, 1), B), H)); /* chunk_H */
+    count = plus(count, times(times(plus(T, 1), B), O)); /* chunk_O */
+    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (O + V) * (H) + 64 + (H + V) * (4 * H + 4 * I) + 64 + (T + 1) * B * (H) + 64 + (T + 1) * B * (O) + 64 + 2 * B * (H) + 64 + T * B * (H + V) * 4 + 64);
+    return times(count, sizeof(real));
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -903,8 +1079,10 @@ static int infer_layout(const args *a, struct infer_workspace *w)
 {
     const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
-    if (infer_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    if (infer_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
+    w->tag = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((8) * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -933,6 +1111,7 @@ static int infer_run(const args *a)
     int error = infer_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
+    if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 1))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
     (void)S;
     at.B = B;
@@ -946,6 +1125,7 @@ static int infer_run(const args *a)
             infer_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
     }
     if (share.part == 0) {
+        if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 1) : 0);
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H, 0, B * (H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
@@ -983,7 +1163,6 @@ static int infer_run(const args *a)
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
-
             at.b_i = a->bias;
             at.b_f = a->bias + H;
             at.b_g = a->bias + 2 * H;
@@ -1054,10 +1233,12 @@ static int infer_run(const args *a)
             }
             meet(a, share);
         }
+
         /* the step that the next chunk sees as its neighbour */
         if (share.part == 0) memmove(w.chunk_H, w.chunk_H + steps * B * (H), B * (H) * sizeof(real));
         meet(a, share);
     }
+
     /* a row that has ended repeats its last output */
     if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
         copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
@@ -1131,6 +1312,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             store(at->o + row * (7 * H) + unit, o, lanes);
             const vec h = o * tanh_c; /* F11 */
             store(at->h + row * (7 * H) + unit, h, lanes);
+
         }
     }
 }
@@ -1146,6 +1328,7 @@ INLINE void forward_after1(const struct forward_at *at, size_t row0, size_t rows
             const vec V_h = load(at->V_h + row * O + unit, lanes);
             const vec p = V_h + d; /* F12 */
             store(at->p + row * O + unit, p, lanes);
+
         }
     }
 }
@@ -1174,6 +1357,7 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
 
 /* Buffers of forward in the workspace. */
 struct forward_workspace {
+    real *tag;
     real *weight_ho_rows;
     real *panels_1;
     real *chunk_O;
@@ -1181,11 +1365,17 @@ struct forward_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
-static double forward_bound(double T, double B, double I, double H, double O)
+/* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
+static size_t forward_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
+    size_t count = 5 * 64; /* the ends of buffers */
+    count = plus(count, 8); /* tag */
+    count = plus(count, times(plus(O, V), H)); /* weight_ho_rows */
+    count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
+    count = plus(count, times(times(plus(T, 1), B), O)); /* chunk_O */
+    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (O + V) * (H) + 64 + (H + V) * (4 * H + 4 * I) + 64 + (T + 1) * B * (O) + 64 + T * B * (H + V) * 4 + 64);
+    return times(count, sizeof(real));
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1193,8 +1383,10 @@ static int forward_layout(const args *a, struct forward_workspace *w)
 {
     const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
-    if (forward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    if (forward_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
+    w->tag = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((8) * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -1219,6 +1411,7 @@ static int forward_run(const args *a)
     int error = forward_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
+    if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 2))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
     (void)S;
     at.B = B;
@@ -1231,6 +1424,10 @@ static int forward_run(const args *a)
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
         for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
             forward_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+    }
+    if (share.part == 0) {
+        if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 2) : 0);
+
     }
     meet(a, share);
 
@@ -1260,7 +1457,6 @@ static int forward_run(const args *a)
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
-
             at.b_i = a->bias;
             at.b_f = a->bias + H;
             at.b_g = a->bias + 2 * H;
@@ -1337,7 +1533,9 @@ static int forward_run(const args *a)
             }
             meet(a, share);
         }
+
     }
+
     /* a row that has ended repeats its last output */
     if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
         copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
@@ -1383,6 +1581,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
         for (; unit + V <= SIZE_O(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_O(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
+
     }
 }
 /* loss, before2: the numbers of a row, L2. */
@@ -1391,21 +1590,27 @@ INLINE void loss_before2_rows(const struct loss_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         const real l = at->l[row * 1];
         at->L[0] += l; /* L2 */
+        settle_one(at->L);
     }
 }
 
 /* Buffers of loss in the workspace. */
 struct loss_workspace {
+    real *tag;
     real *chunk_row;
     real *total_L;
     size_t bytes; /* of all buffers together */
 };
 
-/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
-static double loss_bound(double T, double B, double I, double H, double O)
+/* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
+static size_t loss_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
+    size_t count = 3 * 64; /* the ends of buffers */
+    count = plus(count, 8); /* tag */
+    count = plus(count, times(times(plus(T, 1), B), 1)); /* chunk_row */
+    count = plus(count, times(3, 1)); /* total_L */
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (T + 1) * B * (1) + 64 + 1 + 64);
+    return times(count, sizeof(real));
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1413,12 +1618,14 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 {
     const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
-    if (loss_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    if (loss_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
+    w->tag = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((8) * sizeof(real), 64);
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (1)) * sizeof(real), 64);
     w->total_L = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((1) * sizeof(real), 64);
+    w->bytes += round_up((3 * (1)) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
@@ -1432,6 +1639,7 @@ static int loss_run(const args *a)
     int error = loss_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
+    if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 3))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
     (void)S;
     at.B = B;
@@ -1439,7 +1647,9 @@ static int loss_run(const args *a)
     at.H = H;
     at.O = O;
     if (share.part == 0) {
+        if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 3) : 0);
         memset(a->loss, 0, sizeof(real));
+        memset(w.total_L, 0, 3 * sizeof(real));
     }
     meet(a, share);
 
@@ -1448,7 +1658,6 @@ static int loss_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        if (share.part == 0) memset(w.total_L, 0, sizeof(real));
         meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
@@ -1466,8 +1675,9 @@ static int loss_run(const args *a)
             }
             meet(a, share);
         }
-        for (size_t n = 0; share.part == 0 && n < 1; ++n) (a->loss)[n] += w.total_L[n];
+
     }
+    if (share.part == 0) add_total(a->loss, w.total_L, 1);
     meet(a, share);
     return OK;
 }
@@ -1513,6 +1723,12 @@ INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t r
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec seed_p = load(at->seed_p + row * O + unit, lanes);
             d_d += seed_p; /* B29 */
+            if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
+                vec vec_lost_1 = load(at->d_d + 2 * O + unit, lanes);
+                store(at->d_d + O + unit, vec_keep(load(at->d_d + O + unit, lanes), d_d, &vec_lost_1), lanes);
+                store(at->d_d + 2 * O + unit, vec_lost_1, lanes);
+                d_d = splat(0.0);
+            }
         }
         store(at->d_d + unit, d_d, lanes);
     }
@@ -1562,6 +1778,24 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             d_b_f += d_z_f; /* B23 */
             d_b_g += d_z_g; /* B24 */
             d_b_o += d_z_o; /* B25 */
+            if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
+                vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
+                store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
+                store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
+                d_b_i = splat(0.0);
+                vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
+                store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
+                store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
+                d_b_f = splat(0.0);
+                vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
+                store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
+                store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
+                d_b_g = splat(0.0);
+                vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
+                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
+                store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
+                d_b_o = splat(0.0);
+            }
         }
         store(at->d_b_i + unit, d_b_i, lanes);
         store(at->d_b_f + unit, d_b_f, lanes);
@@ -1585,12 +1819,14 @@ INLINE void backward_edge1(const struct backward_at *at, size_t row0, size_t row
             store(at->d_h + row * H + unit, d_h, lanes);
             const vec d_c = carry_c_next; /* B4 */
             store(at->d_c + row * H + unit, d_c, lanes);
+
         }
     }
 }
 
 /* Buffers of backward in the workspace. */
 struct backward_workspace {
+    real *tag;
     real *weight_ho_columns;
     real *weight_ih_columns;
     real *panels_1;
@@ -1601,6 +1837,7 @@ struct backward_workspace {
     real *total_d_b_g;
     real *total_d_b_o;
     real *total_d_d;
+    real *settled;
     real *end_d_h_T;
     real *end_d_c_T;
     real *zeros;
@@ -1612,11 +1849,32 @@ struct backward_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
-static double backward_bound(double T, double B, double I, double H, double O)
+/* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
+static size_t backward_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
+    size_t count = 20 * 64; /* the ends of buffers */
+    count = plus(count, 8); /* tag */
+    count = plus(count, times(plus(H, V), O)); /* weight_ho_columns */
+    count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
+    count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
+    count = plus(count, times(times(plus(T, 1), B), times(5, H))); /* chunk_H */
+    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(3, H)); /* total_d_b_i */
+    count = plus(count, times(3, H)); /* total_d_b_f */
+    count = plus(count, times(3, H)); /* total_d_b_g */
+    count = plus(count, times(3, H)); /* total_d_b_o */
+    count = plus(count, times(3, O)); /* total_d_d */
+    count = plus(count, times(2, plus(plus(times(times(4, H), H), times(H, O)), times(times(4, H), I)))); /* settled */
+    count = plus(count, times(B, H)); /* end_d_h_T */
+    count = plus(count, times(B, H)); /* end_d_c_T */
+    count = plus(count, times(B, H)); /* zeros */
+    count = plus(count, times(DEPTH, plus(times(4, H), ROWS))); /* left_1 */
+    count = plus(count, times(DEPTH, plus(I, V))); /* right_1 */
+    count = plus(count, times(DEPTH, plus(H, V))); /* right_2 */
+    count = plus(count, times(DEPTH, plus(O, ROWS))); /* left_2 */
+    count = plus(count, times(DEPTH, plus(H, V))); /* right_3 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (H + V) * (O) + 64 + (I + V) * (4 * H) + 64 + (H + V) * (4 * H) + 64 + (T + 1) * B * (5 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + V) + 64 + DEPTH * (O + ROWS) + 64 + DEPTH * (H + V) + 64);
+    return times(count, sizeof(real));
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -1624,8 +1882,10 @@ static int backward_layout(const args *a, struct backward_workspace *w)
 {
     const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
-    if (backward_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    if (backward_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
+    w->tag = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((8) * sizeof(real), 64);
     w->weight_ho_columns = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, V) * (O)) * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
@@ -1637,15 +1897,17 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((O) * sizeof(real), 64);
+    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
+    w->settled = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + H * O + 4 * H * I) : 0)) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
     w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
@@ -1676,6 +1938,7 @@ static int backward_run(const args *a)
     int error = backward_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
+    if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 4))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
     (void)S;
     at.B = B;
@@ -1690,12 +1953,19 @@ static int backward_run(const args *a)
         pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
     if (share.part == 0) {
+        if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 4) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        memset(w.total_d_b_i, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+        memset(w.total_d_b_f, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+        memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+        memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
+        memset(w.total_d_d, 0, O * 3 * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + H * O + 4 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (5 * H), 0, B * (5 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
@@ -1703,17 +1973,13 @@ static int backward_run(const args *a)
     }
     meet(a, share);
 
+    size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
         first -= steps;
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_d, 0, O * sizeof(real));
         meet(a, share);
         /* B1, B2: V_seed_p = V*seed_p */
         {
@@ -1834,17 +2100,41 @@ static int backward_run(const args *a)
             /* B28: d_V = seed_p h^T */
             gemm_reduce(share, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
             meet(a, share);
+            if (is_long(a) && ++unsettled == SETTLE) {
+                unsettled = 0;
+                real *kept = w.settled;
+                settle(share, a->d_weight_ih, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * I);
+                kept += 4 * H * I;
+                settle(share, a->d_weight_hh, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * H);
+                kept += 4 * H * H;
+                settle(share, a->d_weight_ho, kept, kept + 4 * H * H + H * O + 4 * H * I, H * O);
+                meet(a, share);
+            }
         }
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
-        for (size_t n = 0; share.part == 0 && n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
+        if (share.part == 0) settle_all(w.total_d_b_i, H);
+        if (share.part == 0) settle_all(w.total_d_b_f, H);
+        if (share.part == 0) settle_all(w.total_d_b_g, H);
+        if (share.part == 0) settle_all(w.total_d_b_o, H);
+        if (share.part == 0) settle_all(w.total_d_d, O);
         /* the step that the next chunk sees as its neighbour */
         if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (5 * H), w.chunk_H, B * (5 * H) * sizeof(real));
         meet(a, share);
     }
+    if (is_long(a)) {
+        real *kept = w.settled;
+        settle_last(share, a->d_weight_ih, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * I);
+        kept += 4 * H * I;
+        settle_last(share, a->d_weight_hh, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * H);
+        kept += 4 * H * H;
+        settle_last(share, a->d_weight_ho, kept, kept + 4 * H * H + H * O + 4 * H * I, H * O);
+        meet(a, share);
+    }
+    if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
+    if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
+    if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
+    if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
+    if (share.part == 0) add_total(a->d_bias_o, w.total_d_d, O);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
@@ -1938,6 +2228,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
             const vec o = vec_sigmoid(z_o); /* F8 */
             const vec h = o * tanh_c; /* F11 */
             store(at->h + row * (2 * H) + unit, h, lanes);
+
         }
     }
 }
@@ -1953,6 +2244,7 @@ INLINE void record_after1(const struct record_at *at, size_t row0, size_t rows, 
             const vec V_h = load(at->V_h + row * O + unit, lanes);
             const vec p = V_h + d; /* F12 */
             store(at->p + row * O + unit, p, lanes);
+
         }
     }
 }
@@ -1981,6 +2273,7 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
 
 /* Buffers of record in the workspace. */
 struct record_workspace {
+    real *tag;
     real *weight_ho_rows;
     real *panels_1;
     real *chunk_O;
@@ -1988,11 +2281,17 @@ struct record_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
-static double record_bound(double T, double B, double I, double H, double O)
+/* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
+static size_t record_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
+    size_t count = 5 * 64; /* the ends of buffers */
+    count = plus(count, 8); /* tag */
+    count = plus(count, times(plus(O, V), H)); /* weight_ho_rows */
+    count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
+    count = plus(count, times(times(plus(T, 1), B), O)); /* chunk_O */
+    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (O + V) * (H) + 64 + (H + V) * (4 * H + 4 * I) + 64 + (T + 1) * B * (O) + 64 + T * B * (H + V) * 4 + 64);
+    return times(count, sizeof(real));
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -2000,8 +2299,10 @@ static int record_layout(const args *a, struct record_workspace *w)
 {
     const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
-    if (record_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    if (record_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
+    w->tag = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((8) * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -2026,6 +2327,7 @@ static int record_run(const args *a)
     int error = record_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
+    if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 5))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
     (void)S;
     at.B = B;
@@ -2038,6 +2340,10 @@ static int record_run(const args *a)
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
         for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
             record_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+    }
+    if (share.part == 0) {
+        if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 5) : 0);
+
     }
     meet(a, share);
 
@@ -2067,7 +2373,6 @@ static int record_run(const args *a)
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
-
             at.b_i = a->bias;
             at.b_f = a->bias + H;
             at.b_g = a->bias + 2 * H;
@@ -2139,7 +2444,9 @@ static int record_run(const args *a)
             }
             meet(a, share);
         }
+
     }
+
     /* a row that has ended repeats its last output */
     if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
         copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
@@ -2231,6 +2538,7 @@ INLINE void recompute_before1(const struct recompute_at *at, size_t row0, size_t
             store(at->o + row * (18 * H) + unit, o, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             store(at->tanh_c + row * (18 * H) + unit, tanh_c, lanes);
+
         }
     }
 }
@@ -2245,6 +2553,12 @@ INLINE void recompute_before2(const struct recompute_at *at, size_t row0, size_t
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec seed_p = load(at->seed_p + row * O + unit, lanes);
             d_d += seed_p; /* B29 */
+            if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
+                vec vec_lost_1 = load(at->d_d + 2 * O + unit, lanes);
+                store(at->d_d + O + unit, vec_keep(load(at->d_d + O + unit, lanes), d_d, &vec_lost_1), lanes);
+                store(at->d_d + 2 * O + unit, vec_lost_1, lanes);
+                d_d = splat(0.0);
+            }
         }
         store(at->d_d + unit, d_d, lanes);
     }
@@ -2294,6 +2608,24 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             d_b_f += d_z_f; /* B23 */
             d_b_g += d_z_g; /* B24 */
             d_b_o += d_z_o; /* B25 */
+            if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
+                vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
+                store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
+                store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
+                d_b_i = splat(0.0);
+                vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
+                store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
+                store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
+                d_b_f = splat(0.0);
+                vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
+                store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
+                store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
+                d_b_g = splat(0.0);
+                vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
+                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
+                store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
+                d_b_o = splat(0.0);
+            }
         }
         store(at->d_b_i + unit, d_b_i, lanes);
         store(at->d_b_f + unit, d_b_f, lanes);
@@ -2317,12 +2649,14 @@ INLINE void recompute_edge1(const struct recompute_at *at, size_t row0, size_t r
             store(at->d_h + row * H + unit, d_h, lanes);
             const vec d_c = carry_c_next; /* B4 */
             store(at->d_c + row * H + unit, d_c, lanes);
+
         }
     }
 }
 
 /* Buffers of recompute in the workspace. */
 struct recompute_workspace {
+    real *tag;
     real *weight_ih_rows;
     real *weight_hh_rows;
     real *weight_ho_columns;
@@ -2335,6 +2669,7 @@ struct recompute_workspace {
     real *total_d_b_g;
     real *total_d_b_o;
     real *total_d_d;
+    real *settled;
     real *end_d_h_T;
     real *end_d_c_T;
     real *zeros;
@@ -2346,11 +2681,34 @@ struct recompute_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* An upper bound of the bytes of the workspace, in doubles: it cannot overflow. */
-static double recompute_bound(double T, double B, double I, double H, double O)
+/* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
+static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
+    size_t count = 22 * 64; /* the ends of buffers */
+    count = plus(count, 8); /* tag */
+    count = plus(count, times(plus(times(4, H), V), I)); /* weight_ih_rows */
+    count = plus(count, times(plus(times(4, H), V), H)); /* weight_hh_rows */
+    count = plus(count, times(plus(H, V), O)); /* weight_ho_columns */
+    count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
+    count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
+    count = plus(count, times(times(plus(T, 1), B), times(18, H))); /* chunk_H */
+    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(3, H)); /* total_d_b_i */
+    count = plus(count, times(3, H)); /* total_d_b_f */
+    count = plus(count, times(3, H)); /* total_d_b_g */
+    count = plus(count, times(3, H)); /* total_d_b_o */
+    count = plus(count, times(3, O)); /* total_d_d */
+    count = plus(count, times(2, plus(plus(times(times(4, H), H), times(H, O)), times(times(4, H), I)))); /* settled */
+    count = plus(count, times(B, H)); /* end_d_h_T */
+    count = plus(count, times(B, H)); /* end_d_c_T */
+    count = plus(count, times(B, H)); /* zeros */
+    count = plus(count, times(DEPTH, plus(times(4, H), ROWS))); /* left_1 */
+    count = plus(count, times(DEPTH, plus(I, V))); /* right_1 */
+    count = plus(count, times(DEPTH, plus(H, V))); /* right_2 */
+    count = plus(count, times(DEPTH, plus(O, ROWS))); /* left_2 */
+    count = plus(count, times(DEPTH, plus(H, V))); /* right_3 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
-    return (double)sizeof(real) * (0.0 + (4 * H + V) * (I) + 64 + (4 * H + V) * (H) + 64 + (H + V) * (O) + 64 + (I + V) * (4 * H) + 64 + (H + V) * (4 * H) + 64 + (T + 1) * B * (18 * H) + 64 + 2 * B * (H) + 64 + H + 64 + H + 64 + H + 64 + H + 64 + O + 64 + B * (H) + 64 + B * (H) + 64 + B * (H) + 64 + DEPTH * (4 * H + ROWS) + 64 + DEPTH * (I + V) + 64 + DEPTH * (H + V) + 64 + DEPTH * (O + ROWS) + 64 + DEPTH * (H + V) + 64);
+    return times(count, sizeof(real));
 }
 
 /* Lays the buffers out from the start of the workspace (NULL: counts their bytes only). */
@@ -2358,8 +2716,10 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
 {
     const size_t T = a->T, B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a), steps = chunk_steps(T, B);
     char *p = (char *)a->workspace;
-    if (recompute_bound((double)a->T, (double)a->B, (double)a->I, (double)a->H, (double)a->O) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    if (recompute_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
+    w->tag = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((8) * sizeof(real), 64);
     w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(4 * H, V) * (I)) * sizeof(real), 64);
     w->weight_hh_rows = (real *)(void *)(p ? p + w->bytes : p);
@@ -2375,15 +2735,17 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((H) * sizeof(real), 64);
+    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((O) * sizeof(real), 64);
+    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
+    w->settled = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + H * O + 4 * H * I) : 0)) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
     w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
@@ -2414,6 +2776,7 @@ static int recompute_run(const args *a)
     int error = recompute_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
+    if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 6))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
     (void)S;
     at.B = B;
@@ -2430,12 +2793,19 @@ static int recompute_run(const args *a)
         pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
     if (share.part == 0) {
+        if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 6) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
+        memset(w.total_d_b_i, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
+        memset(w.total_d_b_f, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 2 * H, 0, H * sizeof(real));
+        memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
+        memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
+        memset(w.total_d_d, 0, O * 3 * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + H * O + 4 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (18 * H), 0, B * (18 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
@@ -2443,17 +2813,13 @@ static int recompute_run(const args *a)
     }
     meet(a, share);
 
+    size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
         steps = least(chunk_steps(T, B), first - 1);
         first -= steps;
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        if (share.part == 0) memset(w.total_d_b_i, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_b_f, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_b_g, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_b_o, 0, H * sizeof(real));
-        if (share.part == 0) memset(w.total_d_d, 0, O * sizeof(real));
         meet(a, share);
         /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
         {
@@ -2611,17 +2977,41 @@ static int recompute_run(const args *a)
             /* B28: d_V = seed_p h^T */
             gemm_reduce(share, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
             meet(a, share);
+            if (is_long(a) && ++unsettled == SETTLE) {
+                unsettled = 0;
+                real *kept = w.settled;
+                settle(share, a->d_weight_ih, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * I);
+                kept += 4 * H * I;
+                settle(share, a->d_weight_hh, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * H);
+                kept += 4 * H * H;
+                settle(share, a->d_weight_ho, kept, kept + 4 * H * H + H * O + 4 * H * I, H * O);
+                meet(a, share);
+            }
         }
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias)[n] += w.total_d_b_i[n];
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + H)[n] += w.total_d_b_f[n];
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 2 * H)[n] += w.total_d_b_g[n];
-        for (size_t n = 0; share.part == 0 && n < H; ++n) (a->d_bias + 3 * H)[n] += w.total_d_b_o[n];
-        for (size_t n = 0; share.part == 0 && n < O; ++n) (a->d_bias_o)[n] += w.total_d_d[n];
+        if (share.part == 0) settle_all(w.total_d_b_i, H);
+        if (share.part == 0) settle_all(w.total_d_b_f, H);
+        if (share.part == 0) settle_all(w.total_d_b_g, H);
+        if (share.part == 0) settle_all(w.total_d_b_o, H);
+        if (share.part == 0) settle_all(w.total_d_d, O);
         /* the step that the next chunk sees as its neighbour */
         if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (18 * H), w.chunk_H, B * (18 * H) * sizeof(real));
         meet(a, share);
     }
+    if (is_long(a)) {
+        real *kept = w.settled;
+        settle_last(share, a->d_weight_ih, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * I);
+        kept += 4 * H * I;
+        settle_last(share, a->d_weight_hh, kept, kept + 4 * H * H + H * O + 4 * H * I, 4 * H * H);
+        kept += 4 * H * H;
+        settle_last(share, a->d_weight_ho, kept, kept + 4 * H * H + H * O + 4 * H * I, H * O);
+        meet(a, share);
+    }
+    if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
+    if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
+    if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
+    if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
+    if (share.part == 0) add_total(a->d_bias_o, w.total_d_d, O);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
@@ -2715,10 +3105,10 @@ static int forward_segments(const args *a)
     return OK;
 }
 
-/* Workspace of backward_segments: of both passes over a segment, its tape and outputs, its final states, and the gradients
- * of states between two segments, twice. */
+/* Workspace of backward_segments: of both passes over a segment, its tape and outputs, its final states, the gradients of
+ * states between two segments, twice, and where there are many segments what the gradients of parameters are settled to. */
 struct segments_workspace {
-    size_t forward, backward, tape, out, states, between, bytes;
+    size_t forward, backward, tape, out, states, between, settled, bytes;
 };
 static int segments_layout(const args *a, struct segments_workspace *w)
 {
@@ -2726,17 +3116,20 @@ static int segments_layout(const args *a, struct segments_workspace *w)
     struct forward_workspace forward;
     struct backward_workspace backward;
     const size_t states = round_up(a->B * (a->H + a->H) * sizeof(real), 64);
+    const size_t tape = times(times(times(query.T, query.B), times(7, a->H)), sizeof(real));
     int error;
     query.workspace = NULL;
     if ((error = forward_layout(&query, &forward)) != OK || (error = backward_layout(&query, &backward)) != OK) return error;
+    if (tape >= SIZE_MAX / 2) return OVERFLOW;
     w->forward = 0;
     w->backward = round_up(forward.bytes, 64);
-    w->tape = w->backward + round_up(backward.bytes, 64);
-    w->out = w->tape + round_up(query.T * query.B * (7 * a->H) * sizeof(real), 64);
-    w->states = w->out + round_up(query.T * whole_batch(a) * a->O * sizeof(real), 64);
-    w->between = w->states + states;
-    w->bytes = w->between + 2 * states;
-    return OK;
+    w->tape = plus(w->backward, round_up(backward.bytes, 64));
+    w->out = plus(w->tape, round_up(tape, 64));
+    w->states = plus(w->out, round_up(query.T * whole_batch(a) * a->O * sizeof(real), 64));
+    w->between = plus(w->states, states);
+    w->settled = plus(w->between, times(2, states));
+    w->bytes = segments(a) > SETTLE ? plus(w->settled, times(2 * sizeof(real), plus(plus(plus(plus(times(times(4, a->H), a->I), times(times(4, a->H), a->H)), times(4, a->H)), times(a->O, a->H)), a->O))) : w->settled;
+    return w->bytes >= SIZE_MAX / 2 ? OVERFLOW : OK;
 }
 
 static int backward_segments(const args *a)
@@ -2746,10 +3139,15 @@ static int backward_segments(const args *a)
     int error = segments_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
+    const struct share share = share_of(a);
+    const size_t numbers = (4*a->H) * (a->I) + (4*a->H) * (a->H) + (4*a->H) + (a->O) * (a->H) + (a->O); /* in all parameters */
+    const int settles = segments(a) > SETTLE;
+    if (settles && share.part == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
+    meet(a, share);
     for (size_t s = segments(a); s-- > 0;) {
         args own = segment(a, s);
         real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
-        *(s & 1 ? &after : &before) += (w.bytes - w.between) / 2 / sizeof(real);
+        *(s & 1 ? &after : &before) += (w.settled - w.between) / 2 / sizeof(real);
         own.tape = (real *)(void *)(p + w.tape);
         own.out = (real *)(void *)(p + w.out);
         own.h_T = states;
@@ -2766,6 +3164,19 @@ static int backward_segments(const args *a)
         own.workspace = p + w.backward;
         own.workspace_size = w.tape - w.backward;
         if ((error = backward_run(&own)) != OK) return error;
+        if (settles && (s % SETTLE == 0)) {
+            real *kept = (real *)(void *)(p + w.settled);
+            (s ? settle : settle_last)(share, a->d_weight_ih, kept, kept + numbers, (4*a->H) * (a->I));
+            kept += (4*a->H) * (a->I);
+            (s ? settle : settle_last)(share, a->d_weight_hh, kept, kept + numbers, (4*a->H) * (a->H));
+            kept += (4*a->H) * (a->H);
+            (s ? settle : settle_last)(share, a->d_bias, kept, kept + numbers, (4*a->H));
+            kept += (4*a->H);
+            (s ? settle : settle_last)(share, a->d_weight_ho, kept, kept + numbers, (a->O) * (a->H));
+            kept += (a->O) * (a->H);
+            (s ? settle : settle_last)(share, a->d_bias_o, kept, kept + numbers, (a->O));
+            meet(a, share);
+        }
     }
     return OK;
 }
@@ -2801,8 +3212,8 @@ static int checked(const args *a)
     if (!a->T || !a->B || !a->I || !a->H || !a->O) return EMPTY;
     for (size_t t = 0; a->rows && t < a->T; ++t)
         if (a->rows[t] > (t ? a->rows[t - 1] : a->B) || (!t && a->rows[t] != a->B)) return ROWS_GROW;
-    /* the caller's longest array, in double: that cannot overflow */
-    if ((double)a->T * (double)(a->batch ? a->batch : a->B) * ((double)a->I + (double)a->O) * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+    /* the caller's longest array */
+    if (times(times(times(a->T, whole_batch(a)), plus(a->I, a->O)), sizeof(real)) >= SIZE_MAX / 2) return OVERFLOW;
     return OK;
 }
 
@@ -2813,8 +3224,9 @@ int PUBLIC(lstm_readout_f64_sizes)(const args *a, lstm_readout_sizes *sizes)
     if (!sizes) return NULL_POINTER;
     {
         args query = *a;
-        const double row = 7 * (double)a->H;
-        if ((double)a->T * (double)a->B * row * (double)sizeof(real) >= (double)(SIZE_MAX / 2)) return OVERFLOW;
+        /* a row of the longest tape: with all that is saved, or with all states */
+        const size_t row = most(times(7, a->H), times(2, a->H));
+        if (times(times(times(a->T, a->B), row), sizeof(real)) >= SIZE_MAX / 2) return OVERFLOW;
         const size_t I = SIZE_I(a);
         (void)I;
         const size_t H = SIZE_H(a);

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "rnn",
     "digest": "13ecbd01a1c11af4",
-    "code": "7a7b9038c0b6ae9e",
+    "code": "c39d372e3dd9750b",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": [],

@@ -35,6 +35,17 @@
  * A sequence that has ended repeats its last out and keeps its last state; its x, y and d_out are not read, its d_x is 0.
  *
  * Each call returns 0, or an error code; rnn_error() says what it means.
+ *
+ * Macros for the compilation of the .c files, all optional:
+ *   DERIVE_PORTABLE   no vectors, as on processors that have none
+ *   DERIVE_THREADS    atomic operations, by which threads share a call: see parts
+ *   DERIVE_DISPATCH   for all files together with rnn_dispatch.c, which chooses by the processor
+ *   RNN_B, RNN_I, RNN_H   a size that is known, such as 8; calls of any other size are refused
+ *
+ * Results have the same bits on all processors that have no vectors or are compiled with DERIVE_PORTABLE, whatever the order
+ * of their bytes, with -ffp-contract=off; x87 is right to rounding.  AVX2, AVX-512 and 64-bit NEON round a product and its sum
+ * once, and sums over the units of a row, such as the loss, depend on the number of lanes.  Sums over steps and sequences keep
+ * what rounding takes from them: their error does not grow with T and B.
  */
 #ifndef DERIVE_RNN_H
 #define DERIVE_RNN_H
@@ -73,11 +84,15 @@ typedef struct {
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
-                              1: they are there, from a call with 2 and the same sizes, parameters and workspace */
+                              1: they are there, from a call of the same function with 2, the same parameters and their sizes,
+                              tape_every, isa and workspace, which no call with 0 or 2 has used since; other T and B are
+                              allowed. A tag in the workspace is compared: error 8 if it is not so. What it cannot see are
+                              parameters that have changed */
     size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
                               SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
     int accumulate;        /* backward: the gradients of parameters are added to what is there */
-    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one */
+    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one.
+                              Without -DDERIVE_THREADS there are no atomic operations, and the first part does all */
     int *meeting;          /* where they meet: 64 bytes of zeros for all of them; rnn_parts() says whether it helps */
     int isa;               /* with rnn_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } rnn_f32_args;
@@ -112,11 +127,15 @@ typedef struct {
     size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
-                              1: they are there, from a call with 2 and the same sizes, parameters and workspace */
+                              1: they are there, from a call of the same function with 2, the same parameters and their sizes,
+                              tape_every, isa and workspace, which no call with 0 or 2 has used since; other T and B are
+                              allowed. A tag in the workspace is compared: error 8 if it is not so. What it cannot see are
+                              parameters that have changed */
     size_t tape_every;     /* 0: the tape holds all that backward reads; k: the states of each k-th step, the others are run again;
                               SIZE_MAX: all states and nothing else.  The same for sizes, forward, backward and loss_and_grad */
     int accumulate;        /* backward: the gradients of parameters are added to what is there */
-    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one */
+    size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one.
+                              Without -DDERIVE_THREADS there are no atomic operations, and the first part does all */
     int *meeting;          /* where they meet: 64 bytes of zeros for all of them; rnn_parts() says whether it helps */
     int isa;               /* with rnn_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } rnn_f64_args;
@@ -141,6 +160,7 @@ static inline const char *rnn_error(int code)
     case 7: return "part must be less than parts, and parts at most 1024";
     case 6: return "this library was compiled for other sizes";
     case 5: return "rows must begin with B and not grow";
+    case 8: return "packed is 1, but the workspace holds no packed weights of this function and these sizes";
     case 4: return "the workspace is smaller than rnn_*_sizes() says";
     default: return "unknown error code";
     }
