@@ -29,6 +29,7 @@ SMALL = [
     (2, 13, 1, 31),
 ]
 LONG = [(257, 1, 3, 5), (300, 2, 1, 3), (2, 257, 3, 5), (1, 300, 1, 1), (3, 256, 2, 3), (86, 3, 5, 9), (129, 2, 65, 7)]
+LONG += [(16_641, 1, 2, 3), (1, 16_641, 1, 5)]  # more blocks of 256 rows than are added before sums are settled
 
 
 def arguments(cell, sizes, isas, ends=(0, 1)):

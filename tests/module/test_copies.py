@@ -108,7 +108,7 @@ def test_other_processes(method):
     p.everything(threads=2)
     xs = [p.x[:k] for k in (9, 4, 1)]
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
-        found = list(pool.map(p.module.infer, xs, [p.params] * 3, timeout=120))
+        found = list(pool.map(p.module.infer, xs, [p.params] * 3))
         loss, grads = pool.submit(p.module.loss_and_grad, p.x, p.y, p.params, threads=2).result(120)
         params = pool.submit(p.module.init_params, 3, 5, seed=3).result(120)
         refused = pool.submit(p.module.forward, p.x, p.params)
