@@ -72,6 +72,7 @@ printer
 layout
 model
 reference
+verify
 render
 audit.reference
 audit.indices

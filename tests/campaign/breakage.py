@@ -39,16 +39,24 @@ EDITS = (
 
 @contextmanager
 def broken(level: str, number: int):
-    """(what to do to the files, a function that says what was changed); `level` is "C" or "equations"."""
+    """(what to do to the files, a function that says what was changed); `level` is "C", "workspace" or "equations".
+
+    "workspace" moves buffers of the workspace before its beginning, which only sanitizers and guard pages can see.
+    """
     rng = random.Random(f"{level} {number}")
     said: list[str] = []
     kept = model.simplify
     if level == "equations":
         model.simplify = lambda program: _simplified(kept, program, rng, said)
     try:
-        yield (lambda made: _edited(made, rng, said) if level == "C" else made), lambda: "; ".join(said)
+        edits = {"C": lambda made: _edited(made, rng, said), "workspace": _moved}
+        yield edits.get(level, lambda made: made), lambda: "; ".join(said)
     finally:
         model.simplify = kept
+
+
+def _moved(made):
+    return {n: text.replace("(p ? p + w->bytes : p)", "(p ? p - w->bytes - 64 : p)") for n, text in made.items()}
 
 
 def _edited(made, rng, said):

@@ -1,7 +1,7 @@
 """Random cells, and all that ship, under the address and undefined-behaviour sanitizers: `make sanitize`.
 
-Every entry point runs with arrays that end where their memory ends, in the builds for all instruction sets of this
-processor; then the same cells run with each array beside a page that cannot be touched.
+Every entry point runs with arrays that end where their memory ends; then the same cells run with each array, tape and
+workspace beside a page that cannot be touched.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import random_cells
 from campaign import GOOD, ROOT, Worker
 
-FLAGS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+FLAGS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+
+def libraries() -> list[str]:
+    """The libraries of the sanitizers; a name without a folder where the compiler has none."""
+    commands = [["gcc", f"-print-file-name={name}"] for name in ("libasan.so", "libubsan.so")]
+    found = [subprocess.run(c, capture_output=True, text=True, check=True).stdout.strip() for c in commands]
+    return [os.path.realpath(path) if "/" in path else path for path in found]
 
 
 def environment() -> dict[str, str]:
     """What lets a Python that knows no sanitizer load a library that wants one."""
-    libraries = []
-    for name in ("libasan.so", "libubsan.so"):
-        found = subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True)
-        libraries.append(os.path.realpath(found.stdout.strip()))
     return {
-        "LD_PRELOAD": ":".join(libraries),
+        "LD_PRELOAD": ":".join(libraries()),
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=99",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "CAMPAIGN_MEMORY": "exact",
