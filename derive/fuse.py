@@ -18,7 +18,7 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.ir import Equation, Program
-from derive.lower import Lowered, Pair, Product, Stage
+from derive.lower import Lowered, Pair, Product, Stage, verify_lowered
 
 SLOTS = 4  # products of a tile: one vector each
 
@@ -35,7 +35,7 @@ def fuse(lowered: Lowered, saved: Collection[str] = ()) -> Lowered:
             lowered = _inline(lowered, number, kept)
             for product in [p for phase in lowered.before for p in phase.products if p.kind == "parallel"]:
                 lowered = _join(lowered, number, product)
-    return lowered
+    return verify_lowered(lowered)
 
 
 def _gather(lowered: Lowered, number: int, kept: set[str]) -> Lowered:

@@ -14,9 +14,9 @@ from typing import Any
 import jinja2
 import sympy as sp
 
-from derive import layout
+from derive import addresses, escaping, layout
 from derive.interface import c_name
-from derive.printer import size
+from derive.printer import saturated, size
 from derive.simplify import adjoints
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,13 +47,16 @@ def environment() -> jinja2.Environment:
     env.filters["pydict"] = lambda items: json.dumps(dict(items))
     env.filters["adjoints"] = lambda program: adjoints(program)
     env.filters["trimmed"] = lambda text: text.strip("\n")
-    env.filters["tex"] = lambda text: re.sub(r"([&%$#_{}])", r"\\\1", text)
+    for escape in (escaping.c_comment, escaping.python_docstring, escaping.markdown):
+        env.filters[escape.__name__] = escape
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
-    env.filters["as_double"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"(double)a->\1", text)
+    env.filters["saturated"] = saturated
     env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name
     for function in (
+        addresses.since,
         layout.buffers,
+        layout.reduced,
         layout.tiles,
         layout.all_fields,
         layout.fields_of,

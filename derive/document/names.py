@@ -113,8 +113,8 @@ def _split(tensor: Tensor) -> tuple[str, str]:
     """Letter and subscript of a name that a person wrote: gamma_x of gate i is gamma with x,i below it."""
     if tensor.role == "loss" or tensor.name in ("l", "L"):
         return (r"\ell", "") if tensor.name == "l" else (tensor.name, "")
-    head, *rest = (tensor.family or tensor.name).split("_")
-    below = [*rest, *([tensor.member] if tensor.family else [])]
+    head, *rest = (tensor.family or tensor.name).strip("_").split("_")  # lambda_ is the letter: Python has the word
+    below = [part for part in [*rest, *(tensor.member.split("_") if tensor.family else [])] if part]
     digits = re.fullmatch(r"([A-Za-z])([0-9]+)", head)
     if digits:
         head, below = digits[1], [digits[2], *below]

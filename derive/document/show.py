@@ -19,6 +19,7 @@ from derive.document.formula import Formula, joined
 from derive.document.matrix import Matrices
 from derive.document.names import Names
 from derive.document.write_html import fragment
+from derive.escaping import visible
 from derive.ir import STEPS, Program, Tensor, t
 from derive.notation import Cell, Head
 
@@ -41,7 +42,7 @@ def html(item: Any) -> str:
         return f"<p><b>{item.id}.</b> {item.parent}, {escape(item.read)} &rarr; {item.into}</p>\n{latex(item)}"
     said = ""
     if isinstance(item, (Cell, Head)):
-        said = f": {escape(item.doc.splitlines()[0])}" if item.doc else ""
+        said = f": {escape(visible(item.doc.splitlines()[0]))}" if item.doc else ""
     return f"<p><b>{escape(item.name)}</b>{said}</p>\n{latex(item)}"
 
 

@@ -17,12 +17,14 @@ from derive.document.chart import Chart
 from derive.document.formula import joined
 from derive.document.listing import COMMENT
 from derive.document.markup import Piece, written
+from derive.escaping import visible
 from derive.render import render, templates
 
 
 def html(page: Page) -> str:
     """The whole file."""
-    return render("html/page.html.j2", page=page, body=_Body(page), katex=katex())
+    subtitle = escape(visible(page.subtitle), quote=False)
+    return render("html/page.html.j2", page=page, body=_Body(page), katex=katex(), subtitle=subtitle)
 
 
 def fragment(page: Page) -> str:

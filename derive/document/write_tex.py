@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from unicodedata import east_asian_width
 
+from derive import escaping
 from derive.document import chart, graph
 from derive.document.blocks import (
     Block,
@@ -32,7 +33,8 @@ _SPECIAL = str.maketrans(
 
 def tex(page: Page) -> str:
     """The whole file."""
-    return render("latex/document.tex.j2", page=page, inline=inline, body=body)
+    subtitle = escaping.tex(page.subtitle, unicode=page.lang == "zh")
+    return render("latex/document.tex.j2", page=page, inline=inline, body=body, subtitle=subtitle)
 
 
 def body(section: Section) -> str:

@@ -11,6 +11,8 @@ from derive.document.chart import Chart
 from derive.document.formula import joined
 from derive.document.markup import Piece, written
 from derive.document.unicode import unicode
+from derive.escaping import markdown as markdown_of
+from derive.escaping import visible
 
 _COLUMNS = 110
 
@@ -20,7 +22,7 @@ _COLUMNS = 110
 
 def markdown(page: Page) -> str:
     """The page as Markdown with $-formulas, as GitHub and notebooks read it."""
-    parts = [f"# {_md(page.title)}", _md(page.subtitle), _md(page.abstract), f"## {page.words['contents']}"]
+    parts = [f"# {_md(page.title)}", markdown_of(page.subtitle), _md(page.abstract), f"## {page.words['contents']}"]
     parts.append("\n".join(f"{n}. [{s.title}](#{s.key})" for n, s in enumerate(page.sections, 1)))
     for number, section in enumerate(page.sections, 1):
         parts.append(f'<a id="{section.key}"></a>\n## {number}. {_md(section.title)}')
@@ -80,7 +82,7 @@ def _md_row(row: Row) -> str:
 def text(page: Page) -> str:
     """The page for a terminal: no mark-up, formulas in Unicode, one equation a line."""
     title = _plain(page.title)
-    parts = [f"{title}\n{'=' * columns(title)}", _wrapped(page.subtitle), _wrapped(page.abstract)]
+    parts = [f"{title}\n{'=' * columns(title)}", _filled(visible(page.subtitle)), _wrapped(page.abstract)]
     for number, section in enumerate(page.sections, 1):
         head = f"{number}. {_plain(section.title)}"
         parts.append(f"\n{head}\n{'-' * columns(head)}")
@@ -106,7 +108,10 @@ def _plain_piece(piece: Piece) -> str:
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:
-    plain = _plain(text)
+    return _filled(_plain(text), first, rest)
+
+
+def _filled(plain: str, first: str = "", rest: str = "") -> str:
     if any(east_asian_width(c) in "WF" for c in plain):
         return first + plain
     return textwrap.fill(plain, _COLUMNS, initial_indent=first, subsequent_indent=rest, break_long_words=False)

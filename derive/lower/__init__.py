@@ -10,7 +10,8 @@ becomes two products, W_x_i and U_h_i, and a pointwise equation z_i = W_x_i + U_
 
 A sum over the units of a step (layer norm) splits the step into stages: what reads the sum belongs to a later one.
 The result, a `Lowered` (lowered.py), is still mathematics: no layout, no tile, no C.  splitting.py makes products of
-sums, placement.py says what comes before, in and after the loop, stages.py what is evaluated together.
+sums, placement.py says what comes before, in and after the loop, stages.py what is evaluated together;
+verifier.py checks the result.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from derive.lower.lowered import Lowered, Pair, Phase, Product, Stage
 from derive.lower.placement import placed, with_kinds
 from derive.lower.splitting import split_sums
 from derive.lower.stages import Stages
+from derive.lower.verifier import verify_lowered
 
-__all__ = ["Lowered", "Pair", "Phase", "Product", "Stage", "lower"]
+__all__ = ["Lowered", "Pair", "Phase", "Product", "Stage", "lower", "verify_lowered"]
 
 
 def lower(program: Program, direction: int = 0) -> Lowered:
@@ -34,6 +36,7 @@ def lower(program: Program, direction: int = 0) -> Lowered:
     parts = Stages(with_kinds(split, placement))
     before, after = parts.phases(placement.before), parts.phases(placement.after)
     loop, edge = parts.stages(placement.loop), parts.edge(placement.names)
-    return Lowered(
+    lowered = Lowered(
         split.program, placement.direction, before, loop, after, edge, list(placement.boundaries), list(placement.zeros)
     )
+    return verify_lowered(lowered)

@@ -11,9 +11,14 @@ is assigned is a value (a state, if named so); one that is not is the input when
 it has none.  Which index runs over what is found by unification: j is an input index because x[t, j] is an input.
 Keyword arguments of `@cell` give parameters their public names: `bias_ih="b"`.
 
+Arguments may have Greek letters, as papers do; C, file names and the dict of parameters spell them: λ is params["lambda_"].
+A cell that means something else than what is computed, or that nothing computes yet, is refused with the equation and its
+line, when it is read or when its program is first asked for.
+
 This file holds the names that a cell file imports.  symbols.py has the words, decorators.py `@cell` and its kin,
-writer.py notes what a function writes, checks.py and sizes.py say what is wrong with it, program.py makes a program of
-it, and joining.py puts a head on top of a cell.
+writer.py notes what a function writes and lines.py where; spelling.py spells names; formulas.py, checks.py, sizes.py and
+public.py say what is wrong with it, whole.py what is wrong with the whole; program.py makes a program of it, and joining.py
+puts a head on top of a cell.
 """
 
 from derive.ir import t

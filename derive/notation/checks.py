@@ -17,15 +17,19 @@ from sympy.utilities.iterables import strongly_connected_components
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Tensor, t
+from derive.notation.lines import Line
 from derive.notation.writer import Writer
 
 
 def check_function(kind: str, function: Any) -> None:
     """Raise for what is no function with a name and arguments: a class, a lambda, a builtin."""
+    name = getattr(function, "__name__", type(function).__name__)
     if not inspect.isfunction(function):
-        raise DeriveError(f"{kind} {function!r}: {kind} is written as a function, def {kind}(x, h, W): ...")
-    if not function.__name__.isidentifier():
-        raise DeriveError(f"{kind} {function.__name__.strip('<>')}: a lambda has no name; write def name(x, h, W): ...")
+        raise DeriveError(
+            f"{kind} {name}: @{kind} stands above a function, def {name}(x, h, W): ..., found {type(function).__name__}"
+        )
+    if not name.isidentifier():
+        raise DeriveError(f"{kind} {name.strip('<>')}: a lambda has no name; write def name(x, h, W): ...")
 
 
 def check_names(where: str, arguments: Sequence[str], names: Sequence[str]) -> None:
@@ -83,7 +87,7 @@ def check_gates(writer: Writer, gates: Sequence[str], timed: Mapping[str, bool])
             raise DeriveError(
                 f"{writer.where}: {item.family}[{item.member}] is of a gate that the decorator does not list; write "
                 f'gates="{" ".join([*gates, item.member])}" (their order is that of the stacked arrays), or make it a '
-                f"tensor of its own, {item.family}_{item.member}"
+                f"tensor of its own, {item.family}_{item.member}{_reader(writer, str(item))}"
             )
     assigned = {ir.name_of(lhs) for lhs, _ in writer.equations}
     for gate in gates:
@@ -137,7 +141,17 @@ def check_ranks(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[
         if name in states and axes != 1:
             what = "one number a step" if not axes else f"{axes} axes a step"
             how = f"give it one size, which may be 1: {name}[t, m], read by Sum(q[n, m] * {name}[t, m], m)"
+            how = how if not axes else f"a state is a vector, {name}[t, n]"
             raise _rank(writer, name, f"{name} is a state of {what}, which is not supported yet; {how}")
+        if states and name in assigned and x.time is None:
+            at = ", ".join(["t", *map(str, x.indices)])
+            how = f"let it have one, {name}[{at}] = ..., and the same where it is read"
+            how = how if axes < 2 else f"make {name} a parameter, and compute it before the call"
+            raise _rank(
+                writer,
+                name,
+                f"{name} has no time, so it is made of parameters only, which is not supported yet; {how}",
+            )
         if x.role == "param" and not axes:
             raise _rank(
                 writer,
@@ -213,9 +227,18 @@ def check_order(writer: Writer, states: Sequence[str], tensors: dict[str, Tensor
         how = (
             f"write {before} for its value of the step before"
             if read in states
-            else f"only a state can be read at the step before: name one of them in states=... and read it at t - 1"
+            else "only a state can be read at the step before: name one of them in states=... and read it at t - 1"
         )
         raise writer.mistake(where[reader], f"{access} is read, and {names} at the same time step; {how}")
+
+
+def lines_of(writer: Writer) -> dict[str, Line]:
+    """Where each tensor is defined, or read first: later passes say so in their messages."""
+    found = {ir.name_of(lhs): writer.lines[p] for p, (lhs, _) in enumerate(writer.equations)}
+    for name in writer.names:
+        p = _first_use(writer, name) if name not in found else None
+        found |= {name: writer.lines[p]} if p is not None else {}
+    return found
 
 
 def _rank(writer: Writer, name: str, message: str) -> DeriveError:
@@ -235,5 +258,3 @@ def _first_use(writer: Writer, name: str) -> int | None:
         if name in found or any(s.name == name for s in (lhs.free_symbols | rhs.free_symbols) if s.is_Symbol):
             return p
     return None
-
-

@@ -10,11 +10,10 @@ from typing import Any
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
-from derive.normalize import normalize
 from derive.notation.joining import join, rebind
 from derive.notation.program import written
 from derive.notation.spelling import name_of_cell
-from derive.notation.whole import check_derived_names, check_loss, check_whole
+from derive.notation.whole import check_derived_names, check_loss, check_whole, in_normal_form, split
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -26,8 +25,8 @@ class Definition(ir.Shown):
     source: Program
 
     def program(self) -> Program:
-        """The equations in normal form; DeriveError for what no kernel can have."""
-        return _normal(self.source)
+        """The equations, each split into sums of contractions and pointwise terms and calls of a function."""
+        return split(self.name, self.source)
 
     def __repr__(self) -> str:
         head = f"<{type(self).__name__.lower()} {self.name}"
@@ -38,25 +37,36 @@ class Cell(Definition):
     """A cell: equations with states, whose first state is the output."""
 
     def program(self) -> Program:
-        """The equations in normal form.
+        """The equations, each split into sums of contractions and pointwise terms and calls of a function.
 
         Raises DeriveError for names that the interface or the gradients have already, and for a size that no caller can
         tell; a cell that a head goes on top of may lack both.
         """
         check_whole(f"cell {self.name}", self.source)
-        found = _normal(self.source)
+        found = split(f"cell {self.name}", self.source)
         check_derived_names(f"cell {self.name}", found)
         return found
+
+    def normal(self) -> Program:
+        """The program, of which normal form is known: DeriveError, with the line, for a sum that no kernel computes."""
+        self.program()
+        return in_normal_form(f"cell {self.name}", self.source)
 
     def then(self, other: Head, name: str, doc: str = "") -> Cell:
         """The cell with a head on top: the head reads the cell's output, and its own output becomes the output."""
         where = f"cell {self.name} with a head"
         if not isinstance(other, Head):
             raise DeriveError(f"{where}: expected what @head made, found {type(other).__name__}")
+        if other.source.of_role("loss"):
+            raise DeriveError(
+                f"{where}: {other.name} is a loss, which is given when the cell is built, loss={other.name}"
+            )
         if not isinstance(name, str):
             raise DeriveError(f"{where}: expected a name for the whole, found {name!r}")
         spelled = name_of_cell(where, name, "the name of the whole")
-        return Cell(spelled, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, spelled))
+        return Cell(
+            spelled, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, spelled)
+        )
 
 
 class Head(Definition):
@@ -64,18 +74,9 @@ class Head(Definition):
 
     def of(self, prediction: Tensor) -> Program:
         """The program with its first argument bound to the tensor that it judges."""
-        bound = rebind(self.source, prediction)
-        check_loss(f"loss {self.name}", bound, prediction)
-        found = _normal(bound)
+        found = in_normal_form(f"loss {self.name}", rebind(self.source, prediction))
         check_derived_names(f"loss {self.name}", found)
         return found
-
-
-def _normal(source: Program) -> Program:
-    try:
-        return normalize(source)
-    except RecursionError:
-        raise DeriveError(f"{source.name}: a formula is nested too deeply; give its parts names") from None
 
 
 def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callable[..., None]], Cell]:
@@ -111,7 +112,9 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
 def head(*function: Any, **public: str) -> Callable[[Callable[..., None]], Head]:
     """Decorator: a readout.  The first argument is what it reads; the last equation defines the new output."""
     if function:
-        raise DeriveError(f"head {getattr(function[0], '__name__', function[0])}: write @head() above it, with brackets")
+        raise DeriveError(
+            f"head {getattr(function[0], '__name__', function[0])}: write @head() above it, with brackets"
+        )
     _check_public("@head", public)
 
     def build(function: Callable[..., None]) -> Head:
@@ -135,15 +138,14 @@ def loss(function: Any = None, **options: Any) -> Head:
     if len(program.meta["inputs"]) != 2 or program.equations[-1].lhs.args:
         raise DeriveError(
             f"loss {program.name}: expected a prediction, a target and at last a scalar L[()] = ..., found the sequences "
-            f"{', '.join(program.meta['inputs']) or 'none'} and {program.equations[-1].lhs} = ... at last"
+            f"{', '.join(program.meta['inputs']) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads "
+            f"nothing else with time"
         )
     target = program.meta["inputs"][1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
-    return Head(
-        program.name,
-        _doc(function),
-        replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")}),
-    )
+    judge = replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")})
+    check_loss(f"loss {program.name}", judge)
+    return Head(program.name, _doc(function), judge)
 
 
 def _check_public(where: str, public: dict[str, Any]) -> None:

@@ -74,12 +74,18 @@ def _check_power(where: str, expr: sp.Pow) -> None:
     if not (2 * expr.exp).is_Integer:
         raise DeriveError(
             f"{where}, {ir.text(expr)} has an exponent that is no multiple of 1/2; give the logarithm an equation of its "
-            f"own, l[t, n] = log(a[t, n]), and write exp({ir.text(expr.exp)}*l[t, n])"
+            f"own, l[t, n] = log(a[t, n]), and write exp({_short(expr.exp)}*l[t, n])"
         )
 
 
 def _check_number(where: str, expr: sp.Expr) -> None:
     """Constants: real, and neither too large nor too small for float32, as every cell is made in both types."""
+    for call in (node for node in sp.preorder_traversal(expr) if record_of(node) is not None):
+        if call.evalf().has(type(call)) and all(argument.evalf().is_Number for argument in call.args):
+            known = record_of(call)
+            assert known is not None
+            value = float(known.numpy(*(float(argument) for argument in call.args)))
+            raise DeriveError(f"{where}, {ir.text(call)} is a constant; write its value, {value!r}")
     value: Any = sp.nan
     try:
         value = expr.evalf(20)
@@ -96,5 +102,5 @@ def _check_number(where: str, expr: sp.Expr) -> None:
 
 def _short(expr: sp.Expr) -> str:
     """A number in few letters."""
-    text = ir.text(expr)
+    text = repr(float(expr)) if expr.is_Float and abs(expr) < _LARGEST else ir.text(expr)
     return text if len(text) < 40 else str(expr.evalf(6))

@@ -14,18 +14,18 @@ from sympy.tensor.indexed import IndexedBase
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
+from derive.notation.sizes import free_size
 
 
 def join(lower: Program, upper: Program, name: str) -> Program:
     """The equations of a cell and of a head that reads its output; the head's output is that of the whole."""
-    for symbol in set(upper.meta["public"]) & set(lower.meta["public"]):
-        if symbol in upper.tensors and symbol in lower.tensors:
-            raise _clash(name, [symbol])
     own = lower.tensors[lower.meta["output"]]
-    upper = rebind(upper, own, sizes={*lower.meta["sizes"], *lower.tensors})
+    upper = rebind(
+        upper, own, sizes={*lower.meta["sizes"], *lower.tensors, *(x.family for x in lower.tensors.values())}
+    )
     clash = set(upper.tensors) & {*lower.tensors, *lower.meta["sizes"]} - {lower.meta["output"]}
     if clash:
-        raise _clash(name, sorted(clash))
+        raise DeriveError(f"{name}: {', '.join(sorted(clash))} means two things; rename it in the head or in the cell")
     body = [e for e in lower.equations if not e.note]
     ends = [e for e in lower.equations if e.note]
     equations = [*body, *upper.equations, *ends]
@@ -36,14 +36,11 @@ def join(lower: Program, upper: Program, name: str) -> Program:
         **lower.meta,
         "output": output,
         "public": {**lower.meta["public"], **upper.meta["public"]},
+        "lines": {**upper.meta["lines"], **lower.meta["lines"]},
         "sizes": {**lower.meta["sizes"], **upper.meta["sizes"]},
     }
     outputs = (output, *(f"{s}_T" for s in lower.meta["states"]))
     return ir.verify(Program(name, tensors, tuple(numbered), outputs, meta))
-
-
-def _clash(name: str, names: list[str]) -> DeriveError:
-    return DeriveError(f"{name}: {', '.join(names)} means two things; rename it in the head or in the cell")
 
 
 def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) -> Program:
@@ -61,7 +58,7 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
     taken = {*sizes, *map(str, prediction.dims), *program.tensors}
     for size in program.meta["sizes"]:
         if (dim := ir.dimension(size)) not in dims:
-            dims[dim] = ir.dimension(_apart(size, taken))
+            dims[dim] = ir.dimension(free_size(size, taken))
             taken.add(str(dims[dim]))
     names = _names(program, slot, prediction)
     swap = {IndexedBase(old): IndexedBase(new) for old, new in names.items()} | dict(dims)
@@ -77,9 +74,13 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
         **program.meta,
         "inputs": tuple(names[x] for x in program.meta["inputs"]),
         "output": names[program.meta["output"]],
-        "sizes": {str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()},
+        "lines": {names[x]: line for x, line in program.meta["lines"].items()},
+        "sizes": {
+            str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()
+        },
     }
-    return replace(program, tensors=tensors, equations=tuple(equations), meta=meta)
+    outputs = tuple(names[x] for x in program.outputs)
+    return replace(program, tensors=tensors, equations=tuple(equations), outputs=outputs, meta=meta)
 
 
 def _names(program: Program, slot: Tensor, prediction: Tensor) -> dict[str, str]:
@@ -92,15 +93,6 @@ def _names(program: Program, slot: Tensor, prediction: Tensor) -> dict[str, str]
             names[name] = ir.unused_name(name, taken) if clashes else name
             taken.add(names[name])
     return names
-
-
-def _apart(size: str, taken: Collection[str]) -> str:
-    """The size, or another one of its letter where it is taken."""
-    number, name = 1, size
-    while name in taken:
-        number += 1
-        name = f"{size}_{number}"
-    return name
 
 
 def _keyword(old: str, new: sp.Symbol, keyword: str) -> str:

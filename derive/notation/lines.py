@@ -46,7 +46,8 @@ class Line:
             and not hasattr(node, "body")
             and node.lineno <= self.number <= (node.end_lineno or node.lineno)
         ]
-        text = " ".join((ast.get_source_segment("".join(lines), found[-1]) or "").split()) if found else ""
+        text = ast.get_source_segment("".join(lines), found[-1]) if found else linecache.getline(self.file, self.number)
+        text = " ".join((text or "").split())
         return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 

@@ -14,7 +14,7 @@ from derive.errors import DeriveError
 from derive.ir import Equation, Program, T, Tensor, t
 from derive.notation import checks
 from derive.notation.sizes import Sizes
-from derive.notation.spelling import GREEK, name_of_cell, spellings
+from derive.notation.spelling import GREEK, name_of_cell, spelled, spellings
 from derive.notation.writer import Name, Writer
 
 SIZES = {"I": "input_size", "H": "hidden_size", "O": "output_size"}  # what the interfaces call them
@@ -46,7 +46,7 @@ def written(
         writer,
         [names[s] for s in states],
         [names[g] for g in gates],
-        {names[symbol]: given for given, symbol in _once(where, public).items()},
+        {names[symbol]: given if given.isascii() else spelled(given) for given, symbol in _once(where, public).items()},
     )
 
 
@@ -84,6 +84,7 @@ def _program(name: str, writer: Writer, states: list[str], gates: list[str], pub
         "inputs": tuple(inputs),
         "output": output,
         "public": public,
+        "lines": checks.lines_of(writer),
         "sizes": {str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims},
     }
     outputs = (output, *(f"{s}_T" for s in states))
@@ -107,7 +108,9 @@ def _tensor(item: Name, sizes: Sizes, assigned: bool) -> Tensor:
     )
 
 
-_COMMANDS = frozenset(GREEK.values()) - frozenset("omicron Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split())
+_COMMANDS = frozenset(GREEK.values()) - frozenset(
+    "omicron Alpha Beta Epsilon Zeta Eta Iota Kappa Mu Nu Omicron Rho Tau Chi".split()
+)
 
 
 def _latex(item: Name) -> str:

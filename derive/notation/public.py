@@ -1,8 +1,8 @@
 """Public names: under which array a parameter goes in Python and C, and whether that name is free.
 
-    W[i], W[f]  of a family with a member for every gate, all of one size     rows 0..H-1 and H..2H-1 of `weight_ih`
-    p[i], p[f]  of a family that lacks a gate, or has gates of two sizes      `peephole_i`, `peephole_f`
-    u           of no family                                                  `u`, or what the decorator calls it
+W[i], W[f]  of a family with a member for every gate, all of one size     rows 0..H-1 and H..2H-1 of `weight_ih`
+p[i], p[f]  of a family that lacks a gate, or has gates of two sizes      `peephole_i`, `peephole_f`
+u           of no family                                                  `u`, or what the decorator calls it
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def check_public_names(where: str, program: Program) -> None:
         ):
             raise DeriveError(
                 f"{where}: the parameters {_written(first)} and {_written(tensor)} would both be called {name}; "
-                f"{_rename(tensor)}"
+                f"{_rename(tensor)}{_line(program, tensor)}"
             )
     for name, tensor in arrays.items():
         if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name):
@@ -87,6 +87,7 @@ def check_public_names(where: str, program: Program) -> None:
             raise DeriveError(
                 f"{where}: the interface has another use for the name {name}"
                 f"{f' ({use})' if use else ', a word of C or of the kernels'}; {_rename(tensor)}"
+                f"{_line(program, tensor)}"
             )
 
 
@@ -105,6 +106,12 @@ def _uses(program: Program) -> Mapping[str, str]:
 def _gradient_of(name: str, others: set[str]) -> str:
     base = name.removeprefix("d_")
     return f"the gradient of {base}" if base != name and base in others else ""
+
+
+def _line(program: Program, tensor: Tensor) -> str:
+    """Where a parameter is read first, to stand behind a message."""
+    line = program.meta["lines"].get(tensor.name)
+    return f"\n  {line}" if line is not None else ""
 
 
 def _written(tensor: Tensor) -> str:

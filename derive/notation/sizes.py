@@ -7,6 +7,7 @@ Sizes that no state and no input settles are called after the index: V[o, n] has
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import sympy as sp
@@ -17,6 +18,18 @@ from derive.ir import T, t
 from derive.notation.symbols import whole
 from derive.notation.writer import Writer
 from derive.reserved import is_reserved
+
+
+def free_size(name: str, taken: Collection[str]) -> str:
+    """The name of a size; with a number behind it where C or the cell has another use for it."""
+    if is_reserved(name) and name != "O":
+        name = name.replace("_", "")  # macros have whole families of names, such as M_PI and SIZE_MAX
+    taken = {*taken, "INPUT", "HIDDEN", "OUTPUT"}  # the keywords input_size, hidden_size, output_size
+    number, found = 1, name
+    while found in taken or (is_reserved(found) and found != "O"):
+        number += 1
+        found = f"{name}{number}"
+    return found
 
 
 class Sizes:
@@ -64,8 +77,10 @@ class Sizes:
             for position, limit in enumerate(expr.limits):
                 symbol = limit[0]
                 if symbol in inner:
-                    place = "also stands on the left" if scope.get(symbol, ("", ""))[1] == "free" else (
-                        "is summed around it as well"
+                    place = (
+                        "also stands on the left"
+                        if scope.get(symbol, ("", ""))[1] == "free"
+                        else ("is summed around it as well")
                     )
                     raise self.writer.mistake(equation, f"{symbol} is summed and {place}")
                 self._limits(limit, equation)
@@ -115,9 +130,7 @@ class Sizes:
                 f"states come by themselves",
             )
         if len(set(positions)) < len(positions):
-            raise mistake(
-                equation, f"an index stands twice in {access}; a diagonal matrix is written as a vector"
-            )
+            raise mistake(equation, f"an index stands twice in {access}; a diagonal matrix is written as a vector")
         if label not in self.rank:
             self.order.append(label)
             self.rank[label], self.timed[label] = len(positions), timed
@@ -149,8 +162,8 @@ class Sizes:
         for one, other, equation in self.unions:
             self.parent[self._find(one)] = self._find(other)
             if self._find(a) == self._find(b):
-                break
-        return equation
+                return equation
+        return 0
 
     def _name(self, states: list[str]) -> None:
         written = [ir.name_of(lhs) for lhs, _ in self.writer.equations]
@@ -164,7 +177,7 @@ class Sizes:
                     line,
                     f"the index of {label} runs over {self.names[root]} as well as over {name}; use different indices for "
                     f"the input and the units. Where the input has as many values as there are units, write so by a matrix: "
-                    f"Sum(V[n, j] * {label}[t, j], j)",
+                    f"Sum(A[n, j] * {label}[t, j], j)",
                 )
         if not states and self.rank.get(written[-1]):  # the output of a head
             self.names.setdefault(self._find((written[-1], 0)), ir.dimension("O"))
@@ -178,11 +191,7 @@ class Sizes:
         """A size named by a letter, or by the letter and a number where C or the cell has another use for it."""
         families = [x.family for x in self.writer.names.values() if x.family]
         taken = {str(d) for d in self.names.values()} | {"T", "B", "I", "H", *self.order, *families}
-        number, name = 1, letter
-        while name in taken or (is_reserved(name) and name != "O"):
-            number += 1
-            name = f"{letter}{number}"
-        return ir.dimension(name)
+        return ir.dimension(free_size(letter, taken))
 
     @property
     def dims(self) -> list[sp.Symbol]:

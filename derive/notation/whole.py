@@ -2,9 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import sympy as sp
+
+from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Program, Tensor
+from derive.ir import Program, t
+from derive.normal_form import verify_normal
+from derive.normalize import normalize
 from derive.notation.public import check_public_names
+
+
+def split(where: str, source: Program) -> Program:
+    """The program with its equations split into those of normal form, as far as they can be."""
+    try:
+        return normalize(source)
+    except RecursionError:
+        raise DeriveError(f"{where}: a formula is nested too deeply; give its parts names") from None
+
+
+def in_normal_form(where: str, source: Program) -> Program:
+    """The program in normal form; DeriveError, with the line of the equation, for one that no kernel can compute."""
+    try:
+        return verify_normal(split(where, source))
+    except DeriveError as error:
+        text = str(error) if str(error).startswith(where) else f"{where}: {str(error).removeprefix(f'{source.name}, ')}"
+        raise DeriveError(f"{text}{_line_of_failure(source)}") from error
+
+
+def _line_of_failure(source: Program) -> str:
+    """The line of the first equation that has no normal form by itself."""
+    for equation in source.equations:
+        try:
+            verify_normal(normalize(replace(source, equations=(equation,))))
+        except DeriveError:
+            return _line(source, equation.target)
+    return ""
+
+
+def _line(program: Program, name: str) -> str:
+    """Where a tensor is defined, or read first, to stand behind a message."""
+    line = program.meta["lines"].get(name)
+    return f"\n  {line}" if line is not None else ""
 
 
 def check_whole(where: str, program: Program) -> None:
@@ -14,15 +54,16 @@ def check_whole(where: str, program: Program) -> None:
     for size in program.meta["sizes"]:
         if size not in known:
             holder = next(x for x in program.tensors.values() if size in map(str, x.dims))
+            bias = f"{holder.at()} = ... + b[{holder.indices[-1]}]"
             raise DeriveError(
                 f"{where}: {holder.name} has the size {size}, which stands on no parameter and not on the input, so that no "
-                f"call can tell it; give it a parameter of that size, such as a bias, {holder.at()} = ... + b[{holder.indices[-1]}]"
+                f"call can tell it; give it a parameter of that size, such as a bias, {bias}{_line(program, holder.name)}"
             )
 
 
 def check_derived_names(where: str, program: Program) -> None:
     """Raise for an argument that is called as the gradient of another tensor will be."""
-    for tensor in program.tensors.values():
+    for tensor in [x for x in program.tensors.values() if x.role != "target"]:
         seeds = (f"seed_{tensor.name}",) if tensor.name in program.outputs else ()
         for name in (f"d_{tensor.name}", *seeds):
             if (other := program.tensors.get(name)) is None:
@@ -30,21 +71,35 @@ def check_derived_names(where: str, program: Program) -> None:
             which = f" (of {other.family}[{other.member}])" if other.family else ""
             raise DeriveError(
                 f"{where}: the name {name}{which} is taken, by the gradient of {tensor.name}; rename the argument "
-                f"{other.family or name}"
+                f"{other.family or name}{_line(program, name)}"
             )
 
 
-def check_loss(where: str, program: Program, prediction: Tensor) -> None:
-    """Raise for what a loss may not have yet: parameters of its own, and a target of another size than the prediction."""
+def check_loss(where: str, program: Program) -> None:
+    """Raise for what a loss may not have yet.
+
+    These are parameters of its own, a number that is no sum over time, and a target of another size than the prediction.
+    """
     if params := program.of_role("param"):
         raise DeriveError(
             f"{where}: {params[0].name} is neither the prediction nor the target nor assigned; a loss has no parameters "
             f"yet, and reads neither those of a cell nor its states. A number is set above the function"
+            f"{_line(program, params[0].name)}"
         )
+    last = program.equations[-1]
+    for term in ir.terms(sp.expand_mul(last.rhs, deep=False)):
+        total = term.as_independent(sp.Sum)[1]
+        if not isinstance(total, sp.Sum) or all(symbol != t for symbol, *_ in total.limits):
+            raise DeriveError(
+                f"{where}: in the equation of {last.target}, {ir.text(term)} is no sum over time; a loss adds up one number a "
+                f"step, {last.target}[()] = Sum(l[t], t), where l[t] = ... may be any function{_line(program, last.target)}"
+            )
+    prediction = program.tensors[program.meta["inputs"][0]]
     for target in program.of_role("target"):
         if target.dims != prediction.dims:
             raise DeriveError(
                 f"{where}: the target {target.at()} has the size {', '.join(map(str, target.dims)) or '1'}, and the "
                 f"prediction {', '.join(map(str, prediction.dims))}; they have to agree: {target.name}[t, n] and "
-                f"{program.meta['inputs'][0]}[t, n] under one index"
+                f"{prediction.name}[t, n] under one index{_line(program, target.name)}"
             )
+    in_normal_form(where, program)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import numbers
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -67,7 +69,9 @@ class Name:
         )
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"the tensor {self.label} has no attribute {name}; an equation reads it as {self.label}[...]")
+        raise AttributeError(
+            f"the tensor {vars(self).get('label')} has no attribute {name}; an equation reads it by its indices, in brackets"
+        )
 
     def __str__(self) -> str:
         return self.label
@@ -89,7 +93,7 @@ class Writer:
         self.names: dict[str, Name] = {}
         self.used: set[str] = set()
 
-    def run(self, function: Callable[..., None], arguments: Iterable[str]) -> None:
+    def run(self, function: Callable[..., Any], arguments: Iterable[str]) -> None:
         """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
         try:
             result = function(*(self.argument(a) for a in arguments))
@@ -123,14 +127,15 @@ class Writer:
             name = getattr(error, "name", None) or ""
             if name in symbols.__all__:
                 return f"; import it: from derive.notation import {name}"
-            near = difflib.get_close_matches(name, [*self.names, *symbols.__all__], 1, 0.5)
-            known = ", ".join(self.names)
+            names = [*self.names, *symbols.__all__]
+            near = [x for x in names if x.lower() == name.lower()] or difflib.get_close_matches(name, names, 1, 0.5)
+            return (f"; did you mean {near[0]}?" if near else ".") + (
+                f" A tensor is an argument of the function ({', '.join(self.names)}), a function comes from "
+                f"derive.notation, and any other number or index is defined above the function"
+            )
+        if "truth value" in text or "StrictGreaterThan" in text or "LessThan" in text or "'GreaterThan'" in text:
             return (
-                f"; did you mean {near[0]}?" if near else ""
-            ) + f" A tensor is an argument of the function ({known}), a function comes from derive.notation"
-        if "truth value" in text:
-            return (
-                "; Python's max, min, if, and, or ask for a value that is there only when the cell runs; "
+                "; Python's max, min, if, and, or and comparisons ask for a value that is there only when the cell runs; "
                 "max(a, b) is relu(a - b) + b, and a gate takes the place of an if"
             )
         if isinstance(error, TypeError) and "for ^" in text:
@@ -198,16 +203,18 @@ class Writer:
         self.equations.append((lhs, self.checked(lhs, value)))
         self.lines.append(of_caller(inspect.currentframe()))
 
-    def number(self, value: float) -> sp.Expr:
+    def number(self, value: Any) -> sp.Expr:
         """A number of Python as SymPy has it."""
         return sp.sympify(value)
 
     def expression(self, lhs: sp.Expr, value: Any) -> sp.Expr:
         """A right-hand side as an expression; DeriveError for what is none."""
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if isinstance(value, numbers.Number) and not isinstance(value, (bool, sp.Basic)):
             value = self.number(value)
         if not isinstance(value, sp.Expr):
-            raise DeriveError(f"{self.where}: the right-hand side of {lhs} is {value!r}, not an expression")
+            plain = value is None or isinstance(value, (str, bool))
+            shown = reprlib.repr(value) if plain else f"of type {type(value).__name__}"
+            raise DeriveError(f"{self.where}: the right-hand side of {lhs} is {shown}, not an expression")
         return value
 
     def checked(self, lhs: sp.Expr, value: sp.Expr) -> sp.Expr:

@@ -73,7 +73,9 @@ def _edited(made, rng, said):
     k, start, (pattern, new) = rng.choice([p for p in places if p[2][0] == kind])
     old = lines[k]
     lines[k] = old[:start] + re.sub(pattern, new, old[start:], count=1)
-    kernel = next((m.group(1) for line in reversed(lines[:k]) if (m := re.search(r"==== (\w+) =|/\* (\w+)[:,]", line))), "")
+    kernel = next(
+        (m.group(1) for line in reversed(lines[:k]) if (m := re.search(r"==== (\w+) =|/\* (\w+)[:,]", line))), ""
+    )
     said.append(f"{kernel}: {old.strip()[:110]} -> {lines[k].strip()[:110]}")
     return {**made, name: f"{head}/* ==== infer" + "\n".join(lines)}
 

@@ -61,7 +61,7 @@ def files(cell, loss=None):
         emit.ISAS = kept
 
 
-def build(cell, loss, folder: Path, how: Build = Build(), alter=lambda made: made):  # noqa: B008
+def build(cell, loss, folder: Path, how: Build = Build(), alter=lambda made: made):
     """The module of a cell; raises what `emit.files` does, and DoesNotCompile. `alter` changes the files before."""
     made = alter(files(cell, loss))
     manifest = json.loads(made["manifest.json"])
@@ -101,7 +101,9 @@ def build(cell, loss, folder: Path, how: Build = Build(), alter=lambda made: mad
 
 
 def _run(command):
-    own = {n: v for n, v in os.environ.items() if n != "LD_PRELOAD"}  # a sanitizer is for the cell, not for the compiler
+    own = {
+        n: v for n, v in os.environ.items() if n != "LD_PRELOAD"
+    }  # a sanitizer is for the cell, not for the compiler
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, env=own)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()

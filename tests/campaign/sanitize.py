@@ -51,7 +51,10 @@ def main() -> int:
     jobs = [f"file {path} {seed}" for path in shipped() for seed in (0, 1, 3)]
     jobs += [f"seed {seed}" for seed in range(given.seed, given.seed + given.count)]
     failed = 0
-    for title, worker in (("sanitizers", Worker(FLAGS, environment())), ("guard pages", Worker(("-O0",), {"CAMPAIGN_MEMORY": "pages"}))):
+    for title, worker in (
+        ("sanitizers", Worker(FLAGS, environment())),
+        ("guard pages", Worker(("-O0",), {"CAMPAIGN_MEMORY": "pages"})),
+    ):
         print(f"{title}: {len(jobs)} builds", flush=True)
         for job in jobs:
             found = worker.ask(job)

@@ -35,7 +35,9 @@ FAULTS = re.compile(r"engine|internal|verif|is a mistake of|index capture|not in
 def how_of(seed: int) -> quick.Build:
     """Instruction sets, types and chunks change from seed to seed, so that all come by."""
     sets = ("base", "portable", "base", "avx2") if _avx2() else ("base", "portable")
-    return quick.Build(f64=sets[seed % len(sets)], f32="portable" if seed % 3 else "base", depth=8 if seed % 5 == 0 else None)
+    return quick.Build(
+        f64=sets[seed % len(sets)], f32="portable" if seed % 3 else "base", depth=8 if seed % 5 == 0 else None
+    )
 
 
 def _avx2() -> bool:
