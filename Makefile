@@ -37,11 +37,12 @@ SEED ?= 0
 campaign: $(VENV)/installed-test
 	$(BIN)/python tests/campaign/campaign.py --count $(N) --seed $(SEED) $(CAMPAIGN)
 
-# All shipped cells under ASan, UBSan and Valgrind, and with guard pages at full optimisation; then random cells under the
-# sanitizers and with guard pages: half an hour, before a release.
+# All shipped cells under ASan, UBSan and Valgrind, and with guard pages at full optimisation; then CELLS random cells
+# under the sanitizers and with guard pages: half an hour, before a release.
+CELLS ?= 60
 sanitize: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m sanitize -n auto --dist worksteal $(PYTEST)
-	$(BIN)/python tests/campaign/sanitize.py --count $(if $(filter-out file,$(origin N)),$(N),60) --seed $(SEED) $(CAMPAIGN)
+	$(BIN)/python tests/campaign/sanitize.py --count $(CELLS) --seed $(SEED)
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .

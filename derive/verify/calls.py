@@ -19,6 +19,11 @@ Results = dict[str, Array]
 FENCE = 64  # elements of NaN on either side
 
 
+def memory_of(count: int, dtype: Any) -> Array:
+    """Memory for an argument and its fences, all NaN."""
+    return np.full(count, np.nan, dtype)
+
+
 class Calls:
     """The calls of a module for one problem and one dtype.
 
@@ -60,7 +65,7 @@ class Calls:
         return tuple(self._fence(f"{s}{end}", arrays[s][0] if self.unbatched else arrays[s]) for s in self.states)
 
     def _fence(self, name: str, array: Array) -> Array:
-        memory = np.full(array.size + 2 * FENCE, np.nan, self.dtype)
+        memory = memory_of(array.size + 2 * FENCE, self.dtype)
         memory[FENCE : FENCE + array.size] = array.reshape(-1)
         self.fenced.append((name, memory, memory.copy(), b""))
         return memory[FENCE : FENCE + array.size].reshape(array.shape)

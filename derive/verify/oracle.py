@@ -139,7 +139,7 @@ class Oracle:
         for name, value in exact.items():
             one, two = (float(np.abs(other[name] - value).max(initial=0)) for other in (coarse, fine))
             float32[name] = max(one, two / DOWN)
-            float64[name] = two / DOWN * (np.finfo(np.float64).eps / STEP)
+            float64[name] = two / DOWN * float(np.finfo(np.float64).eps / STEP)
             # Where everything is smooth, an error shrinks with what causes it.
             steady &= bool(one * DOWN <= 200 * two or one <= 1e-30)
         return Roundings(float32, float64, steady)
@@ -163,8 +163,9 @@ class Oracle:
 
         def roundings() -> Roundings:
             found = [p.roundings for p in parts]
-            sums = [{n: sum(getattr(r, kind)[n] for r in found) for n in values} for kind in ("float32", "float64")]
-            return Roundings(*sums, all(r.steady for r in found))
+            single = {n: sum(r.float32[n] for r in found) for n in values}
+            double = {n: sum(r.float64[n] for r in found) for n in values}
+            return Roundings(single, double, all(r.steady for r in found))
 
         return Expected(values, all(p.usual for p in parts), roundings)
 
@@ -198,9 +199,10 @@ class Oracle:
                 noise = {n: expected.roundings.float64[f"{title} {n}"] for n in public}
                 allowed += sum(100 * noise[n] * float(np.abs(move).sum()) for n, move in public.items())
             if not abs(slope - along) <= allowed:
+                what = "the loss" if title == "loss" else "an objective"
                 found.append(
-                    f"the derived gradients of {'the loss' if title == 'loss' else 'an objective'} give the slope {along:.6g} along a "
-                    f"direction, a complex step through the equations {slope:.6g}: the derivation is wrong"
+                    f"the derived gradients of {what} give the slope {along:.6g} along a direction, a complex step "
+                    f"through the equations {slope:.6g}: the derivation is wrong"
                 )
         return found
 

@@ -75,7 +75,9 @@ class Worker:
         self.errors.seek(0)
         words = self.errors.read()
         self.process = None
-        report = re.findall(r"(?:ERROR: \w+Sanitizer.*|.*runtime error:.*|\w*Error:.*|SUMMARY:.*|    #\d .*\.c:\d+)", words)
+        report = re.findall(
+            r"(?:ERROR: \w+Sanitizer.*|.*runtime error:.*|\w*Error:.*|SUMMARY:.*|    #\d .*\.c:\d+)", words
+        )
         return {"verdict": "crash", "reason": "\n".join([f"exit status {code}", *report[:8]]), "seconds": 0}
 
     def close(self) -> None:
@@ -166,7 +168,9 @@ def campaign(seeds: list[int], folder: Path, jobs: int, flags: tuple[str, ...], 
     return summary(judged, folder, flags, most, environment)
 
 
-def summary(verdicts: dict[int, dict[str, object]], folder: Path, flags: tuple[str, ...], most: int, environment) -> int:
+def summary(
+    verdicts: dict[int, dict[str, object]], folder: Path, flags: tuple[str, ...], most: int, environment
+) -> int:
     """Print counts and reasons, shrink one failure of each kind, and say whether the campaign has passed."""
     counts = Counter(str(v["verdict"]) for v in verdicts.values())
     print(f"\n{len(verdicts)} random cells: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()))
@@ -176,7 +180,9 @@ def summary(verdicts: dict[int, dict[str, object]], folder: Path, flags: tuple[s
             kinds.setdefault(kind_of(verdict), []).append(seed)
     worker = Worker(flags, environment)
     for kind, seeds in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        print(f"{len(seeds):5d}  {kind}\n       seeds {', '.join(map(str, seeds[:10]))}{' ...' if len(seeds) > 10 else ''}")
+        print(
+            f"{len(seeds):5d}  {kind}\n       seeds {', '.join(map(str, seeds[:10]))}{' ...' if len(seeds) > 10 else ''}"
+        )
         verdict = verdicts[seeds[0]]
         if verdict["verdict"] != "refused":
             text = random_cells.text(seeds[0])
@@ -196,7 +202,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="worker processes (default: one per CPU)")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "campaign", help="where failures are written")
-    parser.add_argument("--shrink", type=int, default=120, help="trials for each kind of failure (default: %(default)s)")
+    parser.add_argument(
+        "--shrink", type=int, default=120, help="trials for each kind of failure (default: %(default)s)"
+    )
     parser.add_argument("--flags", default="-O0", help="of the C compiler (default: %(default)s)")
     given = parser.parse_args()
     seeds = list(range(given.seed, given.seed + given.count))

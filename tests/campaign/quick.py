@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import types
@@ -60,9 +61,9 @@ def files(cell, loss=None):
         emit.ISAS = kept
 
 
-def build(cell, loss, folder: Path, how: Build = Build()):  # noqa: B008
-    """The module of a cell; raises what `emit.files` does, and DoesNotCompile."""
-    made = files(cell, loss)
+def build(cell, loss, folder: Path, how: Build = Build(), alter=lambda made: made):
+    """The module of a cell; raises what `emit.files` does, and DoesNotCompile. `alter` changes the files before."""
+    made = alter(files(cell, loss))
     manifest = json.loads(made["manifest.json"])
     name, header = manifest["cell"], manifest["header"]
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,10 @@ def build(cell, loss, folder: Path, how: Build = Build()):  # noqa: B008
 
 
 def _run(command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False)
+    own = {
+        n: v for n, v in os.environ.items() if n != "LD_PRELOAD"
+    }  # a sanitizer is for the cell, not for the compiler
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, env=own)
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
         raise DoesNotCompile("\n".join(errors[:6]))

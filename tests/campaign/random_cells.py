@@ -19,7 +19,27 @@ from dataclasses import dataclass, field
 
 LETTERS = ("n", "k", "m", "o", "i", "j")
 STATES = ("h", "c", "s", "q", "u", "a", "v", "r", "e", "hidden", "memory", "f1", "S", "w_", "y", "g", "z")
-VALUES = ("z", "r", "e", "g", "p", "d", "f", "l", "s_hat", "mix", "gate", "norm", "out_", "L", "acc", "b2", "tmp", "rho", "Q")
+VALUES = (
+    "z",
+    "r",
+    "e",
+    "g",
+    "p",
+    "d",
+    "f",
+    "l",
+    "s_hat",
+    "mix",
+    "gate",
+    "norm",
+    "out_",
+    "L",
+    "acc",
+    "b2",
+    "tmp",
+    "rho",
+    "Q",
+)
 PARAMS = ("W", "U", "R", "A", "D", "P", "K", "M", "G", "E", "C")
 VECTORS = ("b", "w", "beta", "mu", "lam", "tau", "bias_1", "off", "alpha", "kappa", "nu")
 FUNCTIONS = (
@@ -138,7 +158,9 @@ class Draft:
         dim = self.rng.choice(self.dims())
         k = self.other(*used)
         first = self.read(dim, k)
-        body = self.rng.choice((f"{first} ** 2", f"{self.vector(dim, k)} * {first}", f"{first} * {self.read(dim, k)}", f"{first}"))
+        body = self.rng.choice(
+            (f"{first} ** 2", f"{self.vector(dim, k)} * {first}", f"{first} * {self.read(dim, k)}", f"{first}")
+        )
         return f"Sum({body}, {k})"
 
     def pointwise(self, dim: str, i: str, depth: int = 0) -> str | None:
@@ -204,7 +226,9 @@ class Draft:
         numbers = [x.at(None) for x in self.ready if x.dim is None]
         if numbers and self.chance(0.12):
             one, two = self.rng.choice(numbers), self.rng.choice(numbers)
-            text = self.rng.choice((f"{one} * {two}", f"tanh({one}) - {two} / 2", f"{one} / (1 + {two} ** 2)", f"{one} ** 2"))
+            text = self.rng.choice(
+                (f"{one} * {two}", f"tanh({one}) - {two} / 2", f"{one} / (1 + {two} ** 2)", f"{one} ** 2")
+            )
             self.write(Tensor(self.name(VALUES), None), None, text)
         elif kind < 0.07 and (vector := self.read(dim, i)) is not None:
             self.normalised(dim, i, vector)
@@ -248,7 +272,7 @@ class Draft:
         with_state = self.chance(0.7)
         for gate in self.gates:
             dim = first if same else self.rng.choice(dims)
-            i, j, k = (self.rng.choice([s for s in LETTERS if s not in self.gates])for _ in range(3))
+            i, j, k = (self.rng.choice([s for s in LETTERS if s not in self.gates]) for _ in range(3))
             j = self.other(i)
             k = self.other(i)
             text = f"Sum({families[0]}[{gate}][{i}, {j}] * x[t, {j}], {j})"
@@ -269,7 +293,9 @@ class Draft:
         if kind < 0.35:
             text = f"tanh({text})"
         elif kind < 0.6:
-            text = f"{self.rng.choice((f'{own} / 2', f'0.9 * {own}', f'{own} * (1 - {own})', f'{own} ** 2 / 4'))} + {text}"
+            text = (
+                f"{self.rng.choice((f'{own} / 2', f'0.9 * {own}', f'{own} * (1 - {own})', f'{own} ** 2 / 4'))} + {text}"
+            )
         elif kind < 0.7 and (gate := self.read(state.dim, i, states=False)):
             text = f"{gate} * {own} + (1 - {gate}) * tanh({text})"
         elif kind < 0.76:
@@ -304,7 +330,13 @@ def text(seed: int) -> str:
     rng.shuffle(names)
     gates = f', gates="{" ".join(draft.gates)}"' if draft.gates else ""
     states = " ".join(s.name for s in draft.states)
-    lines = [f'"""A random cell: seed {seed}."""', "from derive.notation import *", "from derive.notation import loss", "", ""]
+    lines = [
+        f'"""A random cell: seed {seed}."""',
+        "from derive.notation import *",
+        "from derive.notation import loss",
+        "",
+        "",
+    ]
     lines += [f'@cell(states="{states}"{gates})', f"def random_{seed}({', '.join(['x', *names])}):"]
     lines += [f"    {line}" for line in body]
     if rng.random() < 0.4:
@@ -353,4 +385,5 @@ LOSSES = (
 def _loss(rng: random.Random) -> list[str]:
     body = [*rng.choice(LOSSES), "L[()] = Sum(l[t], t)"]
     names = [n for n in "psael" if any(f"{n}[t" in line for line in body)]
-    return ["@loss", f"def its_loss({', '.join(['p', 'y', *(n for n in names if n != 'p'), 'L'])}):", *(f"    {line}" for line in body)]
+    arguments = ", ".join(["p", "y", *(n for n in names if n != "p"), "L"])
+    return ["@loss", f"def its_loss({arguments}):", *(f"    {line}" for line in body)]

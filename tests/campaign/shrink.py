@@ -37,7 +37,7 @@ def _smaller(text: str) -> Iterator[str]:
     """Candidates, the boldest first."""
     tree = ast.parse(text)
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
-    for p, function in enumerate(functions[1:], 1):
+    for p in range(1, len(functions)):
         yield _without(text, lambda t, p=p: t.body.remove([n for n in t.body if isinstance(n, ast.FunctionDef)][p]))
     for p, function in enumerate(functions):
         for k in reversed(range(len(function.body))):
@@ -67,7 +67,9 @@ def _states(function: ast.FunctionDef) -> list[str]:
     call = function.decorator_list[0]
     if not isinstance(call, ast.Call):
         return []
-    return next(str(k.value.value).split() for k in call.keywords if k.arg == "states" and isinstance(k.value, ast.Constant))
+    return next(
+        str(k.value.value).split() for k in call.keywords if k.arg == "states" and isinstance(k.value, ast.Constant)
+    )
 
 
 def _drop_state(function: ast.FunctionDef, k: int) -> None:
@@ -84,7 +86,11 @@ def _drop_state(function: ast.FunctionDef, k: int) -> None:
 
 
 def _target(statement: ast.stmt) -> str:
-    names = [n.id for n in ast.walk(statement.targets[0]) if isinstance(n, ast.Name)] if isinstance(statement, ast.Assign) else []
+    names = (
+        [n.id for n in ast.walk(statement.targets[0]) if isinstance(n, ast.Name)]
+        if isinstance(statement, ast.Assign)
+        else []
+    )
     return names[0] if names else ""
 
 
@@ -125,7 +131,7 @@ def _simplify(tree: ast.Module, p: int, way: int) -> None:
     elif isinstance(item, ast.UnaryOp):
         new = (item.operand, item.operand, item.operand)[way]
     else:
-        if isinstance(item.func, ast.Name) and item.func.id in ("Sum", "Rational", "cell") or way:
+        if (isinstance(item.func, ast.Name) and item.func.id in ("Sum", "Rational", "cell")) or way:
             raise ValueError
         new = item.args[0]
     if position is None:

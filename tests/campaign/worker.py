@@ -8,6 +8,7 @@ Before a cell there is the line {"begins": ...}, so that whoever reads knows whi
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -17,13 +18,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import breakage
+import guards
 import quick
 import random_cells
 
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
 from derive.user_file import run_file
-from derive.verify import validate
+from derive.verify import calls, validate
 
 # Words of messages that speak of the engine and not of the cell: no refusal.
 FAULTS = re.compile(r"engine|internal|verif|is a mistake of|index capture|not in normal form", re.IGNORECASE)
@@ -32,7 +35,9 @@ FAULTS = re.compile(r"engine|internal|verif|is a mistake of|index capture|not in
 def how_of(seed: int) -> quick.Build:
     """Instruction sets, types and chunks change from seed to seed, so that all come by."""
     sets = ("base", "portable", "base", "avx2") if _avx2() else ("base", "portable")
-    return quick.Build(f64=sets[seed % len(sets)], f32="portable" if seed % 3 else "base", depth=8 if seed % 5 == 0 else None)
+    return quick.Build(
+        f64=sets[seed % len(sets)], f32="portable" if seed % 3 else "base", depth=8 if seed % 5 == 0 else None
+    )
 
 
 def _avx2() -> bool:
@@ -42,14 +47,14 @@ def _avx2() -> bool:
         return False
 
 
-def judge(path: Path, how: quick.Build) -> dict[str, object]:
+def judge(path: Path, how: quick.Build, alter=lambda made: made) -> dict[str, object]:
     """The verdict on the cell of a file: right, refused, or what is wrong."""
     start = time.perf_counter()
-    found = _judge(path, how)
+    found = _judge(path, how, alter)
     return {**found, "seconds": round(time.perf_counter() - start, 2)}
 
 
-def _judge(path: Path, how: quick.Build) -> dict[str, object]:
+def _judge(path: Path, how: quick.Build, alter) -> dict[str, object]:
     try:
         space = vars(run_file(path, "a cell"))
         cell = next(x for x in space.values() if isinstance(x, Cell))
@@ -59,7 +64,7 @@ def _judge(path: Path, how: quick.Build) -> dict[str, object]:
         return {"verdict": "refused", "reason": str(error)}
     folder = Path(tempfile.mkdtemp(prefix="campaign-"))
     try:
-        module = quick.build(cell, loss, folder, how)
+        module = quick.build(cell, loss, folder, how, alter)
         sentences = validate(module, cell, loss)
         return {"verdict": "wrong" if sentences else "right", "reason": "\n".join(sentences)}
     except DeriveError as error:
@@ -74,20 +79,35 @@ def _judge(path: Path, how: quick.Build) -> dict[str, object]:
 
 
 def main() -> None:
-    """Judge what standard input names: "seed 17", or "file PATH SEED" where SEED chooses how it is built."""
-    flags = tuple(sys.argv[1:])
+    """Judge what standard input names.
+
+    "seed 17" is a random cell; "file PATH SEED" a file, where SEED chooses how it is built; "mutant PATH LEVEL NUMBER" a
+    file whose equations or C have a mistake made on purpose.
+    """
+    flags, memory = tuple(sys.argv[1:]), os.environ.get("CAMPAIGN_MEMORY", "")
+    if memory:
+        calls.FENCE = 0  # arguments end where their memory ends
+    if memory == "pages":
+        guards.install()
     for line in sys.stdin:
         kind, *words = line.split()
         print(json.dumps({"begins": line.strip()}), flush=True)
         with tempfile.TemporaryDirectory() as folder:
             seed = int(words[-1])
-            path = Path(words[0]) if kind == "file" else Path(folder) / f"random_{seed}.py"
+            guards.at_end = bool(seed % 2)
+            path = Path(folder) / f"random_{seed}.py" if kind == "seed" else Path(words[0])
             if kind == "seed":
                 path.write_text(random_cells.text(seed))
-            how = how_of(seed)
+            how = how_of(seed) if kind != "mutant" else quick.Build()
             if flags:
                 how = quick.Build(flags, how.f64, how.f32, how.depth)
-            print(json.dumps({"ends": line.strip(), **judge(path, how)}), flush=True)
+            if kind == "mutant":
+                with breakage.broken(words[1], seed) as (alter, said):
+                    found = judge(path, how, alter)
+                found["mutant"] = said()
+            else:
+                found = judge(path, how)
+            print(json.dumps({"ends": line.strip(), **found}), flush=True)
 
 
 if __name__ == "__main__":
