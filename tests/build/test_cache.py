@@ -117,6 +117,22 @@ def test_eight_threads_at_once(mine, compilations, warm):
     assert left(folder.parent) == []
 
 
+def test_a_module_is_loaded_once(mine, monkeypatch):
+    """However long that takes: all who ask meanwhile wait for it."""
+    cell, _ = mine
+    load, times = loading.load, []
+
+    def slowly(*what):
+        times.append(what)
+        threading.Event().wait(0.3)
+        return load(*what)
+
+    monkeypatch.setattr(loading, "load", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        modules = set(map(id, pool.map(derive.build, [cell] * 4)))
+    assert len(modules) == len(times) == 1
+
+
 def test_four_processes_at_once(tmp_path, monkeypatch):
     """One compiles, the others wait for it and find the module."""
     monkeypatch.setenv("DERIVE_CACHE", str(tmp_path / "cache"))
