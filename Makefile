@@ -11,7 +11,7 @@ SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
            $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test exhaustive campaign sanitize lint types generate check bench wheel clean
+.PHONY: demo test slow exhaustive campaign sanitize lint types generate check bench wheel clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed-demo
@@ -21,7 +21,12 @@ demo: $(VENV)/installed-demo
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal $(PYTEST)
 
-# sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor: about ten minutes.
+# What takes a minute each, the notebook among it; .ci/run runs it after the tests.
+slow: $(VENV)/installed-notebook
+	$(BIN)/python -m pytest -m slow -n auto --dist worksteal $(PYTEST)
+
+# sigmoid, tanh and exp at every float32 there is, on every instruction set of this processor, and every cell with every
+# compiler at every level of optimisation: half an hour.
 exhaustive: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m exhaustive -s $(PYTEST)
 
@@ -32,8 +37,10 @@ SEED ?= 0
 campaign: $(VENV)/installed-test
 	$(BIN)/python tests/campaign/campaign.py --count $(N) --seed $(SEED) $(CAMPAIGN)
 
-# Random cells, and all that ship, under the address and undefined-behaviour sanitizers, and with guard pages.
+# All shipped cells under ASan, UBSan and Valgrind, and with guard pages at full optimisation; then random cells under the
+# sanitizers and with guard pages: half an hour, before a release.
 sanitize: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m sanitize -n auto --dist worksteal $(PYTEST)
 	$(BIN)/python tests/campaign/sanitize.py --count $(if $(filter-out file,$(origin N)),$(N),60) --seed $(SEED) $(CAMPAIGN)
 
 lint: $(VENV)/installed-test
@@ -65,6 +72,10 @@ $(VENV)/installed-test: $(SOURCES) | $(VENV)/made
 	$(PIP) install --quiet --editable '.[demo,test]'
 	touch $(VENV)/installed-demo $@
 
+$(VENV)/installed-notebook: $(VENV)/installed-test
+	$(PIP) install --quiet --editable '.[test,notebook]'
+	touch $(VENV)/installed-demo $(VENV)/installed-test $@
+
 $(VENV)/installed-bench: $(SOURCES) | $(VENV)/made
 	@echo "Installing the libraries to compare with: PyTorch, JAX, ONNX Runtime."
 	$(PIP) install --quiet --editable '.[demo,bench]'
@@ -76,9 +87,9 @@ $(VENV)/installed-demo: $(SOURCES) | $(VENV)/made
 	touch $@
 
 $(VENV)/made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	    { echo "lstm-derive needs Python 3.10 or newer; $(PYTHON) is `$(PYTHON) -V 2>&1`. Try: make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "lstm-derive needs Python 3.10 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1). Try: make PYTHON=python3.12"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
 	touch $@
 
 clean:

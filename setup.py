@@ -83,6 +83,7 @@ class BuildKernels(build_ext):
             self.mkpath(str(made.parent))
             self.copy_file(str(folder_of(ext) / made.name), str(made))
         else:
+            self.force = True  # setuptools compares ages of files only: flags and compiler may be others
             super().build_extension(ext)
 
     def copy_extensions_to_source(self) -> None:

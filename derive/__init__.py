@@ -5,6 +5,8 @@
     derive.build(my_cell)                   a cell of your own, compiled into a cache
     derive.cpu()                            the instruction sets that run here, and the one in use
     derive.cost("lstm", T=.., B=.., I=..)   flop, bytes and what a call cannot be faster than, counted
+    derive.memory_kept()                    bytes that stay in the process between calls
+    derive.release_memory()                 lets go of them
 
 Everything here is imported when it is first used: `import derive` costs nothing.
 """
@@ -16,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from derive.compiler import build as build
+    from derive.building import build as build
     from derive.costs import Cost
     from derive.errors import DeriveError as DeriveError
     from derive.machine import Machine
 
 __version__ = "0.1.0"
-__all__ = ["DeriveError", "build", "cost", "cpu", "load"]
+__all__ = ["DeriveError", "build", "cost", "cpu", "load", "memory_kept", "release_memory"]
 
 
 def load(name: str) -> ModuleType:
@@ -89,9 +91,40 @@ def cost(
     return costs.cost(found, sizes, dtype=dtype, call=call, threads=threads, machine=machine)
 
 
+def memory_kept() -> int:
+    """Bytes that stay in this process between calls of cells: scratch memory, and what is prepared for sets of shapes.
+
+    They never exceed a budget, 1 GiB or a sixteenth of the machine's memory if that is less; what was least recently
+    used goes first.  `derive.runtime.KEPT.by_kind()` has the parts.  Arrays, tapes and plans are the caller's and do
+    not count.
+    """
+    import sys
+
+    if "derive.runtime" not in sys.modules:  # no cell was ever called
+        return 0
+    from derive.runtime import KEPT
+
+    return sum(KEPT.by_kind().values())
+
+
+def release_memory() -> int:
+    """Give back what `memory_kept` counts; returns how many bytes that was.
+
+    The next call of each set of shapes allocates and prepares anew.  Calls that other threads make meanwhile, tapes and
+    plans are not disturbed.
+    """
+    import sys
+
+    if "derive.runtime" not in sys.modules:
+        return 0
+    from derive.runtime import release
+
+    return release()
+
+
 def __getattr__(name: str) -> Any:
     if name == "build":
-        from derive.compiler import build
+        from derive.building import build
 
         return build
     if name == "DeriveError":

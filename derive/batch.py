@@ -55,5 +55,5 @@ def _summed(term: sp.Expr) -> sp.Expr:
     """Sum over the rows, inside of the sum over time that is there already."""
     if isinstance(term, sp.Sum):
         return sp.Sum(term.function, (ROW, 1, B), *term.limits)
-    scale, rest = term.as_coeff_Mul()
-    return scale * (_summed(rest) if isinstance(rest, sp.Sum) else sp.Sum(rest, (ROW, 1, B)))
+    constant, rest = term.as_independent(Indexed, sp.Sum, as_Add=False)
+    return constant * (_summed(rest) if isinstance(rest, sp.Sum) else sp.Sum(rest, (ROW, 1, B)))

@@ -22,7 +22,8 @@ import numpy as np
 
 from derive import ir, registry
 from derive.adjoint import adjoint_name
-from derive.compiler import build, compile_folder
+from derive.building import build
+from derive.compiler import compile_folder
 from derive.errors import DeriveError
 from derive.interface import parameter
 from derive.ir import Program

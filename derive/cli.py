@@ -1,39 +1,50 @@
 """The command line. Each command imports what it needs when it runs, so that `derive --help` answers at once.
 
-Exit codes: 0 done; 1 a check failed or a generated file is out of date; 2 the request cannot be carried out.
+Exit codes: 0 done; 1 a check failed or a generated file is out of date; 2 the request cannot be carried out; 130 Ctrl-C;
+141 the reader of the output has gone.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from derive.cli_options import NotNegative, Numbers, OutputFile, Sizes
+from derive.cli_options import NotNegative, Numbers, OutputFile, Sizes, write_file
 from derive.errors import DeriveError
+from derive.terminal import MISUSE, Terminal, Unwritten, run, write_document
 
-FAILED, MISUSE = 1, 2
+FAILED = 1
 
 
 class Commands(click.Group):
     """A group of commands that shows what cannot be done as one panel, and leaves mistakes of its own as they are."""
 
+    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:  # type: ignore[override]
+        """Run a command; ends the process with its status, however it ends."""
+        command: Callable[..., Any] = partial(super().main, *args, standalone_mode=False, **options)
+        if not standalone_mode:
+            return command()
+        sys.exit(run(command))
+
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what cannot be done becomes a panel on standard error."""
         try:
             return super().invoke(ctx)
         except (DeriveError, MemoryError) as error:
             words = str(error)
         except OSError as error:
-            if not error.filename:  # no file of the user: such as a reader of our output that has gone
-                raise
+            if not error.filename:  # no file of the user, but what we write to
+                raise Unwritten(error) from error
             words = f"cannot use {error.filename}: {error.strerror}"
         panel = Panel(Text(words), title="derive cannot do this", title_align="left", border_style="red")
-        Console(stderr=True).print(panel)
+        Terminal(stderr=True).print(panel)
         ctx.exit(MISUSE)
 
 
@@ -58,7 +69,7 @@ def list_() -> None:
     from derive import display
     from derive.registry import cells, losses
 
-    console = Console()
+    console = Terminal()
     for title, family in (("Cells", cells()), ("Losses and readouts", losses())):
         console.rule(Text(title, "bold"), align="left")
         console.print()
@@ -72,12 +83,12 @@ def list_() -> None:
 def build(cell: tuple[str, ...], check: bool) -> None:
     """Regenerate generated/ from the equations and compile it. Without CELL: all of it."""
     from derive import display, document
-    from derive.compiler import compile_folder
+    from derive.building import compile_generated
     from derive.emit import regenerate
 
-    console = Console()
+    console = Terminal()
     names = chosen(cell)
-    with display.progress_bar(Console(stderr=True)) as bar:
+    with display.progress_bar(Terminal(stderr=True)) as bar:
         task = bar.add_task("deriving", total=len(names))
 
         def show(name: str) -> None:
@@ -89,11 +100,11 @@ def build(cell: tuple[str, ...], check: bool) -> None:
         stale = {change.path.partition("/")[0] for change in found if change.kind != "same"}
         names = [name for name in names if name not in stale]
     folders = generated_folders(names)
-    with display.progress_bar(Console(stderr=True)) as bar:
+    with display.progress_bar(Terminal(stderr=True)) as bar:
         task = bar.add_task("compiling", total=len(folders))
         for folder in folders:
             bar.update(task, description=f"compiling {folder.name}")
-            compile_folder(folder)
+            compile_generated(folder)
             bar.advance(task)
         found += document.regenerate(
             names, check=check, progress=lambda name: bar.update(task, description=f"writing {name}")
@@ -138,13 +149,14 @@ def latex(cell: str, form: str, lang: str, output: Path | None) -> None:
     if form == "pdf" and output is None:
         raise DeriveError("a PDF goes into a file: add -o FILE.pdf")
     found = registry.cell(cell)
-    made: bytes = (
-        pdf(document.document(found, lang=lang)) if form == "pdf" else document.written(found, form, lang).encode()
-    )
-    if output is None:
-        click.echo(made.decode())
+    if form == "pdf" and output is not None:
+        write_file(output, pdf(document.document(found, lang=lang)))
         return
-    output.write_bytes(made)
+    made = document.written(found, form, lang)
+    if output is None:
+        write_document(made, declared=form != "text")
+    else:
+        write_file(output, made.encode())
 
 
 @main.command()
@@ -159,13 +171,13 @@ def check(cell: tuple[str, ...]) -> None:
 
     names = chosen(cell)
     rows: list[Any] = []
-    with display.progress_bar(Console(stderr=True)) as bar:
+    with display.progress_bar(Terminal(stderr=True)) as bar:
         task = bar.add_task("checking", total=len(names))
         for name in names:
             bar.update(task, description=f"checking {name}")
             rows += derive.check.run(name)
             bar.advance(task)
-    console = Console()
+    console = Terminal()
     console.print(display.checks(rows))
     failed = [row for row in rows if not row.ok]
     if failed:
@@ -224,9 +236,9 @@ def cost(
     machine = Machine.of(isa, dtype, peak, tuple(bandwidth), tuple(int(kib * 1024) for kib in caches), clock)
     found = costs.cost(registry.cell(cell), sizes, dtype=dtype, call=call, threads=threads or None, machine=machine)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), indent=2))
+        click.echo(json.dumps(found.as_dict(), indent=2))  # ASCII
     else:
-        cost_report.show(Console(), found)
+        cost_report.show(Terminal(), found)
 
 
 @main.command()
@@ -249,7 +261,7 @@ def audit(file: Path, lengths: str, zero_state: bool, seed: int) -> None:
         wanted = [0]
     if wanted[0] < 1:
         raise DeriveError(f"-T {lengths}: lengths are numbers from 1 between commas, such as 2,3,5")
-    console, right = Console(), True
+    console, right = Terminal(), True
     for derivation in in_file(file):
         with console.status(f"auditing {derivation.name}"):
             found = compare(derivation, wanted, seed, zero_state)
@@ -289,18 +301,18 @@ def flow(
 
     todo = [(registry.cell(name), start) for name in dict.fromkeys(cell) for start in starts(name, scale, keep)]
     found: list[Any] = []
-    with display.progress_bar(Console(stderr=True)) as bar:
+    with display.progress_bar(Terminal(stderr=True)) as bar:
         task = bar.add_task("following", total=len(todo))
         for one, start in todo:
             bar.update(task, description=f"following {one.name}, {start}")
             found.append(follow(one, start, T=steps, H=hidden, seed=seed, inputs=inputs))
             bar.advance(task)
-    console = Console()
+    console = Terminal()
     console.print(flow_view.norms(found))
     console.print(flow_view.spectra(found))
     if output is not None:
         flow_view.plot(found, output)
-        console.print(f"Picture: {output}", highlight=False)
+        console.print(Text(f"Picture: {output}"), soft_wrap=True)
 
 
 @main.command()
@@ -316,5 +328,5 @@ def demo(output: Path) -> None:
     """Equations, derivation, C, checks, then training on the sunspot numbers, with a plot. Under two minutes."""
     from derive import demo
 
-    if not demo.run(Console(), output):
+    if not demo.run(Terminal(), output):
         sys.exit(FAILED)

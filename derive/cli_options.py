@@ -75,3 +75,11 @@ class OutputFile(click.Path):
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             self.fail(f"cannot write {path}: permission denied; choose another place", param, ctx)
         return super().convert(value, param, ctx)  # type: ignore[return-value]
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that the user named. Raises OSError that says which: the system does not, for a disk that is full."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

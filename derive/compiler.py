@@ -1,13 +1,13 @@
-"""Compiling generated C with cffi (API mode), in place or into a cache.
+"""Compiling generated C with cffi (API mode), and what a compiled module was made from.
 
 At import this module needs the standard library and cffi only: setup.py loads it by path in an environment where
-nothing else is installed.  The declarations that cffi wants are read from the generated header itself.
+nothing else is installed.  The declarations that cffi wants are read from the generated header itself.  Cells of one's
+own are built by derive/building.py; here is what that, `derive build` and an installation share.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -19,19 +19,20 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cffi
 import cffi.recompiler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from derive.notation import Cell, Head
-
-FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH")
+FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH", "-DDERIVE_THREADS")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
+# A module exports its init function alone: what another library of the process calls rnn_f32_infer is not ours.
+HIDDEN = ("-fvisibility=hidden",)
+# What the runtime asks a module beside the functions of its header; see `preamble`.
+ASKED = "\nconst char *derive_code(void);\nint derive_batch_is_fixed(void);"
 
 
 def declarations(header: str) -> str:
@@ -45,8 +46,19 @@ def declarations(header: str) -> str:
 
 
 def preamble(manifest: Mapping[str, Any]) -> str:
-    """What cffi's wrapper begins with: the header, and which C it was made from, for the runtime to compare."""
-    return f'#include "{manifest["header"]}"\nstatic const char *derive_code(void) {{ return "{manifest["code"]}"; }}\n'
+    """What cffi's wrapper begins with: the header, and what the runtime asks beside it.
+
+    That is which C the module was made from, and whether the number B of sequences is fixed, so that a call cannot be
+    spread over threads by sequences.
+    """
+    return f"""#include "{manifest["header"]}"
+static const char *derive_code(void) {{ return "{manifest["code"]}"; }}
+#ifdef {manifest["cell"].upper()}_B
+static int derive_batch_is_fixed(void) {{ return 1; }}
+#else
+static int derive_batch_is_fixed(void) {{ return 0; }}
+#endif
+"""
 
 
 def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
@@ -57,99 +69,189 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     here = Path(folder)
     manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
     ffi = cffi.FFI()
-    ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")) + "\nconst char *derive_code(void);")
+    ffi.cdef(declarations((here / manifest["header"]).read_text(encoding="utf-8")) + ASKED)
     ffi.set_source(
         module_name,
         preamble(manifest),
         sources=[str(here / s) for s in manifest["sources"]],
         include_dirs=[str(here)],
-        extra_compile_args=list(FLAGS) if os.name != "nt" else [],
+        extra_compile_args=[*FLAGS, *HIDDEN] if os.name != "nt" else [],
     )
     return ffi
 
 
-def compile_folder(folder: Path | str, module: str = "_kernels", defines: Sequence[str] = ()) -> Path:
+def compile_folder(
+    folder: Path | str,
+    module: str = "_kernels",
+    defines: Sequence[str] = (),
+    accept: Callable[[Path], None] | None = None,
+    tag: str = "",
+) -> Path:
     """Compile a generated folder in place; returns the extension module.  Does nothing where it is up to date.
 
-    `defines` are options such as -DLSTM_H=8, which fix sizes.
+    `defines` are options such as -DLSTM_H=8, which fix sizes.  `accept` is called with the compiled module before it
+    takes its place, and refuses it by an exception; `tag` stands for it in the stamp, so that it is asked once.
+    Threads and processes that want the same module wait for the first of them.
 
     Raises DeriveError with the compiler's words if it fails; also without a compiler, or if the folder is closed to us.
     """
     here = Path(folder).resolve()
     try:
-        return _compile(here, module, tuple(defines))
+        return _compile(here, module, tuple(defines), accept, tag)
     except OSError as error:
-        raise _unwritable(here, error) from error
+        raise unwritable(here, error) from error
 
 
-def _unwritable(folder: Path, error: OSError) -> Exception:
-    from derive.errors import DeriveError
-
-    return DeriveError(
-        f"cannot build in {folder}: {error.strerror or error}; for cells of your own, DERIVE_CACHE names "
+def unwritable(folder: Path, error: OSError) -> Exception:
+    """The DeriveError for a folder in which nothing can be built."""
+    at = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
+    return _refusal(
+        f"cannot build in {folder}: {error.strerror or error}{at}; for cells of your own, DERIVE_CACHE names "
         f"another folder to build in"
     )
 
 
-def is_current(folder: Path, module: str, key: str) -> bool:
-    """Whether the compiled module that lies in a folder was noted to be made from what `key` stands for."""
+def _refusal(words: str) -> Exception:
+    """DeriveError; a RuntimeError with the same words for setup.py, which runs without the package."""
+    try:
+        from derive.errors import DeriveError
+    except ImportError:
+        return RuntimeError(words)
+    return DeriveError(words)
+
+
+def sum_of(path: Path) -> list[int | str]:
+    """Size and SHA-256 of a file: what a stamp knows of it.  A module of 5 MB takes about 6 ms."""
+    data = path.read_bytes()
+    return [len(data), hashlib.sha256(data).hexdigest()]
+
+
+def is_current(folder: Path, module: str, key: str, tag: str = "") -> bool:
+    """Whether the compiled module of a folder is whole, made from what `key` stands for, and accepted by `tag`."""
+    made = extension(folder, module)
+    try:
+        stamp = json.loads((folder / f"{module}.stamp").read_bytes())
+        known = stamp["key"] == key and tag in (*stamp["accepted"], "")
+        return known and stamp["sum"] == sum_of(made)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def note(folder: Path, module: str, key: str, tag: str = "") -> None:
+    """Note what the compiled module of a folder was made from; `made_from` says it, asked before the compilation.
+
+    `tag` is who accepted it; who did so before is forgotten, if the module is another.
+    """
     stamp = folder / f"{module}.stamp"
-    made = _extension(folder, module)
-    return made.is_file() and stamp.is_file() and stamp.read_text(encoding="utf-8") == key
+    accepted = {tag} - {""}
+    if is_current(folder, module, key):
+        accepted |= set(json.loads(stamp.read_bytes())["accepted"])
+    said = {"key": key, "sum": sum_of(extension(folder, module)), "accepted": sorted(accepted)}
+    landing = folder / f".{module}.stamp.{os.getpid()}"
+    try:
+        landing.write_text(json.dumps(said) + "\n", encoding="utf-8")
+        os.replace(landing, stamp)
+    finally:
+        landing.unlink(missing_ok=True)
 
 
-def note(folder: Path, module: str, key: str) -> None:
-    """Note what the compiled module of a folder was made from; `made_from` says it, asked before the compilation."""
-    (folder / f"{module}.stamp").write_text(key, encoding="utf-8")
-
-
-def _extension(folder: Path, module: str) -> Path:
+def extension(folder: Path, module: str) -> Path:
+    """The file of an extension module of this Python."""
     return folder / f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}"
 
 
-def _compile(here: Path, module: str, defines: tuple[str, ...]) -> Path:
-    made = _extension(here, module)
+def _compile(
+    here: Path, module: str, defines: tuple[str, ...], accept: Callable[[Path], None] | None, tag: str
+) -> Path:
+    from derive.cache import files, locks
+
+    made = extension(here, module)
     key = made_from(here, defines)
-    if is_current(here, module, key):
+    if is_current(here, module, key, tag):
         return made
-    with tempfile.TemporaryDirectory(prefix="derive-") as temporary:
-        work = Path(temporary)
-        ffi = ffibuilder(str(here), module)
-        wrapper = work / f"{module}.c"
-        manifest = json.loads((here / "manifest.json").read_text(encoding="utf-8"))
-        cffi.recompiler.make_c_source(ffi, module, preamble(manifest), str(wrapper), verbose=False)
-        objects = _objects([*(here / s for s in manifest["sources"])], wrapper, here, work, defines)
-        built = work / made.name
-        _run([*_linker(), *map(str, objects), "-lm", "-o", str(built)], here)
-        # Rename into place: another process may import or build the same module at this moment.
-        landing = here / f".{made.name}.{work.name}"
-        shutil.copy(built, landing)
-        os.replace(landing, made)
-        note(here, module, key)
+    with locks.exclusive(here) as alone:
+        if is_current(here, module, key, tag):
+            return made
+        for left in here.glob(f".{made.name}.*") if alone else ():  # by a builder that was killed
+            files.remove(left)
+        landing = here / f".{made.name}.{os.getpid()}"
+        try:
+            if is_current(here, module, key):  # whole, and not yet accepted
+                shutil.copy(made, landing)
+            else:
+                compile_into(landing, here, module, defines)
+            if accept:
+                _accepted(accept, landing, made, module)
+            # Rename into place: another process may import the module at this moment.
+            files.sync(landing)
+            os.replace(landing, made)
+            files.sync(here)
+        finally:
+            landing.unlink(missing_ok=True)
+        note(here, module, key, tag)
     return made
 
 
-def _objects(sources: list[Path], wrapper: Path, include: Path, work: Path, defines: tuple[str, ...]) -> list[Path]:
-    """Object files of the sources and of cffi's wrapper, compiled side by side on the CPUs that there are."""
+def _accepted(accept: Callable[[Path], None], landing: Path, made: Path, module: str) -> None:
+    """Ask about a module that has not yet taken its place.  If it is refused, an older one like it goes as well."""
+    from derive.errors import DeriveError
+
+    try:
+        accept(landing)
+    except DeriveError:
+        for path in (made.with_name(f"{module}.stamp"), made):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def compile_into(target: Path, folder: Path, module: str, defines: Sequence[str] = ()) -> None:
+    """Compile a generated folder to the file `target`, an extension module called `module`.
+
+    Raises DeriveError with the compiler's words if it fails, and OSError where `target` cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="derive-") as temporary:
+        work = Path(temporary)
+        ffi = ffibuilder(str(folder), module)
+        wrapper = work / f"{module}.c"
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        cffi.recompiler.make_c_source(ffi, module, preamble(manifest), str(wrapper), verbose=False)
+        sources = [*(folder / s for s in manifest["sources"]), wrapper]
+        objects = _objects(manifest["cell"], sources, folder, work, tuple(defines))
+        built = work / target.name
+        _run([*_linker(), *map(str, objects), "-lm", "-o", str(built)], manifest["cell"])
+        shutil.copy(built, target)
+
+
+def _objects(cell: str, sources: list[Path], include: Path, work: Path, defines: tuple[str, ...]) -> list[Path]:
+    """Object files of the sources, the last of which is cffi's wrapper, compiled on all CPUs that there are."""
     from concurrent.futures import ThreadPoolExecutor
 
     python = [f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}"]
     commands, objects = [], []
-    for source in [*sources, wrapper]:
+    for source in sources:
         made = work / f"{source.stem}.o"
-        own = [*FLAGS, *defines] if source != wrapper else ["-O2", *python]
-        commands.append([*_compiler(), "-fPIC", *own, "-iquote", str(include), "-c", str(source), "-o", str(made)])
+        own = [*FLAGS, *defines] if source != sources[-1] else ["-O2", *defines, *python]
+        # -iquote: a cell may be called like a header of the system.
+        place = ["-iquote", str(include), "-c", str(source), "-o", str(made)]
+        commands.append([*_compiler(), "-fPIC", *HIDDEN, *own, *place])
         objects.append(made)
     with ThreadPoolExecutor(
         max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
     ) as pool:
-        list(pool.map(lambda command: _run(command, include), commands))
+        list(pool.map(lambda command: _run(command, cell), commands))
     return objects
 
 
 def _compiler() -> list[str]:
     """$CC, which may have arguments; else the compiler that Python was built with, if it is there; else cc."""
-    given = shlex.split(os.environ.get("CC", ""))
+    words = os.environ.get("CC", "")
+    try:
+        given = shlex.split(words)
+    except ValueError as error:
+        raise _refusal(
+            f"CC={words} is no command ({error}); write the compiler and its arguments as in a shell, with every "
+            f"quotation mark closed"
+        ) from error
     if given:
         return given
     own = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
@@ -161,19 +263,29 @@ def _linker() -> list[str]:
     return [*_compiler(), *shared]
 
 
-def _run(command: list[str], folder: Path) -> None:
-    from derive.errors import DeriveError
+def _said(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end; what it says may be in any encoding."""
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
+    )
 
+
+def _run(command: list[str], cell: str) -> None:
+    """Run a compiler, whose last argument is the file that it shall make."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except (FileNotFoundError, PermissionError) as error:
-        raise DeriveError(f"no C compiler: {command[0]!r} cannot be run; install gcc or clang, or set CC") from error
+        done = _said(command)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+        raise _refusal(f"no C compiler: {command[0]!r} cannot be run; install gcc or clang, or set CC") from error
+    except OSError as error:
+        raise _refusal(f"the C compiler {command[0]!r} cannot be run: {error.strerror or error}; see CC") from error
     if done.returncode:
         words = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
-        raise DeriveError(f"compiling {folder.name} failed ({command[0]} ... {command[-3]}):\n{words}")
+        raise _refusal(f"compiling {cell} failed ({command[0]} ... {command[-3]}):\n{words}")
+    if not Path(command[-1]).is_file():
+        raise _refusal(f"compiling {cell} failed: {command[0]} ended without an error, and did not make {command[-1]}")
 
 
-def made_from(folder: Path, defines: tuple[str, ...] = ()) -> str:
+def made_from(folder: Path, defines: Sequence[str] = ()) -> str:
     """What a compiled module depends on: sources, flags, compiler, Python, and the processor that it was built for.
 
     Raises FileNotFoundError where the folder has no manifest.json.
@@ -181,16 +293,27 @@ def made_from(folder: Path, defines: tuple[str, ...] = ()) -> str:
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h") and not p.name.startswith("_")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    compiler = _compiler()
-    try:
-        version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    except OSError:
-        version = ""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    built = (preamble(manifest), *FLAGS, *defines, *compiler, version, sys.version, platform.machine(), cpu_features())
-    for part in built:
+    for part in (preamble(manifest), *toolchain(defines)):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
+
+
+def toolchain(defines: Sequence[str] = ()) -> tuple[str, ...]:
+    """What a compiled module depends on beside its sources: flags, compiler, Python, processor.
+
+    Raises DeriveError for a CC that is no command.
+    """
+    own = _compiler()
+    return (*FLAGS, *HIDDEN, *defines, *own, version(), sys.version, platform.machine(), cpu_features())
+
+
+def version() -> str:
+    """What the C compiler says of itself; empty if it says nothing or cannot be run."""
+    try:
+        return _said([*_compiler(), "--version"]).stdout
+    except OSError:
+        return ""
 
 
 def cpu_features() -> str:
@@ -204,91 +327,14 @@ def cpu_features() -> str:
     return platform.processor()
 
 
-def cache_folder() -> Path:
-    """Where `derive.build` keeps what it compiled: $DERIVE_CACHE, or the user's cache folder."""
-    given = os.environ.get("DERIVE_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "lstm-derive"
+def __getattr__(name: str) -> Any:
+    """`build` and `cache_folder`, which had their home here once."""
+    if name == "build":
+        import derive
 
+        return derive.build
+    if name == "cache_folder":
+        from derive.cache.folder import cache_folder
 
-def build(cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None = None) -> ModuleType:
-    """Derive, emit and compile a cell of your own: a module with the functions of `derive.generated.lstm`.
-
-    `cell` is what the `@cell` decorator made; `loss` a loss made by `@loss` (default: squared error).  `sizes` fixes
-    dimensions of the cell, or the number B of sequences, at compile time, as {"I": 8, "H": 8, "B": 1}: loops of known
-    length for small cells, and KernelError for calls of any other size.  The result is
-    cached under `cache_folder()`, keyed by generated source, flags, compiler and CPU features: the second call compiles
-    nothing.  Raises DeriveError for a cell that cannot be derived or a compiler that fails.
-    """
-    from derive import emit
-    from derive.errors import DeriveError
-    from derive.notation import Cell
-
-    if not isinstance(cell, Cell):
-        raise DeriveError(
-            f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})"
-        )
-    defines = _defines(cell, sizes or {})
-    made = emit.files(cell, loss)
-    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:16]
-    package = f"{cell.name}_{digest}"
-    folder = cache_folder() / package
-    try:
-        if not (folder / "manifest.json").is_file():
-            _place(folder, made)
-        name = f"_kernels_{made_from(folder, defines)[:16]}"
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    return _import(folder, f"{package}_{name[9:]}" if defines else package, compile_folder(folder, name, defines))
-
-
-def _defines(cell: Cell, sizes: Mapping[str, int]) -> tuple[str, ...]:
-    """The options that fix sizes, after a check of their names and values."""
-    from derive.errors import DeriveError
-
-    known = (*cell.program().meta["sizes"], "B")
-    for name, size in sizes.items():
-        if name not in known:
-            raise DeriveError(f"{cell.name}: sizes has {name!r}; the sizes of this cell are {', '.join(known)}")
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise DeriveError(f"{cell.name}: the size {name} must be an integer of at least 1, found {size!r}")
-    return tuple(f"-D{cell.name.upper()}_{name}={size}" for name, size in sorted(sizes.items()))
-
-
-def _place(folder: Path, made: dict[str, str]) -> None:
-    """Write the files of a package, all at once: another process may be building the same cell."""
-    from derive import emit
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        emit.write(Path(temporary) / "made", made)
-        try:
-            (Path(temporary) / "made").rename(folder)
-        except OSError:  # somebody was faster, or an earlier attempt was cut off
-            if not (folder / "manifest.json").is_file():
-                emit.write(folder, made)
-
-
-def _import(folder: Path, package: str, extension_file: Path) -> ModuleType:
-    """Import a cached package under a name of its own; its `_kernels` is the extension of this very processor."""
-    full = f"derive._built.{package}"
-    if full in sys.modules:
-        return sys.modules[full]
-    spec = importlib.util.spec_from_file_location(
-        full, folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    extension = importlib.util.spec_from_file_location(extension_file.name.split(".")[0], extension_file)
-    assert spec and spec.loader and extension and extension.loader
-    module: Any = importlib.util.module_from_spec(spec)
-    native: Any = importlib.util.module_from_spec(extension)
-    extension.loader.exec_module(native)
-    sys.modules[full], sys.modules[f"{full}._kernels"] = module, native
-    module._kernels = native
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[full], sys.modules[f"{full}._kernels"]
-        raise
-    return module
+        return cache_folder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ from rich.text import Text
 def progress_bar(console: Console) -> Progress:
     """Return the progress bar that all long work shows; it disappears when the work is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def equations(console: Console, cell: Any) -> None:

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sympy as sp
@@ -133,9 +133,11 @@ def c_header(made: Model) -> str:
     )
 
 
-def files(cell: Cell, loss: Head | None = None) -> dict[str, str]:
-    """Every generated file of a cell, by its name."""
+def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict[str, str]:
+    """Every generated file of a cell, by its name; `documented`: with what the cell says of itself."""
     made = model(cell, loss)
+    if not documented:
+        made = replace(made, doc="")
     code = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
     for isa in ISAS:
         for real in (F32, F64):

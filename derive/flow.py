@@ -24,7 +24,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir, registry
-from derive.compiler import build
+from derive.building import build
 from derive.errors import DeriveError
 from derive.interface import parameter
 from derive.ir import Program, t

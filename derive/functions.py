@@ -35,7 +35,7 @@ class softplus(sp.Function):  # noqa: N801
 
 
 class step(sp.Function):  # noqa: N801
-    """1 where a > 0, else 0: the derivative of relu, with the convention step(0) = 0."""
+    """1 where a > 0, 0 where a <= 0, NaN where a is NaN: the derivative of relu, with the convention step(0) = 0."""
 
     nargs = 1
 
@@ -99,25 +99,57 @@ def _sigmoid(a: Any) -> Any:
     return np.where(np.real(a) > 0, 1, falling) / (1 + falling)
 
 
+def _below(a: Any, value: float) -> Any:
+    """`value` where a function of one piece is constant, and NaN where a is: no comparison may swallow it."""
+    return np.where(np.isnan(a), np.nan, value)
+
+
+def _log(a: Any) -> Any:
+    """The real logarithm: NaN below 0, in the complex step too."""
+    return np.log(np.where(np.real(a) < 0, np.nan, a))
+
+
+def _log_mp(a: Any) -> Any:
+    return mpmath.nan if mpmath.re(a) < 0 else mpmath.log(a)
+
+
+def _step_mp(a: Any) -> Any:
+    return mpmath.nan if mpmath.isnan(a) else mpmath.mpf(mpmath.re(a) > 0)
+
+
+def _relu_mp(a: Any) -> Any:
+    return a if mpmath.re(a) > 0 or mpmath.isnan(a) else mpmath.mpf(0)
+
+
+def _signum_mp(a: Any) -> Any:
+    return mpmath.nan if mpmath.isnan(a) else mpmath.sign(mpmath.re(a))
+
+
+def _log1p(a: Any) -> Any:
+    """log(1 + a) to its last digits where a is small, for complex numbers too (Kahan): NumPy's own adds first."""
+    whole = 1 + a
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(whole == 1, a, np.log(whole) * a / (whole - 1))
+
+
 def _softplus(a: Any) -> Any:
-    return (
-        np.where(np.real(a) > 0, a + np.log(1 + np.exp(-abs(np.real(a)) - 1j * np.imag(a))), np.log(1 + np.exp(a)))
-        if np.iscomplexobj(a)
-        else np.logaddexp(0, a)
-    )
+    if not np.iscomplexobj(a):
+        return np.logaddexp(0, a)
+    positive = np.real(a) > 0
+    return np.where(positive, a, 0) + _log1p(np.exp(np.where(positive, -a, a)))
 
 
 RECORDS: tuple[Record, ...] = (
     Record(sigmoid, _sigmoid, lambda a: 1 / (1 + mpmath.exp(-a)), "sigmoid", r"\sigma", True, True, 4),
     Record(sp.tanh, np.tanh, mpmath.tanh, "tanh", r"\tanh", True, True, 4),
     Record(sp.exp, np.exp, mpmath.exp, "exp", r"\exp", True, True, 4),
-    Record(sp.log, np.log, mpmath.log, "log", r"\log", False, True, 1),
+    Record(sp.log, _log, _log_mp, "log", r"\log", False, True, 1),
     Record(sp.sin, np.sin, mpmath.sin, "sin", r"\sin", False, True, 1),
     Record(sp.cos, np.cos, mpmath.cos, "cos", r"\cos", False, True, 1),
     Record(
         softplus,
         _softplus,
-        lambda a: mpmath.log(1 + mpmath.exp(a)),
+        lambda a: mpmath.log1p(mpmath.exp(a)),
         "softplus",
         r"\operatorname{softplus}",
         False,
@@ -126,8 +158,8 @@ RECORDS: tuple[Record, ...] = (
     ),
     Record(
         relu,
-        lambda a: np.where(np.real(a) > 0, a, 0 * a),
-        lambda a: a if mpmath.re(a) > 0 else 0 * a,
+        lambda a: np.where(np.real(a) > 0, a, _below(a, 0.0)),
+        _relu_mp,
         "relu",
         r"\operatorname{relu}",
         True,
@@ -136,8 +168,8 @@ RECORDS: tuple[Record, ...] = (
     ),
     Record(
         step,
-        lambda a: np.where(np.real(a) > 0, 1.0, 0.0),
-        lambda a: mpmath.mpf(mpmath.re(a) > 0),
+        lambda a: np.where(np.real(a) > 0, 1.0, _below(a, 0.0)),
+        _step_mp,
         "step",
         r"\operatorname{step}",
         True,
@@ -147,7 +179,7 @@ RECORDS: tuple[Record, ...] = (
     Record(
         signum,
         lambda a: np.sign(np.real(a)),
-        lambda a: mpmath.sign(mpmath.re(a)),
+        _signum_mp,
         "signum",
         r"\operatorname{sgn}",
         True,
@@ -157,7 +189,7 @@ RECORDS: tuple[Record, ...] = (
     Record(
         absolute,
         lambda a: a * np.sign(np.real(a)),
-        lambda a: a * mpmath.sign(mpmath.re(a)),
+        lambda a: a * _signum_mp(a),
         "absolute",
         r"\operatorname{abs}",
         True,

@@ -67,7 +67,7 @@ def joinable(tile: Tile) -> bool:
 
 def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
     """(name, number of values, the same as an upper bound in doubles) of each workspace buffer."""
-    found: list[tuple[str, str, str]] = []
+    found: list[tuple[str, str, str]] = [("tag", "8", "8")]  # 8 bytes, in the first of 32 or more
     for gemm in kernel.gemms:
         n, k = size(gemm.n), size(gemm.k)
         found.append((gemm.pack, f"round_up({n}, V) * ({k})", f"({n} + V) * ({k})"))
@@ -81,7 +81,9 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
         found.append((region.name, f"{steps} * B * ({width})", f"{over} * B * ({width})"))
     for name, dim, _ in kernel.totals:
         count = size(dim) if dim is not None else "1"
-        found.append((f"total_{c_name(name, 0)}", count, count))
+        found.append((f"total_{c_name(name, 0)}", f"3 * ({count})", f"3 * ({count})"))  # sums, settled, lost
+    if kernel.reduces:
+        found.append(("settled", f"(is_long(a) ? 2 * ({reduced(kernel)}) : 0)", f"2 * ({reduced(kernel)})"))
     for item in end_fields(kernel):
         found.append(
             (f"end_{item.c}", f"(a->rows ? B * ({size(item.place.dim)}) : 0)", f"B * ({size(item.place.dim)})")
@@ -97,6 +99,11 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
             count = f"steps * B * round_up({dim}, {block}) * {slots}"
             found.append((hoisted(tile), f"(hoists(a) ? {count} : 0)", f"T * B * ({dim} + {block}) * {slots}"))
     return found
+
+
+def reduced(kernel: Kernel) -> str:
+    """Numbers in all results of reducing products."""
+    return size(sum((r.m * r.n for r in kernel.reduces if not r.accumulate), sp.Integer(0)))
 
 
 def all_fields(kernel: Kernel) -> list[Field]:
@@ -166,6 +173,7 @@ def zero_width(kernel: Kernel) -> str:
 
 def mentions(stage: StagePlan, dim: str) -> bool:
     """Whether the numbers of a row need a dimension: as a constant in an equation or as a row width."""
-    used = {str(s) for e in stage.scalars for s in e.rhs.free_symbols}
+    totals = stage.totals if stage.dim is None else []
+    used = {str(s) for e in [*stage.scalars, *totals] for s in e.rhs.free_symbols}
     used |= {str(f.place.dim) for f in [*stage.scalar_loads] if f.place.dim is not None}
     return dim in used

@@ -22,11 +22,13 @@ from derive.fuse import fuse
 from derive.interface import CONTROLS, argument_places, is_reserved, parameter
 from derive.ir import Program
 from derive.kernel import Kernel
+from derive.kernel_verifier import verify_kernel
 from derive.lower import lower
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
 from derive.storage import Place, place, tape, tape_places
+from derive.storage_verifier import verify_storage
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     loss = loss or registry.loss("squared_error")
     primal = cell.normal()
     adjoint, counts = simplify(vjp(primal))
-    judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
+    judged = verify_normal(loss.of(primal.tensors[primal.meta["output"]]))
+    judge, _ = simplify(vjp(judged, [primal.meta["output"]]))
     judge = _as_seed(judge, adjoint, primal.meta["output"])
     many = batch(adjoint)
     ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.note == "saved derivative"}
@@ -76,13 +79,13 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     again = _recomputed(first, second)
     states = tape_places(first, tuple(n for n in tape(first, again) if n in primal.meta["states"]))
     meta = {**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]}
-    judged = batch(replace(judge, meta=meta))
+    judging = batch(replace(judge, meta=meta))
     # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
     arguments = argument_places(many)
     kernels = (
         _kernel("infer", _needed(first, primal.outputs), arguments, {}, 1),
         _kernel("forward", _needed(first, (*primal.outputs, *saved)), arguments, places, 1),
-        _kernel("loss", judged, argument_places(judged), {}),
+        _kernel("loss", judging, argument_places(judging), {}),
         _kernel("backward", second, arguments, places, -1),
         _kernel("record", _needed(first, primal.outputs), arguments, states, 1),
         _kernel("recompute", again, arguments, states, -1),
@@ -109,7 +112,7 @@ def _kernel(
     """One kernel; `arguments` are the places of all that the caller owns, `direction` is that of the loop over time."""
     lowered = fuse(lower(replace(program, name=f"{program.name}, {name}"), direction), saved)
     own = {n: p for n, p in arguments.items() if n in lowered.program.tensors}
-    return schedule(name, lowered, place(lowered, own, saved))
+    return verify_kernel(schedule(name, lowered, verify_storage(lowered, place(lowered, own, saved))))
 
 
 def _recomputed(first: Program, second: Program) -> Program:

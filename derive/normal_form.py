@@ -47,7 +47,6 @@ def refactored(expr: sp.Expr, tensors: Tensors) -> sp.Expr:
     Sum_k 2*a[n]*U[n,k]*h[k]       ->  2*a[n]*Sum_k U[n,k]*h[k]
     Sum_k (U[n,k]*h[k] + V[n,k]*c[k])  ->  Sum_k U[n,k]*h[k] + Sum_k V[n,k]*c[k]
     Sum_{j,k} W[n,j]*V[j,k]*x[k]   ->  Sum_j W[n,j]*Sum_k V[j,k]*x[k]
-    Sum_{n,t} h[t,n]**2            ->  Sum_t Sum_n h[t,n]**2
     """
     if not expr.has(sp.Sum):
         return expr
@@ -56,10 +55,8 @@ def refactored(expr: sp.Expr, tensors: Tensors) -> sp.Expr:
 
 def _refactored(total: sp.Sum, tensors: Tensors) -> sp.Expr:
     limits = list(total.limits)
-    units = [limit for limit in limits if limit[0] != t]
-    if len(units) < len(limits):
-        over_time = [limit for limit in limits if limit[0] == t]
-        return sp.Sum(_refactored(sp.Sum(total.function, *units), tensors), *over_time) if units else total
+    if any(symbol == t for symbol, *_ in limits):
+        return total
     if isinstance(total.function, sp.Add) and any(_has_matrix(a, limits, tensors) for a in total.function.args):
         return sp.Add(*(_refactored(sp.Sum(a, *limits), tensors) for a in total.function.args))
     factors = list(sp.Mul.make_args(total.function))
@@ -109,6 +106,11 @@ def verify_normal(program: Program) -> Program:
             raise DeriveError(
                 f"{where} depends on parameters only; let it have a time index: {equation.target}[t, ...] = ..."
             )
+        if tensor.role == "loss" and not all(_is_sum_over_time(term) for term in ir.terms(equation.rhs)):
+            raise DeriveError(
+                f"{where} is no sum over the steps; a loss is one number a step, added up: {equation.target}[()] = "
+                f"Sum(l[t], t), perhaps times a number"
+            )
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
             if not _is_normal(total, program.tensors):
                 raise DeriveError(
@@ -116,6 +118,12 @@ def verify_normal(program: Program) -> Program:
                     f"row; write a matrix as a parameter with two indices, and a vector as a value of its own"
                 )
     return program
+
+
+def _is_sum_over_time(term: sp.Expr) -> bool:
+    totals = [a for a in sp.Mul.make_args(term) if isinstance(a, sp.Sum)]
+    others = [a for a in sp.Mul.make_args(term) if not isinstance(a, sp.Sum)]
+    return len(totals) == 1 and totals[0].limits[-1][0] == t and not any(a.has(Indexed) for a in others)
 
 
 def _is_normal(total: sp.Sum, tensors: Tensors) -> bool:

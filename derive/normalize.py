@@ -92,8 +92,14 @@ class _Splitter:
         """A sum whose body is in normal form: U[n,k]*r[t,k]*h[t-1,k] over k -> U[n,k]*r_h[t,k]."""
         found = contraction(total, self.tensors)
         if found is None:
-            body = self.inner(total.function)
-            return total if body is total.function else sp.Sum(body, *total.limits)
+            body, limits = total.function, list(total.limits)
+            units = [limit for limit in limits if limit[0] != t]
+            if units and len(units) < len(limits):  # over time and units: first one number a step
+                row = sp.Sum(body, *units)
+                body = self._hoist(self._rebuilt_sum(row), self._name_of_sum(row), "")
+                limits = [limit for limit in total.limits if limit[0] == t]
+            body = self.inner(body)
+            return total if body is total.function else sp.Sum(body, *limits)
         weight, vector = found
         if isinstance(vector, Indexed) and self.tensors[ir.name_of(vector)].time is not None:
             return total
@@ -105,7 +111,7 @@ class _Splitter:
 
     def inner(self, expr: sp.Expr) -> sp.Expr:
         """Below the top level: calls and sums get tensors of their own."""
-        if isinstance(expr, Indexed) or not expr.args:
+        if isinstance(expr, Indexed) or is_constant(expr):
             return expr
         if isinstance(expr, sp.Sum):
             return self._hoist(self._rebuilt_sum(expr), self._name_of_sum(expr), "")
@@ -130,7 +136,8 @@ class _Splitter:
         indices, dims = self._indices(rhs)
         name = ir.unused_name(label, self.tensors)
         # A value of parameters alone is one of every step as well: steps are what the equations are about.
-        tensor = Tensor(name, dims, indices, "value", self.equation.when, latex=latex or name.replace("_", r"\_"))
+        when = self.equation.when or (ir.STEPS if rhs.has(t) else None)
+        tensor = Tensor(name, dims, indices, "value", when, latex=latex or name.replace("_", r"\_"))
         self.tensors[name] = tensor
         self.made.append(Equation(tensor.at(), rhs, when=tensor.time, note=f"part of {self.equation.target}"))
         return tensor.at()

@@ -6,6 +6,7 @@ Python text.  This one knows the few nodes that a scheduled equation may contain
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,6 +55,25 @@ def size(expr: sp.Expr) -> str:
     raise DeriveError(f"{expr} is no size")
 
 
+def saturated(text: str, prefix: str = "") -> str:
+    """The text of a size, made of + and *, as calls of `plus` and `times`, which cannot wrap around; names with a prefix.
+
+    Raises DeriveError for any other operation.
+    """
+
+    def spelled(node: ast.expr) -> str:
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mult)):
+            call = "plus" if isinstance(node.op, ast.Add) else "times"
+            return f"{call}({spelled(node.left)}, {spelled(node.right)})"
+        if isinstance(node, ast.Name):
+            return prefix + node.id
+        if isinstance(node, ast.Constant) and isinstance(node.value, int):
+            return str(node.value)
+        raise DeriveError(f"{text} is no size: only sums and products of names and integers are")
+
+    return spelled(ast.parse(text, mode="eval").body)
+
+
 class Expression:
     """Prints one right-hand side; `name` spells accesses, `is_vector` tells values of units from numbers of a row."""
 
@@ -92,13 +112,13 @@ class Expression:
             return self.real.literal(float(expr))
         if expr.is_Symbol:
             return f"({self.real.c}){expr}"
+        if isinstance(expr, sp.Pow):
+            return self._raised(self._cast(expr.base), expr.exp, "scalar_")
         parts = [self._cast(a) for a in expr.args]
         if isinstance(expr, sp.Mul):
             return " * ".join(parts)
         if isinstance(expr, sp.Add):
             return f"({' + '.join(parts)})"
-        if isinstance(expr, sp.Pow) and (2 * expr.exp).is_Integer:
-            return self._pow(expr.base, expr.exp)
         if (record := record_of(expr)) is not None:
             return f"scalar_{record.c}({', '.join(parts)})"
         raise DeriveError(f"no C for the constant {expr}")
@@ -164,19 +184,23 @@ class Expression:
         return parts
 
     def _pow(self, base: sp.Expr, power: sp.Expr) -> str:
-        text, kind = self.print(base), "vec_" if self._vector(base) else "scalar_"
-        one = self.real.literal(1.0)
+        kind = "vec_" if self._vector(base) else "scalar_"
+        if not (2 * power).is_Integer:
+            raise DeriveError(f"no C for the power {base}**{power}: only multiples of 1/2 have one")
+        text = self.print(base)
+        rooted = -power == sp.Rational(1, 2) or power == sp.Rational(1, 2)
+        return self._raised(text if rooted else self._atom(base, text), power, kind)
+
+    def _raised(self, text: str, power: sp.Expr, kind: str) -> str:
+        """A base, as an atom, to a multiple of one half."""
         if power.is_negative:
-            inner = self._pow(base, -power)
-            return f"({one} / {inner})" if power != -1 else f"({one} / {self._atom(base, text)})"
+            return f"({self.real.literal(1.0)} / {self._raised(text, -power, kind)})"
         if power == sp.Rational(1, 2):
             return f"{kind}root({text})"
         if power.is_Integer:
-            return self._power(self._atom(base, text), int(power), kind)
-        if (2 * power).is_Integer:
-            whole = self._power(self._atom(base, text), int(power - sp.Rational(1, 2)), kind)
-            return f"({whole} * {kind}root({text}))"
-        raise DeriveError(f"no C for the power {base}**{power}: only multiples of 1/2 have one")
+            return self._power(text, int(power), kind)
+        whole = self._power(text, int(power - sp.Rational(1, 2)), kind)
+        return f"({whole} * {kind}root({text}))"
 
     @staticmethod
     def _atom(base: sp.Expr, text: str) -> str:

@@ -14,9 +14,9 @@ from typing import Any
 import jinja2
 import sympy as sp
 
-from derive import escaping, layout
+from derive import addresses, escaping, layout
 from derive.interface import c_name
-from derive.printer import size
+from derive.printer import saturated, size
 from derive.simplify import adjoints
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,11 +50,13 @@ def environment() -> jinja2.Environment:
     for escape in (escaping.c_comment, escaping.python_docstring, escaping.markdown):
         env.filters[escape.__name__] = escape
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
-    env.filters["as_double"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"(double)a->\1", text)
+    env.filters["saturated"] = saturated
     env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name
     for function in (
+        addresses.since,
         layout.buffers,
+        layout.reduced,
         layout.tiles,
         layout.all_fields,
         layout.fields_of,

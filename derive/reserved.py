@@ -16,10 +16,11 @@ RESERVED = frozenset(
     and and_eq bitand bitor not not_eq or or_eq xor xor_eq
     size_t real vec ivec uvec sums mode args share tile_function strip_function
     at acc row rows row0 unit lanes full block tile pitch T B S V H I O
-    load store splat sum first_lanes begin finish multiply reduce least most put gemm meet idle transpose restore
+    load store splat sum first_lanes begin finish multiply reduce least most put get add_rows gemm meet idle transpose restore
     flush_denormals slot_pitch exp tanh log sin cos sqrt sqrtf
     OK NULL_POINTER EMPTY OVERFLOW WORKSPACE ROWS_GROW OTHER_SIZES PARTS EVERYTHING STATES SEGMENTS
-    PACK PACKED PACK_AND_KEEP
+    PACK PACKED PACK_AND_KEEP NOT_PACKED SETTLE
+    plus times settle settle_all settle_last settle_one add_total tag_of is_tagged put_tag row_blocks is_long
     ALIGNED DEPTH FUSED GROUP INLINE JOIN KEEP LANE LARGER LIMIT MASK MASKED NOINLINE PANEL PATIENCE PAUSE PUBLIC ROWS SHUFFLE
     CLOCKS_PER_SEC SIGN SMALLER SPLITS TILE_ARGS UNROLL WHERE X86 YIELD
     """.split()
@@ -27,7 +28,7 @@ RESERVED = frozenset(
 
 # Macros of the headers that the kernels include and of compilers; the partial sums of a row.
 SYSTEM = re.compile(
-    r"_\w*|DERIVE_\w+|SIZE_[A-Z]\w*|SCHED_\w+|sched_\w+|CPU_\w+|CLONE_\w+|\w+_(MAX|MIN|WIDTH)|(EXIT|FP|MATH|M)_[A-Z0-9_]+|HUGE_VAL\w*|INFINITY|NAN|NULL"
+    r"_\w*|DERIVE_\w+|SIZE_[A-Z]\w*|SCHED_\w+|sched_\w+|CPU_\w+|CLONE_\w+|\w+_(MAX|MIN|WIDTH)|(EXIT|FP|MATH|M)_[A-Z0-9_]+|(FLT|DBL|LDBL)_[A-Z0-9_]+|DECIMAL_DIG|HUGE_VAL\w*|INFINITY|NAN|NULL"
     r"|math_errhandling|errno|unix|linux|i386|sum_\d+|vec_\w+|scalar_\w+"
 )
 

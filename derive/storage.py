@@ -101,6 +101,7 @@ class _Placing:
         self.phases: dict[str, set[str]] = {}
         self.stages: dict[str, set[int]] = {}
         self.neighbours: set[str] = set()
+        self.edges: dict[str, set[int]] = {}
         self.whole: set[str] = set()  # what products outside of the loop read or make, for all steps of a chunk
 
     def run(self) -> Storage:
@@ -183,6 +184,14 @@ class _Placing:
                 reached += 1
         for number, stage in enumerate(self.lowered.loop):
             look("loop", number, stage)
+        for number, stage in enumerate(self.lowered.edge):
+            for equation in stage.equations:
+                for name in (equation.target, *(ir.name_of(a) for a in ir.accesses(equation.rhs, tensors))):
+                    self.edges.setdefault(name, set()).add(2 * number + (1 if equation not in stage.scalars else 0))
+            for product in stage.products:
+                self.edges.setdefault(product.target, set()).add(2 * number + 1)
+                for pair in product.pairs:
+                    self.edges.setdefault(ir.name_of(pair.operand), set()).add(-1)
         for boundary in self.lowered.boundaries:  # a final state is copied after all stages of its step
             if boundary.rhs.has(ir.T) and (name := ir.name_of(boundary.rhs)) in self.stages:
                 self.stages[name].add(-2)
@@ -197,9 +206,11 @@ class _Placing:
             return "ring"
         if "loop" not in self.phases[name]:
             return "chunk" if len(self.stages[name]) > 1 else "local"
-        if self._in_tile(name) and len(self.stages[name]) == 1:
+        # At t = 0 fewer terms are left, and a value may be made in another stage than that which reads it.
+        crosses = len(self.stages[name]) > 1 or len(self.edges.get(name, ())) > 1
+        if self._in_tile(name) and not crosses:
             return "tile"
-        return "step" if len(self.stages[name]) > 1 else "local"
+        return "step" if crosses else "local"
 
     def _in_tile(self, name: str) -> bool:
         return any(p.target == name for s in self.lowered.loop for p in s.products)

@@ -16,6 +16,7 @@ from derive.ir import Equation
 from derive.kernel import Kernel, Segment, StagePlan, Tile
 from derive.simplify import operations
 
+SETTLE = 64  # blocks of rows after which sums are settled: SETTLE of templates/c/gemm.h.j2; a test compares
 CHAINS = 4  # partial sums that one number of a product is cut into, at most
 
 
@@ -186,6 +187,7 @@ class Workload:
             "most": max,
             "hoist": self.hoist,
             "ragged": False,
+            "long": ceil(T / chunk_steps(T, B, depth)) * ceil(B / depth) > SETTLE,
         }
         counts = [
             int(eval(_in_python(count), {"__builtins__": {}}, names)) for _, count, _ in layout.buffers(self.kernel)
@@ -256,5 +258,5 @@ def _equations(stage: StagePlan) -> list[Equation]:
 
 def _in_python(count: str) -> str:
     """A size in C: what differs in Python are fields of a struct, and c ? a : b."""
-    text = count.replace("a->rows", "ragged").replace("hoists(a)", "hoist")
+    text = count.replace("a->rows", "ragged").replace("hoists(a)", "hoist").replace("is_long(a)", "long")
     return re.sub(r"\((\w+) \? (.+) : (.+)\)", r"((\2) if \1 else (\3))", text)

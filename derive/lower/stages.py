@@ -59,9 +59,13 @@ class Stages:
             first = next(iter(made.values()))
             for name in here:
                 dim = self._dim(name)
-                if dim is None and self._is_total(name):  # of numbers of a row: after them, in a loop over rows of its own
+                if dim is None and self._is_total(
+                    name
+                ):  # of numbers of a row: after them, in a loop over rows of its own
                     made.setdefault(None, Stage(None))
-                self._put(made.get(dim, first) if dim is not None or self._is_total(name) else first, name, equations[name])
+                self._put(
+                    made.get(dim, first) if dim is not None or self._is_total(name) else first, name, equations[name]
+                )
             stages += made.values()
         return stages
 

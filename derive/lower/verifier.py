@@ -208,4 +208,3 @@ def _same(product: Product, equation: Equation) -> bool:
     pairs = Counter(sp.Mul(p.weight, p.operand) for p in product.pairs)
     terms = Counter(total.function for term in ir.terms(equation.rhs) for total in term.atoms(sp.Sum))
     return pairs == terms
-

@@ -4,8 +4,21 @@ from .cell import Cell
 from .errors import DtypeError, KernelError, ShapeError
 from .extension import compiled
 from .isa import cpu
+from .kept import KEPT, release
 from .memory import Memory
 from .plan import Plan
 from .tape import Tape
 
-__all__ = ["Cell", "DtypeError", "KernelError", "Memory", "Plan", "ShapeError", "Tape", "compiled", "cpu"]
+__all__ = [
+    "KEPT",
+    "Cell",
+    "DtypeError",
+    "KernelError",
+    "Memory",
+    "Plan",
+    "ShapeError",
+    "Tape",
+    "compiled",
+    "cpu",
+    "release",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -74,54 +73,6 @@ class Arena:
             used = prod(shape) * dtype.itemsize
             self.arrays.append(self.memory[start : start + used].view(dtype).reshape(shape))
             start += size
-
-
-class Pool:
-    """Large scratch memory between calls, by size.
-
-    Fresh pages cost the operating system more time than the kernels need to fill them (a training step with a tape of 240
-    MiB took 2.7 times as long where memory was fragmented), so they are handed on; but no more than `budget` bytes in all
-    stay here: what would exceed them displaces everything else.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self.kept = 0
-        self.free: dict[int, list[Array]] = {}
-        self.lock = threading.Lock()
-
-    def take(self, nbytes: int) -> Array:
-        """Uninitialised memory that begins on a cache line."""
-        with self.lock:
-            waiting = self.free.get(nbytes)
-            if waiting:
-                self.kept -= nbytes
-                return waiting.pop()
-        return aligned(nbytes)
-
-    def give(self, array: Array) -> None:
-        """Memory from `take` that nobody uses any longer."""
-        nbytes = array.nbytes
-        if nbytes > self.budget:
-            return
-        with self.lock:
-            if self.kept + nbytes > self.budget:
-                self.free.clear()
-                self.kept = 0
-            self.free.setdefault(nbytes, []).append(array)
-            self.kept += nbytes
-
-    def forget(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock, in the middle of a change."""
-        self.lock = threading.Lock()
-        self.free = {}
-        self.kept = 0
-
-
-POOL = Pool(min(1 << 30, MEMORY // 16))
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=POOL.forget)
 
 
 def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, like: str = "x") -> Array:

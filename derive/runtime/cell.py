@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .plan import Plan
 from .problem import Problem
 from .ragged import Ragged
 from .reading import Reader
+from .reference import reduced
 from .runner import Call, call, for_split
 from .spec import Spec
 from .tape import Tape
@@ -29,6 +31,8 @@ class Cell:
     of steps, B the batch, I the input size, H the hidden size. An array without the batch axis is one sequence. All
     arrays of a call are float32, or all are float64. They may be non-contiguous (then they are copied); NaN and Inf go
     through as the equations say. A call that raises has changed nothing. Any number of Python threads may call at once.
+    Without sequences, B = 0, results have an empty axis, the loss is 0 and the gradients of the parameters are zeros.
+    A cell and its functions are pickled by reference, to the module that they belong to.
     """
 
     def __init__(self, spec: Mapping[str, Any], kernels: Any) -> None:
@@ -39,8 +43,19 @@ class Cell:
         self.PARAMS = {name: tuple(map(str, shape)) for name, shape in self._spec.params.items()}
         self.STATES = tuple(self._spec.states)
         self.GATES = self._spec.gates
-        self.init_params = initializer(self._spec)
-        self.memory = estimator(self._spec, self._kernels)
+        self._compiled = kernels
+        # Methods of this very object, so that they are pickled as such.
+        self.init_params = MethodType(initializer(self._spec), self)
+        self.memory = MethodType(estimator(self._spec, self._kernels), self)
+
+    def __reduce__(self) -> tuple[Callable[..., Cell], tuple[Any, ...]]:
+        return reduced(self, self._compiled)
+
+    def __copy__(self) -> Cell:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Cell:
+        return self
 
     def __repr__(self) -> str:
         return f"<Cell {self._spec.name} {self._spec.digest[:12]}>"

@@ -97,16 +97,16 @@ def check_lengths(where: str, lengths: object, steps: int, batch: int, unbatched
     return array.astype(np.intp)
 
 
-def check_size(where: str, name: str, value: object) -> int:
-    """`value` as the size of a dimension, an integer of at least 1."""
+def check_size(where: str, name: str, value: object, least: int = 1) -> int:
+    """`value` as the size of a dimension, an integer of at least `least`."""
     try:
         size = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         size = None
     if size is None or isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{where}: {name} must be an integer, found {value!r}")
-    if size < 1:
-        raise ValueError(f"{where}: {name} must be at least 1, found {size}")
+    if size < least:
+        raise ValueError(f"{where}: {name} must be at least {least}, found {size}")
     return size
 
 

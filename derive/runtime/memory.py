@@ -47,7 +47,7 @@ def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[
         dims: dict[str, int], steps: Any, batch: Any, dtype: Any, op: Any, tape: Any, threads: int | None
     ) -> Memory:
         steps = check_size(where, "steps", steps)
-        batch = 1 if batch is None else check_size(where, "batch", batch)
+        batch = 1 if batch is None else check_size(where, "batch", batch, 0)
         found = kernels[check_dtype(where, dtype).newbyteorder("=")]
         if op not in PASSES:
             raise ValueError(f"{where}: op must be one of {', '.join(PASSES)}, found {op!r}")
@@ -74,9 +74,10 @@ def _memory(
     spec, itemsize = kernels.spec, kernels.dtype.itemsize
     weights = sum(prod(axis.size(dims) for axis in shape) for shape in spec.params.values())
     states = sum(batch * dims[dim] for dim in spec.states.values())
-    split = choose(op, steps, batch, weights, itemsize=itemsize, threads=threads, units=kernels.units)
+    can = {"units": kernels.units, "whole": kernels.whole}
+    split = choose(op, steps, batch, weights, itemsize=itemsize, threads=threads, **can)
     tape = workspace = 0
-    for count in shares(batch, split):
+    for count in shares(batch, split) if batch else ():  # without sequences C is not asked
         args = kernels.struct(steps, count, dims, every, split.parts if split.kind == "units" else 1)
         args.batch = batch
         sizes = kernels.sizes(args, where, f"T={steps}, B={batch}")
@@ -86,7 +87,7 @@ def _memory(
     gradients = op in ("backward", "loss_and_grad")
     if gradients and split.kind == "batch":
         workspace += (split.parts - 1) * weights * itemsize
-    if op == "loss_and_grad":
+    if op == "loss_and_grad" and batch:
         workspace += (2 * out + states) * itemsize
     results = steps * batch * dims[spec.input_dim] + weights + states if gradients else out + states
     return Memory(tape, workspace, results * itemsize, tape + workspace + results * itemsize)

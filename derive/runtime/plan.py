@@ -5,38 +5,20 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from . import forks
 from .arrays import PLAIN, Arena, Array, overlap
+from .bound import GIVEN, PACK_AND_KEEP, PACKED, ZEROS, Bound
 from .inputs import check_dims, check_lengths, check_out, check_params, check_size, check_tape, check_threads, check_wrt
 from .problem import Problem
 from .ragged import Ragged
 from .reading import Reader
-from .runner import Runner, for_split
+from .runner import Runner
 from .spec import show
-
-PACKED, PACK_AND_KEEP = 1, 2  # what C is told of the weights in the workspace
-GIVEN, ZEROS = 2, 3  # sets of states: 0 and 1 take turns as results, 2 holds copies of a caller's, 3 is what None means
-
-
-class Bound:
-    """One function of a plan: its runner, and pointers to each set of states that it may read."""
-
-    def __init__(self, plan: Plan, op: str, own: Mapping[str, Array | None]) -> None:
-        problem = plan._problem
-        kernels = problem.kernels
-        split = problem.choose(op, plan._threads, packed=op == "infer")
-        found = for_split(problem, op, split, plan._tape_every)
-        self.runner = Runner(found.problem, op, found.split, ragged=True)
-        self.runner.point([*kernels.spec.params, *own], [*plan.params.values(), *own.values()])
-        initial = kernels.reads[-len(kernels.spec.states) :]
-        self.reads = [self.pointers(initial, states) for states in plan._sets]
-
-    def pointers(self, fields: Sequence[str], arrays: Sequence[Array]) -> list[tuple[Any, str, Any]]:
-        pairs = zip(fields, arrays, strict=True)
-        return [pointer for field, array in pairs for pointer in self.runner.pointers(field, array)]
+from .split import ONE, Split
 
 
 class Plan:
@@ -74,7 +56,7 @@ class Plan:
     ) -> None:
         spec = reader.spec
         where = f"{spec.name}.plan"
-        lead = (check_size(where, "steps", steps), *(() if batch is None else (check_size(where, "batch", batch),)))
+        lead = (check_size(where, "steps", steps), *(() if batch is None else (check_size(where, "batch", batch, 0),)))
         check_threads(where, threads)
         if not any(extent.dim == spec.input_dim for shape in spec.params.values() for extent in shape):
             raise ValueError(f"{where}: no parameter of {spec.name} tells the size of x; call infer instead")
@@ -94,8 +76,9 @@ class Plan:
         n = len(spec.states)
         self._arena = Arena(where, [*problem.param_shapes, *problem.state_shapes * 3, problem.out_shape], problem.dtype)
         own = self._arena.arrays
-        self.params = dict(zip(spec.params, own, strict=False))
-        states = own[len(self.params) : -1]
+        self._own = dict(zip(spec.params, own, strict=False))  # what C reads
+        self.params = dict(self._own)
+        states = own[len(self._own) : -1]
         self._sets = [*(tuple(states[k * n : (k + 1) * n]) for k in range(3)), tuple(problem.zeros)]
         self._out = own[-1]
         self._latest = 0
@@ -104,8 +87,9 @@ class Plan:
         self._gradients: Arena | None = None
         self._packed = False
         self._running = threading.Lock()
-        for mine, array in zip(self.params.values(), arrays, strict=True):
+        for mine, array in zip(self._own.values(), arrays, strict=True):
             mine[...] = array
+        forks.plans.add(self)
 
     @property
     def steps(self) -> int:
@@ -155,11 +139,13 @@ class Plan:
         with self._running:
             bound = self._inferring
             if bound is None:
+                if not self._problem.batch:
+                    return self._infer_nothing(x, state, out, lengths)
                 bound = self._prepare_infer()
             problem, runner = self._problem, bound.runner
-            x = self._outside(self._arena, self._reader.sequence("infer", "x", problem, x))
-            ragged = None if lengths is None else self._ragged("infer", lengths, runner)
-            result = self._out if out is None else self._check_out(out, x)
+            given, x = x, self._outside(self._arena, self._reader.sequence("infer", "x", problem, x))
+            ragged = None if lengths is None else self._ragged("infer", lengths, runner.split)
+            result = self._out if out is None else self._check_out(out, given)
             source = self._source("infer", state)
             if ragged is not None and ragged.order is not None:
                 x, source = np.take(x, ragged.order, -2), self._sort_states(source, ragged.order)
@@ -171,6 +157,8 @@ class Plan:
                 setattr(args, field, pointer)
             final = self._sets[target]
             if ragged is None:
+                if runner.rows is not None:  # an interrupt cut off the call that set them
+                    runner.lengths(None)
                 runner.run((x, result))
             else:
                 self._run_ragged(runner, ragged, (x, result), [result, *final])
@@ -197,11 +185,13 @@ class Plan:
         with self._running:
             bound = self._training
             if bound is None:
+                if not self._problem.batch:
+                    return self._train_nothing(x, y, state, lengths)
                 bound = self._prepare_training()
             problem, runner = self._problem, bound.runner
             x = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "x", problem, x))
             y = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "y", problem, y))
-            ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner)
+            ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner.split)
             source = self._source("loss_and_grad", state)
             if ragged is not None and ragged.order is not None:
                 x, y = np.take(x, ragged.order, -2), np.take(y, ragged.order, -2)
@@ -210,23 +200,34 @@ class Plan:
             for args, field, pointer in bound.reads[source]:
                 setattr(args, field, pointer)
             if ragged is None:
+                if runner.rows is not None:  # an interrupt cut off the call that set them
+                    runner.lengths(None)
                 return runner.run((x, y)), self._grads
             return self._run_ragged(runner, ragged, (x, y), self._by_row), self._grads
 
     def update(self, params: Mapping[str, Array] | None = None) -> None:
         """Take new values of the parameters: those of `params`, or, with None, those written to `self.params`.
 
-        Raises as the making of the plan does; shapes and dtype must be the same as then.
+        An array that was put into `self.params` in place of the plan's own is copied to that. Raises as the making of the
+        plan does; shapes and dtype must be the same as then.
         """
         where = f"{self._reader.spec.name}.plan.update"
         if self._running.locked():
             raise self._busy("update")
         with self._running:
+            own = self._own
+            if params is None and (len(self.params) != len(own) or any(self.params.get(n) is not own[n] for n in own)):
+                params = self.params
             if params is not None:
                 arrays = check_params(where, self._reader.spec, params, self.dtype, "the plan")
                 check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
-                for mine, array in zip(self.params.values(), arrays, strict=True):
-                    mine[...] = array
+                # Some may be the plan's own under another name.
+                arrays = [self._outside(self._arena, array) for array in arrays]
+                with forks.copying():
+                    for mine, array in zip(own.values(), arrays, strict=True):
+                        mine[...] = array
+                self.params.clear()
+                self.params.update(own)
             self._pack(False)
 
     # -- what a call is made of --------------------------------------------------------------------------------------
@@ -245,6 +246,14 @@ class Plan:
         return bound
 
     def _prepare_training(self) -> Bound:
+        own = self._prepare_gradients()
+        bound = Bound(self, "loss_and_grad", own)
+        self._by_row = [array for field, array in own.items() if array is not None and field in self._problem.widths]
+        self._training = bound
+        return bound
+
+    def _prepare_gradients(self) -> dict[str, Array | None]:
+        """The arrays that training returns, and where C puts each gradient."""
         problem = self._problem
         # C computes the unwanted ones in any case and needs a place for them; dL/dx it can leave away.
         shapes = list(problem.gradient_shapes) if self._wanted[0] else [(0,), *problem.gradient_shapes[1:]]
@@ -253,12 +262,32 @@ class Plan:
         own: dict[str, Array | None] = dict(zip(problem.kernels.gradients, arrays, strict=True))
         if not self._wanted[0]:
             own["d_x"] = None
-        bound = Bound(self, "loss_and_grad", own)
-        self._by_row = [array for field, array in own.items() if array is not None and field in problem.widths]
         named = zip(self._grad_names, arrays, self._wanted, strict=True)
         self._grads = {name: array for name, array, wanted in named if wanted}
-        self._training = bound
-        return bound
+        return own
+
+    def _infer_nothing(self, x: Any, state: Any, out: Any, lengths: Any) -> tuple[Array, tuple[Array, ...]]:
+        """`infer` without sequences: everything is checked, and C is not asked."""
+        self._reader.sequence("infer", "x", self._problem, x)
+        if lengths is not None:
+            self._ragged("infer", lengths, ONE)
+        result = self._out if out is None else self._check_out(out, x)
+        self._source("infer", state)
+        self._latest = 1 - self._latest
+        return result if out is None else out, self._sets[self._latest]
+
+    def _train_nothing(self, x: Any, y: Any, state: Any, lengths: Any) -> tuple[float, dict[str, Array]]:
+        """`loss_and_grad` without sequences: a loss of 0, and gradients of the parameters that are 0."""
+        for name, value in (("x", x), ("y", y)):
+            self._reader.sequence("loss_and_grad", name, self._problem, value)
+        if lengths is not None:
+            self._ragged("loss_and_grad", lengths, ONE)
+        self._source("loss_and_grad", state)
+        if self._gradients is None:
+            self._prepare_gradients()
+        for array in self._grads.values():
+            array[...] = 0
+        return 0.0, self._grads
 
     def _pack(self, done: bool) -> None:
         """Whether the workspace of `infer` holds the weights as packed by the last call."""
@@ -307,16 +336,16 @@ class Plan:
             )
         return out
 
-    def _ragged(self, op: str, lengths: Any, runner: Runner) -> Ragged | None:
+    def _ragged(self, op: str, lengths: Any, split: Split) -> Ragged | None:
         problem = self._problem
         where = f"{self._reader.spec.name}.{op}"
         values = check_lengths(where, lengths, problem.steps, problem.batch, problem.unbatched)
-        return Ragged(values, problem.steps, runner.split) if (values < problem.steps).any() else None
+        return Ragged(values, problem.steps, split) if (values < problem.steps).any() else None
 
     def _run_ragged(self, runner: Runner, ragged: Ragged, keep: object, results: Sequence[Array]) -> float:
         """Runs with lengths, and brings `results` into the order of the caller."""
-        runner.lengths(ragged)
         try:
+            runner.lengths(ragged)
             loss = runner.run(keep)
         finally:
             runner.lengths(None)
@@ -324,3 +353,19 @@ class Plan:
             for array in results:
                 array[..., ragged.order, :] = array.copy()
         return loss
+
+    # -- copies and children -----------------------------------------------------------------------------------------
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        name = self._reader.spec.name
+        raise TypeError(
+            f"{name}.plan: a plan holds memory that C works in, and can be neither copied nor pickled; "
+            f"make another one with {name}.plan(plan.params, steps, batch), in each process its own"
+        )
+
+    def _after_fork(self) -> None:
+        """In a forked child: the call of another thread of the parent is cut off, and what it was writing is made anew."""
+        if self._running.locked():
+            self._inferring = self._training = self._gradients = None
+            self._packed = False
+            self._running = threading.Lock()

@@ -1,10 +1,12 @@
 """What C needs to know about a call apart from its arrays, prepared once per set of shapes.
 
-Kernels is one dtype of a cell; Problem one set of shapes, with the sizes of tape and workspaces.
+Kernels is one dtype of a cell; Problem one set of shapes, with the sizes of tape and workspaces. Problems stay between calls
+under the budget of kept.py.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from math import prod
 from typing import Any
@@ -14,10 +16,12 @@ import numpy as np
 from .arrays import require_memory
 from .extension import CALLS
 from .isa import best, wanted
+from .kept import KEPT
 from .spec import Shape, Spec
 from .split import Split, choose
 
-PROBLEMS = 64  # shapes remembered per dtype; many more means that nothing repeats
+VARIANTS, WAYS = 16, 64  # ways to keep a tape, and to call, that are remembered for a set of shapes
+OVERHEAD = 5 << 9  # bytes of Python objects that a set of shapes takes, and as many for each way to call
 
 
 class Kernels:
@@ -36,13 +40,14 @@ class Kernels:
         self.error: Any = getattr(module.lib, f"{spec.name}_error")
         self.functions = {op: getattr(module.lib, f"{spec.name}_{real}_{op}") for op in CALLS}
         self.units = bool(getattr(module.lib, f"{spec.name}_parts")())
+        self.whole = bool(getattr(module.lib, "derive_batch_is_fixed", int)())
         self.everything = 2 ** (8 * self.ffi.sizeof("size_t")) - 1  # tape_every: all states, no gates
         scalar = "float" if real == "f32" else "double"
         self.array_type: Any = self.ffi.typeof(f"{scalar}[]")
         self.loss_type: Any = self.ffi.typeof(f"{scalar} *")
         self.args_type: Any = self.ffi.typeof(f"{spec.name}_{real}_args *")
         self.sizes_type: Any = self.ffi.typeof(f"{spec.name}_sizes *")
-        self.problems: dict[tuple[Shape, ...], Problem] = {}
+        self.problems: dict[tuple[Shape, ...], Problem] = {}  # those that KEPT lets stay
 
         states = tuple(spec.states)
         self.reads = ("x", *spec.params, *(f"{s}_0" for s in states))
@@ -58,9 +63,10 @@ class Kernels:
         }
 
     def remember(self, key: tuple[Shape, ...], problem: Problem) -> None:
-        if len(self.problems) >= PROBLEMS:
-            self.problems.clear()
+        """From now on calls with these shapes find the problem, until it is the least recently used."""
+        problem.key = key
         self.problems[key] = problem
+        KEPT.admit(problem)
 
     def message(self, code: int) -> str:
         return str(self.ffi.string(self.error(code)).decode("ascii", "replace"))
@@ -127,9 +133,13 @@ class Problem:
             self.widths |= {f"{d}{name}_{end}": shape[-1] for d in ("", "d_") for end in "0T"}
         self.calls: dict[tuple[object, ...], Any] = {}
         self.variants: dict[tuple[int, int], Problem] = {}
+        self.key: tuple[Shape, ...] | None = None
+        self.used = 0
 
-        # Without sequences C is not asked, here or later.
+        # Without sequences C is not asked, here or later; NumPy has a limit even for arrays with nothing in them.
         self.sizes: Any = kernels.sizes(self.struct(self.batch), where, self) if self.batch else None
+        if not self.batch and self.steps * max(dims.values()) * self.dtype.itemsize > sys.maxsize:
+            raise MemoryError(f"{where}: {self} is too large: no machine can address its arrays")
         states = 3 * sum(map(prod, self.state_shapes))
         require_memory((prod(self.out_shape) + states) * self.dtype.itemsize, where, f"the result for {self}")
         # Handed out again and again, hence read-only; never written, the pages of large ones take no memory.
@@ -152,8 +162,27 @@ class Problem:
             return self
         found = self.variants.get(key)
         if found is None:
+            if len(self.variants) >= VARIANTS:
+                self.variants.clear()
             found = self.variants[key] = Problem(self.kernels.spec.name, self.kernels, self.x_shape, self.dims, *key)
+            KEPT.charge(found.nbytes())  # before its first call
         return found
+
+    def nbytes(self) -> int:
+        """Bytes that stay between calls: those of runners, of zeros, and what the objects themselves take."""
+        problems = [self, *list(self.variants.values())]
+        # By identity: some calls have two keys.
+        calls = {id(found): found for problem in problems for found in list(problem.calls.values())}
+        runners = sum(found.held for found in calls.values())
+        zeros = sum(array.nbytes for problem in problems for array in problem.zeros)
+        return OVERHEAD * (len(problems) + len(calls)) + zeros + runners
+
+    def forget(self) -> None:
+        """Go out of the table of problems and let go of idle runners; a tape or a call that is under way may still use it."""
+        if self.key is not None and self.kernels.problems.get(self.key) is self:
+            del self.kernels.problems[self.key]
+        self.calls.clear()
+        self.variants.clear()
 
     def choose(self, op: str, threads: int | None, work: int | None = None, packed: bool = False) -> Split:
         """How to spread a call over threads; the arguments are those of `split.choose`."""
@@ -167,4 +196,5 @@ class Problem:
             packed=packed,
             threads=threads,
             units=self.kernels.units,
+            whole=self.kernels.whole,
         )

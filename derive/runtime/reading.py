@@ -10,6 +10,7 @@ import numpy as np
 from .arrays import FLOATS, PLAIN, Array, compact
 from .extension import check_compiled
 from .inputs import check_dims, check_out, check_params, check_sequence, check_state, check_threads, check_x
+from .kept import CLOCK
 from .problem import Kernels, Problem
 from .spec import Spec
 
@@ -47,6 +48,7 @@ class Reader:
         except (AttributeError, KeyError, TypeError, IndexError, ValueError):
             usual = False
         if usual:
+            problem.used = next(CLOCK)
             return problem, arrays + (problem.zeros if state is None else self.states(op, "state", problem, state))
         where = f"{self.spec.name}.{op}"
         problem, arrays = self._admit(where, x, params)
@@ -64,6 +66,7 @@ class Reader:
         if problem is None:
             problem = Problem(where, kernels, x.shape, check_dims(where, self.spec, x.shape, arrays[1:]))
             kernels.remember(key, problem)
+        problem.used = next(CLOCK)
         return problem, arrays
 
     def states(self, op: str, argument: str, problem: Problem, state: Any) -> list[Array]:

@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import POOL, Array, aligned, require_memory
+from .arrays import Array, aligned, require_memory
 from .errors import KernelError
-from .problem import Problem
+from .kept import KEPT
+from .problem import OVERHEAD, WAYS, Problem
 from .ragged import Ragged
 from .split import Split
 from .workers import abreast, share
 
-SMALL = 1 << 20  # bytes of scratch memory that a runner keeps for the next call; more goes back to the pool
+SMALL = (
+    1 << 18
+)  # bytes of scratch memory that a runner keeps for the next call; what has more gives it to calls of any shape
 
 
 class Part:
@@ -70,7 +73,8 @@ class Runner:
         if op == "loss_and_grad":
             for name, zero in zip(kernels.seeds[1:], problem.zeros, strict=True):
                 self._point(name, zero)
-        self.small = sum(array.nbytes for array in self.memory) <= SMALL
+        self.nbytes = sum(block.nbytes for block in self.memory)
+        self.small = self.nbytes <= SMALL
 
     # -- memory ------------------------------------------------------------------------------------------------------
 
@@ -112,14 +116,14 @@ class Runner:
                 setattr(part.args, f"d_{name}", kernels.from_buffer(kernels.array_type, array))
 
     def _take(self, nbytes: int) -> Array:
-        array = POOL.take(nbytes)
-        self.memory.append(array)
-        return array
+        block = KEPT.take(nbytes)
+        self.memory.append(block)
+        return block[:nbytes]
 
     def release(self) -> None:
-        """Gives the memory back to the pool; the runner is of no use after that."""
-        for array in self.memory:
-            POOL.give(array)
+        """Gives the memory to whoever calls next; the runner is of no use after that."""
+        for block in self.memory:
+            KEPT.give(block)
 
     # -- arguments ---------------------------------------------------------------------------------------------------
 
@@ -155,12 +159,16 @@ class Runner:
         ]
 
     def lengths(self, ragged: Ragged | None) -> None:
-        """How many sequences run at each step; None: all."""
+        """How many sequences run at each step; None: all. `rows` is not None as long as a part may have some."""
         kernels = self.problem.kernels
-        self.rows = None if ragged is None else ragged.rows([part.count for part in self.parts])
-        for k, part in enumerate(self.parts):
-            rows = kernels.ffi.NULL if self.rows is None else kernels.from_buffer("size_t[]", self.rows[k])
-            part.args.rows = rows
+        if ragged is None:
+            for part in self.parts:
+                part.args.rows = kernels.ffi.NULL
+            self.rows = None
+            return
+        self.rows = ragged.rows([part.count for part in self.parts])
+        for part, rows in zip(self.parts, self.rows, strict=True):
+            part.args.rows = kernels.from_buffer("size_t[]", rows)
 
     # -- the call ----------------------------------------------------------------------------------------------------
 
@@ -223,6 +231,7 @@ class Call:
         self.ragged = ragged
         self.fields = kernels.fields[op]
         self.idle: list[Runner] = []
+        self.held = 0  # bytes of the runners that come back here
         # Where the caller's order of sequences and that of C meet. What a tape refers to is in the order of C already.
         inputs = kernels.seeds if op == "backward" else (*kernels.reads, "y")
         outputs = kernels.results if op in ("infer", "forward") else kernels.gradients
@@ -243,19 +252,32 @@ class Call:
             runner = self.idle.pop()
         except IndexError:
             runner = Runner(self.problem, self.op, self.split, self.ragged)
-        runner.point(self.fields, arrays)
-        if ragged is not None:
-            runner.lengths(ragged)
-        loss = runner.run(arrays)
-        if ragged is not None:
-            runner.lengths(None)
-        runner.totals.clear()
-        # After an exception nothing comes back: what the runner points to is anybody's guess.
+            if runner.small:
+                self._hold(runner.nbytes)
+        try:
+            runner.point(self.fields, arrays)
+            if ragged is not None:
+                runner.lengths(ragged)
+            loss = runner.run(arrays)
+            if ragged is not None:
+                runner.lengths(None)
+            runner.totals.clear()
+        except BaseException:
+            # Nothing comes back: what the runner points to is anybody's guess.
+            if runner.small:
+                self._hold(-runner.nbytes)
+            raise
         if runner.small:
             self.idle.append(runner)
         else:
             runner.release()
         return loss
+
+    def _hold(self, nbytes: int) -> None:
+        """A runner that stays is there, or, with a minus, is lost."""
+        with KEPT.lock:
+            self.held += nbytes
+            KEPT.charge(nbytes)
 
     def run_ragged(self, arrays: Sequence[Array | None], ragged: Ragged) -> tuple[float, list[Array | None]]:
         """As `run`, with arrays in the order of the caller. Returns also the arrays that C had, in its order."""
@@ -287,6 +309,8 @@ def call(problem: Problem, op: str, threads: int | None, tape_every: int = 0, wo
     asked = (op, threads, tape_every)
     found: Call | None = problem.calls.get(asked)
     if found is None:
+        if len(problem.calls) >= WAYS:
+            problem.calls.clear()
         found = problem.calls[asked] = for_split(problem, op, problem.choose(op, threads), tape_every)
     return found
 
@@ -297,5 +321,8 @@ def for_split(problem: Problem, op: str, split: Split, tape_every: int = 0, ragg
     key = (op, split, ragged)
     found: Call | None = problem.calls.get(key)
     if found is None:
+        if len(problem.calls) >= WAYS:
+            problem.calls.clear()
         found = problem.calls[key] = Call(problem, op, split, ragged)
+        KEPT.charge(OVERHEAD)
     return found

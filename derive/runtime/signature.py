@@ -13,7 +13,7 @@ from .spec import Spec
 def named_function(
     spec: Spec, name: str, options: Sequence[Parameter], result: Any, body: Callable[..., Any], doc: str
 ) -> Callable[..., Any]:
-    """A function of the sizes of a cell and of `options`, with a signature and a help of its own.
+    """A function of the sizes of a cell and of `options`, to be bound to it, with a signature and a help of its own.
 
     body(dims, **options) computes it: dims are the sizes by dimension, checked to be integers of at least 1.
     The function raises TypeError for arguments that do not fit the signature, and what `check_size` and `body` raise.
@@ -21,8 +21,9 @@ def named_function(
     where = f"{spec.name}.{name}"
     sizes = [Parameter(keyword, Parameter.POSITIONAL_OR_KEYWORD, annotation=int) for keyword in spec.dims.values()]
     signature = Signature([*sizes, *options], return_annotation=result)
+    owner = Parameter("self", Parameter.POSITIONAL_ONLY)
 
-    def function(*args: Any, **kwargs: Any) -> Any:
+    def function(self: object, /, *args: Any, **kwargs: Any) -> Any:
         try:
             given = signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -34,5 +35,5 @@ def named_function(
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
-    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__signature__ = signature.replace(parameters=[owner, *signature.parameters.values()])  # type: ignore[attr-defined]
     return function

@@ -93,12 +93,14 @@ def choose(
     threads: int | None = None,
     processors: int | None = None,
     units: bool = False,
+    whole: bool = False,
 ) -> Split:
     """How to spread a call: as many threads as pay off, or `threads`, in the way that the model finds faster.
 
     weights: numbers in all parameters. work, packed: as in `microseconds`. processors: None means those of this process. units:
-    whether the cell can be split by units. By batch there are never more parts than sequences, though more than
-    processors if so many were asked for; by units never more than processors, for these threads wait for one another.
+    whether the cell can be split by units. whole: its batch cannot be split, for its C was compiled for one B.
+    By batch there are never more parts than sequences, though more than processors if so many were asked for; by units
+    never more than processors, for these threads wait for one another.
     """
     processors = cpus() if processors is None else processors
 
@@ -107,7 +109,8 @@ def choose(
 
     if not batch:
         return ONE
-    by_batch = Split("batch", min(processors, batch // ROWS) if threads is None else min(threads, batch))
+    most = 1 if whole else batch
+    by_batch = Split("batch", min(processors, most // ROWS) if threads is None else min(threads, most))
     by_units = Split("units", min(processors, processors if threads is None else threads) if units else 1)
     several = [split for split in (by_batch, by_units) if split.parts > 1]
     if not several:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from .arrays import Array, aligned, amount, require_memory
 from .ragged import Ragged
@@ -30,6 +31,26 @@ class Tape:
         self._out = out
         self._ragged = ragged
         self._memory = aligned(nbytes)
+
+    def __copy__(self) -> Tape:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Tape:
+        """A tape of its own: what happens to x, params, state and out afterwards is nothing to it."""
+        made: Tape = object.__new__(Tape)
+        made._owner, made._call, made._ragged = self._owner, self._call, self._ragged
+        made._reads = [None if array is None else array.copy() for array in self._reads]
+        made._out = None if self._out is None else self._out.copy()
+        made._memory = aligned(self._memory.nbytes)
+        made._memory[...] = self._memory
+        memo[id(self)] = made
+        return made
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            f"a tape of {self.cell} holds memory in the order of this process, and cannot be pickled; "
+            f"call {self.cell}.backward where {self.cell}.forward was called, and send the gradients"
+        )
 
     @property
     def cell(self) -> str:

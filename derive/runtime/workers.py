@@ -91,7 +91,7 @@ class Crew:
     def __init__(self) -> None:
         self.idle: list[Worker] = []
         self.hired = 0
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler that calls a cell may come in while its own thread is here
 
     def take(self, count: int) -> list[Worker]:
         """At most `count` workers that are idle, new ones among them while there may be more."""
@@ -108,11 +108,12 @@ class Crew:
         with self.lock:
             if self.hired >= max(cpus(), 2) - 1:
                 return False
+            self.hired += 1
             try:
                 worker = Worker(self.idle)
             except RuntimeError:  # the system allows no more threads
+                self.hired -= 1
                 return False
-            self.hired += 1
         self.idle.append(worker)
         return True
 

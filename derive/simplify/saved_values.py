@@ -108,14 +108,12 @@ class _Saved:
         shapes = ir.dims_of(here, self.tensors)
         indices = tuple(ir.ordered(shapes))
         name = ir.unused_name(f"{type(node).__name__}_{'_'.join(ir.name_of(a) for a in reads[:1])}", self.tensors)
-        timed = any(ir.time_of(a, self.tensors) is not None for a in reads)
         tensor = Tensor(
             name,
             tuple(shapes[i] for i in indices),
             indices,
             "value",
-            ir.STEPS if timed else None,
-            any(self.tensors[ir.name_of(a)].batched for a in reads),
+            ir.STEPS,
             latex=name.replace("_", r"\_"),
         )
         self.tensors[name] = tensor

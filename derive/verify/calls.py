@@ -48,9 +48,7 @@ class Calls:
         for row, length in enumerate(lengths or ()):
             for array in sequences.values():
                 array[length:, row] = np.nan
-        self.x, self.y, self.d_out = (
-            self._fence(n, a[:, 0] if unbatched else a) for n, a in sequences.items()
-        )
+        self.x, self.y, self.d_out = (self._fence(n, a[:, 0] if unbatched else a) for n, a in sequences.items())
         self.params = {n: self._fence(n, a) for n, a in places.gather({n: values[n] for n in places.params}).items()}
         self.state: Any = self._states({s: values[i] for s, i in places.initial.items()}, "0")
         self.d_state: Any = self._states(problem.d_state, " at the end")

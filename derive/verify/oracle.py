@@ -179,11 +179,10 @@ class Oracle:
             results = run(self.primal, values, problem.sizes, order=self.orders["primal"])
             out = self._outputs(results)
             assert self.judge.primal is not None
-            judged = run(
-                self.judge.primal, {self._prediction(): out, self.target.name: problem.y + 0j}, problem.sizes
-            )
+            judged = run(self.judge.primal, {self._prediction(): out, self.target.name: problem.y + 0j}, problem.sizes)
         totals = {
-            "backward": (out * problem.d_out).sum() + sum((results[f"{s}_T"] * d).sum() for s, d in problem.d_state.items()),
+            "backward": (out * problem.d_out).sum()
+            + sum((results[f"{s}_T"] * d).sum() for s, d in problem.d_state.items()),
             "loss": judged[self.loss].sum(),
         }
         public = {"x": np.moveaxis(moves[self.places.input], 0, 1), **self.places.gather(moves)}

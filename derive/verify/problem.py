@@ -68,7 +68,9 @@ def sizes_of(names: Sequence[str], order: Sequence[int], fixed: Mapping[str, int
     return {name: fixed[name] if name in fixed else free.pop(0) for name in names}
 
 
-def draw(program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: tuple[float, float], seed: int = 0) -> Problem:
+def draw(
+    program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: tuple[float, float], seed: int = 0
+) -> Problem:
     """A problem for the primal program of a cell; `target` is the tensor of the loss that stands for y.
 
     Matrices are divided by the square root of their width, so that sums over many units stay as large as the units.

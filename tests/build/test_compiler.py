@@ -1,6 +1,5 @@
 """Building: the cache and its key, broken and absent compilers, folders that cannot be written, two builds at once."""
 
-import importlib
 import os
 import shutil
 import stat
@@ -12,43 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_cells import CELL, USE, cell_of, python, quick_compiler
 
 import derive
 from derive import compiler, emit, registry
 from derive.errors import DeriveError
 
-CELL = '''
-from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh
-
-@cell(states="h")
-def mine(x, h, W, U, b):
-    """A cell of one's own."""
-    h[t, n] = {function}(Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k) + b[n])
-'''
-USE = """
-import numpy as np, derive
-module = derive.build(mine)
-out, _ = module.infer(np.ones((2, 3), np.float32), module.init_params(3, 4, dtype=np.float32, seed=0))
-print(module.__file__, float(abs(out).sum()) > 0)
-"""
-
-
-def cell_of(folder, function="tanh", name="mine"):
-    path = folder / f"{name}_{function}.py"
-    path.write_text(CELL.format(function=function))
-    spec = importlib.util.spec_from_file_location(f"{folder.name}_{function}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.mine
-
 
 @pytest.fixture(autouse=True)
 def fast(tmp_path_factory, monkeypatch):
-    """A compiler that does not optimise: it is the last -O that counts."""
-    script = tmp_path_factory.mktemp("compiler") / "fast-cc"
-    script.write_text(f'#!/bin/sh\nexec {compiler._compiler()[0]} "$@" -O0\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("CC", str(script))
+    monkeypatch.setenv("CC", str(quick_compiler(tmp_path_factory.mktemp("compiler"))))
 
 
 @pytest.fixture
@@ -71,17 +43,6 @@ def counted(tmp_path, monkeypatch, fast):
         return len(record.read_text().splitlines()) if record.exists() else 0
 
     return runs
-
-
-def python(code, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 # -- the cache ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sympy.tensor.indexed import Indexed
 
@@ -19,6 +19,7 @@ from derive.errors import DeriveError
 from derive.machine import PEAK, TILE_ROWS, VECTOR_BYTES, Machine
 from derive.model import model
 from derive.printer import F32, F64
+from derive.workload import SETTLE
 
 CELLS = tuple(registry.cells())
 SIZE = st.integers(1, 70)
@@ -111,6 +112,9 @@ def test_memory_is_what_the_compiled_cell_asks_for(compiled):
     names = ["base", "avx2", "avx512"][: getattr(kernels.lib, f"{cell}_isa")()]
 
     @given(st.tuples(SIZE, SIZE, *(SIZE for _ in dims)), st.sampled_from(names), st.sampled_from((F32, F64)))
+    @example((64 * 256, 1, *(3 for _ in dims)), names[-1], F32)
+    @example((64 * 256 + 1, 1, *(3 for _ in dims)), names[-1], F32)  # one more block of rows than are added at a time
+    @example((1, 64 * 256 + 1, *(3 for _ in dims)), names[-1], F64)
     @settings(max_examples=30, deadline=None)
     def same(numbers, isa, real):
         sizes = dict(zip(("T", "B", *dims), numbers, strict=True))
@@ -150,6 +154,7 @@ def test_vectors_and_tiles_are_those_of_the_template(real):
     assert [int(v) for v in re.findall(r"#define ROWS (\d+)", head)] == [TILE_ROWS[isa] for isa in order]
     assert set(PEAK) == {*(isa.tag for isa in ISAS), "base", "neon"}
     assert re.findall(r"#define DEPTH (\d+)", text) == [str(CHUNK_ROWS)]
+    assert re.findall(r"#define SETTLE (\d+)", text) == [str(SETTLE)]
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------

@@ -54,6 +54,6 @@ def test_the_notebook_runs_and_shows_the_same():
     pytest.importorskip("ipykernel")
     book = nbformat.read(NOTEBOOK, as_version=4)
     before = [[o.get("data", {}).get("text/latex") for o in c.outputs] for c in book.cells if c.cell_type == "code"]
-    nbclient.NotebookClient(book, timeout=300, kernel_name="python3").execute()
+    nbclient.NotebookClient(book, kernel_name="python3").execute()
     after = [[o.get("data", {}).get("text/latex") for o in c.outputs] for c in book.cells if c.cell_type == "code"]
     assert [[x for x in a if x] for a in after] == [[x for x in b if x] for b in before]

@@ -2,6 +2,8 @@
 
 It reads one case from its standard input (arrays one after the other, as they lie in memory) and writes all results
 to its standard output in the same way; sizes are its arguments.  `reads` and `writes` are the order of the arrays.
+Compiled with -DFILES it reads the file `given` and writes the file `found` instead: what has no operating system has no
+standard input, but an emulator that opens files for it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ SOURCE = r"""
 #include <stdlib.h>
 #include <string.h>
 
+static FILE *given, *found;
+
 static void *taken(size_t bytes)
 {
     void *p = malloc(bytes ? bytes : 1);
@@ -35,7 +39,7 @@ static void *taken(size_t bytes)
 static void *read_in(size_t bytes)
 {
     void *p = taken(bytes);
-    if (fread(p, 1, bytes, stdin) != bytes) exit(4);
+    if (fread(p, 1, bytes, given) != bytes) exit(4);
     return p;
 }
 
@@ -52,6 +56,12 @@ int main(int count, char **words)
     @CELL@_sizes need;
     size_t room;
     memset(&a, 0, sizeof a);
+#if defined(FILES)
+    given = fopen("given", "rb"), found = fopen("found", "wb");
+    if (!given || !found) exit(6);
+#else
+    given = stdin, found = stdout;
+#endif
     if (count != 3 + @COUNT@) return 2;
     a.T = strtoul(words[1], NULL, 10), a.B = strtoul(words[2], NULL, 10);
 @DIMS@
@@ -70,7 +80,7 @@ int main(int count, char **words)
 #if defined(DERIVE_DISPATCH)
     fprintf(stderr, "isa %d", @CELL@_isa());
 #endif
-    return 0;
+    return fclose(found) != 0;
 }
 """
 
@@ -104,7 +114,7 @@ def source(cell: str, real) -> str:
         return f"sizeof({real.c}) * {' * '.join(f'({s})' for s in shape)}"
 
     def out(names):
-        lines = [f"fwrite(a.{n}, 1, {bytes_of(s)}, stdout), memset(a.{n}, 0xff, {bytes_of(s)});" for n, s in names]
+        lines = [f"fwrite(a.{n}, 1, {bytes_of(s)}, found), memset(a.{n}, 0xff, {bytes_of(s)});" for n, s in names]
         return "\n".join(f"    {line}" for line in lines)
 
     take = [f"a.{n} = ({real.c} *)read_in({bytes_of(s)});" for n, s in reads(cell).items()]
@@ -165,11 +175,21 @@ def case(cell: str, real, sizes: dict[str, int], seed: int = 0) -> dict[str, np.
 
 def executed(command: list[object], cell: str, real, sizes: dict[str, int], given: dict[str, np.ndarray]):
     """Run the program on a case: (results of infer, forward and loss_and_grad by name, what it said)."""
-    dims = model(registry.cell(cell)).meta["dims"]
-    words = [*map(str, command), str(sizes["T"]), str(sizes["B"]), *(str(sizes[d]) for d in dims)]
-    done = subprocess.run(words, input=b"".join(a.tobytes() for a in given.values()), capture_output=True, check=False)
+    words = [*map(str, command), *size_words(cell, sizes)]
+    data = b"".join(a.tobytes() for a in given.values())
+    done = subprocess.run(words, input=data, capture_output=True, check=False)
     assert done.returncode == 0, f"{' '.join(words)}: exit {done.returncode}\n{done.stderr.decode()}"
-    numbers, results, at = np.frombuffer(done.stdout, real.dtype), [], 0
+    return named(cell, np.frombuffer(done.stdout, real.dtype), sizes), done.stderr.decode()
+
+
+def size_words(cell: str, sizes: dict[str, int]) -> list[str]:
+    """The arguments of the program."""
+    return [str(sizes[n]) for n in ("T", "B", *model(registry.cell(cell)).meta["dims"])]
+
+
+def named(cell: str, numbers: np.ndarray, sizes: dict[str, int]) -> list[dict[str, np.ndarray]]:
+    """What the program wrote: the results of infer, forward and loss_and_grad by name."""
+    results, at = [], 0
     for names in (first(cell), first(cell), writes(cell)):
         found = {}
         for name, shape in names.items():
@@ -178,7 +198,7 @@ def executed(command: list[object], cell: str, real, sizes: dict[str, int], give
             at += found[name].size
         results.append(found)
     assert at == numbers.size
-    return results, done.stderr.decode()
+    return results
 
 
 def expected(cell: str, given: dict[str, np.ndarray]):

@@ -42,6 +42,7 @@ def portable(tmp_path_factory):
             "-O1",
             *MATH,
             "-DDERIVE_PORTABLE",
+            "-DDERIVE_THREADS",
             "-shared",
             "-fPIC",
             *code,
@@ -138,7 +139,6 @@ def python(code, **environment):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
         env={**{k: v for k, v in os.environ.items() if k != "DERIVE_ISA"}, **environment},
     )

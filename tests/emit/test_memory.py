@@ -65,7 +65,7 @@ def test_guard_pages(cell, tmp_path):
     execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1)))
 
 
-@pytest.mark.slow
+@pytest.mark.sanitize
 @pytest.mark.parametrize("compiler", compilers())
 @pytest.mark.parametrize("cell", CELLS)
 def test_guard_pages_when_optimised(cell, compiler, tmp_path):
@@ -76,27 +76,27 @@ def test_guard_pages_when_optimised(cell, compiler, tmp_path):
 SANITIZERS = ("-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
-@pytest.mark.parametrize("cell", ["gru", *(pytest.param(c, marks=pytest.mark.slow) for c in CELLS if c != "gru")])
+@pytest.mark.parametrize("cell", ["gru", *(pytest.param(c, marks=pytest.mark.sanitize) for c in CELLS if c != "gru")])
 def test_sanitizers(cell, tmp_path):
     made = program(cell, tmp_path, "-O0", *SANITIZERS)
     execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1), [0]))
 
 
-@pytest.mark.slow
+@pytest.mark.sanitize
 @pytest.mark.parametrize("cell", CELLS)
 def test_sanitizers_when_optimised(cell, tmp_path):
     made = program(cell, tmp_path, "-O1", *SANITIZERS)
     execute(made, *arguments(cell, SMALL + LONG, range(1, best_isa() + 1), [0]))
 
 
-@pytest.mark.slow
+@pytest.mark.sanitize
 @pytest.mark.parametrize("cell", CELLS)
 def test_sanitizers_without_vectors(cell, tmp_path):
     made = program(cell, tmp_path, "-O1", "-DDERIVE_PORTABLE", *SANITIZERS)
     execute(made, *arguments(cell, SMALL + LONG, [1], [0]))
 
 
-@pytest.mark.slow
+@pytest.mark.sanitize
 @pytest.mark.parametrize("cell", CELLS)
 def test_valgrind(cell, tmp_path):
     """No read of what nobody wrote decides anything.  Valgrind does not know AVX-512."""
@@ -251,10 +251,54 @@ def test_workspace_too_small(made):
         assert made(call) == 0
 
 
+def test_packed_weights_must_be_there(made):
+    """packed = 1 on a workspace into which no call packed, or another function, or one for other sizes, or for itself alone."""
+    out, names = made.arrays["out"], ("infer", "forward")
+    for call in names:
+        made.args.packed = 1
+        made.refused(call, 8)
+    for call, other in (names, names[::-1]):
+        made.args.packed = 0
+        assert made(call) == 0
+        expected = out.copy()
+        made.args.packed = 1
+        made.refused(call, 8)
+        made.args.packed = 2
+        assert made(call) == 0
+        made.args.packed = 1
+        out[:] = 7
+        assert made(call) == 0
+        np.testing.assert_array_equal(out, expected)
+        made.refused(other, 8)
+        made.args.T, made.args.B = 1, 1  # the weights are the same for any number of steps and sequences
+        assert made(call) == 0
+        made.args.T, made.args.B = 3, 2
+        for name in made.spec["dims"]:
+            setattr(made.args, name, getattr(made.args, name) - 1)
+            made.refused(call, 8)
+            setattr(made.args, name, getattr(made.args, name) + 1)
+        assert made("loss_and_grad") == 0  # uses the workspace for its own weights
+        made.refused(call, 8)
+
+
+def test_packed_weights_of_segments(made):
+    """With tape_every = k `forward` runs segments by the kernel of `infer`, each of them with the weights that the first packed."""
+    made.args.tape_every = 2
+    assert made("sizes") == 0
+    made.arrays["tape"] = np.zeros(made.sizes.tape, np.uint8)
+    made.point("tape")
+    for packed, code in ((1, 8), (2, 0), (1, 0)):
+        made.args.packed = packed
+        if code:
+            made.refused("forward", code)
+        assert made("forward") == code
+    assert made("infer") == 0
+
+
 def test_error_texts(made):
     error = getattr(made.lib, f"{made.cell}_error")
-    texts = [made.ffi.string(error(code)).decode() for code in range(9)]
-    assert len(set(texts)) == 9 and texts[0] == "no error"
-    words = ("NULL", "0", "size_t", "workspace", "rows", "sizes", "part", "unknown")
+    texts = [made.ffi.string(error(code)).decode() for code in range(10)]
+    assert len(set(texts)) == 10 and texts[0] == "no error"
+    words = ("NULL", "0", "size_t", "workspace", "rows", "sizes", "part", "packed", "unknown")
     for code, word in enumerate(words, 1):
         assert word in texts[code]

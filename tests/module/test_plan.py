@@ -139,6 +139,41 @@ def test_parameters_are_a_copy_until_update():
     same(plan.loss_and_grad(p.x, p.y), loss)
 
 
+def test_parameters_that_were_put_in_place_of_the_plans_own():
+    p = Problem(load("lstm"), 4, 2)
+    plan, module = planned(p), p.module
+    own = dict(plan.params)
+    plan.infer(p.x), plan.loss_and_grad(p.x, p.y)
+    double = {name: 2 * array for name, array in p.params.items()}
+    plan.params.update(double)
+    plan.update()
+    same(plan.infer(p.x), module.infer(p.x, double))
+    same(plan.loss_and_grad(p.x, p.y), module.loss_and_grad(p.x, p.y, double))
+    assert all(plan.params[name] is own[name] for name in own) and list(plan.params) == list(own)
+    for wrong in ({"bias": double["bias"][:1]}, {"bais": double["bias"]}, {"bias": None}):
+        plan.params.update(wrong)
+        with pytest.raises((ValueError, TypeError), match=r"lstm\.plan\.update: .*b[ai]+s"):
+            plan.update()
+        same(plan.infer(p.x), module.infer(p.x, double))
+        plan.params.clear()
+        plan.params.update(own)
+    del plan.params["bias"]
+    with pytest.raises(ValueError, match="missing bias"):
+        plan.update()
+
+
+def test_parameters_that_change_places():
+    """The new value of each is the old one of the other."""
+    p = Problem(load("rnn"), 4, 2, inputs=5)
+    plan = planned(p)
+    swapped = {**p.params, "weight_ih": p.params["weight_hh"], "weight_hh": p.params["weight_ih"]}
+    plan.update({**plan.params, "weight_ih": plan.params["weight_hh"], "weight_hh": plan.params["weight_ih"]})
+    same(plan.infer(p.x), p.module.infer(p.x, swapped))
+    plan.params["weight_ih"], plan.params["weight_hh"] = plan.params["weight_hh"], plan.params["weight_ih"]
+    plan.update()
+    same(plan.infer(p.x), p.module.infer(p.x, p.params))
+
+
 def test_training_in_place():
     """Gradient descent on the plan's own arrays, against the ordinary calls."""
     p = Problem(load("lstm"), 5, 3)
@@ -199,7 +234,7 @@ def test_bad_arguments():
         (lambda: plan.update(module.init_params(3, 5, float)), TypeError, "is float64, but the plan is float32"),
         (lambda: module.plan({}, 4), ValueError, "lstm.plan: params: missing"),
         (lambda: module.plan(p.params, 0), ValueError, "steps must be at least 1"),
-        (lambda: module.plan(p.params, 4, 0), ValueError, "batch must be at least 1"),
+        (lambda: module.plan(p.params, 4, -1), ValueError, "batch must be at least 0"),
         (lambda: module.plan(p.params, 4, 2.0), TypeError, "batch must be an integer"),
         (lambda: module.plan(p.params, 4, threads=0), ValueError, "threads must be at least 1"),
         (lambda: module.plan(p.params, 4, tape="all"), ValueError, "tape must be"),
@@ -225,6 +260,16 @@ def test_out_inside_of_the_plan():
     same(plan.infer(p.x, out=out), p.module.infer(p.x, p.params))
     with pytest.raises(ValueError, match="overlaps an array of the plan"):
         plan.infer(p.x, state, out=state[0][None])
+
+
+def test_an_output_that_lies_in_the_input():
+    """Refused however the input lies, also where it was copied."""
+    p = Problem(load("lstm"), 4, 4, inputs=4, units=4)
+    plan, memory = planned(p), np.zeros((4, 4, 4))
+    for x in (memory, memory.transpose(1, 0, 2), memory[..., ::-1]):
+        for infer in (plan.infer, lambda x, out: p.module.infer(x, p.params, out=out)):
+            with pytest.raises(ValueError, match="out overlaps x"):
+                infer(x, out=memory)
 
 
 def test_one_call_at_a_time():
