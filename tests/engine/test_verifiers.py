@@ -12,7 +12,7 @@ import pytest
 from derive import ir, registry
 from derive.addresses import extent, since
 from derive.batch import batch
-from derive.errors import DeriveError
+from derive.errors import EngineError
 from derive.interface import argument_places
 from derive.kernel import Kernel
 from derive.kernel_verifier import verify_kernel
@@ -175,7 +175,7 @@ LOWERED: tuple[tuple[str, str, Callable[[Lowered], None], str], ...] = (
 def test_a_wrong_kernel_is_refused(name: str, which: str, damage: Callable[[Lowered], None], words: str) -> None:
     own = lowered(name, which)
     damage(own)
-    with pytest.raises(DeriveError, match=words):
+    with pytest.raises(EngineError, match=words):
         verify_lowered(own)
 
 
@@ -186,7 +186,7 @@ def test_a_value_without_a_place_is_refused() -> None:
     own, storage = stored("lstm", "backward")
     name = next(e.target for s in own.loop for e in s.pointwise)
     del storage.places[name]
-    with pytest.raises(DeriveError, match="it has no place"):
+    with pytest.raises(EngineError, match="it has no place"):
         verify_storage(own, storage)
 
 
@@ -197,7 +197,7 @@ def test_a_register_that_another_step_reads_is_refused(kind: str) -> None:
         n for n, p in storage.places.items() if p.kind in ("ring", "chunk") and p.neighbour and n.startswith("carry")
     )
     storage.places[name] = replace(storage.places[name], kind=kind, array=f"{kind}_H")
-    with pytest.raises(DeriveError, match=r"stays in a local|a buffer of one step"):
+    with pytest.raises(EngineError, match=r"stays in a local|a buffer of one step"):
         verify_storage(own, storage)
 
 
@@ -206,7 +206,7 @@ def test_a_ring_that_is_read_after_the_loop_is_refused() -> None:
     name = next(n for n, p in storage.places.items() if p.kind == "chunk")
     storage.places[name] = replace(storage.places[name], kind="ring", array="ring_alone", slot=0, slots=1)
     storage = replace(storage, regions=())
-    with pytest.raises(DeriveError, match="a buffer of two steps is read in after"):
+    with pytest.raises(EngineError, match="a buffer of two steps is read in after"):
         verify_storage(own, storage)
 
 
@@ -214,7 +214,7 @@ def test_two_values_in_one_place_are_refused() -> None:
     own, storage = stored("lstm", "backward")
     one, other = [n for n, p in storage.places.items() if p.kind == "tape"][:2]
     storage.places[one] = storage.places[other]
-    with pytest.raises(DeriveError, match="has the same place"):
+    with pytest.raises(EngineError, match="has the same place"):
         verify_storage(own, storage)
 
 
@@ -222,7 +222,7 @@ def test_rows_of_different_length_in_one_buffer_are_refused() -> None:
     own, storage = stored("lstm", "backward")
     name = next(n for n, p in storage.places.items() if p.kind == "tape")
     storage.places[name] = replace(storage.places[name], slots=storage.places[name].slots + 1)
-    with pytest.raises(DeriveError, match="another length"):
+    with pytest.raises(EngineError, match="another length"):
         verify_storage(own, storage)
 
 
@@ -231,14 +231,14 @@ def test_stacked_weights_of_different_shape_are_refused() -> None:
     own = deepcopy(own)
     name = "W_f"
     own.program.tensors[name] = replace(own.program.tensors[name], dims=(ir.dimension("I"), ir.dimension("H")))
-    with pytest.raises(DeriveError, match=r"units of|another shape"):
+    with pytest.raises(EngineError, match=r"units of|another shape"):
         verify_storage(own, storage)
 
 
 def test_a_state_without_its_initial_value_is_refused() -> None:
     own, storage = stored("lstm", "forward")
     storage.places["c"] = replace(storage.places["c"], initial="")
-    with pytest.raises(DeriveError, match="before the first step"):
+    with pytest.raises(EngineError, match="before the first step"):
         verify_storage(own, storage)
 
 
@@ -249,7 +249,7 @@ def test_a_saved_value_read_after_the_last_step_is_refused() -> None:
     stage = next(s for s in own.loop if s.pointwise)
     gate = own.program.tensors["f"]
     stage.pointwise[0] = replace(stage.pointwise[0], rhs=stage.pointwise[0].rhs * gate.at(t + 1))
-    with pytest.raises(DeriveError, match="after the last step"):
+    with pytest.raises(EngineError, match="after the last step"):
         verify_storage(own, storage)
 
 
@@ -332,7 +332,7 @@ PLANS: tuple[tuple[str, str, Callable[[Kernel], None], str], ...] = (
 def test_an_address_outside_of_its_buffer_is_refused(
     name: str, which: str, damage: Callable[[Kernel], None], words: str
 ) -> None:
-    with pytest.raises(DeriveError, match=words):
+    with pytest.raises(EngineError, match=words):
         verify_kernel(damaged(name, which, damage))
 
 
