@@ -27,7 +27,15 @@ import cffi.recompiler
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-DDERIVE_DISPATCH", "-DDERIVE_THREADS")
+FLAGS = (
+    "-std=c99",
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-DDERIVE_DISPATCH",
+    "-DDERIVE_THREADS",
+)
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 # A module exports its init function alone: what another library of the process calls rnn_f32_infer is not ours.
 HIDDEN = ("-fvisibility=hidden",)

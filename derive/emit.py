@@ -64,7 +64,15 @@ class _C:
         return c_name(ir.name_of(access), by or 0)
 
     def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.real, self.spelled, self.is_vector).print(ir.without_guards(rhs))
+        return Expression(self.real, self.spelled, self.is_vector, self._from_afar(rhs)).print(ir.without_guards(rhs))
+
+    def _from_afar(self, rhs: sp.Expr) -> set[sp.Expr]:
+        """The accesses of another step, and of terms that live at one end of time: they are added last.
+
+        What a step takes off again, as a norm does with a mean, then meets what it was added to and nothing else.
+        """
+        guarded = [a for term in ir.terms(rhs) if term.has(ir.span) for a in ir.accesses(term, self.tensors)]
+        return {*guarded, *(a for a in ir.accesses(rhs, self.tensors) if ir.offset(ir.time_of(a, self.tensors)))}
 
     def integrand(self, rhs: sp.Expr) -> str:
         """The terms under the sums of an equation, which run over the same units."""

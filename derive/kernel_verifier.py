@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import sympy as sp
 
 from derive.addresses import FIRST, STEPS, extent
-from derive.errors import DeriveError
+from derive.errors import EngineError
 from derive.ir import T
 from derive.kernel import Field, Gemm, Kernel, Segment, StagePlan, Weight
 from derive.storage import Place
@@ -39,7 +39,7 @@ class Use:
 
 
 def verify_kernel(kernel: Kernel) -> Kernel:
-    """Check the addresses of a plan; return it or raise a DeriveError that names kernel, use and inequality."""
+    """Check the addresses of a plan; return it or raise an EngineError that names kernel, use and inequality."""
     for use in _uses(kernel):
         _check_steps(kernel, use)
         _check_row(kernel, use)
@@ -63,7 +63,7 @@ def verify_kernel(kernel: Kernel) -> Kernel:
 def _check(kernel: Kernel, ids: str, smaller: sp.Expr, larger: sp.Expr, what: str) -> None:
     difference = sp.expand(larger - smaller)
     if any(value < 0 for value in difference.as_coefficients_dict().values()):
-        raise DeriveError(
+        raise EngineError(
             f"{kernel.program.name}: an address is wrong at {ids}: {what} ends at {larger}, not {smaller}"
         )
 
@@ -81,7 +81,7 @@ def _check_steps(kernel: Kernel, use: Use) -> None:
     ):
         difference = sp.expand((right - left).subs(sizes, simultaneous=True))
         if any(value < 0 for value in difference.as_coefficients_dict().values()):
-            raise DeriveError(
+            raise EngineError(
                 f"{kernel.program.name}: an address is wrong at {use.ids}: {use.place.array} {name} at "
                 f"{found.origin if name == 'starts' else right}, and step {right if name == 'starts' else left} of it is read "
                 f"or written"

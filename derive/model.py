@@ -24,6 +24,7 @@ from derive.ir import Program
 from derive.kernel import Kernel
 from derive.kernel_verifier import verify_kernel
 from derive.lower import lower
+from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify
@@ -61,7 +62,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     loss = loss or registry.loss("squared_error")
     primal = cell.normal()
     adjoint, counts = simplify(vjp(primal))
-    judge, _ = simplify(vjp(loss.of(primal.tensors[primal.meta["output"]]), [primal.meta["output"]]))
+    judged = loss.of(primal.tensors[primal.meta["output"]])
+    judge, _ = simplify(vjp(judged, [primal.meta["output"]]))
     judge = _as_seed(judge, adjoint, primal.meta["output"])
     many = batch(adjoint)
     ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.note == "saved derivative"}

@@ -7,7 +7,7 @@ Python text.  This one knows the few nodes that a scheduled equation may contain
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,10 +75,13 @@ def saturated(text: str, prefix: str = "") -> str:
 
 
 class Expression:
-    """Prints one right-hand side; `name` spells accesses, `is_vector` tells values of units from numbers of a row."""
+    """Prints one right-hand side; `name` spells accesses, `is_vector` tells values of units from numbers of a row.
 
-    def __init__(self, real: Real, name: Namer, is_vector: IsVector) -> None:
-        self.real, self.name, self.is_vector = real, name, is_vector
+    `last` are accesses whose terms are added after all others.
+    """
+
+    def __init__(self, real: Real, name: Namer, is_vector: IsVector, last: Collection[sp.Expr] = ()) -> None:
+        self.real, self.name, self.is_vector, self.last = real, name, is_vector, last
 
     def print(self, expr: sp.Expr) -> str:
         if isinstance(expr, Indexed) or (expr.is_Symbol and not expr.is_integer):
@@ -128,7 +131,10 @@ class Expression:
         if scale not in (1, -1) and isinstance(rest, sp.Add):
             return f"{self.real.literal(float(scale))} * ({self._add(rest)})"
         # Positive terms first: 1 - s, not -s + 1.
-        ordered = sorted(expr.as_ordered_terms(), key=lambda a: a.could_extract_minus_sign())
+        ordered = sorted(
+            expr.as_ordered_terms(),
+            key=lambda a: (any(x in self.last for x in a.atoms(Indexed)), a.could_extract_minus_sign()),
+        )
         products = [a for a in ordered if self._is_product(a)]
         plain = [a for a in ordered if a not in products] or [products.pop(0)]
         parts = []

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import sympy as sp
 
 from derive import ir
-from derive.errors import DeriveError
+from derive.errors import EngineError
 from derive.lower import Lowered, Stage
 from derive.storage import Place, Storage, unit_dim
 
@@ -25,7 +25,7 @@ OUTSIDE = ("before", "after")
 
 
 def verify_storage(lowered: Lowered, storage: Storage) -> Storage:
-    """Check the storage of a kernel; return it or raise a DeriveError that names kernel, tensor and place."""
+    """Check the storage of a kernel; return it or raise an EngineError that names kernel, tensor and place."""
     _Verifier(lowered, storage).run()
     return storage
 
@@ -37,8 +37,8 @@ class _Verifier:
         self.made: dict[str, Where] = {}
         self.at_edge: dict[str, Where] = {}
 
-    def fail(self, name: str, words: str) -> DeriveError:
-        return DeriveError(f"{self.program.name}: the storage of {name} is wrong: {words}")
+    def fail(self, name: str, words: str) -> EngineError:
+        return EngineError(f"{self.program.name}: the storage of {name} is wrong: {words}")
 
     def run(self) -> None:
         self._apart()

@@ -31,7 +31,7 @@ _PLAIN = {
     "Σ": "Sum", "Π": "Prod", "∂": "d", "·": "*", "⊙": "(.)", "×": "x", "−": "-", "±": "+-", "√": "sqrt", "∞": "inf",
     "≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "∈": "in", "∋": "contains", "∇": "grad", "‖": "||", "′": "'", "ℓ": "l",
     "←": "<-", "→": "->", "↦": "|->", "⇒": "=>", "…": "...", "⋯": "...", "⋮": ":", "•": "*", "–": "-", "—": "--",
-    "ᵀ": "^T", "⁻": "^-", "¹": "1", "²": "^2", "³": "^3", "“": '"', "”": '"', "‘": "'", "’": "'",
+    "ᵀ": "^T", "⁄": "/", "⁻": "^-", "¹": "1", "²": "^2", "³": "^3", "“": '"', "”": '"', "‘": "'", "’": "'",
     "\u0304": "bar", "\u0303": "tilde", "\u0302": "hat", "\u0307": "dot", "\u20d6": "back", "\xa0": " ",
 }  # fmt: skip
 
@@ -52,8 +52,10 @@ def ascii_for(character: str) -> str:
         return straight.get(name.split()[-1], "+") if " AND " not in name else "+"
     if name.startswith("BRAILLE") or name.startswith("BLOCK"):
         return "."
-    simple = unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode()
-    return simple or "?"
+    parts = unicodedata.normalize("NFKD", character)  # letters and their accents; an italic letter is a letter
+    if parts != character:
+        return "".join(part if part.isascii() else ascii_for(part) for part in parts)
+    return "" if unicodedata.combining(character) else "?"
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

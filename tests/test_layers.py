@@ -64,10 +64,14 @@ lower.lowered
 lower.splitting
 lower.placement
 lower.stages
+lower.verifier
 lower
 fuse
 storage
+storage_verifier
+addresses
 kernel
+kernel_verifier
 interface
 contractions
 schedule

@@ -18,7 +18,10 @@ def main(words: list[str]) -> int:
         (folder,) = words
         cell, loss, sizes = pickle.loads((Path(folder) / "case.pickle").read_bytes())
     except (ValueError, OSError) as error:
-        print(f"usage: python -m derive.acceptance REPORT, a folder that a rejected module left ({error})", file=sys.stderr)
+        print(
+            f"usage: python -m derive.acceptance REPORT, a folder that a rejected module left ({error})",
+            file=sys.stderr,
+        )
         return 2
     try:
         module = build(cell, loss, sizes)

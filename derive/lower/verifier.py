@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from derive import ir
-from derive.errors import DeriveError
+from derive.errors import EngineError
 from derive.ir import ROW, B, Equation, t
 from derive.lower.lowered import Lowered, Product, Stage
 
@@ -45,7 +45,7 @@ class Moment:
 
 
 def verify_lowered(lowered: Lowered) -> Lowered:
-    """Check a kernel; return it or raise a DeriveError that names kernel, equation and what is wrong with its place."""
+    """Check a kernel; return it or raise an EngineError that names kernel, equation and what is wrong with its place."""
     _Verifier(lowered).run()
     return lowered
 
@@ -63,8 +63,8 @@ class _Verifier:
     def _is_apart(self, equation: Equation) -> bool:
         return equation in self.lowered.boundaries or equation in self.lowered.zeros
 
-    def fail(self, ids: str, words: str) -> DeriveError:
-        return DeriveError(f"{self.program.name}: the lowered kernel is wrong at {ids}: {words}")
+    def fail(self, ids: str, words: str) -> EngineError:
+        return EngineError(f"{self.program.name}: the lowered kernel is wrong at {ids}: {words}")
 
     def run(self) -> None:
         self._place()

@@ -13,7 +13,7 @@ from derive.ir import Program, Tensor
 from derive.notation.joining import join, rebind
 from derive.notation.program import written
 from derive.notation.spelling import name_of_cell
-from derive.notation.whole import check_derived_names, check_loss, check_whole, in_normal_form, split
+from derive.notation.whole import check_derived_names, check_loss, check_whole, in_normal_form, per_step, split
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,7 +74,7 @@ class Head(Definition):
 
     def of(self, prediction: Tensor) -> Program:
         """The program with its first argument bound to the tensor that it judges."""
-        found = in_normal_form(f"loss {self.name}", rebind(self.source, prediction))
+        found = in_normal_form(f"loss {self.name}", per_step(rebind(self.source, prediction)))
         check_derived_names(f"loss {self.name}", found)
         return found
 

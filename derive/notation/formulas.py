@@ -84,8 +84,8 @@ def _check_number(where: str, expr: sp.Expr) -> None:
         if call.evalf().has(type(call)) and all(argument.evalf().is_Number for argument in call.args):
             known = record_of(call)
             assert known is not None
-            value = float(known.numpy(*(float(argument) for argument in call.args)))
-            raise DeriveError(f"{where}, {ir.text(call)} is a constant; write its value, {value!r}")
+            said = float(known.numpy(*(float(argument) for argument in call.args)))
+            raise DeriveError(f"{where}, {ir.text(call)} is a constant; write its value, {said!r}")
     value: Any = sp.nan
     try:
         value = expr.evalf(20)

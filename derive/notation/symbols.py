@@ -11,10 +11,10 @@ from derive.errors import DeriveError
 from derive.functions import relu, sigmoid, softplus
 from derive.ir import T, t
 
-__all__ = ["H", "Rational", "Sum", "exp", "i", "j", "k", "log", "m", "n", "o", "relu", "sigmoid", "softplus", "sqrt",
+__all__ = ["H", "Rational", "Sum", "cos", "exp", "i", "j", "k", "log", "m", "n", "o", "relu", "sigmoid", "sin", "softplus", "sqrt",
            "t", "tanh"]  # fmt: skip
 
-exp, log, sqrt, tanh = sp.exp, sp.log, sp.sqrt, sp.tanh
+cos, exp, log, sin, sqrt, tanh = sp.cos, sp.exp, sp.log, sp.sin, sp.sqrt, sp.tanh
 Rational = sp.Rational
 i, j, k, m, n, o = (ir.index(name) for name in "ijkmno")
 H = ir.dimension("H")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import sympy as sp
+from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Program, t
+from derive.ir import Equation, Program, T, Tensor, t
 from derive.normal_form import verify_normal
 from derive.normalize import normalize
 from derive.notation.public import check_public_names
@@ -45,6 +46,34 @@ def _line(program: Program, name: str) -> str:
     """Where a tensor is defined, or read first, to stand behind a message."""
     line = program.meta["lines"].get(name)
     return f"\n  {line}" if line is not None else ""
+
+
+def per_step(program: Program) -> Program:
+    """A loss whose number is a sum of numbers of one step: what stands under its sums over time gets an equation.
+
+    L[()] = Sum(Sum(h[t, n]**2, n) / H, t)   ->   l[t] = Sum(h[t, n]**2, n) / H;  L[()] = Sum(l[t], t)
+    """
+    *before, last = program.equations
+    tensors, made = dict(program.tensors), []
+
+    def number(total: sp.Sum) -> sp.Expr:
+        limits = [limit for limit in total.limits if limit[0] != t]
+        if not limits and isinstance(total.function, Indexed):
+            return total
+        name = ir.unused_name("l", tensors)
+        tensors[name] = Tensor(name, (), (), time=ir.STEPS, latex=r"\ell")
+        body = sp.Sum(total.function, *limits) if limits else total.function
+        made.append(Equation(tensors[name].at(), body, when=ir.STEPS))
+        return sp.Sum(tensors[name].at(), (t, 1, T))
+
+    rhs = last.rhs.replace(_is_over_time, number)
+    lines = {e.target: program.meta["lines"].get(last.target) for e in made}
+    meta = {**program.meta, "lines": {**lines, **program.meta["lines"]}}
+    return replace(program, tensors=tensors, equations=(*before, *made, replace(last, rhs=rhs)), meta=meta)
+
+
+def _is_over_time(expr: sp.Expr) -> bool:
+    return isinstance(expr, sp.Sum) and any(symbol == t for symbol, *_ in expr.limits)
 
 
 def check_whole(where: str, program: Program) -> None:
@@ -89,7 +118,7 @@ def check_loss(where: str, program: Program) -> None:
     last = program.equations[-1]
     for term in ir.terms(sp.expand_mul(last.rhs, deep=False)):
         total = term.as_independent(sp.Sum)[1]
-        if not isinstance(total, sp.Sum) or all(symbol != t for symbol, *_ in total.limits):
+        if not _is_over_time(total):
             raise DeriveError(
                 f"{where}: in the equation of {last.target}, {ir.text(term)} is no sum over time; a loss adds up one number a "
                 f"step, {last.target}[()] = Sum(l[t], t), where l[t] = ... may be any function{_line(program, last.target)}"
@@ -102,4 +131,4 @@ def check_loss(where: str, program: Program) -> None:
                 f"prediction {', '.join(map(str, prediction.dims))}; they have to agree: {target.name}[t, n] and "
                 f"{prediction.name}[t, n] under one index{_line(program, target.name)}"
             )
-    in_normal_form(where, program)
+    in_normal_form(where, per_step(program))

@@ -28,6 +28,11 @@ class Bound:
         initial = kernels.reads[-len(kernels.spec.states) :]
         self.reads = [self.pointers(initial, states) for states in plan._sets]
 
+    def pack(self, how: int) -> None:
+        """What the next calls do about the weights in the workspace."""
+        for part in self.runner.parts:
+            part.args.packed = how
+
     def pointers(self, fields: Sequence[str], arrays: Sequence[Array]) -> list[tuple[Any, str, Any]]:
         pairs = zip(fields, arrays, strict=True)
         return [pointer for field, array in pairs for pointer in self.runner.pointers(field, array)]

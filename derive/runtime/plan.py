@@ -85,7 +85,7 @@ class Plan:
         self._inferring: Bound | None = None
         self._training: Bound | None = None
         self._gradients: Arena | None = None
-        self._packed = False
+        self._packed = False  # whether the workspace of `infer` holds the weights, packed by an earlier call
         self._running = threading.Lock()
         for mine, array in zip(self._own.values(), arrays, strict=True):
             mine[...] = array
@@ -156,6 +156,8 @@ class Plan:
             for args, field, pointer in self._writes[target]:
                 setattr(args, field, pointer)
             final = self._sets[target]
+            if not self._packed:
+                bound.pack(PACK_AND_KEEP)
             if ragged is None:
                 if runner.rows is not None:  # an interrupt cut off the call that set them
                     runner.lengths(None)
@@ -163,7 +165,8 @@ class Plan:
             else:
                 self._run_ragged(runner, ragged, (x, result), [result, *final])
             if not self._packed:
-                self._pack(True)
+                bound.pack(PACKED)
+                self._packed = True
             self._latest = target
             return result if out is None else out, final
 
@@ -223,12 +226,13 @@ class Plan:
                 check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
                 # Some may be the plan's own under another name.
                 arrays = [self._outside(self._arena, array) for array in arrays]
+                # Before the first number changes: wherever an update is cut off, `infer` packs what is in `params`.
+                self._packed = False
                 with forks.copying():
                     for mine, array in zip(own.values(), arrays, strict=True):
                         mine[...] = array
-                self.params.clear()
                 self.params.update(own)
-            self._pack(False)
+            self._packed = False
 
     # -- what a call is made of --------------------------------------------------------------------------------------
 
@@ -242,7 +246,6 @@ class Plan:
         finals = self._problem.kernels.results[1:]
         self._writes = [bound.pointers(finals, self._sets[k]) for k in (0, 1)]
         self._inferring = bound
-        self._pack(False)
         return bound
 
     def _prepare_training(self) -> Bound:
@@ -288,13 +291,6 @@ class Plan:
         for array in self._grads.values():
             array[...] = 0
         return 0.0, self._grads
-
-    def _pack(self, done: bool) -> None:
-        """Whether the workspace of `infer` holds the weights as packed by the last call."""
-        if self._inferring:
-            for part in self._inferring.runner.parts:
-                part.args.packed = PACKED if done else PACK_AND_KEEP
-        self._packed = done
 
     @staticmethod
     def _outside(arena: Arena | None, array: Array) -> Array:
@@ -364,8 +360,5 @@ class Plan:
         )
 
     def _after_fork(self) -> None:
-        """In a forked child: the call of another thread of the parent is cut off, and what it was writing is made anew."""
-        if self._running.locked():
-            self._inferring = self._training = self._gradients = None
-            self._packed = False
-            self._running = threading.Lock()
+        """In a forked child: the call of another thread of the parent is cut off; the next one writes all that it wrote."""
+        self._running = threading.Lock()

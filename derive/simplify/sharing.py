@@ -1,6 +1,7 @@
 """The rule `share_products`: what several equations of a step need is computed once.
 
     d_h*o in two equations         ->   one of them, or a tensor of its own, holds it
+    d_y*g beside Sum_n -d_y*g      ->   both read one value: what is taken off by a mean is what was added to it
     a*(1 - s**2) beside a*s        ->   fma(-(a*s), s, a)
 
 SymPy's cse cannot do this work: it does not look inside of products for pairs, and its order depends on names.
@@ -37,6 +38,7 @@ class _Sharing:
         self.sites: dict[str, tuple[Equation, list[Monomial]]] = {}
         self.spaces: dict[tuple[Any, ...], list[Monomial]] = {}
         self.made: list[Equation] = []
+        self.rows: dict[str, sp.Expr] = {}  # right-hand sides of row sums, by ID
         for equation in program.equations:
             if equation.id not in new or not equation.lhs.has(t):
                 continue
@@ -56,6 +58,9 @@ class _Sharing:
             self._adopt()
             self._differences_of_squares(products, dims, indices)
             self._share_sums(products, dims, indices)
+        for equation, _ in self.sites.values():
+            if equation.rhs.has(sp.Sum):
+                self.rows[equation.id] = sp.Add(*(self._row_sum(term) for term in ir.terms(equation.rhs)))
         return self._rebuild()
 
     @staticmethod
@@ -137,6 +142,34 @@ class _Sharing:
                 if factor in product.factors:
                     product.take(Counter({factor: product.factors[factor]}), shared ** product.factors[factor])
 
+    def _row_sum(self, term: sp.Expr) -> sp.Expr:
+        """A sum over the units of a row whose terms read the products that stand in pointwise equations as well.
+
+        A mean that is taken off again then cancels what it has to, digit by digit: with one unit, all of it.
+        """
+        if not isinstance(term, sp.Sum) or len(term.limits) != 1 or term.limits[0][0] == t or term.has(span):
+            return term
+        symbol, _, dim = term.limits[0]
+        body = [self._read_by_row(part, symbol, dim) for part in ir.terms(term.function)]
+        return sp.Sum(sp.Add(*body), *term.limits)
+
+    def _read_by_row(self, part: sp.Expr, symbol: sp.Symbol, dim: sp.Symbol) -> sp.Expr:
+        wanted = Monomial(part)
+        if sum(not is_constant(f) for f in wanted.factors) < 3:  # two are multiplied as soon as one is loaded
+            return part
+        for (dims, free), products in self.spaces.items():
+            indices = tuple(s for s in free if s != t)
+            if dims != (dim,) or len(indices) != 1:
+                continue
+            own = Counter({f.xreplace({symbol: indices[0]}): p for f, p in wanted.factors.items()})
+            twins = [product for product in products if product.factors == own]
+            if twins:
+                constant = Counter({f: p for f, p in own.items() if is_constant(f)})
+                shared = self._share(own - constant, twins, dims, indices)
+                outside = sp.Mul(*(f**p for f, p in constant.items()))
+                return wanted.coefficient * outside * shared.xreplace({indices[0]: symbol})
+        return part
+
     def _tensor(self, rhs: sp.Expr, dims: tuple[sp.Symbol, ...], indices: tuple[sp.Symbol, ...]) -> sp.Expr:
         names = [ir.name_of(a) for a in ir.ordered(rhs.atoms(Indexed))]
         if not rhs.has(*indices):
@@ -154,7 +187,8 @@ class _Sharing:
         for equation in self.program.equations:
             if equation.id in self.sites:
                 products = self.sites[equation.id][1]
-                others = [a for a in ir.terms(equation.rhs) if a.has(sp.Sum, span)]
+                rhs = self.rows.get(equation.id, equation.rhs)
+                others = [a for a in ir.terms(rhs) if a.has(sp.Sum, span)]
                 equation = replace(equation, rhs=sp.Add(*(p.expr() for p in products), *others))
             equations.append(equation)
         equations = _in_order(self.program.with_equations(equations, self.tensors), equations)

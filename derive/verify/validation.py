@@ -119,7 +119,7 @@ class _Validation:
         for attempt in range(ATTEMPTS):
             problem, expected = self.problem(case, attempt)
             before, self.wrong = self.wrong, {}
-            if expected.usual and not case.lengths:
+            if expected.usual and not case.lengths and not case.plain:  # at 0 a complex step may fall beside a kink
                 for sentence in self.oracle.mistakes_of_vjp(problem, expected):
                     self.note(sentence, sentence)
             for dtype in case.dtypes:

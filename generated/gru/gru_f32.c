@@ -1592,9 +1592,9 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec n = load(at->n + row * (4 * H) + unit, lanes);
             const vec s_n = load(at->s_n + row * (4 * H) + unit, lanes);
             const vec r = load(at->r + row * (4 * H) + unit, lanes);
-            const vec d_h = U_d_s + carry_h_next + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_s + seed_h + carry_h_next + d_h_T; /* B1 */
             const vec d_n = (1.0f - z) * d_h; /* B2 */
-            const vec d_z = (h_prev - n) * d_h; /* B3 */
+            const vec d_z = (-n + h_prev) * d_h; /* B3 */
             const vec d_a_n = (1.0f - vec_square(n)) * d_n; /* B9 */
             store(at->d_a_n + row * (4 * H) + unit, d_a_n, lanes);
             const vec d_r = d_a_n * s_n; /* B4 */
@@ -2322,9 +2322,9 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec n = load(at->n + row * (14 * H) + unit, lanes);
             const vec s_n = load(at->s_n + row * (14 * H) + unit, lanes);
             const vec r = load(at->r + row * (14 * H) + unit, lanes);
-            const vec d_h = U_d_s + carry_h_next + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_s + seed_h + carry_h_next + d_h_T; /* B1 */
             const vec d_n = (1.0f - z) * d_h; /* B2 */
-            const vec d_z = (h_prev - n) * d_h; /* B3 */
+            const vec d_z = (-n + h_prev) * d_h; /* B3 */
             const vec d_a_n = (1.0f - vec_square(n)) * d_n; /* B9 */
             store(at->d_a_n + row * (14 * H) + unit, d_a_n, lanes);
             const vec d_r = d_a_n * s_n; /* B4 */

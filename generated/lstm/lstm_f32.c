@@ -1001,7 +1001,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec f = vec_sigmoid(z_f); /* F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * H + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
@@ -1245,7 +1245,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
             store(at->g + row * (6 * H) + unit, g, lanes);
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * (6 * H) + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             store(at->tanh_c + row * (6 * H) + unit, tanh_c, lanes);
@@ -1628,7 +1628,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
             const vec i = load(at->i + row * (6 * H) + unit, lanes);
             const vec g = load(at->g + row * (6 * H) + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B3 */
@@ -2031,7 +2031,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
             const vec f = vec_sigmoid(z_f); /* F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * H + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
@@ -2325,7 +2325,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec c_prev = load(at->c_prev + row * H + unit, lanes);
             const vec i = load(at->i + row * (17 * H) + unit, lanes);
             const vec g = load(at->g + row * (17 * H) + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B3 */

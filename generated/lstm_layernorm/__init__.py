@@ -15,8 +15,8 @@ _kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",
-    "digest": "c84f886c71dfc23f",
-    "code": "db78d5419fa16aaa",
+    "digest": "fd18733f3b227247",
+    "code": "66d0ca4270232c47",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -928,7 +928,7 @@ INLINE void copy_rows(real *to, size_t to_ld, const real *from, size_t from_ld, 
 INLINE uint64_t tag_of(const args *a, unsigned kernel)
 {
     const size_t sizes[] = { V, ROWS, sizeof(real), SIZE_I(a), SIZE_H(a) };
-    uint64_t tag = UINT64_C(0xc84f886c71dfc23f) + kernel;
+    uint64_t tag = UINT64_C(0xfd18733f3b227247) + kernel;
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; ++k) tag = (tag ^ sizes[k]) * UINT64_C(0x100000001b3);
     (void)a;
     return tag | 1;
@@ -1163,7 +1163,7 @@ INLINE void infer_stage3_units(const struct infer_at *at, size_t row, size_t uni
     const vec g = vec_tanh(z_g); /* F21 */
     const vec o = vec_sigmoid(z_o); /* F22 */
     store(at->o + row * (5 * H) + unit, o, lanes);
-    const vec c = vec_fused(g, i, c_prev * f); /* F23 */
+    const vec c = vec_fused(c_prev, f, g * i); /* F23 */
     store(at->c + row * H + unit, c, lanes);
     *sum_1 += first_lanes((1.0 / ((double)H)) * c, lanes); /* F24 */
 }
@@ -1726,7 +1726,7 @@ INLINE void forward_stage3_units(const struct forward_at *at, size_t row, size_t
     store(at->g + row * (14 * H) + unit, g, lanes);
     const vec o = vec_sigmoid(z_o); /* F22 */
     store(at->o + row * (14 * H) + unit, o, lanes);
-    const vec c = vec_fused(g, i, c_prev * f); /* F23 */
+    const vec c = vec_fused(c_prev, f, g * i); /* F23 */
     store(at->c + row * (14 * H) + unit, c, lanes);
     *sum_1 += first_lanes((1.0 / ((double)H)) * c, lanes); /* F24 */
 }
@@ -2202,18 +2202,22 @@ struct backward_at {
     const real *seed_h;
     const real *o;
     const real *tanh_h;
-    const real *c;
     const real *gamma_c;
+    const real *rho_c;
+    const real *gamma_h_o;
+    const real *rho_s;
+    const real *gamma_x_o;
+    const real *rho_a;
+    const real *c;
     const real *mu_c;
     const real *a_o;
     const real *mu_a;
-    const real *rho_a;
     const real *mu_s;
-    const real *rho_s;
     const real *s_o;
-    const real *rho_c;
-    real *d_tanh_h;
     real *d_z_o;
+    real *d_tanh_h_gamma_c_rho_c;
+    real *d_z_o_gamma_h_o_rho_s;
+    real *d_z_o_gamma_x_o_rho_a;
     real *d_rho_c;
     real *d_b_o;
     real *d_gamma_x_o;
@@ -2233,21 +2237,22 @@ struct backward_at {
     const real *gamma_h_f;
     const real *gamma_h_g;
     const real *gamma_h_i;
-    const real *gamma_h_o;
+    const real *gamma_x_f;
+    const real *gamma_x_g;
+    const real *gamma_x_i;
     const real *s_f;
     const real *s_g;
     const real *s_i;
     const real *a_f;
     const real *a_g;
     const real *a_i;
-    const real *gamma_x_f;
-    const real *gamma_x_g;
-    const real *gamma_x_i;
-    const real *gamma_x_o;
     real *carry_c;
-    real *d_z_f;
-    real *d_z_g;
-    real *d_z_i;
+    real *d_z_f_gamma_h_f_rho_s;
+    real *d_z_g_gamma_h_g_rho_s;
+    real *d_z_i_gamma_h_i_rho_s;
+    real *d_z_f_gamma_x_f_rho_a;
+    real *d_z_g_gamma_x_g_rho_a;
+    real *d_z_i_gamma_x_i_rho_a;
     real *sum_d_rho_s;
     real *sum_d_rho_a;
     real *d_b_i;
@@ -2276,7 +2281,7 @@ struct backward_at {
     real *d_h;
     real *d_c;
 };
-/* backward, stage1: B1, B2, B7, B11, B3, B41, B45, B49, B50, B51.
+/* backward, stage1: B1, B2, B7, B11, P1, P5, P4, B3, B41, B45, B49, B50, B51.
  * acc holds the tile of the products U_d_s.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -2285,6 +2290,8 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec gamma_c = load(at->gamma_c + unit, lanes);
+        const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+        const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
         vec d_b_o = load(at->d_b_o + unit, lanes);
         vec d_gamma_x_o = load(at->d_gamma_x_o + unit, lanes);
         vec d_gamma_h_o = load(at->d_gamma_h_o + unit, lanes);
@@ -2297,20 +2304,25 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec o = load(at->o + row * (14 * H) + unit, lanes);
             const vec tanh_h = load(at->tanh_h + row * (14 * H) + unit, lanes);
+            const real rho_c = at->rho_c[row * 6];
+            const real rho_s = at->rho_s[row * 6];
+            const real rho_a = at->rho_a[row * 6];
             const vec c = load(at->c + row * (14 * H) + unit, lanes);
             const real mu_c = at->mu_c[row * 6];
             const vec a_o = load(at->a_o + row * (14 * H) + unit, lanes);
             const real mu_a = at->mu_a[row * 6];
-            const real rho_a = at->rho_a[row * 6];
             const real mu_s = at->mu_s[row * 6];
-            const real rho_s = at->rho_s[row * 6];
             const vec s_o = load(at->s_o + row * (14 * H) + unit, lanes);
-            const real rho_c = at->rho_c[row * 6];
-            const vec d_h = U_d_s + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_s + seed_h + d_h_T; /* B1 */
             const vec d_tanh_h = d_h * o; /* B2 */
-            store(at->d_tanh_h + row * (5 * H) + unit, d_tanh_h, lanes);
             const vec d_z_o = (1.0 - o) * d_tanh_h * tanh_h; /* B7, B11 */
-            store(at->d_z_o + row * (5 * H) + unit, d_z_o, lanes);
+            store(at->d_z_o + row * (10 * H) + unit, d_z_o, lanes);
+            const vec d_tanh_h_gamma_c_rho_c = rho_c * (1.0 - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
+            store(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, d_tanh_h_gamma_c_rho_c, lanes);
+            const vec d_z_o_gamma_h_o_rho_s = rho_s * d_z_o * gamma_h_o; /* P5 */
+            store(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, d_z_o_gamma_h_o_rho_s, lanes);
+            const vec d_z_o_gamma_x_o_rho_a = rho_a * d_z_o * gamma_x_o; /* P4 */
+            store(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, d_z_o_gamma_x_o_rho_a, lanes);
             at->d_rho_c[row * 12] += sum(first_lanes((1.0 - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
             d_b_o += d_z_o; /* B41 */
             d_gamma_x_o += rho_a * (a_o - mu_a) * d_z_o; /* B45 */
@@ -2354,13 +2366,10 @@ INLINE void backward_stage2_units(const struct backward_at *at, size_t row, size
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * (14 * H) + unit, lanes);
-    const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
+    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
-    const vec gamma_c = load(at->gamma_c + unit, lanes);
     const real mu_c = at->mu_c[row * 6];
-    const real rho_c = at->rho_c[row * 6];
-    const vec tanh_h = load(at->tanh_h + row * (14 * H) + unit, lanes);
-    *sum_1 += first_lanes(vec_fused(-splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), -rho_c * (1.0 - vec_square(tanh_h)) * d_tanh_h * gamma_c), lanes); /* B5 */
+    *sum_1 += first_lanes(vec_fused(-splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
 }
 
 INLINE void backward_stage2(const struct backward_at *at, size_t rows)
@@ -2384,7 +2393,7 @@ INLINE void backward_stage2_rows(const struct backward_at *at, size_t rows)
         at->d_var_c[row * 12] = d_var_c;
     }
 }
-/* backward, stage3: B6, B6', B9, B13, P1, P2, B8, B12, B10, B14, B15, B22, B38, B39, B40, B42, B43, B44, B46, B47, B48.
+/* backward, stage3: B6, B6', B9, B13, P2, P3, B8, B12, B10, B14, P9, P7, P11, P8, P6, P10, B15, B22, B38, B39, B40, B42, B43, B44, B46, B47, B48.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void backward_stage3_units(const struct backward_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
 {
@@ -2394,20 +2403,22 @@ INLINE void backward_stage3_units(const struct backward_at *at, size_t row, size
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
     const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
     const real d_mu_c = at->d_mu_c[row * 12];
-    const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
+    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
-    const vec gamma_c = load(at->gamma_c + unit, lanes);
     const real mu_c = at->mu_c[row * 6];
-    const real rho_c = at->rho_c[row * 6];
-    const vec tanh_h = load(at->tanh_h + row * (14 * H) + unit, lanes);
     const vec f = load(at->f + row * (14 * H) + unit, lanes);
     const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
     const vec i = load(at->i + row * (14 * H) + unit, lanes);
     const vec g = load(at->g + row * (14 * H) + unit, lanes);
-    const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
     const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
+    const real rho_s = at->rho_s[row * 6];
     const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
+    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
+    const real rho_a = at->rho_a[row * 6];
+    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
+    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+    const vec d_z_o = load(at->d_z_o + row * (10 * H) + unit, lanes);
     const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
     const real mu_s = at->mu_s[row * 6];
     const vec s_f = load(at->s_f + row * (14 * H) + unit, lanes);
@@ -2418,24 +2429,28 @@ INLINE void backward_stage3_units(const struct backward_at *at, size_t row, size
     const vec a_g = load(at->a_g + row * (14 * H) + unit, lanes);
     const vec a_i = load(at->a_i + row * (14 * H) + unit, lanes);
     const vec a_o = load(at->a_o + row * (14 * H) + unit, lanes);
-    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
     const real mu_a = at->mu_a[row * 6];
-    const real rho_a = at->rho_a[row * 6];
-    const real rho_s = at->rho_s[row * 6];
-    const vec d_c = vec_fused(splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), vec_fused(rho_c * (1.0 - vec_square(tanh_h)) * d_tanh_h, gamma_c, carry_c_next + d_c_T + (1.0 / ((double)H)) * d_mu_c)); /* B6 */
+    const vec d_c = vec_fused(splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (1.0 / ((double)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
     const vec carry_c = d_c * f; /* B6' */
     store(at->carry_c + row * H + unit, carry_c, lanes);
     const vec d_z_f = (1.0 - f) * c_prev * carry_c; /* B9, B13 */
-    store(at->d_z_f + row * (5 * H) + unit, d_z_f, lanes);
-    const vec d_c_i = d_c * i; /* P1 */
-    const vec d_c_i_g = d_c_i * g; /* P2 */
+    const vec d_c_i = d_c * i; /* P2 */
+    const vec d_c_i_g = d_c_i * g; /* P3 */
     const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B8, B12 */
-    store(at->d_z_g + row * (5 * H) + unit, d_z_g, lanes);
     const vec d_z_i = (1.0 - i) * d_c_i_g; /* B10, B14 */
-    store(at->d_z_i + row * (5 * H) + unit, d_z_i, lanes);
+    const vec d_z_f_gamma_h_f_rho_s = rho_s * d_z_f * gamma_h_f; /* P9 */
+    store(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, d_z_f_gamma_h_f_rho_s, lanes);
+    const vec d_z_g_gamma_h_g_rho_s = rho_s * d_z_g * gamma_h_g; /* P7 */
+    store(at->d_z_g_gamma_h_g_rho_s + row * (10 * H) + unit, d_z_g_gamma_h_g_rho_s, lanes);
+    const vec d_z_i_gamma_h_i_rho_s = rho_s * d_z_i * gamma_h_i; /* P11 */
+    store(at->d_z_i_gamma_h_i_rho_s + row * (10 * H) + unit, d_z_i_gamma_h_i_rho_s, lanes);
+    const vec d_z_f_gamma_x_f_rho_a = rho_a * d_z_f * gamma_x_f; /* P8 */
+    store(at->d_z_f_gamma_x_f_rho_a + row * (10 * H) + unit, d_z_f_gamma_x_f_rho_a, lanes);
+    const vec d_z_g_gamma_x_g_rho_a = rho_a * d_z_g * gamma_x_g; /* P6 */
+    store(at->d_z_g_gamma_x_g_rho_a + row * (10 * H) + unit, d_z_g_gamma_x_g_rho_a, lanes);
+    const vec d_z_i_gamma_x_i_rho_a = rho_a * d_z_i * gamma_x_i; /* P10 */
+    store(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, d_z_i_gamma_x_i_rho_a, lanes);
     *sum_1 += first_lanes(vec_fused((s_o - mu_s) * d_z_o, gamma_h_o, vec_fused((s_i - mu_s) * d_z_i, gamma_h_i, vec_fused((s_g - mu_s) * d_z_g, gamma_h_g, (s_f - mu_s) * d_z_f * gamma_h_f))), lanes); /* B15 */
     *sum_2 += first_lanes(vec_fused((a_o - mu_a) * d_z_o, gamma_x_o, vec_fused((a_i - mu_a) * d_z_i, gamma_x_i, vec_fused((a_g - mu_a) * d_z_g, gamma_x_g, (a_f - mu_a) * d_z_f * gamma_x_f))), lanes); /* B22 */
     store(at->d_b_i + unit, load(at->d_b_i + unit, lanes) + d_z_i, lanes); /* B38 */
@@ -2486,16 +2501,11 @@ INLINE void backward_stage4_units(const struct backward_at *at, size_t row, size
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const real d_var_s = at->d_var_s[row * 12];
-    const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
-    const vec d_z_g = load(at->d_z_g + row * (5 * H) + unit, lanes);
-    const vec d_z_i = load(at->d_z_i + row * (5 * H) + unit, lanes);
-    const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
-    const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
-    const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
-    const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
-    const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+    const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, lanes);
+    const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * (10 * H) + unit, lanes);
+    const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * (10 * H) + unit, lanes);
+    const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, lanes);
     const real mu_s = at->mu_s[row * 6];
-    const real rho_s = at->rho_s[row * 6];
     const vec s_f = load(at->s_f + row * (14 * H) + unit, lanes);
     const vec s_g = load(at->s_g + row * (14 * H) + unit, lanes);
     const vec s_i = load(at->s_i + row * (14 * H) + unit, lanes);
@@ -2505,14 +2515,13 @@ INLINE void backward_stage4_units(const struct backward_at *at, size_t row, size
     const vec a_i = load(at->a_i + row * (14 * H) + unit, lanes);
     const vec a_o = load(at->a_o + row * (14 * H) + unit, lanes);
     const real d_var_a = at->d_var_a[row * 12];
-    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
-    const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
+    const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * (10 * H) + unit, lanes);
+    const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * (10 * H) + unit, lanes);
+    const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
+    const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
     const real mu_a = at->mu_a[row * 6];
-    const real rho_a = at->rho_a[row * 6];
-    *sum_1 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_f - mu_s), vec_fused(-2.0 * rho_s * d_z_o, gamma_h_o, vec_fused(-2.0 * rho_s * d_z_i, gamma_h_i, vec_fused(-2.0 * rho_s * d_z_g, gamma_h_g, -2.0 * rho_s * d_z_f * gamma_h_f)))))))), lanes); /* B17 */
-    *sum_2 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_f - mu_a), vec_fused(-2.0 * rho_a * d_z_o, gamma_x_o, vec_fused(-2.0 * rho_a * d_z_i, gamma_x_i, vec_fused(-2.0 * rho_a * d_z_g, gamma_x_g, -2.0 * rho_a * d_z_f * gamma_x_f)))))))), lanes); /* B24 */
+    *sum_1 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_f - mu_s), -2.0 * d_z_f_gamma_h_f_rho_s - 2.0 * d_z_g_gamma_h_g_rho_s - 2.0 * d_z_i_gamma_h_i_rho_s - 2.0 * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
+    *sum_2 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_f - mu_a), -2.0 * d_z_f_gamma_x_f_rho_a - 2.0 * d_z_g_gamma_x_g_rho_a - 2.0 * d_z_i_gamma_x_i_rho_a - 2.0 * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
 }
 
 INLINE void backward_stage4(const struct backward_at *at, size_t rows)
@@ -2551,50 +2560,44 @@ INLINE void backward_stage5(const struct backward_at *at, size_t row0, size_t ro
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
-        const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
-        const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
-        const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
-        const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
-        const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-        const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-        const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
-        const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real d_mu_s = at->d_mu_s[row * 12];
             const real d_var_s = at->d_var_s[row * 12];
-            const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
+            const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, lanes);
             const real mu_s = at->mu_s[row * 6];
-            const real rho_s = at->rho_s[row * 6];
             const vec s_o = load(at->s_o + row * (14 * H) + unit, lanes);
-            const vec d_z_g = load(at->d_z_g + row * (5 * H) + unit, lanes);
+            const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * (10 * H) + unit, lanes);
             const vec s_g = load(at->s_g + row * (14 * H) + unit, lanes);
-            const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
+            const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, lanes);
             const vec s_f = load(at->s_f + row * (14 * H) + unit, lanes);
-            const vec d_z_i = load(at->d_z_i + row * (5 * H) + unit, lanes);
+            const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * (10 * H) + unit, lanes);
             const vec s_i = load(at->s_i + row * (14 * H) + unit, lanes);
             const vec a_g = load(at->a_g + row * (14 * H) + unit, lanes);
             const real d_mu_a = at->d_mu_a[row * 12];
             const real d_var_a = at->d_var_a[row * 12];
+            const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * (10 * H) + unit, lanes);
             const real mu_a = at->mu_a[row * 6];
-            const real rho_a = at->rho_a[row * 6];
             const vec a_f = load(at->a_f + row * (14 * H) + unit, lanes);
+            const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * (10 * H) + unit, lanes);
             const vec a_o = load(at->a_o + row * (14 * H) + unit, lanes);
+            const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
             const vec a_i = load(at->a_i + row * (14 * H) + unit, lanes);
-            const vec d_s_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_o - mu_s), vec_fused(4.0 * rho_s * d_z_o, gamma_h_o, splat((1.0 / ((double)H)) * d_mu_s)))); /* B18 */
+            const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
+            const vec d_s_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_o - mu_s), 4.0 * d_z_o_gamma_h_o_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B18 */
             store(at->d_s_o + row * (8 * H) + unit, d_s_o, lanes);
-            const vec d_s_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_g - mu_s), vec_fused(4.0 * rho_s * d_z_g, gamma_h_g, splat((1.0 / ((double)H)) * d_mu_s)))); /* B19 */
+            const vec d_s_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_g - mu_s), 4.0 * d_z_g_gamma_h_g_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B19 */
             store(at->d_s_g + row * (8 * H) + unit, d_s_g, lanes);
-            const vec d_s_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_f - mu_s), vec_fused(4.0 * rho_s * d_z_f, gamma_h_f, splat((1.0 / ((double)H)) * d_mu_s)))); /* B20 */
+            const vec d_s_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_f - mu_s), 4.0 * d_z_f_gamma_h_f_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B20 */
             store(at->d_s_f + row * (8 * H) + unit, d_s_f, lanes);
-            const vec d_s_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_i - mu_s), vec_fused(4.0 * rho_s * d_z_i, gamma_h_i, splat((1.0 / ((double)H)) * d_mu_s)))); /* B21 */
+            const vec d_s_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_i - mu_s), 4.0 * d_z_i_gamma_h_i_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B21 */
             store(at->d_s_i + row * (8 * H) + unit, d_s_i, lanes);
-            const vec d_a_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_g - mu_a), vec_fused(4.0 * rho_a * d_z_g, gamma_x_g, splat((1.0 / ((double)H)) * d_mu_a)))); /* B25 */
+            const vec d_a_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_g - mu_a), 4.0 * d_z_g_gamma_x_g_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B25 */
             store(at->d_a_g + row * (8 * H) + unit, d_a_g, lanes);
-            const vec d_a_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_f - mu_a), vec_fused(4.0 * rho_a * d_z_f, gamma_x_f, splat((1.0 / ((double)H)) * d_mu_a)))); /* B26 */
+            const vec d_a_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_f - mu_a), 4.0 * d_z_f_gamma_x_f_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B26 */
             store(at->d_a_f + row * (8 * H) + unit, d_a_f, lanes);
-            const vec d_a_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_o - mu_a), vec_fused(4.0 * rho_a * d_z_o, gamma_x_o, splat((1.0 / ((double)H)) * d_mu_a)))); /* B27 */
+            const vec d_a_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_o - mu_a), 4.0 * d_z_o_gamma_x_o_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B27 */
             store(at->d_a_o + row * (8 * H) + unit, d_a_o, lanes);
-            const vec d_a_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_i - mu_a), vec_fused(4.0 * rho_a * d_z_i, gamma_x_i, splat((1.0 / ((double)H)) * d_mu_a)))); /* B28 */
+            const vec d_a_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_i - mu_a), 4.0 * d_z_i_gamma_x_i_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B28 */
             store(at->d_a_i + row * (8 * H) + unit, d_a_i, lanes);
 
         }
@@ -2676,7 +2679,7 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(8, H))); /* chunk_H */
     count = plus(count, times(times(2, B), H)); /* ring_H */
-    count = plus(count, times(times(1, B), times(5, H))); /* step_H */
+    count = plus(count, times(times(1, B), times(10, H))); /* step_H */
     count = plus(count, times(times(1, B), 12)); /* step_row */
     count = plus(count, times(3, H)); /* total_d_b_o */
     count = plus(count, times(3, H)); /* total_d_gamma_x_o */
@@ -2722,7 +2725,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->step_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((1 * B * (5 * H)) * sizeof(real), 64);
+    w->bytes += round_up((1 * B * (10 * H)) * sizeof(real), 64);
     w->step_row = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((1 * B * (12)) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
@@ -2858,18 +2861,22 @@ static int backward_run(const args *a)
             at.seed_h = a->d_out + (t - 1) * S * H;
             at.o = tape_H + (t - 1) * B * (14 * H) + 11 * H;
             at.tanh_h = tape_H + (t - 1) * B * (14 * H) + 13 * H;
-            at.c = tape_H + (t - 1) * B * (14 * H) + 12 * H;
             at.gamma_c = a->gain_c;
+            at.rho_c = tape_row + (t - 1) * B * 6 + 5;
+            at.gamma_h_o = a->gain_hh + 3 * H;
+            at.rho_s = tape_row + (t - 1) * B * 6 + 3;
+            at.gamma_x_o = a->gain_ih + 3 * H;
+            at.rho_a = tape_row + (t - 1) * B * 6 + 1;
+            at.c = tape_H + (t - 1) * B * (14 * H) + 12 * H;
             at.mu_c = tape_row + (t - 1) * B * 6 + 4;
             at.a_o = tape_H + (t - 1) * B * (14 * H) + 3 * H;
             at.mu_a = tape_row + (t - 1) * B * 6;
-            at.rho_a = tape_row + (t - 1) * B * 6 + 1;
             at.mu_s = tape_row + (t - 1) * B * 6 + 2;
-            at.rho_s = tape_row + (t - 1) * B * 6 + 3;
             at.s_o = tape_H + (t - 1) * B * (14 * H) + 7 * H;
-            at.rho_c = tape_row + (t - 1) * B * 6 + 5;
-            at.d_tanh_h = w.step_H;
-            at.d_z_o = w.step_H + 4 * H;
+            at.d_z_o = w.step_H;
+            at.d_tanh_h_gamma_c_rho_c = w.step_H + H;
+            at.d_z_o_gamma_h_o_rho_s = w.step_H + 2 * H;
+            at.d_z_o_gamma_x_o_rho_a = w.step_H + 3 * H;
             at.d_rho_c = w.step_row;
             at.d_b_o = w.total_d_b_o;
             at.d_gamma_x_o = w.total_d_gamma_x_o;
@@ -2889,21 +2896,22 @@ static int backward_run(const args *a)
             at.gamma_h_f = a->gain_hh + H;
             at.gamma_h_g = a->gain_hh + 2 * H;
             at.gamma_h_i = a->gain_hh;
-            at.gamma_h_o = a->gain_hh + 3 * H;
+            at.gamma_x_f = a->gain_ih + H;
+            at.gamma_x_g = a->gain_ih + 2 * H;
+            at.gamma_x_i = a->gain_ih;
             at.s_f = tape_H + (t - 1) * B * (14 * H) + 5 * H;
             at.s_g = tape_H + (t - 1) * B * (14 * H) + 6 * H;
             at.s_i = tape_H + (t - 1) * B * (14 * H) + 4 * H;
             at.a_f = tape_H + (t - 1) * B * (14 * H) + H;
             at.a_g = tape_H + (t - 1) * B * (14 * H) + 2 * H;
             at.a_i = tape_H + (t - 1) * B * (14 * H);
-            at.gamma_x_f = a->gain_ih + H;
-            at.gamma_x_g = a->gain_ih + 2 * H;
-            at.gamma_x_i = a->gain_ih;
-            at.gamma_x_o = a->gain_ih + 3 * H;
             at.carry_c = w.ring_H + (t & 1) * B * H;
-            at.d_z_f = w.step_H + 2 * H;
-            at.d_z_g = w.step_H + 3 * H;
-            at.d_z_i = w.step_H + H;
+            at.d_z_f_gamma_h_f_rho_s = w.step_H + 4 * H;
+            at.d_z_g_gamma_h_g_rho_s = w.step_H + 5 * H;
+            at.d_z_i_gamma_h_i_rho_s = w.step_H + 6 * H;
+            at.d_z_f_gamma_x_f_rho_a = w.step_H + 7 * H;
+            at.d_z_g_gamma_x_g_rho_a = w.step_H + 8 * H;
+            at.d_z_i_gamma_x_i_rho_a = w.step_H + 9 * H;
             at.sum_d_rho_s = w.step_row + 4;
             at.sum_d_rho_a = w.step_row + 5;
             at.d_b_i = w.total_d_b_i;
@@ -3322,7 +3330,7 @@ INLINE void record_stage3_units(const struct record_at *at, size_t row, size_t u
     const vec g = vec_tanh(z_g); /* F21 */
     const vec o = vec_sigmoid(z_o); /* F22 */
     store(at->o + row * (5 * H) + unit, o, lanes);
-    const vec c = vec_fused(g, i, c_prev * f); /* F23 */
+    const vec c = vec_fused(c_prev, f, g * i); /* F23 */
     store(at->c + row * H + unit, c, lanes);
     *sum_1 += first_lanes((1.0 / ((double)H)) * c, lanes); /* F24 */
 }
@@ -3705,8 +3713,10 @@ struct recompute_at {
     real *tanh_h;
     const real *d_h_T;
     const real *seed_h;
-    real *d_tanh_h;
     real *d_z_o;
+    real *d_tanh_h_gamma_c_rho_c;
+    real *d_z_o_gamma_h_o_rho_s;
+    real *d_z_o_gamma_x_o_rho_a;
     real *d_rho_c;
     real *d_b_o;
     real *d_gamma_x_o;
@@ -3720,9 +3730,12 @@ struct recompute_at {
     real *d_mu_c;
     const real *c_prev;
     real *carry_c;
-    real *d_z_f;
-    real *d_z_g;
-    real *d_z_i;
+    real *d_z_f_gamma_h_f_rho_s;
+    real *d_z_g_gamma_h_g_rho_s;
+    real *d_z_i_gamma_h_i_rho_s;
+    real *d_z_f_gamma_x_f_rho_a;
+    real *d_z_g_gamma_x_g_rho_a;
+    real *d_z_i_gamma_x_i_rho_a;
     real *sum_d_rho_s;
     real *sum_d_rho_a;
     real *d_b_i;
@@ -3914,7 +3927,7 @@ INLINE void recompute_before3_rows(const struct recompute_at *at, size_t rows)
         at->rho_c[row * 12] = rho_c;
     }
 }
-/* recompute, stage1: B1, B2, B7, B11, B3, B41, B45, B49, B50, B51.
+/* recompute, stage1: B1, B2, B7, B11, P1, P5, P4, B3, B41, B45, B49, B50, B51.
  * acc holds the tile of the products U_d_s.
  * `rows` rows from row0, units in 4 vectors from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -3923,6 +3936,8 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
     for (size_t block = 0; block < 4 && unit < H; ++block, unit += V) {
         const size_t lanes = full ? V : least(V, H - unit);
         const vec gamma_c = load(at->gamma_c + unit, lanes);
+        const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+        const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
         vec d_b_o = load(at->d_b_o + unit, lanes);
         vec d_gamma_x_o = load(at->d_gamma_x_o + unit, lanes);
         vec d_gamma_h_o = load(at->d_gamma_h_o + unit, lanes);
@@ -3935,20 +3950,25 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec o = load(at->o + row * (21 * H) + unit, lanes);
             const vec tanh_h = load(at->tanh_h + row * (21 * H) + unit, lanes);
+            const real rho_c = at->rho_c[row * 12];
+            const real rho_s = at->rho_s[row * 12];
+            const real rho_a = at->rho_a[row * 12];
             const vec c = load(at->c + row * H + unit, lanes);
             const real mu_c = at->mu_c[row * 12];
             const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
             const real mu_a = at->mu_a[row * 12];
-            const real rho_a = at->rho_a[row * 12];
             const real mu_s = at->mu_s[row * 12];
-            const real rho_s = at->rho_s[row * 12];
             const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
-            const real rho_c = at->rho_c[row * 12];
-            const vec d_h = U_d_s + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_s + seed_h + d_h_T; /* B1 */
             const vec d_tanh_h = d_h * o; /* B2 */
-            store(at->d_tanh_h + row * (5 * H) + unit, d_tanh_h, lanes);
             const vec d_z_o = (1.0 - o) * d_tanh_h * tanh_h; /* B7, B11 */
-            store(at->d_z_o + row * (5 * H) + unit, d_z_o, lanes);
+            store(at->d_z_o + row * (10 * H) + unit, d_z_o, lanes);
+            const vec d_tanh_h_gamma_c_rho_c = rho_c * (1.0 - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
+            store(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, d_tanh_h_gamma_c_rho_c, lanes);
+            const vec d_z_o_gamma_h_o_rho_s = rho_s * d_z_o * gamma_h_o; /* P5 */
+            store(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, d_z_o_gamma_h_o_rho_s, lanes);
+            const vec d_z_o_gamma_x_o_rho_a = rho_a * d_z_o * gamma_x_o; /* P4 */
+            store(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, d_z_o_gamma_x_o_rho_a, lanes);
             at->d_rho_c[row * 12] += sum(first_lanes((1.0 - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
             d_b_o += d_z_o; /* B41 */
             d_gamma_x_o += rho_a * (a_o - mu_a) * d_z_o; /* B45 */
@@ -3992,13 +4012,10 @@ INLINE void recompute_stage2_units(const struct recompute_at *at, size_t row, si
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * H + unit, lanes);
-    const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
+    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
-    const vec gamma_c = load(at->gamma_c + unit, lanes);
     const real mu_c = at->mu_c[row * 12];
-    const real rho_c = at->rho_c[row * 12];
-    const vec tanh_h = load(at->tanh_h + row * (21 * H) + unit, lanes);
-    *sum_1 += first_lanes(vec_fused(-splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), -rho_c * (1.0 - vec_square(tanh_h)) * d_tanh_h * gamma_c), lanes); /* B5 */
+    *sum_1 += first_lanes(vec_fused(-splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
 }
 
 INLINE void recompute_stage2(const struct recompute_at *at, size_t rows)
@@ -4022,7 +4039,7 @@ INLINE void recompute_stage2_rows(const struct recompute_at *at, size_t rows)
         at->d_var_c[row * 12] = d_var_c;
     }
 }
-/* recompute, stage3: B6, B6', B9, B13, P1, P2, B8, B12, B10, B14, B15, B22, B38, B39, B40, B42, B43, B44, B46, B47, B48.
+/* recompute, stage3: B6, B6', B9, B13, P2, P3, B8, B12, B10, B14, P9, P7, P11, P8, P6, P10, B15, B22, B38, B39, B40, B42, B43, B44, B46, B47, B48.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_stage3_units(const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2)
 {
@@ -4032,20 +4049,22 @@ INLINE void recompute_stage3_units(const struct recompute_at *at, size_t row, si
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
     const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
     const real d_mu_c = at->d_mu_c[row * 12];
-    const vec d_tanh_h = load(at->d_tanh_h + row * (5 * H) + unit, lanes);
+    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
-    const vec gamma_c = load(at->gamma_c + unit, lanes);
     const real mu_c = at->mu_c[row * 12];
-    const real rho_c = at->rho_c[row * 12];
-    const vec tanh_h = load(at->tanh_h + row * (21 * H) + unit, lanes);
     const vec f = load(at->f + row * (21 * H) + unit, lanes);
     const vec c_prev = load(at->c_prev + row * H + unit, lanes);
     const vec i = load(at->i + row * (21 * H) + unit, lanes);
     const vec g = load(at->g + row * (21 * H) + unit, lanes);
-    const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
     const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
+    const real rho_s = at->rho_s[row * 12];
     const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
+    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
+    const real rho_a = at->rho_a[row * 12];
+    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
+    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+    const vec d_z_o = load(at->d_z_o + row * (10 * H) + unit, lanes);
     const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
     const real mu_s = at->mu_s[row * 12];
     const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
@@ -4056,24 +4075,28 @@ INLINE void recompute_stage3_units(const struct recompute_at *at, size_t row, si
     const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
     const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
     const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
-    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
     const real mu_a = at->mu_a[row * 12];
-    const real rho_a = at->rho_a[row * 12];
-    const real rho_s = at->rho_s[row * 12];
-    const vec d_c = vec_fused(splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), vec_fused(rho_c * (1.0 - vec_square(tanh_h)) * d_tanh_h, gamma_c, carry_c_next + d_c_T + (1.0 / ((double)H)) * d_mu_c)); /* B6 */
+    const vec d_c = vec_fused(splat((2.0 / ((double)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (1.0 / ((double)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
     const vec carry_c = d_c * f; /* B6' */
     store(at->carry_c + row * H + unit, carry_c, lanes);
     const vec d_z_f = (1.0 - f) * c_prev * carry_c; /* B9, B13 */
-    store(at->d_z_f + row * (5 * H) + unit, d_z_f, lanes);
-    const vec d_c_i = d_c * i; /* P1 */
-    const vec d_c_i_g = d_c_i * g; /* P2 */
+    const vec d_c_i = d_c * i; /* P2 */
+    const vec d_c_i_g = d_c_i * g; /* P3 */
     const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B8, B12 */
-    store(at->d_z_g + row * (5 * H) + unit, d_z_g, lanes);
     const vec d_z_i = (1.0 - i) * d_c_i_g; /* B10, B14 */
-    store(at->d_z_i + row * (5 * H) + unit, d_z_i, lanes);
+    const vec d_z_f_gamma_h_f_rho_s = rho_s * d_z_f * gamma_h_f; /* P9 */
+    store(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, d_z_f_gamma_h_f_rho_s, lanes);
+    const vec d_z_g_gamma_h_g_rho_s = rho_s * d_z_g * gamma_h_g; /* P7 */
+    store(at->d_z_g_gamma_h_g_rho_s + row * (10 * H) + unit, d_z_g_gamma_h_g_rho_s, lanes);
+    const vec d_z_i_gamma_h_i_rho_s = rho_s * d_z_i * gamma_h_i; /* P11 */
+    store(at->d_z_i_gamma_h_i_rho_s + row * (10 * H) + unit, d_z_i_gamma_h_i_rho_s, lanes);
+    const vec d_z_f_gamma_x_f_rho_a = rho_a * d_z_f * gamma_x_f; /* P8 */
+    store(at->d_z_f_gamma_x_f_rho_a + row * (10 * H) + unit, d_z_f_gamma_x_f_rho_a, lanes);
+    const vec d_z_g_gamma_x_g_rho_a = rho_a * d_z_g * gamma_x_g; /* P6 */
+    store(at->d_z_g_gamma_x_g_rho_a + row * (10 * H) + unit, d_z_g_gamma_x_g_rho_a, lanes);
+    const vec d_z_i_gamma_x_i_rho_a = rho_a * d_z_i * gamma_x_i; /* P10 */
+    store(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, d_z_i_gamma_x_i_rho_a, lanes);
     *sum_1 += first_lanes(vec_fused((s_o - mu_s) * d_z_o, gamma_h_o, vec_fused((s_i - mu_s) * d_z_i, gamma_h_i, vec_fused((s_g - mu_s) * d_z_g, gamma_h_g, (s_f - mu_s) * d_z_f * gamma_h_f))), lanes); /* B15 */
     *sum_2 += first_lanes(vec_fused((a_o - mu_a) * d_z_o, gamma_x_o, vec_fused((a_i - mu_a) * d_z_i, gamma_x_i, vec_fused((a_g - mu_a) * d_z_g, gamma_x_g, (a_f - mu_a) * d_z_f * gamma_x_f))), lanes); /* B22 */
     store(at->d_b_i + unit, load(at->d_b_i + unit, lanes) + d_z_i, lanes); /* B38 */
@@ -4124,16 +4147,11 @@ INLINE void recompute_stage4_units(const struct recompute_at *at, size_t row, si
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     const real d_var_s = at->d_var_s[row * 12];
-    const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
-    const vec d_z_g = load(at->d_z_g + row * (5 * H) + unit, lanes);
-    const vec d_z_i = load(at->d_z_i + row * (5 * H) + unit, lanes);
-    const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
-    const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
-    const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
-    const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
-    const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
+    const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, lanes);
+    const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * (10 * H) + unit, lanes);
+    const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * (10 * H) + unit, lanes);
+    const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, lanes);
     const real mu_s = at->mu_s[row * 12];
-    const real rho_s = at->rho_s[row * 12];
     const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
     const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
     const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
@@ -4143,14 +4161,13 @@ INLINE void recompute_stage4_units(const struct recompute_at *at, size_t row, si
     const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
     const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
     const real d_var_a = at->d_var_a[row * 12];
-    const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-    const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
-    const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
+    const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * (10 * H) + unit, lanes);
+    const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * (10 * H) + unit, lanes);
+    const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
+    const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
     const real mu_a = at->mu_a[row * 12];
-    const real rho_a = at->rho_a[row * 12];
-    *sum_1 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_f - mu_s), vec_fused(-2.0 * rho_s * d_z_o, gamma_h_o, vec_fused(-2.0 * rho_s * d_z_i, gamma_h_i, vec_fused(-2.0 * rho_s * d_z_g, gamma_h_g, -2.0 * rho_s * d_z_f * gamma_h_f)))))))), lanes); /* B17 */
-    *sum_2 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_f - mu_a), vec_fused(-2.0 * rho_a * d_z_o, gamma_x_o, vec_fused(-2.0 * rho_a * d_z_i, gamma_x_i, vec_fused(-2.0 * rho_a * d_z_g, gamma_x_g, -2.0 * rho_a * d_z_f * gamma_x_f)))))))), lanes); /* B24 */
+    *sum_1 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((1.0 / ((double)H)) * d_var_s), (s_f - mu_s), -2.0 * d_z_f_gamma_h_f_rho_s - 2.0 * d_z_g_gamma_h_g_rho_s - 2.0 * d_z_i_gamma_h_i_rho_s - 2.0 * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
+    *sum_2 += first_lanes(0.5 * (vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((1.0 / ((double)H)) * d_var_a), (a_f - mu_a), -2.0 * d_z_f_gamma_x_f_rho_a - 2.0 * d_z_g_gamma_x_g_rho_a - 2.0 * d_z_i_gamma_x_i_rho_a - 2.0 * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
 }
 
 INLINE void recompute_stage4(const struct recompute_at *at, size_t rows)
@@ -4189,50 +4206,44 @@ INLINE void recompute_stage5(const struct recompute_at *at, size_t row0, size_t 
     const size_t H = SIZE_H(at);
     {
         const size_t lanes = full ? V : least(V, H - unit);
-        const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
-        const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
-        const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
-        const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
-        const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-        const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-        const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
-        const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real d_mu_s = at->d_mu_s[row * 12];
             const real d_var_s = at->d_var_s[row * 12];
-            const vec d_z_o = load(at->d_z_o + row * (5 * H) + unit, lanes);
+            const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, lanes);
             const real mu_s = at->mu_s[row * 12];
-            const real rho_s = at->rho_s[row * 12];
             const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
-            const vec d_z_g = load(at->d_z_g + row * (5 * H) + unit, lanes);
+            const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * (10 * H) + unit, lanes);
             const vec s_g = load(at->s_g + row * (21 * H) + unit, lanes);
-            const vec d_z_f = load(at->d_z_f + row * (5 * H) + unit, lanes);
+            const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, lanes);
             const vec s_f = load(at->s_f + row * (21 * H) + unit, lanes);
-            const vec d_z_i = load(at->d_z_i + row * (5 * H) + unit, lanes);
+            const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * (10 * H) + unit, lanes);
             const vec s_i = load(at->s_i + row * (21 * H) + unit, lanes);
             const vec a_g = load(at->a_g + row * (21 * H) + unit, lanes);
             const real d_mu_a = at->d_mu_a[row * 12];
             const real d_var_a = at->d_var_a[row * 12];
+            const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * (10 * H) + unit, lanes);
             const real mu_a = at->mu_a[row * 12];
-            const real rho_a = at->rho_a[row * 12];
             const vec a_f = load(at->a_f + row * (21 * H) + unit, lanes);
+            const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * (10 * H) + unit, lanes);
             const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
+            const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
             const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
-            const vec d_s_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_o - mu_s), vec_fused(4.0 * rho_s * d_z_o, gamma_h_o, splat((1.0 / ((double)H)) * d_mu_s)))); /* B18 */
+            const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
+            const vec d_s_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_o - mu_s), 4.0 * d_z_o_gamma_h_o_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B18 */
             store(at->d_s_o + row * (21 * H) + unit, d_s_o, lanes);
-            const vec d_s_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_g - mu_s), vec_fused(4.0 * rho_s * d_z_g, gamma_h_g, splat((1.0 / ((double)H)) * d_mu_s)))); /* B19 */
+            const vec d_s_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_g - mu_s), 4.0 * d_z_g_gamma_h_g_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B19 */
             store(at->d_s_g + row * (21 * H) + unit, d_s_g, lanes);
-            const vec d_s_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_f - mu_s), vec_fused(4.0 * rho_s * d_z_f, gamma_h_f, splat((1.0 / ((double)H)) * d_mu_s)))); /* B20 */
+            const vec d_s_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_f - mu_s), 4.0 * d_z_f_gamma_h_f_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B20 */
             store(at->d_s_f + row * (21 * H) + unit, d_s_f, lanes);
-            const vec d_s_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_i - mu_s), vec_fused(4.0 * rho_s * d_z_i, gamma_h_i, splat((1.0 / ((double)H)) * d_mu_s)))); /* B21 */
+            const vec d_s_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_s), (s_i - mu_s), 4.0 * d_z_i_gamma_h_i_rho_s + (1.0 / ((double)H)) * d_mu_s)); /* B21 */
             store(at->d_s_i + row * (21 * H) + unit, d_s_i, lanes);
-            const vec d_a_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_g - mu_a), vec_fused(4.0 * rho_a * d_z_g, gamma_x_g, splat((1.0 / ((double)H)) * d_mu_a)))); /* B25 */
+            const vec d_a_g = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_g - mu_a), 4.0 * d_z_g_gamma_x_g_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B25 */
             store(at->d_a_g + row * (21 * H) + unit, d_a_g, lanes);
-            const vec d_a_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_f - mu_a), vec_fused(4.0 * rho_a * d_z_f, gamma_x_f, splat((1.0 / ((double)H)) * d_mu_a)))); /* B26 */
+            const vec d_a_f = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_f - mu_a), 4.0 * d_z_f_gamma_x_f_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B26 */
             store(at->d_a_f + row * (21 * H) + unit, d_a_f, lanes);
-            const vec d_a_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_o - mu_a), vec_fused(4.0 * rho_a * d_z_o, gamma_x_o, splat((1.0 / ((double)H)) * d_mu_a)))); /* B27 */
+            const vec d_a_o = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_o - mu_a), 4.0 * d_z_o_gamma_x_o_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B27 */
             store(at->d_a_o + row * (21 * H) + unit, d_a_o, lanes);
-            const vec d_a_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_i - mu_a), vec_fused(4.0 * rho_a * d_z_i, gamma_x_i, splat((1.0 / ((double)H)) * d_mu_a)))); /* B28 */
+            const vec d_a_i = 0.25 * (vec_fused(splat((2.0 / ((double)H)) * d_var_a), (a_i - mu_a), 4.0 * d_z_i_gamma_x_i_rho_a + (1.0 / ((double)H)) * d_mu_a)); /* B28 */
             store(at->d_a_i + row * (21 * H) + unit, d_a_i, lanes);
 
         }
@@ -4320,7 +4331,7 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(times(plus(T, 1), B), times(21, H))); /* chunk_H */
     count = plus(count, times(times(plus(T, 1), B), 12)); /* chunk_row */
     count = plus(count, times(times(2, B), H)); /* ring_H */
-    count = plus(count, times(times(1, B), times(5, H))); /* step_H */
+    count = plus(count, times(times(1, B), times(10, H))); /* step_H */
     count = plus(count, times(times(1, B), 12)); /* step_row */
     count = plus(count, times(3, H)); /* total_d_b_o */
     count = plus(count, times(3, H)); /* total_d_gamma_x_o */
@@ -4372,7 +4383,7 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->step_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((1 * B * (5 * H)) * sizeof(real), 64);
+    w->bytes += round_up((1 * B * (10 * H)) * sizeof(real), 64);
     w->step_row = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((1 * B * (12)) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
@@ -4609,8 +4620,10 @@ static int recompute_run(const args *a)
             at.tanh_h = w.chunk_H + (t - first) * B * (21 * H) + 12 * H;
             at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
             at.seed_h = a->d_out + (t - 1) * S * H;
-            at.d_tanh_h = w.step_H;
-            at.d_z_o = w.step_H + 4 * H;
+            at.d_z_o = w.step_H;
+            at.d_tanh_h_gamma_c_rho_c = w.step_H + H;
+            at.d_z_o_gamma_h_o_rho_s = w.step_H + 2 * H;
+            at.d_z_o_gamma_x_o_rho_a = w.step_H + 3 * H;
             at.d_rho_c = w.step_row;
             at.d_b_o = w.total_d_b_o;
             at.d_gamma_x_o = w.total_d_gamma_x_o;
@@ -4624,9 +4637,12 @@ static int recompute_run(const args *a)
             at.d_mu_c = w.step_row + 3;
             at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
             at.carry_c = w.ring_H + (t & 1) * B * H;
-            at.d_z_f = w.step_H + 2 * H;
-            at.d_z_g = w.step_H + 3 * H;
-            at.d_z_i = w.step_H + H;
+            at.d_z_f_gamma_h_f_rho_s = w.step_H + 4 * H;
+            at.d_z_g_gamma_h_g_rho_s = w.step_H + 5 * H;
+            at.d_z_i_gamma_h_i_rho_s = w.step_H + 6 * H;
+            at.d_z_f_gamma_x_f_rho_a = w.step_H + 7 * H;
+            at.d_z_g_gamma_x_g_rho_a = w.step_H + 8 * H;
+            at.d_z_i_gamma_x_i_rho_a = w.step_H + 9 * H;
             at.sum_d_rho_s = w.step_row + 4;
             at.sum_d_rho_a = w.step_row + 5;
             at.d_b_i = w.total_d_b_i;

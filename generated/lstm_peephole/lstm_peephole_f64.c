@@ -993,7 +993,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec f = vec_sigmoid(vec_fused(c_prev, p_f, W_x_U_h_f + b_f)); /* F2, F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F8 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F8 */
             store(at->c + row * H + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             const vec o = vec_sigmoid(vec_fused(c, p_o, W_x_U_h_o + b_o)); /* F4, F9 */
@@ -1243,7 +1243,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
             store(at->g + row * (6 * H) + unit, g, lanes);
-            const vec c = vec_fused(g, i, c_prev * f); /* F8 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F8 */
             store(at->c + row * (6 * H) + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             store(at->tanh_c + row * (6 * H) + unit, tanh_c, lanes);
@@ -1642,7 +1642,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec i = load(at->i + row * (6 * H) + unit, lanes);
             const vec f = load(at->f + row * (6 * H) + unit, lanes);
             const vec c = load(at->c + row * (6 * H) + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_o = d_h * tanh_c; /* B3 */
             const vec d_o_o = (1.0 - o) * d_o; /* P1 */
@@ -2101,7 +2101,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
             const vec f = vec_sigmoid(vec_fused(c_prev, p_f, W_x_U_h_f + b_f)); /* F2, F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F8 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F8 */
             store(at->c + row * H + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             const vec o = vec_sigmoid(vec_fused(c, p_o, W_x_U_h_o + b_o)); /* F4, F9 */
@@ -2414,7 +2414,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec i = load(at->i + row * (17 * H) + unit, lanes);
             const vec f = load(at->f + row * (17 * H) + unit, lanes);
             const vec c = load(at->c + row * H + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_o = d_h * tanh_c; /* B3 */
             const vec d_o_o = (1.0 - o) * d_o; /* P1 */

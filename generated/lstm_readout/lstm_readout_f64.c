@@ -997,7 +997,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec f = vec_sigmoid(z_f); /* F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * H + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
@@ -1303,7 +1303,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
             store(at->g + row * (7 * H) + unit, g, lanes);
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * (7 * H) + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             store(at->tanh_c + row * (7 * H) + unit, tanh_c, lanes);
@@ -2221,7 +2221,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
             const vec f = vec_sigmoid(z_f); /* F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * (2 * H) + unit, c, lanes);
             const vec tanh_c = vec_tanh(c); /* F10 */
             const vec z_o = W_x_U_h_o + b_o; /* F4 */

@@ -989,7 +989,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec f = vec_sigmoid(z_f); /* F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * H + unit, c, lanes);
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
             const vec o = vec_sigmoid(z_o); /* F8 */
@@ -1231,7 +1231,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
             store(at->g + row * (5 * H) + unit, g, lanes);
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * (5 * H) + unit, c, lanes);
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
             const vec o = vec_sigmoid(z_o); /* F8 */
@@ -1611,9 +1611,9 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec c_prev = load(at->c_prev + row * at->c_prev_ld + unit, lanes);
             const vec i = load(at->i + row * (5 * H) + unit, lanes);
             const vec g = load(at->g + row * (5 * H) + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_h_o = d_h * o; /* P1 */
-            const vec d_c = carry_c_next + d_c_T + d_h_o; /* B2 */
+            const vec d_c = d_h_o + carry_c_next + d_c_T; /* B2 */
             const vec d_z_o = (1.0 - o) * c * d_h_o; /* B3, B7 */
             store(at->d_z_o + row * (4 * H) + unit, d_z_o, lanes);
             const vec carry_c = d_c * f; /* B2' */
@@ -2013,7 +2013,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
             const vec f = vec_sigmoid(z_f); /* F6 */
             const vec z_g = W_x_U_h_g + b_g; /* F3 */
             const vec g = vec_tanh(z_g); /* F7 */
-            const vec c = vec_fused(g, i, c_prev * f); /* F9 */
+            const vec c = vec_fused(c_prev, f, g * i); /* F9 */
             store(at->c + row * H + unit, c, lanes);
             const vec z_o = W_x_U_h_o + b_o; /* F4 */
             const vec o = vec_sigmoid(z_o); /* F8 */
@@ -2302,9 +2302,9 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec c_prev = load(at->c_prev + row * H + unit, lanes);
             const vec i = load(at->i + row * (16 * H) + unit, lanes);
             const vec g = load(at->g + row * (16 * H) + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_h_o = d_h * o; /* P1 */
-            const vec d_c = carry_c_next + d_c_T + d_h_o; /* B2 */
+            const vec d_c = d_h_o + carry_c_next + d_c_T; /* B2 */
             const vec d_z_o = (1.0 - o) * c * d_h_o; /* B3, B7 */
             store(at->d_z_o + row * (16 * H) + unit, d_z_o, lanes);
             const vec carry_c = d_c * f; /* B2' */

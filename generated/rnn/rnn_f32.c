@@ -1503,7 +1503,7 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec h = load(at->h + row * H + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_z = (1.0f - vec_square(h)) * d_h; /* B2 */
             store(at->d_z + row * H + unit, d_z, lanes);
             d_b += d_z; /* B6 */
@@ -1998,7 +1998,7 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec h = load(at->h + row * H + unit, lanes);
-            const vec d_h = U_d_z + d_h_T + seed_h; /* B1 */
+            const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_z = (1.0f - vec_square(h)) * d_h; /* B2 */
             store(at->d_z + row * H + unit, d_z, lanes);
             d_b += d_z; /* B6 */

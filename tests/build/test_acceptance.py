@@ -59,7 +59,9 @@ def broken(made, name, fault):
     call, file = f"{name}_f64_backward", f"{name}_dispatch.c"
     text = made[file].replace(f"int {call}(const", "static int honest(const")
     assert text != made[file]
-    wrapper = f"int {call}(const {name}_f64_args *a) {{ const int r = honest(a); if (r) return r; {fault} return 0; }}\n"
+    wrapper = (
+        f"int {call}(const {name}_f64_args *a) {{ const int r = honest(a); if (r) return r; {fault} return 0; }}\n"
+    )
     return {**made, file: f"#include <stdlib.h>\n{text}\n{wrapper}"}
 
 
@@ -85,7 +87,9 @@ def test_a_module_that_is_wrong_is_not_handed_out(tmp_path, cache, engine, fault
     with pytest.raises(acceptance.Rejected) as caught:
         building._build(cell, limit=5 if fault == "no end" else acceptance.LIMIT)
     rejected, message = caught.value, str(caught.value)
-    assert message.startswith("mine: the compiled module does not compute what the equations say. This is a fault of the")
+    assert message.startswith(
+        "mine: the compiled module does not compute what the equations say. This is a fault of the"
+    )
     assert SAID.get(fault, "") in message and str(rejected.report) in message and rejected.findings
     assert [p.name for p in cache.iterdir()] == ["reports"]
     assert loading._loaded == {}
@@ -112,7 +116,13 @@ def test_the_report(tmp_path, cache, engine):
     }
     assert (report / "findings.txt").read_text().splitlines() == caught.value.findings
     summary = (report / "README.txt").read_text()
-    for part in ("mine, equations", "fixed sizes     H=5", "loss squared_error", compiler.version().splitlines()[0], "flags"):
+    for part in (
+        "mine, equations",
+        "fixed sizes     H=5",
+        "loss squared_error",
+        compiler.version().splitlines()[0],
+        "flags",
+    ):
         assert part in summary
     assert "h[t, n] = tanh(U_h[t, n]" in (report / "equations.txt").read_text()
     read, loss, fixed = pickle.loads((report / "case.pickle").read_bytes())
@@ -138,7 +148,9 @@ def test_a_report_that_cannot_be_written(tmp_path, engine, monkeypatch):
 
     engine(FAULTS["a sign"])
     monkeypatch.setattr(acceptance.report.files, "publish", full)
-    with pytest.raises(acceptance.Rejected, match=r"fault of the engine(?s:.*)The report could not be written: .*No space"):
+    with pytest.raises(
+        acceptance.Rejected, match=r"fault of the engine(?s:.*)The report could not be written: .*No space"
+    ):
         derive.build(cell_of(tmp_path))
 
 
@@ -150,7 +162,9 @@ def test_a_rejection_can_be_sent(tmp_path):
 
 @pytest.mark.parametrize("words", [[], ["/nowhere"], ["a", "b"]])
 def test_a_report_that_is_none(words):
-    done = subprocess.run([sys.executable, "-m", "derive.acceptance", *words], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "derive.acceptance", *words], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2 and done.stderr.startswith("usage: python -m derive.acceptance REPORT"), done.stderr
 
 
@@ -315,7 +329,9 @@ def test_a_shipped_cell_that_is_wrong(tmp_path):
 def test_a_process_that_cannot_be_started(tmp_path, cache, monkeypatch):
     for name in ("", "/nowhere/python", sys.executable + ".none"):
         monkeypatch.setattr("multiprocessing.spawn._python_exe", name)
-        with pytest.raises(DeriveError, match=r"compared with its equations in a process of its own, and that could not be"):
+        with pytest.raises(
+            DeriveError, match=r"compared with its equations in a process of its own, and that could not be"
+        ):
             derive.build(cell_of(tmp_path))
         assert list(cache.iterdir()) == []
 
@@ -336,7 +352,9 @@ def test_an_instruction_set_that_is_none(tmp_path, monkeypatch, warm):
 
 def test_a_process_that_cannot_import(tmp_path, cache, monkeypatch):
     monkeypatch.setattr(process, "_path", lambda: ["/nowhere"])
-    with pytest.raises(DeriveError, match=r"(?s)could not be done: .* ended with status 1 before it could begin:.*Error") as e:
+    with pytest.raises(
+        DeriveError, match=r"(?s)could not be done: .* ended with status 1 before it could begin:.*Error"
+    ) as e:
         derive.build(cell_of(tmp_path))
     assert not isinstance(e.value, acceptance.Rejected) and list(cache.iterdir()) == []
 
@@ -352,7 +370,9 @@ def test_a_folder_full_of_traps(tmp_path, monkeypatch):
 
 def test_not_enough_memory(tmp_path, cache):
     """Sizes that no machine has memory for: said as such, for it is nobody's fault."""
-    with pytest.raises(DeriveError, match=r"there is not enough memory for it at the fixed sizes H=2000000000") as caught:
+    with pytest.raises(
+        DeriveError, match=r"there is not enough memory for it at the fixed sizes H=2000000000"
+    ) as caught:
         derive.build(cell_of(tmp_path), sizes={"H": 2_000_000_000})
     assert not isinstance(caught.value, acceptance.Rejected) and list(cache.iterdir()) == []
 

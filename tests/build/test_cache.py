@@ -117,6 +117,22 @@ def test_eight_threads_at_once(mine, compilations, warm):
     assert left(folder.parent) == []
 
 
+def test_a_module_is_loaded_once(mine, monkeypatch):
+    """However long that takes: all who ask meanwhile wait for it."""
+    cell, _ = mine
+    load, times = loading.load, []
+
+    def slowly(*what):
+        times.append(what)
+        threading.Event().wait(0.3)
+        return load(*what)
+
+    monkeypatch.setattr(loading, "load", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        modules = set(map(id, pool.map(derive.build, [cell] * 4)))
+    assert len(modules) == len(times) == 1
+
+
 def test_four_processes_at_once(tmp_path, monkeypatch):
     """One compiles, the others wait for it and find the module."""
     monkeypatch.setenv("DERIVE_CACHE", str(tmp_path / "cache"))
@@ -473,7 +489,9 @@ def test_what_others_may_write_to_is_refused(mine, compilations, what, mode):
     cell, folder = mine
     path = {"cache": folder.parent, "entry": folder, "module": next(folder.glob("_kernels*"))}[what]
     path.chmod(mode)
-    with pytest.raises(DeriveError, match=rf"{path}, .*can be written to by other users \(mode 0?{mode:o}\).*chmod go-w"):
+    with pytest.raises(
+        DeriveError, match=rf"{path}, .*can be written to by other users \(mode 0?{mode:o}\).*chmod go-w"
+    ):
         derive.build(cell)
     path.chmod(0o700)
     works(derive.build(cell))
@@ -504,7 +522,9 @@ def test_links_are_refused(mine, tmp_path, compilations):
     elsewhere = tmp_path / "elsewhere"
     folder.rename(elsewhere)
     folder.symlink_to(elsewhere)
-    with pytest.raises(DeriveError, match=rf"{folder} is a symbolic link, expected a folder that derive made; remove it"):
+    with pytest.raises(
+        DeriveError, match=rf"{folder} is a symbolic link, expected a folder that derive made; remove it"
+    ):
         derive.build(cell)
     folder.unlink()
     elsewhere.rename(folder)
@@ -667,7 +687,9 @@ def test_a_compiler_that_makes_nothing_of_use(mine, tmp_path, monkeypatch):
 def test_a_compiler_that_makes_nothing(mine, monkeypatch):
     shutil.rmtree(mine[1])
     monkeypatch.setenv("CC", "true")
-    with pytest.raises(DeriveError, match=r"compiling mine failed: true ended without an error, and did not make .*\.o"):
+    with pytest.raises(
+        DeriveError, match=r"compiling mine failed: true ended without an error, and did not make .*\.o"
+    ):
         derive.build(mine[0])
 
 
@@ -703,7 +725,9 @@ def test_sizes_that_are_integers(mine, monkeypatch, size):
 
 @pytest.mark.parametrize("size", [0, -1, 4.0, np.float64(4), "4", True, np.True_, None, [4], 2**31, 10**30])
 def test_sizes_that_are_none(mine, size):
-    with pytest.raises(DeriveError, match=r"mine: the size H must be an integer of at least 1 and at most 2147483647, found"):
+    with pytest.raises(
+        DeriveError, match=r"mine: the size H must be an integer of at least 1 and at most 2147483647, found"
+    ):
         derive.build(mine[0], sizes={"H": size})
 
 
@@ -716,7 +740,13 @@ def test_symbols_are_hidden(mine):
         pytest.skip("nm is not installed")
     (module,) = mine[1].glob("_kernels*")
     done = subprocess.run(["nm", "-D", "--defined-only", module], capture_output=True, text=True, check=True)
-    names = {line.split()[-1] for line in done.stdout.splitlines()} - {"_init", "_fini", "__bss_start", "_edata", "_end"}
+    names = {line.split()[-1] for line in done.stdout.splitlines()} - {
+        "_init",
+        "_fini",
+        "__bss_start",
+        "_edata",
+        "_end",
+    }
     assert names == {f"PyInit_{module.name.split('.')[0]}"}
 
 

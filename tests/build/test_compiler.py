@@ -132,14 +132,6 @@ def test_cpu_features_are_sorted_and_stable():
     assert found == sorted(found) and compiler.cpu_features() == " ".join(found)
 
 
-def test_the_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("DERIVE_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compiler.cache_folder() == tmp_path / "lstm-derive"
-    monkeypatch.setenv("DERIVE_CACHE", str(tmp_path / "mine"))
-    assert compiler.cache_folder() == tmp_path / "mine"
-
-
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
 
 

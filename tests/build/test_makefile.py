@@ -19,7 +19,9 @@ def test_a_python_whose_path_has_a_space(tmp_path, answer):
     place = tmp_path / "my tools"
     place.mkdir()
     record = tmp_path / "record"
-    says = f'echo "$#: $*" >> "{record}"; case "$1" in -V) echo Python 3.1;; -c) exit {answer};; *) mkdir -p .venv;; esac'
+    says = (
+        f'echo "$#: $*" >> "{record}"; case "$1" in -V) echo Python 3.1;; -c) exit {answer};; *) mkdir -p .venv;; esac'
+    )
     own = script(place / "python", says)
     done = subprocess.run(
         ["make", f"PYTHON={own}", ".venv/made"], cwd=tmp_path, capture_output=True, text=True, check=False

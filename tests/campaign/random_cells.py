@@ -25,7 +25,6 @@ VALUES = (
     "e",
     "g",
     "p",
-    "d",
     "f",
     "l",
     "s_hat",
@@ -347,17 +346,15 @@ def text(seed: int) -> str:
 def _anchored(draft: Draft) -> list[str]:
     """The lines, and a product with the input for every state whose size no parameter would tell, or that lacks x."""
     lines = list(draft.lines)
-    written = "\n".join(lines)
-    sized = {d for p, dims in draft.params if re.search(rf"\b{p.name}\[", written) for d in dims}
+    params = "|".join(re.escape(p.name) for p, _ in draft.params) or "-"
     for state in draft.states:
-        if state.dim in sized and re.search(r"\bx\[t", written):
-            continue
-        sized.add(state.dim or "")
         at = next(p for p, line in enumerate(lines) if line.startswith(f"{state.name}[t, "))
         index = lines[at].split("]")[0].split(", ")[1]
+        reads_x = re.search(r"\bx\[t", "\n".join(lines))
+        if re.search(rf"\b({params})\[[^\]]*\b{index}\b", lines[at]) and reads_x:
+            continue
         k = draft.other(index)
         lines[at] += f" + Sum({draft.matrix(state.dim or '', 'IN', index, k)} * x[t, {k}], {k})"
-        written = "\n".join(lines)
     return lines
 
 

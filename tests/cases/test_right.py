@@ -29,6 +29,47 @@ def test_it_is_right(case, tmp_path):
     assert verify.validate(quick.build(mine, None, tmp_path), mine) == []
 
 
+LOSSES = {
+    "one sum in another": (
+        "L[()] = Sum(Sum((h[t, n] - y[t, n]) ** 2, n), t)",
+        lambda h, y: ((h - y) ** 2).sum(),
+    ),
+    "one sum over both": (
+        "L[()] = Sum((h[t, n] - y[t, n]) ** 4, n, t) / 2",
+        lambda h, y: ((h - y) ** 4).sum() / 2,
+    ),
+    "a mean under the sum": (
+        "L[()] = Sum(Sum((h[t, n] - y[t, n]) ** 2, n) / H, t)",
+        lambda h, y: ((h - y) ** 2).mean(axis=-1).sum(),
+    ),
+    "a function of two row sums": (
+        "L[()] = 3 * Sum(sqrt(1 + Sum(y[t, n] ** 2, n)) - Sum(h[t, n] * y[t, n], n), t)",
+        lambda h, y: 3 * (np.sqrt(1 + (y**2).sum(axis=-1)) - (h * y).sum(axis=-1)).sum(),
+    ),
+    "cross entropy": (
+        "L[()] = Sum(log(Sum(exp(h[t, n]), n)) - Sum(y[t, n] * h[t, n], n), t)",
+        lambda h, y: (np.log(np.exp(h).sum(axis=-1)) - (y * h).sum(axis=-1)).sum(),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_a_loss_is_right(case, tmp_path):
+    """Its number by NumPy, as the formula is read; its gradients, for which the formula is split, by validation."""
+    text, expected = LOSSES[case]
+    space = dict(vars(notation))
+    exec(f"@loss\ndef judge(h, y, L):\n    {text}\n", space)
+    mine = cell_of(RIGHT["the output is called y"])
+    module = quick.build(mine, space["judge"], tmp_path)
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(4, 3, 5)), rng.normal(size=(4, 3, 6))
+    params = module.init_params(input_size=5, hidden_size=6, dtype=np.float64)
+    found, _ = module.loss_and_grad(x, y, params)
+    out, _ = module.infer(x, params)
+    assert abs(found - expected(out, y)) < 1e-13 * abs(found)
+    assert verify.validate(module, mine, space["judge"]) == []
+
+
 def test_a_cell_called_features_can_be_built(tmp_path, monkeypatch):
     """features.h is a header of the C library, which other headers include."""
     monkeypatch.setenv("DERIVE_CACHE", str(tmp_path))

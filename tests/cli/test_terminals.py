@@ -195,7 +195,7 @@ def test_every_symbol_of_the_package_has_words() -> None:
         words = terminal.ascii_for(symbol)
         assert words.isascii() and words not in ("", "?"), f"{symbol} is written {words!r}"
         assert terminal.plain(symbol, "utf-8") == symbol
-    assert terminal.plain("h\u0304 ╭┼╯│━ ½ é", "ascii") == "hbar +++|- 12 e"
+    assert terminal.plain("h\u0304 ╭┼╯│━ ½ é e\u0301 𝛼𝐗 \ufb01 字", "ascii") == "hbar +++|- 1/2 e e alphaX fi ?"
     assert terminal.plain("é·ℓ", "latin-1") == "é·l"
 
 

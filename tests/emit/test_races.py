@@ -63,7 +63,20 @@ def program(cell, work, parts, tape, *flags):
     made = work / f"threads_{parts}"
     own = [f for f in FLAGS if not f.startswith(("-D", "-O"))]
     sources = (work / "main.c", work / f"{cell}_f32.c")
-    run(need("gcc"), *own, "-O1", "-g", "-DDERIVE_THREADS", *flags, f"-DTHREADS={parts}", *sources, "-o", made, "-lm", "-lpthread")
+    run(
+        need("gcc"),
+        *own,
+        "-O1",
+        "-g",
+        "-DDERIVE_THREADS",
+        *flags,
+        f"-DTHREADS={parts}",
+        *sources,
+        "-o",
+        made,
+        "-lm",
+        "-lpthread",
+    )
     return made
 
 

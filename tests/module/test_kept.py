@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import derive
 from derive.runtime import kept
+from derive.runtime.arrays import MEMORY
 from derive.runtime.kept import KEPT, Kept
 
 
@@ -132,6 +133,10 @@ def test_never_above_the_budget(moves):
         assert {id(one) for one in shapes if one.there} == set(store.prepared)
         assert store.charged >= store.by_kind()["shapes"]
     assert store.release() <= store.budget and store.by_kind() == {"scratch": 0, "shapes": 0}
+
+
+def test_the_budget_is_what_the_documentation_says():
+    assert KEPT.budget == kept.BUDGET == min(2**30, MEMORY // 16) and KEPT.shapes == kept.SHAPES == 256
 
 
 def test_memory_that_cannot_be_had():

@@ -305,6 +305,69 @@ def test_a_fork_waits_until_parameters_are_copied(problem):
     finally:
         stop.set()
         thread.join()
+    inside = threading.Event()
+
+    def slow():
+        with plan_module.forks.copying():
+            for array in plan.params.values():
+                array[...] = 3
+                inside.set()
+                threading.Event().wait(0.1)  # time for a fork that does not wait
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    inside.wait(60)
+    assert in_a_child(whole) == 0
+    thread.join()
+
+
+def test_an_update_that_was_cut_off_leaves_no_old_packed_weights():
+    """Wherever an interrupt comes, `infer` computes with what is in `params`, as `loss_and_grad` does."""
+    p = Problem(load("lstm"), 3, 9)
+    plan = p.module.plan(p.params, 3, 9, threads=2)
+    plan.infer(p.x)
+    after, cut = 0, True
+    while cut:
+        new = {name: array + (after + 1) / 64 for name, array in p.params.items()}
+        cut = interrupted(lambda new=new: plan.update(new), after, lambda code: code.co_name in ("update", "pack"))
+        out = plan.infer(p.x)[0]
+        np.testing.assert_array_equal(out, p.module.infer(p.x, plan.params, threads=2)[0])
+        after += 1
+    assert after > 10
+
+
+class Stop(BaseException):
+    pass
+
+
+def interrupted(call, after, within):
+    """Whether the call was cut off, at the line within some code that comes after so many."""
+    left = [after]
+
+    def trace(frame, event, arg):
+        # At the end of a `with`, Python tells a trace function of a line where no signal handler can come in.
+        if (
+            event == "line"
+            and within(frame.f_code)
+            and not linecache.getline(*place(frame)).lstrip().startswith("with ")
+        ):
+            left[0] -= 1
+            if left[0] < 0:
+                sys.settrace(None)
+                raise Stop
+        return trace
+
+    def place(frame):
+        return frame.f_code.co_filename, frame.f_lineno
+
+    sys.settrace(trace)
+    try:
+        call()
+    except Stop:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
 
 
 def test_lengths_of_a_call_that_was_cut_off_do_not_stay():
@@ -313,34 +376,12 @@ def test_lengths_of_a_call_that_was_cut_off_do_not_stay():
     plan = p.module.plan(p.params, 6, 3)
     expected = plan.infer(p.x)[0].copy(), plan.loss_and_grad(p.x, p.y)[0]
 
-    class Stop(BaseException):
-        pass
-
-    def interrupted(call, after):
-        """Whether the call was cut off, at the line of the runtime that comes after so many."""
-        left = [after]
-
-        def trace(frame, event, arg):
-            # At the end of a `with`, Python tells a trace function of a line where no signal handler can come in.
-            if frame.f_code.co_filename == runner_module.__file__ or frame.f_code.co_name == "_run_ragged":
-                left[0] -= 1
-                if left[0] < 0:
-                    sys.settrace(None)
-                    raise Stop
-            return trace
-
-        sys.settrace(trace)
-        try:
-            call()
-        except Stop:
-            return True
-        finally:
-            sys.settrace(None)
-        return False
+    def within(code):
+        return code.co_filename == runner_module.__file__ or code.co_name == "_run_ragged"
 
     for call in (plan.infer, lambda x, **options: plan.loss_and_grad(x, p.y, **options)):
         after = 0
-        while interrupted(lambda call=call: call(p.x, lengths=[2, 6, 3]), after):
+        while interrupted(lambda call=call: call(p.x, lengths=[2, 6, 3]), after, within):
             np.testing.assert_array_equal(plan.infer(p.x)[0], expected[0])
             assert plan.loss_and_grad(p.x, p.y)[0] == expected[1]
             after += 1
