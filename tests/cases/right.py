@@ -115,6 +115,21 @@ RIGHT = {
             l[t, n] = log(1 + h[t - 1, n] ** 2)
             h[t, n] = relu(z[t, n] - h[t - 1, n]) + h[t - 1, n] + exp(0.1 * l[t, n])
     """,
+    "a logarithm whose draws are mostly NaN": """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = log(Sum(W[n, j] * x[t, j], j)) + h[t - 1, n]
+    """,
+    "the hundredth power of what may be negative": """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = tanh(h[t - 1, n]) ** 100 + Sum(W[n, j] * x[t, j], j)
+    """,
+    "fractions whose halves no float32 holds": """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = Rational(10**40 + 1, 3 * 10**40) * h[t - 1, n] + Rational(3**300, 2**475) * Sum(W[n, j] * x[t, j], j)
+    """,
     "a head with sizes that the cell has too": """
         @cell(states="h")
         def unit(x, h, W, E, e):
