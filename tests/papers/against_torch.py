@@ -33,7 +33,9 @@ def sizes_of(module: Any, given: tuple[int, ...] = SIZES) -> dict[str, int]:
     return dict(zip(sorted({*spec.dims, *spec.states.values(), spec.input_dim}), given, strict=False))
 
 
-def draw(module: Any, steps: int, batch: int, sizes: dict[str, int], positive: tuple[str, ...] = (), seed: int = 0) -> Draw:
+def draw(
+    module: Any, steps: int, batch: int, sizes: dict[str, int], positive: tuple[str, ...] = (), seed: int = 0
+) -> Draw:
     """A problem; states in `positive` are drawn from 0.5 to 1.5, all else from normal distributions."""
     rng, spec = np.random.default_rng([seed, steps, batch]), module._cell._spec
 
@@ -80,11 +82,15 @@ def loop(step: Any, given: Draw, lengths: list[int] | None, objective: str) -> d
     grads = torch.autograd.grad(total, list(leaf.values()), allow_unused=True)
     found = {"out": torch.stack(outs, 1), "loss": total}
     found |= {f"final {p}": torch.cat(s) for p, s in enumerate(zip(*finals, strict=True))}
-    found |= {f"grad {n}": torch.zeros_like(a) if g is None else g for (n, a), g in zip(leaf.items(), grads, strict=True)}
+    found |= {
+        f"grad {n}": torch.zeros_like(a) if g is None else g for (n, a), g in zip(leaf.items(), grads, strict=True)
+    }
     return {n: a.detach().numpy() for n, a in found.items()}
 
 
-def calls(module: Any, given: Draw, tapes: list[Any], wrts: list[Any], **options: Any) -> Iterator[tuple[str, str, dict[str, Array]]]:
+def calls(
+    module: Any, given: Draw, tapes: list[Any], wrts: list[Any], **options: Any
+) -> Iterator[tuple[str, str, dict[str, Array]]]:
     """(title, objective, results) of every call of a module, results by the names of `loop`."""
     names = {"x": "x", **{n: n for n in given.params}, **{f"{s}0": f"state {p}" for p, s in enumerate(module.STATES)}}
 
@@ -101,11 +107,15 @@ def calls(module: Any, given: Draw, tapes: list[Any], wrts: list[Any], **options
             grads = module.backward(kept, given.d_out, given.d_state, wrt=wrt)
             assert wrt is not None or set(grads) == set(names), f"gradients of {set(grads)}, expected {set(names)}"
             yield f"backward {label}", "backward", {f"grad {names[n]}": g for n, g in grads.items()}
-            loss, grads = module.loss_and_grad(given.x, given.y, given.params, given.state, tape=tape, wrt=wrt, **options)
+            loss, grads = module.loss_and_grad(
+                given.x, given.y, given.params, given.state, tape=tape, wrt=wrt, **options
+            )
             yield f"loss_and_grad {label}", "loss", {"loss": loss, **{f"grad {names[n]}": g for n, g in grads.items()}}
 
 
-def differences(title: str, found: dict[str, Array], expected: dict[str, Array], tolerance: float = TOLERANCE) -> list[str]:
+def differences(
+    title: str, found: dict[str, Array], expected: dict[str, Array], tolerance: float = TOLERANCE
+) -> list[str]:
     """Sentences for results that are further from those of PyTorch than the tolerance, relative to the largest element."""
     wrong = []
     for name, array in found.items():

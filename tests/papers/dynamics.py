@@ -37,13 +37,12 @@ def leaky(x, p, h):
 @paper(
     '''
     """Jordan network: the output is fed back, through a decaying context. Jordan 1986."""
-    @cell(states="y s", out="V", shift="d")
+    @cell(states="y s", weight_out="V", shift="d")
     def jordan(x, y, s, W, U, b, V, d, h):
         s[t, o] = Rational(1, 2) * s[t - 1, o] + y[t - 1, o]
         h[t, n] = sigmoid(Sum(W[n, j] * x[t, j], j) + Sum(U[n, o] * s[t, o], o) + b[n])
         y[t, o] = tanh(Sum(V[o, n] * h[t, n], n) + d[o])
     '''
-    .replace('out="V"', 'weight_out="V"')
 )
 def jordan(x, p, y, s):
     s = 0.5 * s + y
@@ -86,7 +85,8 @@ def fastrnn(x, p, h):
     """Continuous-time RNN by Euler's method, dt = 1/4, a time constant for each unit. Funahashi & Nakamura 1993."""
     @cell(states="r v", tau="q")
     def ctrnn(x, r, v, W, U, b, q):
-        v[t, n] = v[t - 1, n] + (-v[t - 1, n] + Sum(U[n, k] * r[t - 1, k], k) + Sum(W[n, j] * x[t, j], j) + b[n]) / (4 * (1 + exp(q[n])))
+        v[t, n] = v[t - 1, n] + (-v[t - 1, n] + Sum(U[n, k] * r[t - 1, k], k) + Sum(W[n, j] * x[t, j], j) + b[n]) \\
+            / (4 * (1 + exp(q[n])))
         r[t, n] = tanh(v[t, n])
     '''
 )

@@ -6,12 +6,12 @@ from torch import exp, sigmoid, tanh
 from torch.nn.functional import linear
 from zoo import gates, paper, split
 
-PEEPHOLE = '''
+PEEPHOLE = """
     @cell(states="h c", gates="{gates}", peephole="p")
     def {name}(x, h, c, W, U, b, p, z, {arguments}):
         for q in ({arguments},):
             z[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * h[t - 1, k], k) + b[q][n]
-'''
+"""
 
 
 def greff(name, listed, lines):
@@ -28,9 +28,7 @@ O_GATE = "o[t, n] = sigmoid(z[o][t, n] + p[o][n] * c[t, n])\n"
 H_OUT = "h[t, n] = o[t, n] * tanh(c[t, n])\n"
 
 
-@paper(
-    greff("nig", "f g o", F_GATE + G_GATE + "c[t, n] = f[t, n] * c[t - 1, n] + g[t, n]\n" + O_GATE + H_OUT)
-)
+@paper(greff("nig", "f g o", F_GATE + G_GATE + "c[t, n] = f[t, n] * c[t - 1, n] + g[t, n]\n" + O_GATE + H_OUT))
 def nig(x, p, h, c):
     f, g, o = gates(p, x, h, 3)
     c = sigmoid(f + p["peephole_f"] * c) * c + tanh(g)
@@ -61,7 +59,11 @@ def nog(x, p, h, c):
     greff(
         "niaf",
         "i f g o",
-        I_GATE + F_GATE + "g[t, n] = z[g][t, n]\nc[t, n] = f[t, n] * c[t - 1, n] + i[t, n] * g[t, n]\n" + O_GATE + H_OUT,
+        I_GATE
+        + F_GATE
+        + "g[t, n] = z[g][t, n]\nc[t, n] = f[t, n] * c[t - 1, n] + i[t, n] * g[t, n]\n"
+        + O_GATE
+        + H_OUT,
     )
 )
 def niaf(x, p, h, c):
@@ -89,7 +91,11 @@ def noaf(x, p, h, c):
 
 
 @paper(
-    greff("cifg", "f g o", F_GATE + G_GATE + "c[t, n] = f[t, n] * c[t - 1, n] + (1 - f[t, n]) * g[t, n]\n" + O_GATE + H_OUT)
+    greff(
+        "cifg",
+        "f g o",
+        F_GATE + G_GATE + "c[t, n] = f[t, n] * c[t - 1, n] + (1 - f[t, n]) * g[t, n]\n" + O_GATE + H_OUT,
+    )
 )
 def cifg(x, p, h, c):
     f, g, o = gates(p, x, h, 3)

@@ -11,21 +11,21 @@ import pytest
 
 pytest.importorskip("torch", reason="the loops that cells are compared with need PyTorch: pip install torch==2.13.0")
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "campaign")]
+sys.path.insert(0, str(HERE))
 
 import dynamics  # noqa: E402, F401
 import gated  # noqa: E402, F401
 import memory  # noqa: E402, F401
-import quick  # noqa: E402
 from against_torch import compare  # noqa: E402
 from zoo import CELLS  # noqa: E402
 
 from derive.user_file import run_file  # noqa: E402
+from tests.campaign import quick  # noqa: E402
 
 
 def cell_of(folder, text, name):
     path = folder / f"{name}.py"
-    path.write_text("from derive.notation import *\nfrom sympy import cos, sin, sign\n\n\n" + textwrap.dedent(text))
+    path.write_text("from derive.notation import *\nfrom sympy import sign\n\n\n" + textwrap.dedent(text))
     return getattr(run_file(path, "a cell"), name)
 
 
