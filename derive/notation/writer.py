@@ -219,8 +219,6 @@ class Writer:
 
     def checked(self, lhs: sp.Expr, value: sp.Expr) -> sp.Expr:
         """A right-hand side in functions that the engine can differentiate; DeriveError for what has no meaning."""
-        if value.has(sp.re, sp.im):  # SymPy's Abs takes the parts of what it does not know to be real
-            value = value.replace(sp.re, lambda a: a).replace(sp.im, lambda a: sp.Integer(0))
         value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
         value = in_doubles(exact_exponents(value))
         check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())

@@ -213,7 +213,9 @@ def test_what_is_no_cell(thing):
 
 @pytest.mark.parametrize("thing", ["squared_error", 5, registry.cell("rnn"), readout])
 def test_what_is_no_loss(thing):
-    with pytest.raises(DeriveError, match="rnn: loss= takes a loss made by the @loss decorator, or None for the squared"):
+    with pytest.raises(
+        DeriveError, match="rnn: loss= takes a loss made by the @loss decorator, or None for the squared"
+    ):
         derive.build(registry.cell("rnn"), loss=thing)
 
 

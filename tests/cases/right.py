@@ -144,11 +144,6 @@ RIGHT = {
             h[t, k] = tanh(h[t - 1, k])
             s[t, i] = Sum(M[m, i] * a[t, m], m)
     """,
-    "absolute values of what SymPy takes apart": """
-        @cell(states="h")
-        def mine(x, h, W, u):
-            h[t, n] = abs(h[t - 1, n] / exp(tanh(u[n]))) + abs((2 + tanh(h[t - 1, n])) ** Rational(-3, 2)) + Sum(W[n, j] * x[t, j], j)
-    """,
     "a logarithm whose draws are mostly NaN": """
         @cell(states="h")
         def mine(x, h, W):
