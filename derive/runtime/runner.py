@@ -21,8 +21,8 @@ from .split import Split
 from .workers import abreast, share
 
 # Bytes of scratch memory that a runner keeps for the next call; what has more gives it to calls of any shape, and pays for
-# that with some 40 microseconds a call: a runner is made anew.
-SMALL = 1 << 20
+# that with some 40 microseconds a call: a runner is made anew. The budget holds for both.
+SMALL = 1 << 22
 
 
 class Part:

@@ -216,7 +216,7 @@ def test_release_between_and_during_calls():
 
 def test_a_signal_handler_that_calls_while_the_account_is_written():
     """It may come between any two steps of `take` and `give`; neither a deadlock nor a block too small."""
-    p = Problem(load("lstm"), 40, 40, np.float32, units=40)
+    p = Problem(load("lstm"), 300, 40, np.float32, units=40)
     expected = p.module.loss_and_grad(p.x, p.y, p.params, threads=1)[0]
     calls = []
 
