@@ -68,6 +68,11 @@ def check_written(writer: Writer, arguments: Sequence[str]) -> None:
         raise DeriveError(f"{where}: the function writes no equation; write h[t, n] = ...")
     for unused in [a for a in arguments if a not in writer.used]:
         raise DeriveError(f"{where}: the argument {unused} is never used; remove it or use it")
+    standing = {str(s) for equation in writer.equations for side in equation for s in side.free_symbols}
+    for gone in sorted(writer.accessed - standing):
+        item = writer.names[gone]
+        name = f"{item.family}[{item.member}]" if item.family else gone
+        raise DeriveError(f"{where}: {name} is read, and stands in no equation: it cancels, or is lost; remove it or use it")
     seen: dict[str, int] = {}
     for p, (lhs, rhs) in enumerate(writer.equations):
         name = ir.name_of(lhs)

@@ -92,6 +92,7 @@ class Writer:
         self.lines: list[Line] = []
         self.names: dict[str, Name] = {}
         self.used: set[str] = set()
+        self.accessed: set[str] = set()  # tensors that stood at indices somewhere
 
     def run(self, function: Callable[..., Any], arguments: Iterable[str]) -> None:
         """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
@@ -177,6 +178,7 @@ class Writer:
     def access(self, label: str, key: Any) -> sp.Expr:
         """A tensor at indices, as an expression."""
         self.used.add(label)
+        self.accessed.add(label)
         indices = key if isinstance(key, tuple) else (key,)
         for position in indices:
             if isinstance(position, Name):

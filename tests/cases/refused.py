@@ -4,6 +4,16 @@ The line that the message has to name is marked by `#!`; where no line is at fau
 """
 
 REFUSED = {
+    "a parameter that cancels": (
+        """
+        @cell(states="h", gates="f g")
+        def mine(x, h, W, b, f, g):
+            f[t, n] = sigmoid(Sum(W[f][n, j] * x[t, j], j) + b[f][n] - b[f][n])
+            g[t, n] = sigmoid(Sum(W[g][n, j] * x[t, j], j) + b[g][n])
+            h[t, n] = f[t, n] * h[t - 1, n] + g[t, n]
+        """,
+        ("b[f] is read, and stands in no equation", "it cancels"),
+    ),
     # -- time ----------------------------------------------------------------------------------------------------------
     "this step is read where the step before is meant": (
         """
