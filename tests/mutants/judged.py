@@ -1,0 +1,223 @@
+"""The verdict on a mutant: the checks of the project one after the other, the cheapest first, until one fails.
+
+A mutant is made in a copy of the tree.  Each check is a process of its own, so that a mutant that crashes, loops or
+takes all memory is caught and nothing else happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drawn import ROOT, Mutant
+from examined import FIRST, MORE
+
+PATIENCE = 600  # seconds: only what waits for ever takes so long
+MEMORY = 8 << 30  # bytes of address space, where no sanitizer wants more
+COPIED = ("derive", "templates", "tests", "examples", "benchmarks", "docs", ".ci", "pyproject.toml", "setup.py")
+COPIED += ("Makefile", "MANIFEST.in", "README.md", "LICENSE")
+
+MISUSE = ["tests/emit/test_memory.py", "-k", "not guard and not sanitizers"]
+GUARDS = ["tests/emit/test_memory.py", "-k", "guard_pages and (lstm- or lstm] or layernorm or toy)"]
+RACES = ["tests/emit/test_races.py", "-k", "lstm"]
+RULES = ["tests/emit/test_c_rules.py", "-k", "not shipped"]
+SANITIZERS = ["tests/emit/test_memory.py", "-k", "sanitizers"]
+# By a part of the path, those that come first; then what all of an area share.  Nothing here compares with committed
+# C: whoever changes a template on purpose commits other C as well.
+TESTS: dict[str, list[list[str]]] = {
+    "math.h": [["tests/emit/test_math.py"], ["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
+    "gemm.h": [["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
+    "sums.j2": [GUARDS],
+    "dispatch": [["tests/emit/test_c_rules.py", "-k", "dispatch"], ["tests/build/test_custom_cells.py"]],
+    "isa.c": [["tests/build/test_custom_cells.py"]],
+    "header.h": [["tests/build/test_custom_cells.py"]],
+    "calls.c": [MISUSE],
+    "workspace.c": [MISUSE],
+    "adjoint": [["tests/engine/test_adjoint.py"], ["tests/engine/test_capture.py"]],
+    "batch": [["tests/engine/test_batch.py"]],
+    "normal": [["tests/engine/test_lower.py"], ["tests/engine/test_capture.py"], ["tests/cases"]],
+    "verifier": [["tests/engine/test_verifiers.py"]],
+    "simplify": [["tests/engine/test_simplify.py"], ["tests/engine/test_capture.py"]],
+    "emit.py": [["tests/emit/test_names.py"], ["tests/build/test_custom_cells.py"]],
+    "printer": [["tests/emit/test_c_rules.py"], ["tests/emit/test_targets.py"]],
+    "layout": [GUARDS, ["tests/engine/test_verifiers.py"]],
+    "kept": [["tests/module/test_kept.py"], ["tests/module/test_copies.py"]],
+    "runner": [["tests/module/test_threads.py"], ["tests/module/test_calls_together.py"]],
+    "workers": [["tests/module/test_threads.py"]],
+    "inputs": [["tests/module/test_inputs.py"], ["tests/module/test_arrays.py"]],
+    "isa.py": [["tests/emit/test_isa.py"]],
+    "extension": [["tests/module/test_compiled.py"], ["tests/build/test_compiler.py"]],
+    "reference": [["tests/module/test_copies.py"]],
+    "memory": [["tests/module/test_small_print.py"]],
+    **{n: [[f"tests/module/test_{n}.py"]] for n in ("split", "tape", "plan", "arrays")},
+}
+SHARED: dict[str, list[list[str]]] = {
+    "templates": [MISUSE, GUARDS, RACES, RULES, SANITIZERS, ["tests/emit/test_names.py"]],
+    "passes": [
+        ["tests/engine/test_lower.py", "tests/engine/test_verifiers.py", "tests/engine/test_simplify.py"],
+        ["tests/engine", "-k", "not every_mutant and not test_lower and not test_verifiers and not test_simplify"],
+        ["tests/cases"],
+        ["tests/emit/test_names.py", *RULES],
+        GUARDS,
+    ],
+    "runtime": [["tests/module"], ["tests/build/test_acceptance.py"]],
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`caught` by which check; else `same`: no check saw a difference in C, or the cells whose C differs.
+
+    `how` is "wrong numbers", "an exception", "a signal", "no end", "a test" or nothing.
+    """
+
+    caught: str
+    how: str
+    why: str
+    changed: list[str] = field(default_factory=list)
+
+
+class Tree:
+    """A copy of the tree in which one mutant after the other is made."""
+
+    known: dict[str, bool] = {}  # tests that fail in the tree as it is
+    lock = threading.Lock()
+
+    def __init__(self, folder: Path, base: Path, clean: Tree | None = None) -> None:
+        self.folder, self.base, self.clean = folder, base, clean
+        folder.mkdir(parents=True)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "generated", "*.so"))
+            elif source.exists():
+                shutil.copy2(source, folder / name)
+        (folder / "generated").symlink_to(ROOT / "generated")
+
+    # -- processes -----------------------------------------------------------------------------------------------------
+
+    def run(self, command: list[str], limited: bool = True) -> tuple[int | None, str]:
+        """Exit status (None: it did not end) and what was written."""
+        cache = self.folder / "cache"
+        path = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        own = {"PYTHONPATH": path, "DERIVE_CACHE": str(cache), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONHASHSEED": "0"}
+        output = self.folder / "output.txt"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**os.environ, **own},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_limit if limited else None,
+            )
+            late = threading.Event()
+            clock = threading.Timer(PATIENCE, lambda: (late.set(), _end(process)))
+            clock.start()
+            try:
+                code = process.wait()
+            finally:
+                clock.cancel()
+                _end(process)
+        return None if late.is_set() else code, output.read_bytes().decode("utf-8", "replace")
+
+    def examine(self, *words: str) -> tuple[str, str, dict[str, object]]:
+        """(how it failed, why, the JSON of examined.py)."""
+        code, said = self.run([sys.executable, "tests/mutants/examined.py", *words])
+        lines = [line for line in said.splitlines() if line.strip()]
+        if code is None:
+            return "no end", "", {}
+        if code:
+            return ("a signal" if code < 0 else "an exception"), (lines or [f"signal {-code}"])[-1][:300], {}
+        found = json.loads(lines[-1])
+        return ("wrong numbers" if found["verdict"] == "wrong" else ""), found["why"][:300], found
+
+    def test(self, arguments: list[str], area: str) -> tuple[str, str]:
+        """(the test that fails, why), of tests that pass in the tree as it is."""
+        while True:
+            skip = [w for name in sorted(self.known) if self.known[name] for w in ("--deselect", name)]
+            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *arguments]
+            code, said = self.run([*command, *skip], limited=area == "runtime")
+            if code is None:
+                return " ".join(arguments), "no end"
+            if code in (0, 5):
+                return "", ""
+            failed = re.findall(r"^(?:FAILED|ERROR) (\S+?)(?: - (.*))?$", said, re.MULTILINE)
+            if code < 0 or not failed:
+                return " ".join(arguments), (said.strip().splitlines() or [f"signal {-code}"])[-1][:300]
+            name, why = failed[0]
+            if self.clean is None or not self._fails_anyway(name):
+                return name, why[:300]
+
+    def _fails_anyway(self, name: str) -> bool:
+        assert self.clean is not None
+        with self.lock:
+            if name not in self.known:
+                command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
+                self.known[name] = self.clean.run(command, limited=False)[0] != 0
+            return self.known[name]
+
+    # -- verdicts ------------------------------------------------------------------------------------------------------
+
+    def judge(self, mutant: Mutant, tests: bool = True) -> Verdict:
+        """Make a mutant, check it, undo it."""
+        path = self.folder / mutant.path
+        text = path.read_text(encoding="utf-8")
+        path.write_text(mutant.applied(text), encoding="utf-8")
+        changed: list[str] = []
+        try:
+            for title, how, why in self._checks(mutant, tests, changed):
+                if how:
+                    return Verdict(title, how, why, changed)
+        finally:
+            path.write_text(text, encoding="utf-8")
+        return Verdict("", "", "", changed)
+
+    def _checks(self, mutant: Mutant, tests: bool, changed: list[str]) -> Iterator[tuple[str, str, str]]:
+        if mutant.area == "runtime":
+            how, why, _ = self.examine("runtime")
+            yield "validation", how, why
+        else:
+            known = ["--known"] if mutant.area == "templates" else []
+            for names in (FIRST, MORE):
+                how, why, found = self.examine("compile", str(self.base), *names, *known)
+                changed += found.get("changed", [])  # type: ignore[arg-type]
+                title = "validation" if how in ("wrong numbers", "a signal") else "emission"
+                yield title, how, why
+                if changed:
+                    break  # other cells would say no more
+            if changed:
+                how, why, _ = self.examine("pages", str(self.base), *changed[:3], *known)
+                yield "guard pages", how, why
+        if tests:
+            own = next((found for name, found in TESTS.items() if name in Path(mutant.path).name), None)
+            own = own or next((found for name, found in TESTS.items() if name in mutant.path), [])
+            for arguments in [*own, *(a for a in SHARED[mutant.area] if a not in own)]:
+                name, why = self.test(arguments, mutant.area)
+                yield name, "a test" if name and why != "no end" else why, why
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """The process, and what it has started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _limit() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
