@@ -73,6 +73,15 @@ def _build(
         raise DeriveError(
             f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})"
         )
+    if loss is not None and not (isinstance(loss, Head) and loss.source.of_role("loss")):
+        raise DeriveError(
+            f"{cell.name}: loss= takes a loss made by the @loss decorator, or None for the squared error, found "
+            f"{type(loss).__name__} ({getattr(loss, 'name', loss)!r})"
+        )
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise DeriveError(
+            f'{cell.name}: sizes= takes a dict such as {{"H": 16, "B": 1}}, found {type(sizes).__name__} ({sizes!r})'
+        )
     fixed = _fixed(cell, sizes or {})
     job = _Job.of(cell, loss, fixed)
     module = loading.loaded(job.name)

@@ -163,23 +163,37 @@ def _one(weight: Weight, slot: int, slots: int) -> tuple[Weight | None, ...]:
 def _runs(
     segments: list[Segment], slots: int, vectors: int
 ) -> tuple[tuple[Run, ...], tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
-    """Calls of the micro-kernel, in order, with the columns to clear before and those that only known products write."""
+    """Calls of the micro-kernel, in order, with the columns to clear before and those that only known products write.
+
+    A call starts all of its columns alike: where those of a segment differ, it becomes several calls.  Columns are cleared
+    together with the known products, wherever these are taken; so a column may be cleared for its neighbours that known
+    products begin, and for no others.
+    """
     runs: list[Run] = []
     written: dict[int, bool] = {}  # column: by a known product only
     clear: list[int] = []
+
+    def start(slot: int, known: bool) -> str:
+        if slot not in written:
+            return "zero"
+        return "known" if written[slot] and not known else "tile"
+
     for number, segment in enumerate(segments):
-        for column, width in _stretches([s for s in range(slots) if segment.weights[s] is not None], vectors):
-            columns = range(column, column + width)
-            old = [c for c in columns if c in written]
-            if old and len(old) < width:
-                clear += [c for c in columns if c not in written]
-                written |= {c: True for c in columns if c not in written}
-            start = "zero" if not old else "known" if all(written[c] for c in columns) else "tile"
-            start = "tile" if start == "known" and segment.known else start
-            runs.append(Run(number, column, width, start, segment.offset > 0))
-            written |= dict.fromkeys(columns, segment.known)
+        begun = "tile" if segment.known else "known"
+        found = []
+        for first, count in _together([s for s in range(slots) if segment.weights[s] is not None]):
+            starts = {slot: start(slot, segment.known) for slot in range(first, first + count)}
+            if begun in starts.values():
+                clear += [slot for slot, how in starts.items() if how == "zero"]
+                starts = {slot: begun if how == "zero" else how for slot, how in starts.items()}
+            for how in dict.fromkeys(starts.values()):
+                own = [slot for slot in starts if starts[slot] == how]
+                found += [(*stretch, how) for stretch in _stretches(own, vectors)]
+        for column, width, how in sorted(found):
+            runs.append(Run(number, column, width, how, segment.offset > 0))
+            written |= dict.fromkeys(range(column, column + width), segment.known)
     copy = [c for c in sorted(written) if written[c]]
-    return tuple(runs), tuple(_together(clear)), tuple(_together([c for c in copy if c not in clear]))
+    return tuple(runs), tuple(_together(clear)), tuple(_together(copy))
 
 
 def _stretches(slots: list[int], vectors: int) -> list[tuple[int, int]]:

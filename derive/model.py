@@ -24,7 +24,6 @@ from derive.ir import Program
 from derive.kernel import Kernel
 from derive.kernel_verifier import verify_kernel
 from derive.lower import lower
-from derive.normal_form import verify_normal
 from derive.notation import Cell, Head
 from derive.schedule import schedule
 from derive.simplify import Count, simplify

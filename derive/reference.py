@@ -197,13 +197,22 @@ class _Interpreter:
                 product = product * factor
             return product
         if isinstance(expr, sp.Pow):
-            return arrays[0] ** (int(expr.exp) if expr.exp.is_Integer else arrays[1])
+            return self._power(arrays[0], int(expr.exp)) if expr.exp.is_Integer else arrays[0] ** arrays[1]
         record = record_of(expr)
         if record is None:
             raise DeriveError(f"{self.program.name}: no function {expr.func} in derive/functions.py")
         if self.dtype == object:
             return np.frompyfunc(record.mpmath, len(arrays), 1)(*arrays)
         return record.numpy(*arrays)
+
+    def _power(self, base: Array, power: int) -> Array:
+        """A whole power.  NumPy turns complex numbers by their angle from the 100th on: its rounding hides the complex step."""
+        if not np.issubdtype(self.dtype, np.complexfloating) or abs(power) < 100:
+            return base**power
+        found: Array = np.ones_like(base)
+        for digit in bin(abs(power))[2:]:
+            found = found * found * (base if digit == "1" else 1)
+        return found if power > 0 else 1 / found
 
     def _constant(self, expr: sp.Expr) -> Array:
         value: Any = self.sizes[str(expr)] if expr.is_Symbol and str(expr) in self.sizes else expr

@@ -50,7 +50,12 @@ def check_arguments(where: str, function: Callable[..., None], states: list[str]
             )
         if argument.name in ("t", "T", "B", "row"):
             raise DeriveError(f"{where}: {argument.name} has a meaning of its own in equations; rename the argument")
-    for twice in [name for p, name in enumerate(states) if name in states[:p] or name in gates]:
+    for both in [name for name in states if name in gates]:
+        raise DeriveError(
+            f"{where}: {both} is a state and a gate in the decorator; a gate that is read at t-1 is kept in a state of its own, "
+            f"{both}_[t, n] = {both}[t, n]"
+        )
+    for twice in [name for p, name in enumerate(states) if name in states[:p]]:
         raise DeriveError(f"{where}: {twice} stands twice in the decorator")
     for twice in [name for p, name in enumerate(gates) if name in gates[:p]]:
         raise DeriveError(f"{where}: {twice} stands twice in gates; each gate has one place in the stacked arrays")

@@ -26,6 +26,7 @@ _INSTEAD = {
     "Integral": "a sum over units is Sum(..., n)",
     "conjugate": "tensors are real, so it can be left out",
 }
+_WHOLE = 2**53  # whole numbers up to it are exact in a double
 _LARGEST, _SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
 
 
@@ -35,6 +36,14 @@ def exact_exponents(expr: sp.Expr) -> sp.Expr:
         lambda e: isinstance(e, sp.Pow) and e.exp.is_Float and (2 * e.exp) % 1 == 0,
         lambda e: e.base ** sp.Rational(int(2 * e.exp), 2),
     )
+
+
+def in_doubles(expr: sp.Expr) -> sp.Expr:
+    """The expression with fractions of many digits as the decimal numbers that C computes with.
+
+    3**300/2**475 is an ordinary number, and neither half of the fraction is.
+    """
+    return expr.replace(lambda e: e.is_Rational and e.q > 1 and max(abs(e.p), e.q) > _WHOLE, lambda e: sp.Float(e, 17))
 
 
 def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None:
@@ -94,7 +103,7 @@ def _check_number(where: str, expr: sp.Expr) -> None:
         size = np.inf if value.is_real and value.is_finite else np.nan
     if np.isnan(size) or (np.isinf(size) and not (value.is_real and value.is_finite)):
         raise DeriveError(f"{where}, {_short(expr)} is no real number")
-    if size and not _SMALLEST <= size <= _LARGEST:
+    if value != 0 and not _SMALLEST <= size <= _LARGEST:
         raise DeriveError(
             f"{where}, {_short(expr)} is no number of float32, whose values go from {_SMALLEST:.2g} to {_LARGEST:.2g}"
         )
@@ -102,5 +111,5 @@ def _check_number(where: str, expr: sp.Expr) -> None:
 
 def _short(expr: sp.Expr) -> str:
     """A number in few letters."""
-    text = repr(float(expr)) if expr.is_Float and abs(expr) < _LARGEST else ir.text(expr)
+    text = repr(float(expr)) if expr.is_Float and 0 < abs(float(expr)) < np.inf else ir.text(expr)
     return text if len(text) < 40 else str(expr.evalf(6))

@@ -34,6 +34,7 @@ class Line:
 
     def statement(self) -> str:
         """The statement that begins or continues on the line, on one line; empty where its text is not known."""
+        linecache.checkcache(self.file)  # a person changes the file and runs it again
         lines = linecache.getlines(self.file)
         try:
             tree = ast.parse("".join(lines))

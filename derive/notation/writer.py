@@ -22,7 +22,7 @@ from derive.errors import DeriveError
 from derive.functions import absolute, signum
 from derive.ir import t
 from derive.notation import symbols
-from derive.notation.formulas import check_nodes, exact_exponents
+from derive.notation.formulas import check_nodes, exact_exponents, in_doubles
 from derive.notation.lines import Line, of_caller, of_error
 from derive.notation.symbols import canonical, check_index
 
@@ -220,6 +220,6 @@ class Writer:
     def checked(self, lhs: sp.Expr, value: sp.Expr) -> sp.Expr:
         """A right-hand side in functions that the engine can differentiate; DeriveError for what has no meaning."""
         value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
-        value = exact_exponents(value)
+        value = in_doubles(exact_exponents(value))
         check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
         return value

@@ -113,7 +113,9 @@ class _Saved:
             tuple(shapes[i] for i in indices),
             indices,
             "value",
-            ir.STEPS,
+            # In a term of every step, a value of parameters alone is one of every step as well.
+            ir.STEPS if life is not None else None,
+            life is not None or any(self.tensors[ir.name_of(a)].batched for a in reads),
             latex=name.replace("_", r"\_"),
         )
         self.tensors[name] = tensor

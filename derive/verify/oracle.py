@@ -92,7 +92,8 @@ class Oracle:
         found |= {f"{s}_T": results[f"{s}_T"][first] for s in self.states}
         for title, part in (("backward", first), ("loss", slice(problem.batch, None))):
             found |= {f"{title} {n}": a for n, a in self._gradients(results, part).items()}
-        found["largest"] = max(float(np.abs(a).max(initial=0)) for a in (*results.values(), *judged.values()))
+        # NumPy's maximum is NaN where one of the numbers is; Python's depends on the order.
+        found["largest"] = np.max([np.abs(a).max(initial=0) for a in (*results.values(), *judged.values())])
         return found
 
     def _prediction(self) -> str:

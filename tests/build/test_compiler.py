@@ -16,6 +16,7 @@ from small_cells import CELL, USE, cell_of, python, quick_compiler
 import derive
 from derive import compiler, emit, registry
 from derive.errors import DeriveError
+from derive.losses.readout import readout
 
 
 @pytest.fixture(autouse=True)
@@ -208,6 +209,20 @@ def test_a_full_disk_while_compiling(tmp_path, monkeypatch):
 def test_what_is_no_cell(thing):
     with pytest.raises(DeriveError, match=r"derive\.build takes a cell made by the @cell decorator, found"):
         derive.build(thing)
+
+
+@pytest.mark.parametrize("thing", ["squared_error", 5, registry.cell("rnn"), readout])
+def test_what_is_no_loss(thing):
+    with pytest.raises(
+        DeriveError, match="rnn: loss= takes a loss made by the @loss decorator, or None for the squared"
+    ):
+        derive.build(registry.cell("rnn"), loss=thing)
+
+
+@pytest.mark.parametrize("thing", ["H", 5, [("H", 4)]])
+def test_what_are_no_sizes(thing):
+    with pytest.raises(DeriveError, match="rnn: sizes= takes a dict such as"):
+        derive.build(registry.cell("rnn"), sizes=thing)
 
 
 # -- more than one -----------------------------------------------------------------------------------------------------

@@ -150,7 +150,8 @@ KINDS = {
     "a weight both ways": """
         @cell(states="h")
         def mine(x, h, W, Q):
-            h[t, n] = h[t - 1, n] + tanh(Sum(W[n, k] * h[t - 1, k], k) - Sum(W[k, n] * h[t - 1, k], k) + Sum(Q[n, j] * x[t, j], j)) / 4
+            a = Sum(W[n, k] * h[t - 1, k], k) - Sum(W[k, n] * h[t - 1, k], k)
+            h[t, n] = h[t - 1, n] + tanh(a + Sum(Q[n, j] * x[t, j], j)) / 4
     """,
     "a number a step of a sum, which units read": """
         @cell(states="h c")

@@ -84,6 +84,15 @@ REFUSED = {
         """,
         ("W[o] is of a gate that the decorator does not list", 'gates="g o"', "W_o"),
     ),
+    "a state that is a gate": (
+        """
+        @cell(states="h g", gates="g")
+        def mine(x, h, W, g):
+            g[t, n] = tanh(Sum(W[g][n, j] * x[t, j], j) + g[t - 1, n])
+            h[t, n] = g[t, n]
+        """,
+        ("g is a state and a gate in the decorator", "kept in a state of its own, g_[t, n] = g[t, n]"),
+    ),
     "a gate that is listed twice": (
         """
         @cell(states="h", gates="g g")
@@ -393,6 +402,14 @@ REFUSED = {
             h[t, n] = Sum(W[n, j] * x[t, j], j) + 1e-60  #!
         """,
         ("1e-60 is no number of float32, whose values go from 1.2e-38 to 3.4e+38",),
+    ),
+    "a fraction that even a double takes for nothing": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = Sum(W[n, j] * x[t, j], j) + Rational(1, 10**400) * h[t - 1, n]  #!
+        """,
+        ("e-400 is no number of float32, whose values go from 1.2e-38 to 3.4e+38",),
     ),
     "a constant that overflows": (
         """

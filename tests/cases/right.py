@@ -115,6 +115,50 @@ RIGHT = {
             l[t, n] = log(1 + h[t - 1, n] ** 2)
             h[t, n] = relu(z[t, n] - h[t - 1, n]) + h[t - 1, n] + exp(0.1 * l[t, n])
     """,
+    "a gate without the input beside one with it": """
+        @cell(states="h c")
+        def mine(x, h, c, W, A, R, D, b, a, g):
+            a[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(A[n, k] * h[t - 1, k], k) + Sum(R[n, m] * c[t - 1, m], m)
+            g[t, n] = Sum(D[n, m] * c[t - 1, m], m) + b[n]
+            h[t, n] = tanh(a[t, n]) * sigmoid(g[t, n])
+            c[t, m] = tanh(c[t - 1, m])
+    """,
+    "three sums of two operands each": """
+        @cell(states="h c", gates="i f g")
+        def mine(x, h, c, W, U, R, b, z, i, f, g):
+            z[i][t, n] = Sum(W[i][n, j] * x[t, j], j) + Sum(U[i][n, k] * h[t - 1, k], k)
+            z[f][t, n] = Sum(W[f][n, j] * x[t, j], j) + Sum(R[f][n, m] * c[t - 1, m], m)
+            z[g][t, n] = Sum(U[g][n, k] * h[t - 1, k], k) + Sum(R[g][n, m] * c[t - 1, m], m) + b[n]
+            i[t, n] = sigmoid(z[i][t, n])
+            f[t, n] = sigmoid(z[f][t, n])
+            g[t, n] = tanh(z[g][t, n])
+            h[t, n] = i[t, n] * h[t - 1, n] + f[t, n] * g[t, n]
+            c[t, m] = tanh(c[t - 1, m])
+    """,
+    "a matrix read both ways, backwards beside another": """
+        @cell(states="h s u")
+        def mine(x, h, s, u, M, A, D, E, F, a, e):
+            a[t, o] = x[t, o] + Sum(M[o, k] * Sum(A[k, m] * u[t - 1, m], m), k)
+            e[t, o] = Sum(F[o, k] * h[t - 1, k], k) + x[t, o]
+            u[t, n] = Sum(D[n, m] * a[t, m], m) + Sum(E[n, o] * e[t, o], o)
+            h[t, k] = tanh(h[t - 1, k])
+            s[t, i] = Sum(M[m, i] * a[t, m], m)
+    """,
+    "a logarithm whose draws are mostly NaN": """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = log(Sum(W[n, j] * x[t, j], j)) + h[t - 1, n]
+    """,
+    "the hundredth power of what may be negative": """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = tanh(h[t - 1, n]) ** 100 + Sum(W[n, j] * x[t, j], j)
+    """,
+    "fractions whose halves no float32 holds": """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = Rational(10**40 + 1, 3 * 10**40) * h[t - 1, n] + Rational(3**300, 2**475) * Sum(W[n, j] * x[t, j], j)
+    """,
     "a head with sizes that the cell has too": """
         @cell(states="h")
         def unit(x, h, W, E, e):

@@ -56,6 +56,17 @@ def shifted(word):
     return word.replace("on line 4", f"on line {3 + HEAD.count(chr(10))}")
 
 
+def test_a_line_is_that_of_the_file_as_it_is_now(tmp_path):
+    """A person mends a line and reads the file again, in the same process."""
+    path = tmp_path / "mine.py"
+    for wrong in ("sin(h)", "Symbol('q') * h[t - 1, n]"):
+        text = f"@cell(states='h')\ndef mine(x, h, W):\n    h[t, n] = {wrong} + Sum(W[n, j] * x[t, j], j)\n"
+        path.write_text(HEAD + text, encoding="utf-8")
+        with pytest.raises(DeriveError) as caught:
+            read(text, str(path))
+        assert wrong in str(caught.value)
+
+
 def test_a_text_without_a_file_has_lines_too():
     """In a notebook and in exec: the line, and the statement where Python knows it."""
     text, (number, statement) = split(REFUSED["a sum over a part of the units"][0])

@@ -7,10 +7,11 @@ import pytest
 import sympy as sp
 from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, primal, relative
 
-from derive import reference, registry
+from derive import ir, reference, registry
 from derive.adjoint import jvp, vjp
 from derive.batch import batch
-from derive.ir import ROW, B, Program
+from derive.ir import ROW, B, Equation, Program, T, Tensor, t
+from derive.normalize import normalize
 from derive.simplify import simplify
 
 
@@ -90,13 +91,14 @@ def test_rows_are_summed_where_weights_meet_sequences_and_nowhere_else() -> None
 
 
 def test_a_state_of_one_number_has_a_batch_index_as_well() -> None:
-    from derive.notation import Sum, cell, j, t, tanh
-
-    @cell(states="h")
-    def single(x, h, w):
-        h[t] = tanh(Sum(w[j] * x[t, j], j) + h[t - 1] / 2)
-
-    program = vjp(single.program())
+    size, j = ir.dimension("I"), ir.index("j")
+    x, w = Tensor("x", (size,), (j,), "input", ir.STEPS), Tensor("w", (size,), (j,), "param", batched=False)
+    h, first = Tensor("h", (), (), time=(sp.Integer(0), T)), Tensor("h_0", (), (), "initial")
+    step = sp.tanh(sp.Sum(w.at() * x.at(), (j, 1, size)) + h.at(t - 1) / 2)
+    equations = (Equation(h.at(), step, "F1", ir.STEPS), Equation(h.at(sp.Integer(0)), first.at(), "F2"))
+    tensors = {tensor.name: tensor for tensor in (x, w, h, first)}
+    meta = {"states": ("h",), "gates": (), "public": {}, "output": "h", "inputs": ("x",), "sizes": {}}
+    program = vjp(normalize(Program("single", tensors, equations, ("h",), meta)))
     assert batch(program).tensors["h_0"].dims == (B,)
     assert_rows(program)
     assert_rows(simplify(program)[0])
