@@ -7,6 +7,7 @@ side by side, so that the pointwise stage finds every gate of its units in one t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import sympy as sp
@@ -91,7 +92,8 @@ class Contractions:
             f"{weight.array}_{'rows' if weight.transposed else 'columns'}",
         )
 
-    def tile(self, stage: Stage) -> Tile:
+    def tile(self, stage: Stage, edge: Mapping[str, Place]) -> Tile:
+        """The tile of a stage; `edge` are the places of what the step t = 0 makes, where the stage belongs to it."""
         products = sorted(stage.products, key=_knowledge)
         slots = tuple(p.target for p in products)
         vectors = max(1, TILE_VECTORS // len(slots))
@@ -99,8 +101,8 @@ class Contractions:
         for number, product in enumerate(products):
             for pair in product.pairs:
                 weight = self._weight(pair.weight, self.tensors[product.target])
-                operand = self.storage.places[ir.name_of(pair.operand)]
-                by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
+                name, by = ir.name_of(pair.operand), ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
+                operand = self.storage.places[name] if by else edge.get(name, self.storage.places[name])
                 k = weight.columns if weight.transposed else weight.rows
                 new = Segment(operand, by, k, _one(weight, number, len(slots)), pair.known)
                 segments = _add_segment(segments, new, number)

@@ -76,8 +76,10 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
         found.append((tile.pack, f"round_up({dim}, V) * ({depth})", f"({dim} + V) * ({depth})"))
     for region in kernel.regions:
         width, extra = region_width(region), 1 if region.neighbour else 0
-        steps = {"ring": "2", "step": "1", "chunk": f"(steps + {extra})" if extra else "steps"}[region.kind]
-        over = {"ring": "2", "step": "1", "chunk": "(T + 1)"}[region.kind]
+        steps = {"ring": "2", "step": "1", "edge": "1", "chunk": f"(steps + {extra})" if extra else "steps"}[
+            region.kind
+        ]
+        over = {"ring": "2", "step": "1", "edge": "1", "chunk": "(T + 1)"}[region.kind]
         found.append((region.name, f"{steps} * B * ({width})", f"{over} * B * ({width})"))
     for name, dim, _ in kernel.totals:
         count = size(dim) if dim is not None else "1"
@@ -143,7 +145,7 @@ def end_fields(kernel: Kernel) -> list[Field]:
 
 def edge_results(kernel: Kernel) -> list[Place]:
     """The gradients of the initial states."""
-    return list(dict.fromkeys(kernel.storage.edge.values()))
+    return list(dict.fromkeys(p for p in kernel.storage.edge.values() if p.kind == "arg"))
 
 
 def tape_regions(kernel: Kernel) -> list[tuple[str, str]]:

@@ -97,7 +97,7 @@ class _Scheduling:
         return found
 
     def _plan(self, name: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]) -> StagePlan:
-        tile = self.contractions.tile(stage) if stage.products else None
+        tile = self.contractions.tile(stage, override) if stage.products else None
         plan = StagePlan(name, stage.dim, tile, stage.scalars, stage.pointwise, stage.sums, stage.totals)
         made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
         row_totals = stage.totals if stage.dim is None else []
@@ -107,13 +107,13 @@ class _Scheduling:
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) in made and not by:
                     continue
-                self._use(plan.loads, access, by, access in ends, fields)
+                self._use(plan.loads, access, by, access in ends, fields, override)
         scalars_made = {e.target for e in stage.scalars}
         for equation in [*stage.scalars, *row_totals]:
             for access in ir.accesses(equation.rhs, self.tensors):
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) not in scalars_made or by:
-                    self._use(plan.scalar_loads, access, by, False, fields)
+                    self._use(plan.scalar_loads, access, by, False, fields, override)
         for target in [*(p.target for p in stage.products), *(e.target for e in stage.equations)]:
             home = override.get(target, self.storage.places[target])
             if target in [e.target for e in stage.totals]:
@@ -122,9 +122,18 @@ class _Scheduling:
                 plan.stores[target] = self._field(target, 0, home, True, False, fields)
         return plan
 
-    def _use(self, loads: list[Field], access: sp.Expr, by: int, only_end: bool, fields: dict[str, Field]) -> None:
+    def _use(
+        self,
+        loads: list[Field],
+        access: sp.Expr,
+        by: int,
+        only_end: bool,
+        fields: dict[str, Field],
+        override: dict[str, Place],
+    ) -> None:
         name = ir.name_of(access)
-        found = self._field(name, by, self.storage.places[name], False, only_end, fields)
+        home = self.storage.places[name] if by else override.get(name, self.storage.places[name])
+        found = self._field(name, by, home, False, only_end, fields)
         if found.c not in [f.c for f in loads]:
             loads.append(found)
 

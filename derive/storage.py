@@ -5,6 +5,7 @@
     chunk   some steps of time, between the phases of a kernel: [steps][B][slots*dim]
     ring    two steps, where only the neighbouring step reads it: [2][B][slots*dim]
     step    one step, between the stages of a step: [B][slots*dim]
+    edge    the same for the step t = 0 of an adjoint
     tile    the products of a tile of rows and units, in the first level cache
     local   a C variable
 
@@ -13,6 +14,7 @@ What the backward pass reads of the forward pass is saved, unless the caller has
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import sympy as sp
@@ -127,12 +129,22 @@ class _Placing:
         for name, source in initials.items():
             if name in self.places:
                 self.places[name] = replace(self.places[name], initial=ir.name_of(source))
-        edge = {}
+        edge = self._edge_places()
+        return Storage(self.places, edge, self._regions(edge.values()))
+
+    def _edge_places(self) -> dict[str, Place]:
+        """Where the step t = 0 puts what it makes: no buffer with time has room for it."""
+        made = [
+            n for s in self.lowered.edge for n in (*(p.target for p in s.products), *(e.target for e in s.equations))
+        ]
+        crossing = [n for n in made if len(self.edges[n]) > 1]
+        found = {n: Place("local", dim=unit_dim(self.program.tensors[n])) for n in made}
+        found |= _slots(self.program, crossing, "edge", {})
         for boundary in self.lowered.boundaries:
             if not isinstance(boundary.rhs, sp.Symbol) and ir.time_of(boundary.rhs, self.program.tensors) == 0:
                 source = ir.name_of(boundary.rhs)
-                edge[source] = Place("arg", boundary.target, dim=unit_dim(self.program.tensors[boundary.target]))
-        return Storage(self.places, edge, self._regions())
+                found[source] = Place("arg", boundary.target, dim=unit_dim(self.program.tensors[boundary.target]))
+        return found
 
     def _written(self) -> list[str]:
         names = []
@@ -206,19 +218,17 @@ class _Placing:
             return "ring"
         if "loop" not in self.phases[name]:
             return "chunk" if len(self.stages[name]) > 1 else "local"
-        # At t = 0 fewer terms are left, and a value may be made in another stage than that which reads it.
-        crosses = len(self.stages[name]) > 1 or len(self.edges.get(name, ())) > 1
-        if self._in_tile(name) and not crosses:
+        if self._in_tile(name) and len(self.stages[name]) == 1:
             return "tile"
-        return "step" if crosses else "local"
+        return "step" if len(self.stages[name]) > 1 else "local"
 
     def _in_tile(self, name: str) -> bool:
         return any(p.target == name for s in self.lowered.loop for p in s.products)
 
-    def _regions(self) -> tuple[Region, ...]:
+    def _regions(self, edge: Iterable[Place]) -> tuple[Region, ...]:
         found: dict[tuple[str, str], Region] = {}
-        for p in self.places.values():
-            if p.kind in ("chunk", "ring", "step"):
+        for p in (*self.places.values(), *edge):
+            if p.kind in ("chunk", "ring", "step", "edge"):
                 old = found.get(p.region)
                 found[p.region] = Region(p.kind, p.dim, p.slots, p.neighbour or bool(old and old.neighbour))
         return tuple(found.values())
@@ -239,5 +249,7 @@ def _slots(program: Program, names: list[str], kind: str, neighbour: dict[str, b
         shared = any(neighbour.get(n, False) for n in group)
         for slot, name in enumerate(group):
             first = f"{name}_0" if kind == "tape" and name in program.meta["states"] else ""
-            result[name] = Place(kind, f"{kind}_{dim or 'row'}", slot, len(group), dim, kind != "step", first, shared)
+            result[name] = Place(
+                kind, f"{kind}_{dim or 'row'}", slot, len(group), dim, kind not in ("step", "edge"), first, shared
+            )
     return result

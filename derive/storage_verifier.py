@@ -46,6 +46,8 @@ class _Verifier:
             for name in [*(p.target for p in stage.products), *(e.target for e in stage.equations)]:
                 (self.at_edge if where[0] == "edge" else self.made)[name] = where
                 self._place(name)
+                if where[0] == "edge" and name not in self.storage.edge:
+                    raise self.fail(name, "it is made at t = 0, where its buffer has no room")
         for where, name, access, whole in self._reads():
             if self.tensors[name].role != "param" or self.tensors[name].time is not None:
                 self._home(where, name, ir.offset(ir.time_of(access, self.tensors)) or 0, whole)
@@ -74,7 +76,9 @@ class _Verifier:
     # -- homes ---------------------------------------------------------------------------------------------------------
 
     def _home(self, where: Where, name: str, by: int, whole: bool) -> None:
-        place, part = self._place(name), where[0]
+        part = where[0]
+        place = self.storage.edge.get(name) if part == "edge" and not by else None
+        place = place or self._place(name)
         made = self.at_edge.get(name) if part == "edge" and not by else self.made.get(name)
         if made is None:  # of the caller, or of another kernel
             if place.kind not in ("arg", "tape"):
@@ -82,7 +86,7 @@ class _Verifier:
         elif place.kind in ("local", "tile"):
             if where != made or by or whole:
                 raise self.fail(name, f"it stays in a {place.kind} of {_said(made)}, and {_said(where)} reads it")
-        elif place.kind == "step":
+        elif place.kind in ("step", "edge"):
             if by or part not in (made[0], "ends") or made[0] in OUTSIDE:
                 raise self.fail(name, f"a buffer of one step is read in {_said(where)}, {by:+d} steps away")
         elif place.kind == "ring":
@@ -108,7 +112,7 @@ class _Verifier:
     def _apart(self) -> None:
         taken: dict[tuple[str, str, int], str] = {}
         rows: dict[tuple[str, str], tuple[str, Place]] = {}
-        for name, place in self.storage.places.items():
+        for name, place in (*self.storage.places.items(), *self.storage.edge.items()):
             if place.kind in ("local", "tile", "total") or name not in self.tensors:
                 continue
             if place.dim != unit_dim(self.tensors[name]):
@@ -116,6 +120,8 @@ class _Verifier:
             if not 0 <= place.slot < place.slots:
                 raise self.fail(name, f"slot {place.slot} of {place.slots}")
             other = taken.setdefault((place.kind, place.array, place.slot), name)
+            if place == self.storage.edge.get(name) and place.kind == "arg":
+                continue  # the gradient of an initial state: the argument has a name of its own as well
             if other != name:
                 raise self.fail(name, f"{other} has the same place, slot {place.slot} of {place.array}")
             first, old = rows.setdefault((place.kind, place.array), (name, place))

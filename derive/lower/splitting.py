@@ -84,13 +84,14 @@ class _Splitter:
         others = []
         for total in totals:
             bare, life = self._confined(total)
-            pair = self._pair(bare)
+            number, body = bare.function.as_coeff_Mul()
+            pair = self._pair(sp.Sum(body, *bare.limits))
             if pair is None:
                 others.append(total)
             else:
-                groups.setdefault((*self._timing(pair.operand), life), []).append(pair)
-        for (*_, life), group in groups.items():  # type: ignore[misc]
-            result += self._product(group, life)
+                groups.setdefault((*self._timing(pair.operand), life, number), []).append(pair)
+        for (*_, life, number), group in groups.items():  # type: ignore[misc]
+            result += number * self._product(group, life)
         by_range: dict[object, list[sp.Expr]] = {}
         for s in others:
             by_range.setdefault(s.limits, []).append(s.function)
@@ -188,15 +189,17 @@ class _Splitter:
         if len(target.dims) == 2:
             pairs = []
             for total in totals:
-                factors = list(sp.Mul.make_args(total.function))
+                # Two values that are one product have one adjoint: its outer product counts twice.
+                number, body = total.function.as_coeff_Mul()
+                factors = list(sp.Mul.make_args(body))
                 left = [f for f in factors if target.indices[0] in getattr(f, "indices", ())]
                 right = [f for f in factors if target.indices[1] in getattr(f, "indices", ())]
-                if len(factors) != 2 or len(left) != 1 or len(right) != 1:
+                if len(factors) != 2 or len(left) != 1 or len(right) != 1 or not (number.is_Integer and number > 0):
                     raise DeriveError(
                         f"{self.program.name}, {self.equation.id}: {ir.text(total)} is no outer product of two "
                         f"sequences"
                     )
-                pairs.append(Pair(left[0], right[0], t))
+                pairs += [Pair(left[0], right[0], t)] * int(number)
             self.products[target.name] = Product(target.name, "reducing", tuple(pairs), self.equation.ids)
             self.made.append(replace(self.equation, rhs=sp.Add(*totals), note="product"))
         return sp.Add(*totals)

@@ -206,5 +206,8 @@ def _stages(lowered: Lowered) -> Iterator[tuple[Moment, Stage]]:
 def _same(product: Product, equation: Equation) -> bool:
     """Whether the pairs of a product are the terms of the equation that it makes."""
     pairs = Counter(sp.Mul(p.weight, p.operand) for p in product.pairs)
-    terms = Counter(total.function for term in ir.terms(equation.rhs) for total in term.atoms(sp.Sum))
+    terms: Counter[sp.Expr] = Counter()
+    for total in (total for term in ir.terms(equation.rhs) for total in term.atoms(sp.Sum)):
+        number, body = total.function.as_coeff_Mul()
+        terms[body] += number
     return pairs == terms

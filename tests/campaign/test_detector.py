@@ -17,7 +17,7 @@ CELL = """
         r[t] = Sum(h[t, n] ** 2, n) / 3
         s[t, m] = r[t] * s[t - 1, m] / 2 + tanh(Sum(A[m, n] * h[t, n], n)) * P[m]
 """
-EACH = 12  # mistakes in one test
+EACH = 8  # mistakes in one test
 # What cannot show in results: within rows that are written again, or memory that only sanitizers watch.
 SILENT = ("lanes", "w->", "full", "share", "_before", "_after")
 

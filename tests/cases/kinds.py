@@ -161,4 +161,23 @@ KINDS = {
             c[t, n] = c[t - 1, n] * r[t] + Sum(W[n, j] * x[t, j], j)
             h[t, n] = tanh(c[t, n]) * s[t] + h[t - 1, n] / 2
     """,
+    "one product under two names": """
+        @cell(states="h")
+        def mine(x, h, W, U, a, b):
+            a[t, n] = Sum(W[n, j] * x[t, j], j)
+            b[t, n] = Sum(W[n, k] * x[t, k], k)
+            h[t, n] = tanh(a[t, n] + b[t, n] + Sum(U[n, k] * h[t - 1, k], k) + Sum(U[n, j] * h[t - 1, j], j))
+    """,
+    "a gradient at t = 0 of a product before and one after the loop": """
+        @cell(states="y h s mem", gates="z e r")
+        def mine(x, y, h, s, mem, U, z, e, r, v, M, b, q, w):
+            q[r][t, i] = Sum(U[e][i, m] * y[t - 1, m], m)
+            r[t, o] = q[r][t, o]
+            w[t] = Sum(h[t - 1, n] * r[t, n] * h[t - 1, n], n) / 16
+            z[t, k] = sigmoid(x[t, k])
+            s[t, k] = z[t, k] * w[t]
+            mem[t, k] = softplus(mem[t - 1, k] / 3) + z[t, k]
+            y[t, j] = v[j]
+            h[t, o] = Sum(U[e][o, m] * y[t, m], m) - Sum(M[o, n] * mem[t - 1, n], n) + b[o]
+    """,
 }
