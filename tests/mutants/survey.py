@@ -47,9 +47,7 @@ def survey(mutants: list[Mutant], log: Path, jobs: int, again: bool) -> list[tup
     work = Path(tempfile.mkdtemp(prefix="mutants-"))
     try:
         clean = Tree(work / "clean", work / "base")
-        how, why, _ = clean.examine("emit", str(clean.base))
-        if how:
-            raise SystemExit(f"the tree as it is fails: {why}")
+        clean.emit()
         trees = [Tree(work / str(k), clean.base, clean) for k in range(jobs)]
         lock = threading.Lock()
 
