@@ -47,7 +47,10 @@ def files(area: str, root: Path = ROOT) -> list[str]:
         found = [p for p in sorted((root / "derive" / "runtime").glob("*.py")) if p.stem != "__init__"]
     else:
         found = [root / "derive" / f"{name}.py" for name in PASSES]
-        found += [*sorted((root / "derive" / "simplify").glob("*.py")), *sorted((root / "derive" / "lower").glob("*.py"))]
+        found += [
+            *sorted((root / "derive" / "simplify").glob("*.py")),
+            *sorted((root / "derive" / "lower").glob("*.py")),
+        ]
     return [str(p.relative_to(root)) for p in found if p.exists()]
 
 

@@ -29,7 +29,11 @@ COPIED += ("Makefile", "MANIFEST.in", "README.md", "LICENSE")
 MISUSE = ["tests/emit/test_memory.py", "-k", "not guard and not sanitizers"]
 GUARDS = ["tests/emit/test_memory.py", "-k", "guard_pages and (lstm- or lstm] or layernorm)"]
 RACES = ["tests/emit/test_races.py", "-k", "lstm"]
-RULES = ["tests/emit/test_c_rules.py", "-k", "text or ids or header or constants or (warnings and rnn and not shipped) or real4-rnn"]
+RULES = [
+    "tests/emit/test_c_rules.py",
+    "-k",
+    "text or ids or header or constants or (warnings and rnn and not shipped) or real4-rnn",
+]
 SANITIZERS = ["tests/emit/test_memory.py", "-k", "sanitizers"]
 # By a part of the path, those that come first; then what all of an area share.  Nothing here compares with committed
 # C: whoever changes a template on purpose commits other C as well.
@@ -101,7 +105,9 @@ class Tree:
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "generated", "*.so"))
+                shutil.copytree(
+                    source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "generated", "*.so")
+                )
             elif source.exists():
                 shutil.copy2(source, folder / name)
         (folder / "generated").symlink_to(ROOT / "generated")

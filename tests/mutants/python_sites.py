@@ -117,7 +117,11 @@ class _Finder(ast.NodeVisitor):
     def visit_If(self, node: ast.If) -> None:
         if "TYPE_CHECKING" in self.said(node.test):
             return
-        if isinstance(node.body[-1], ast.Raise) and not node.orelse and self.text[self.span(node)[0] :].startswith("if"):
+        if (
+            isinstance(node.body[-1], ast.Raise)
+            and not node.orelse
+            and self.text[self.span(node)[0] :].startswith("if")
+        ):
             self.instead("check", node, "pass")
         self.condition(node.test)
         self.generic_visit(node)

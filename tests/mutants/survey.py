@@ -81,7 +81,9 @@ def report(found: list[tuple[Mutant, Verdict]]) -> None:
     for area in SHARES:
         own = [v for m, v in found if m.area == area]
         by = Counter(v.how if v.how != "a test" else "a test" for v in own if v.caught)
-        print(f"{area}: {sum(by.values())} of {len(own)} caught ({', '.join(f'{n} {how}' for how, n in by.most_common())})")
+        print(
+            f"{area}: {sum(by.values())} of {len(own)} caught ({', '.join(f'{n} {how}' for how, n in by.most_common())})"
+        )
     for mutant, verdict in found:
         if not verdict.caught:
             changed = f"C differs in {len(verdict.changed)} cells" if verdict.changed else "no C differs"
@@ -96,7 +98,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200, help="how many mutants (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per CPU)")
-    parser.add_argument("--log", type=Path, default=ROOT / "build" / "mutants" / "verdicts.jsonl", help="what is judged")
+    parser.add_argument(
+        "--log", type=Path, default=ROOT / "build" / "mutants" / "verdicts.jsonl", help="what is judged"
+    )
     parser.add_argument("--again", action="store_true", help="judge survivors anew")
     parser.add_argument("--only", default="", help="mutants whose description has this in it")
     parser.add_argument("--list", action="store_true", help="print the mutants and end")

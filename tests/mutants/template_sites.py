@@ -9,8 +9,12 @@ Site = tuple[str, int, int, str]
 
 COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|//[^\n]*|^#(?!define)[^\n]*", re.DOTALL | re.MULTILINE)
 TYPES = r"(?:const|size_t|real|int|struct|vec|mask|typedef|static|args|char|unsigned|uint\w*|INLINE|mode|double|float|void|enum)\b"
-CALL = rf"\b(?!if|for|while|switch|sizeof|return|defined)\w+\((?!{TYPES})([^,(){{}}%]+), (?!{TYPES})([^,(){{}}%]+)(?=[,)])"
-STATEMENT = rf"^( *)(?!{TYPES}|\(void\)|for\b|if\b|else\b|while\b|case\b|default\b|break;|[{{}}#])(\S[^\n]*;)(?= *(?:\\\\)?$)"
+CALL = (
+    rf"\b(?!if|for|while|switch|sizeof|return|defined)\w+\((?!{TYPES})([^,(){{}}%]+), (?!{TYPES})([^,(){{}}%]+)(?=[,)])"
+)
+STATEMENT = (
+    rf"^( *)(?!{TYPES}|\(void\)|for\b|if\b|else\b|while\b|case\b|default\b|break;|[{{}}#])(\S[^\n]*;)(?= *(?:\\\\)?$)"
+)
 # kind, pattern, replacement
 EDITS: tuple[tuple[str, str, str], ...] = (
     ("arithmetic", r"(?<=[\w)\]}]) \+ (?=[\w({])", " - "),
