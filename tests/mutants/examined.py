@@ -3,6 +3,7 @@
     python tests/mutants/examined.py emit FOLDER CELL ..     the C of the cells, and its models, for others to compare with
     python tests/mutants/examined.py compile FOLDER CELL ..  emitted C against that in FOLDER; where it differs, validated
     python tests/mutants/examined.py pages FOLDER CELL ..    the modules of these cells with arrays beside guard pages
+    python tests/mutants/examined.py module FOLDER CELL      a module of a cell as it ships, but for what the compiler improves
     python tests/mutants/examined.py runtime                 modules that are compiled already
 
 The last line of the output is JSON: {"verdict": "same" | "right" | "wrong", ...}.  Exceptions are not caught: whoever
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "campaign"))
 import quick
 import random_cells
 
-from derive import emit, registry
+from derive import compiler, emit, registry
 from derive.notation import Cell, Head
 from derive.user_file import run_file
 from derive.verify import validate
@@ -173,6 +174,14 @@ def shipped() -> dict[str, object]:
     return {"verdict": "right", "why": ""}
 
 
+def module(folder: Path, name: str) -> dict[str, object]:
+    """Emit and compile a cell into a folder, for all instruction sets."""
+    emit.write(folder, emit.files(registry.cell(name)))
+    compiler.FLAGS = tuple(flag if flag[:2] != "-O" else "-O0" for flag in compiler.FLAGS)
+    compiler.compile_folder(folder)
+    return {"verdict": "right", "why": ""}
+
+
 def main(what: str, *words: str) -> None:
     """The command."""
     known = "--known" in words
@@ -184,6 +193,8 @@ def main(what: str, *words: str) -> None:
         print(json.dumps(compile_and_compare(Path(folder), names, known)))
     elif what == "pages":
         print(json.dumps(between_pages(names, Path(folder), known)))
+    elif what == "module":
+        print(json.dumps(module(Path(folder), names[0])))
     else:
         print(json.dumps(shipped()))
 
