@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-# A campaign is no test: it says how long a cell took, and judges by nothing of the kind.
-FILES = sorted(p for p in (ROOT / "tests").rglob("*.py") if p != Path(__file__) and "campaign" not in p.parts)
+# Campaigns are no tests: one says how long a cell took, and judges by nothing of the kind; one ends mutants that loop.
+CAMPAIGNS = {"campaign", "mutants"}
+FILES = sorted(
+    p for p in (ROOT / "tests").rglob("*.py") if p != Path(__file__) and not CAMPAIGNS & set(p.relative_to(ROOT).parts)
+)
 # Names by which a test would depend on how busy the machine is.
 CLOCKS = {"perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "thread_time", "time_ns"}
 

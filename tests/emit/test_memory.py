@@ -216,6 +216,41 @@ def test_zero_sizes(made):
         setattr(made.args, name, old)
 
 
+def test_rows_that_grow(made):
+    """`rows` says how many sequences run at each step: all of them at the first, never more than at the step before."""
+    size = 2 * made.args.workspace_size  # some calls need more for rows that end
+    made.arrays["workspace"] = np.full(size, 7, np.uint8)
+    made.point("workspace")
+    made.args.workspace_size = size
+    for rows, code in (((2, 2, 2), 0), ((2, 1, 1), 0), ((2, 1, 2), 5), ((2, 2, 3), 5), ((1, 1, 1), 5), ((3, 2, 1), 5)):
+        made.args.rows = kept = made.ffi.new("size_t[]", rows)
+        for call in ("sizes", *CALLS):
+            if code:
+                made.refused(call, code)
+            else:
+                assert made(call) == 0, (call, list(kept))
+
+
+def test_parts_and_batches_that_cannot_be(made):
+    """A part is one of at most 1024, which meet somewhere; a call has no more sequences than the batch that it is from."""
+    meeting = made.ffi.new("int[16]")
+    for fields, code in (
+        ({"parts": 2, "part": 2, "meeting": meeting}, 7),
+        ({"parts": 2, "part": 3, "meeting": meeting}, 7),
+        ({"parts": 1025, "meeting": meeting}, 7),
+        ({"batch": 1}, 2),
+    ):
+        for name, value in fields.items():
+            setattr(made.args, name, value)
+        for call in ("sizes", *CALLS):
+            made.refused(call, code)
+        for name in fields:
+            setattr(made.args, name, made.ffi.NULL if name == "meeting" else 0)
+    made.args.parts = 2
+    for call in CALLS:
+        made.refused(call, 1)
+
+
 def test_sizes_that_overflow(made):
     names = ("T", "B", *made.spec["dims"])
     largest = 2 ** (8 * made.ffi.sizeof("size_t")) - 1
