@@ -6,7 +6,7 @@ An address is that of a step: t + offset - origin steps from the start of a buff
     0 <= t + offset - origin      and      t + offset - origin <= count - 1
 
 are linear inequalities, checked at the ends of the range of t.  Rows and weights are checked likewise: slots and blocks
-of gates end where their arrays end.
+of gates end where their arrays end.  tile_verifier.py follows the calls that fill a tile.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from derive.errors import EngineError
 from derive.ir import T
 from derive.kernel import Field, Gemm, Kernel, Segment, StagePlan, Weight
 from derive.storage import Place
+from derive.tile_verifier import verify_tile
 
 SLACK = {name: sp.Symbol(name, nonnegative=True) for name in ("a", "b", "c")}
 
@@ -40,6 +41,9 @@ class Use:
 
 def verify_kernel(kernel: Kernel) -> Kernel:
     """Check the addresses of a plan; return it or raise an EngineError that names kernel, use and inequality."""
+    for stage in kernel.stages:
+        if stage.tile:
+            verify_tile(kernel.program.name, stage.tile)
     for use in _uses(kernel):
         _check_steps(kernel, use)
         _check_row(kernel, use)

@@ -71,6 +71,7 @@ storage
 storage_verifier
 addresses
 kernel
+tile_verifier
 kernel_verifier
 interface
 contractions

@@ -72,7 +72,9 @@ def check_written(writer: Writer, arguments: Sequence[str]) -> None:
     for gone in sorted(writer.accessed - standing):
         item = writer.names[gone]
         name = f"{item.family}[{item.member}]" if item.family else gone
-        raise DeriveError(f"{where}: {name} is read, and stands in no equation: it cancels, or is lost; remove it or use it")
+        raise DeriveError(
+            f"{where}: {name} is read, and stands in no equation: it cancels, or is lost; remove it or use it"
+        )
     seen: dict[str, int] = {}
     for p, (lhs, rhs) in enumerate(writer.equations):
         name = ir.name_of(lhs)

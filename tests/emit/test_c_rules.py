@@ -215,7 +215,9 @@ def test_constants_have_the_type_of_the_file(cell):
         for whole, power, suffix in number.findall(line):
             assert suffix == "f" or ("." not in whole and not power), line
     assert not re.search(r"\b(exp|log|tanh|sin|cos|sqrt|fabs|log1p|expm1)\(", code)
-    wide = re.sub("#include.*", "", without_comments(files(cell)[f"{cell}_f64.c"]))  # float.h has the limits of double too
+    wide = re.sub(
+        "#include.*", "", without_comments(files(cell)[f"{cell}_f64.c"])
+    )  # float.h has the limits of double too
     assert not re.search(r"\d[fF]\b", wide) and not re.search(
         r"\bfloat\b|\b(exp|log|tanh|sin|cos|sqrt|fabs|log1p|expm1)f\(", wide
     )

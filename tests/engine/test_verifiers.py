@@ -317,6 +317,19 @@ def a_row_too_long(x: Kernel) -> None:
     gemms[0] = replace(gemms[0], k=gemms[0].k + ir.dimension("H"))
 
 
+def a_column_that_is_never_set(x: Kernel) -> None:
+    stage = next(s for s in x.loop if s.tile and s.tile.carried)
+    assert stage.tile is not None
+    runs = tuple(replace(r, start="tile") if r in stage.tile.carried else r for r in stage.tile.runs)
+    stage.tile = replace(stage.tile, runs=runs)
+
+
+def a_product_that_a_tile_lacks(x: Kernel) -> None:
+    stage = next(s for s in x.loop if s.tile and len(s.tile.runs) > 1)
+    assert stage.tile is not None
+    stage.tile = replace(stage.tile, runs=stage.tile.runs[:-1])
+
+
 PLANS: tuple[tuple[str, str, Callable[[Kernel], None], str], ...] = (
     ("gru", "backward", edge_reads_the_step_before_the_first, "out starts at 1, and step 0"),
     ("gru", "backward", a_read_before_the_first, "starts at 1, and step first - 1"),
@@ -324,6 +337,8 @@ PLANS: tuple[tuple[str, str, Callable[[Kernel], None], str], ...] = (
     ("gru", "backward", a_chunk_without_room, "ends at first \\+ steps - 1"),
     ("lstm", "forward", a_gate_too_far, "weight_[ih]h ends at"),
     ("lstm", "backward", a_gradient_too_long, "d_weight_ih ends at"),
+    ("lstm", "backward", a_column_that_is_never_set, "is added to before it is set"),
+    ("lstm", "forward", a_product_that_a_tile_lacks, "is not the sum of its products"),
     ("lstm", "backward", a_row_too_long, "a row of chunk_H ends at|weight_ih ends at"),
 )
 
