@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # What an installation is made from. Python and templates are read in place; C and the build's own files are compiled.
-SOURCES := pyproject.toml setup.py $(wildcard derive/compiler.py) \
+SOURCES := pyproject.toml setup.py $(wildcard derive/toolchain/compiler.py) \
            $(shell find generated \( -name '*.c' -o -name '*.h' -o -name manifest.json \) 2>/dev/null)
 
 .DEFAULT_GOAL := demo

@@ -4,7 +4,7 @@ Name, version, dependencies and package data stand in pyproject.toml. Here is on
 folders of generated/ are packages, and how the C in them is compiled. Each folder with a manifest.json becomes the
 package `derive.generated.<folder>` with a compiled module `_kernels` in it, built by cffi in API mode.
 
-This file runs in pip's isolated build environment, where only setuptools and cffi exist. `derive/compiler.py` knows the
+This file runs in pip's isolated build environment, where only setuptools and cffi exist. `derive/toolchain/compiler.py` knows the
 sources and flags; it is loaded by its path, so that `derive/__init__.py` and with it NumPy and SymPy stay out.
 """
 
@@ -38,8 +38,8 @@ def packages() -> list[str]:
 
 
 def build_module() -> ModuleType:
-    """Load derive/compiler.py without importing the package it belongs to."""
-    spec = importlib.util.spec_from_file_location("_derive_build", ROOT / "derive" / "compiler.py")
+    """Load derive/toolchain/compiler.py without importing the package it belongs to."""
+    spec = importlib.util.spec_from_file_location("_derive_build", ROOT / "derive" / "toolchain" / "compiler.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -108,7 +108,7 @@ setup(
         Extension(
             f"derive.generated.{folder.name}.{KERNELS}",
             sources=sorted(str(file.relative_to(ROOT)) for file in folder.glob("*.c")),
-            depends=["derive/compiler.py", *sorted(str(file.relative_to(ROOT)) for file in folder.glob("*.h"))],
+            depends=["derive/toolchain/compiler.py", *sorted(str(file.relative_to(ROOT)) for file in folder.glob("*.h"))],
         )
         for folder in compiled_folders()
     ],

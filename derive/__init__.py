@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from derive.building import build as build
     from derive.costs import Cost
+    from derive.costs.machine import Machine
     from derive.errors import DeriveError as DeriveError
-    from derive.machine import Machine
 
 __version__ = "0.1.0"
 __all__ = ["DeriveError", "build", "cost", "cpu", "load", "memory_kept", "release_memory"]
@@ -81,8 +81,8 @@ def cost(
     """What a call costs, counted from the derived equations: `derive.cost("lstm", T=100, B=32, I=64, H=128)`.
 
     cell: a name, a path to a file with a cell, or what `@cell` made.  sizes: T, B and every dimension of the cell.
-    call: "training" (loss_and_grad) or "infer".  machine: a `derive.machine.Machine`; None for the table's figures of
-    this processor's instruction set.  The record is described in derive/costs.py.  Raises DeriveError for an unknown
+    call: "training" (loss_and_grad) or "infer".  machine: a `derive.costs.machine.Machine`; None for the table's figures of
+    this processor's instruction set.  The record is described in derive/costs/count.py.  Raises DeriveError for an unknown
     cell, and for sizes that are missing, unknown or below 1.
     """
     from derive import costs, registry

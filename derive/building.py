@@ -20,10 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from derive import acceptance, cache, compiler, emit, loading, registry
-from derive.cache import entry, files, locks
+from derive import registry
+from derive.backends.c import emit
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
+from derive.toolchain import cache, compiler, loading
+from derive.toolchain.cache import entry, files, locks
+from derive.verify import acceptance
 
 LARGEST = 2**31 - 1  # of a size that is fixed: an int of C
 _deriving = threading.Lock()  # SymPy computes in one thread at a time anyway
@@ -37,13 +40,13 @@ def build(cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None 
     dimensions of the cell, or the number B of sequences, at compile time, as {"I": 8, "H": 8, "B": 1}: loops of known
     length for small cells, and KernelError for calls of any other size.
 
-    Before anyone gets the module it is compared with the equations, in a process of its own (derive/acceptance/).  It
-    is cached under `derive.cache.cache_folder()`, keyed by generated source, flags, compiler and CPU features: the
+    Before anyone gets the module it is compared with the equations, in a process of its own (derive/verify/acceptance/).  It
+    is cached under `derive.toolchain.cache.cache_folder()`, keyed by generated source, flags, compiler and CPU features: the
     second call compiles and compares nothing.  Documentation is no part of the key: of cells with the same equations
     the module has that of the first.
 
     Raises DeriveError for a cell that cannot be derived, a compiler that fails, a cache that other users could change,
-    and `derive.acceptance.Rejected`, a DeriveError, for a module that does not compute what the equations say.
+    and `derive.verify.acceptance.Rejected`, a DeriveError, for a module that does not compute what the equations say.
     """
     return _build(cell, loss, sizes)
 

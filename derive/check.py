@@ -3,7 +3,7 @@
     complex step   the derived adjoint, interpreted in float64, against a complex step through the forward equations;
                    sees a wrong term, sign or time index in any derived equation
     mpmath         the compiled C in both precisions against a complex step in 50 digits through the same equations
-    NumPy          the compiled C against the hand-written forward pass and BPTT of derive/references/
+    NumPy          the compiled C against the hand-written forward pass and BPTT of derive/verify/references/
     PyTorch        the compiled C against autograd, where torch is installed
 
 All sizes are odd, T >= 3, initial states are not zero, weights differ in every gate, there is a loss at every step, and
@@ -21,17 +21,17 @@ from typing import Any
 import numpy as np
 
 from derive import ir, registry
-from derive.adjoint import adjoint_name
+from derive.backends.c.render import ROOT
 from derive.building import build
-from derive.compiler import compile_folder
 from derive.errors import DeriveError
-from derive.interface import parameter
 from derive.ir import Program
-from derive.model import Model, model
-from derive.reference import run as interpret
-from derive.references import get as reference_of
-from derive.references import numerics, pytorch
-from derive.render import ROOT
+from derive.passes.adjoint import adjoint_name
+from derive.pipeline import Model, model
+from derive.signature import parameter
+from derive.toolchain.compiler import compile_folder
+from derive.verify.interpreter import run as interpret
+from derive.verify.references import get as reference_of
+from derive.verify.references import numerics, pytorch
 
 # The derived adjoint in float64: some tens of roundings of 1.1e-16 each, hundreds where a norm amplifies them.
 LIMIT_COMPLEX_STEP = 1e-13

@@ -9,7 +9,7 @@ import pytest
 
 from derive import check, registry
 from derive.errors import DeriveError
-from derive.model import model
+from derive.pipeline import model
 
 CELLS = sorted(registry.cells())
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from derive import forecast, toy, training
-from derive.data import sunspots
-from derive.forecast import Recipe
+from derive.demo import forecast, toy, training
+from derive.demo.data import sunspots
+from derive.demo.forecast import Recipe
 
 QUICK = Recipe(hidden=16, window=40, steps=60)
 
@@ -142,7 +142,7 @@ def test_the_toy_retraces_the_hand_written_program() -> None:
 
 
 def run_demo(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    from derive import demo
+    from derive.demo import steps as demo
     from derive.cli import main
 
     monkeypatch.setattr(demo, "SEEDS", 1)

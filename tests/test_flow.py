@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import derive.flow
-from derive import reference, registry
+from derive import registry
 from derive.cli import main
 from derive.errors import DeriveError
-from derive.flow import WHOLE, Start, flow
+from derive.flow import measure
+from derive.flow.measure import WHOLE, Start, flow
 from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh
+from derive.verify import interpreter as reference
 
 CELLS = ("rnn", "lstm", "gru", "lstm_peephole", "lstm_layernorm", "lstm_toy", "lstm_readout")
 
@@ -24,7 +25,7 @@ CELLS = ("rnn", "lstm", "gru", "lstm_peephole", "lstm_layernorm", "lstm_toy", "l
 def inputs_of(name: str, params: dict[str, Any]) -> dict[str, Any]:
     """The parameters by the names of the cell's tensors."""
     source = registry.cell(name).source
-    return {x.name: derive.flow._part(source, params, x.name) for x in source.of_role("param")}
+    return {x.name: measure._part(source, params, x.name) for x in source.of_role("param")}
 
 
 def complex_step(name: str, params: dict[str, Any], x: Any, state: tuple[Any, ...], H: int) -> Any:
@@ -49,10 +50,10 @@ def complex_step(name: str, params: dict[str, Any], x: Any, state: tuple[Any, ..
 def test_the_matrices_are_those_of_a_complex_step(name: str) -> None:
     """Norms at every lag, and the Jacobian of the last step, of one sequence; nothing of the derivation is shared."""
     T, H, one = 5, 3, registry.cell(name)
-    start = derive.flow.starts(name)[-1]
+    start = measure.starts(name)[-1]
     found = flow(name, start, T=T, H=H, samples=1, seed=3)
-    module = derive.flow.compiled(one)
-    params = derive.flow.parameters(one, module, start, H, 3)
+    module = measure.compiled(one)
+    params = measure.parameters(one, module, start, H, 3)
     x = np.random.default_rng([3, 1]).normal(size=(T, 1, H))
     states = [tuple(np.zeros((1, size)) for size in found.states.values())]
     for step in range(T):
@@ -60,7 +61,7 @@ def test_the_matrices_are_those_of_a_complex_step(name: str) -> None:
     for lag in range(1, T + 1):
         whole = complex_step(name, params, x[T - lag :, 0], tuple(s[0] for s in states[T - lag]), H)
         assert found.norms[WHOLE][lag] == pytest.approx(np.linalg.norm(whole, 2), rel=1e-11)
-        for state, where in derive.flow._places(found.states).items():
+        for state, where in measure._places(found.states).items():
             assert found.norms[state][lag] == pytest.approx(np.linalg.norm(whole[where, where], 2), rel=1e-11)
         if lag == 1:
             np.testing.assert_allclose(found.jacobians[0], whole, rtol=1e-11, atol=1e-14)
@@ -74,7 +75,7 @@ def test_the_cell_alone_is_the_product_of_the_forget_gates() -> None:
     T, H = 6, 4
     found = flow("lstm", Start(keep=2.0, scale=1.0), T=T, H=H, samples=1)
     one = registry.cell("lstm")
-    params = derive.flow.parameters(one, derive.flow.compiled(one), found.start, H, 0)
+    params = measure.parameters(one, measure.compiled(one), found.start, H, 0)
     x = np.random.default_rng([0, 1]).normal(size=(T, 1, H))[:, 0]
     values = {**inputs_of("lstm", params), "x": x, "h_0": np.zeros(H), "c_0": np.zeros(H)}
     f = reference.run(one.program(), values, {"T": T, "I": H, "H": H})["f"]
@@ -129,11 +130,11 @@ def test_one_minus_a_gate_keeps_with_the_opposite_sign() -> None:
         g[t, n] = tanh(a[g][t, n])
         h[t, n] = (1 - z[t, n]) * h[t - 1, n] + z[t, n] * g[t, n]
 
-    assert derive.flow.keeping(minimal.source) == {"z": -1}
-    assert derive.flow.recurrent(minimal.source) == []
-    assert derive.flow.starts(minimal) == [Start(0.0), Start(1.0), Start(3.0)]
-    assert derive.flow.keeping(registry.cell("gru").source) == {"z": 1}
-    assert derive.flow.keeping(registry.cell("rnn").source) == {}
+    assert measure.keeping(minimal.source) == {"z": -1}
+    assert measure.recurrent(minimal.source) == []
+    assert measure.starts(minimal) == [Start(0.0), Start(1.0), Start(3.0)]
+    assert measure.keeping(registry.cell("gru").source) == {"z": 1}
+    assert measure.keeping(registry.cell("rnn").source) == {}
     # The only path is the gate, so the whole Jacobian is diag(1 - z) and a larger bias keeps more.
     less, more = (flow(minimal, Start(keep), T=10, H=3, samples=1) for keep in (0.0, 3.0))
     assert less.norms["h"][-1] < 0.1 < more.norms["h"][-1] < 1.0
@@ -141,10 +142,10 @@ def test_one_minus_a_gate_keeps_with_the_opposite_sign() -> None:
 
 
 def test_starts_are_what_a_cell_has_a_place_for() -> None:
-    assert derive.flow.starts("rnn") == [Start(scale=s) for s in (0.9, 1.0, 1.1)]
-    assert derive.flow.starts("lstm") == [Start(k, 1.0) for k in (0.0, 1.0, 3.0)]
-    assert derive.flow.starts("rnn", keeps=[1.0]) == [Start()]
-    assert len(derive.flow.starts("lstm", [0.9, 1.1], [0.0, 3.0])) == 4
+    assert measure.starts("rnn") == [Start(scale=s) for s in (0.9, 1.0, 1.1)]
+    assert measure.starts("lstm") == [Start(k, 1.0) for k in (0.0, 1.0, 3.0)]
+    assert measure.starts("rnn", keeps=[1.0]) == [Start()]
+    assert len(measure.starts("lstm", [0.9, 1.1], [0.0, 3.0])) == 4
     with pytest.raises(DeriveError, match="cell rnn: no gate multiplies an old state"):
         flow("rnn", Start(keep=1.0))
     with pytest.raises(DeriveError, match="T must be at least 1, found 0"):
@@ -153,14 +154,14 @@ def test_starts_are_what_a_cell_has_a_place_for() -> None:
 
 def test_a_cell_that_is_not_compiled_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
-    real = derive.flow.build
+    real = measure.build
 
     def build(one: Any) -> Any:
         built.append(one.name)
         return real(one)
 
     monkeypatch.setitem(sys.modules, "derive.generated.rnn", None)
-    monkeypatch.setattr(derive.flow, "build", build)
+    monkeypatch.setattr(measure, "build", build)
     assert flow("rnn", T=3, H=2).T == 3
     assert built == ["rnn"]
 
@@ -184,7 +185,7 @@ def test_the_tables_show_the_numbers_of_the_records() -> None:
     result = command("rnn", "lstm", "-T", "30", "-H", "8", "--seed", "2")
     assert result.exit_code == 0
     for name in ("rnn", "lstm"):
-        for start in derive.flow.starts(name):
+        for start in measure.starts(name):
             found = flow(name, start, T=30, H=8, seed=2)
             line = next(s for s in result.output.splitlines() if re.search(rf"^ *{name} +{start} +(h|state) ", s))
             for number in (f"{found.norms[WHOLE][1]:.1e}", f"{found.norms[WHOLE][30]:.1e}", f"{found.rate():.3f}"):

@@ -1,8 +1,9 @@
-"""The house keeps its floors: inside derive/ imports go downward only, and compiled cells never meet SymPy."""
+"""Layers: what each part of derive/ may import is a table; no module imports itself; compiled cells never import SymPy."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,187 +14,128 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "derive"
 
-# From the ground up. A module may import those above its own line in this list, never one below it. A package whose
-# modules have lines of their own stands below them: its __init__ imports them, and they name each other in full.
-ORDER = """
-errors
-terminal
-reserved
-escaping
-functions
-ir.symbols
-ir.line
-ir.program
-ir.access
-ir.ranges
-ir.verifier
-ir.dependence
-ir
-normal_form
-normalize
-notation.lines
-notation.spelling
-notation.symbols
-notation.formulas
-notation.writer
-notation.sizes
-notation.checks
-notation.program
-notation.joining
-notation.public
-notation.whole
-notation.decorators
-notation
-losses
-cells
-user_file
-registry
-adjoint
-simplify.scope
-simplify.lifetimes
-simplify.counts
-simplify.saved_values
-simplify.carries
-simplify.folding
-simplify.monomials
-simplify.inlining
-simplify.sharing
-simplify
-batch
-lower.lowered
-lower.splitting
-lower.placement
-lower.stages
-lower.verifier
-lower
-fuse
-storage
-storage_verifier
-addresses
-kernel
-tile_verifier
-kernel_verifier
-interface
-contractions
-schedule
-printer
-layout
-model
-reference
-render
-audit.reference
-audit.indices
-audit.derived
-audit.coefficients
-audit.terms
-audit.findings
-audit.ratios
-audit.differences
-audit.compare
-audit.written
-audit.dependence
-audit.meaning
-audit.checks
-audit.notation
-audit.loading
-audit.side
-audit.shapes
-audit.values
-audit.judge
-audit.report
-audit
-emit
-runtime
-cache.files
-cache.folder
-cache.locks
-compiler
-cache.entry
-cache
-loading
-verify
-acceptance.case
-acceptance.report
-acceptance.process
-acceptance.child
-acceptance
-building
-acceptance.__main__
-references
-check
-flow
-document
-flow_view
-machine
-workload
-costs
-data
-training
-forecast
-toy
-display
-cost_report
-plot
-demo
-cli_options
-cli
-""".split()
+# What each part of derive/ may import. A part is a package, or a module that lies in derive/ itself; of a package that is
+# written package.module, that module alone.
+MAY = {
+    "errors": "",
+    "escaping": "errors",
+    "terminal": "errors",
+    "ir": "errors",
+    "passes": "errors ir",
+    "notation": "errors ir passes.normalize passes.normal_form",
+    "losses": "notation",
+    "cells": "notation losses",
+    "registry": "errors notation cells losses",
+    "signature": "errors ir notation passes",
+    "pipeline": "errors ir notation passes registry signature backends.c",
+    "backends": "",
+    "backends.c": "errors escaping ir notation passes registry signature pipeline",
+    "runtime": "",
+    "toolchain": "errors",
+    "verify": "errors ir notation passes registry runtime signature toolchain building",
+    "building": "errors notation registry backends.c toolchain verify",
+    "check": "errors ir passes pipeline registry signature backends.c toolchain verify building",
+    "flow": "errors ir notation registry signature building",
+    "audit": "errors ir notation passes registry verify",
+    "costs": "errors ir notation passes pipeline runtime backends.c toolchain",
+    "document": "errors escaping ir notation passes pipeline registry signature backends.c flow verify check",
+    "demo": "errors terminal passes registry toolchain check",
+    "cli": "errors terminal registry backends.c building check costs flow audit document demo",
+}
+# What must never be, whatever the table says: reasons beside it.
+NEVER = {
+    ("runtime", "ir"): "compiled cells run without SymPy",
+    ("ir", "document"): "the notation does not know how it is shown",
+    ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
+    ("verify", "backends.c"): "an oracle shares no code with what it checks",
+}
+FACE = ("__init__", "__main__")  # of derive/ itself: it imports what it needs when that is asked for
 
 
 def modules() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or not path.stem.startswith("__"))
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem not in FACE)
 
 
-def in_detail(package: str) -> bool:
-    """Whether the modules of a package have lines of their own."""
-    return any(line.startswith(f"{package}.") for line in ORDER)
+def part(names: tuple[str, ...]) -> str:
+    """The part that a module belongs to, by its name below derive: backends have a name of their own each."""
+    return ".".join(names[:2]) if names[0] == "backends" and len(names) > 1 else names[0]
 
 
-def line_of(package: str, *below: str) -> str:
-    """The line of ORDER of something inside of derive: that of its module, or that of its package."""
-    if below and in_detail(package) and (PACKAGE / package / f"{below[0]}.py").exists():
-        return f"{package}.{below[0]}"
-    return package
+def named(path: Path) -> tuple[str, ...]:
+    names = path.relative_to(PACKAGE).with_suffix("").parts
+    return names[:-1] if names[-1] == "__init__" and len(names) > 1 else names
 
 
-def floor(path: Path) -> str:
-    """The line of ORDER that a file belongs to."""
-    package, *below = path.relative_to(PACKAGE).with_suffix("").parts
-    return package if below == ["__init__"] else line_of(package, *below)
+def is_module(names: tuple[str, ...]) -> bool:
+    return (PACKAGE.joinpath(*names).with_suffix(".py")).exists() or (PACKAGE.joinpath(*names) / "__init__.py").exists()
 
 
-def imported(path: Path) -> Iterator[tuple[str, int]]:
-    """Every module of the package that a file imports, anywhere in it, as (line of ORDER, line of the file)."""
-    package = ("derive", *path.relative_to(PACKAGE).parts[:-1])
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported(path: Path, types: bool = True) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Every module of the package that a file imports, by statement or by a name in a string, with the line."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        inner
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for inner in ast.walk(block)
+    }
+    for node in (node for node in ast.walk(tree) if types or node not in for_types):
         if isinstance(node, ast.Import):
-            targets = [alias.name.split(".") for alias in node.names]
+            targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            here = ("derive", *path.relative_to(PACKAGE).parts[:-1])
+            base = [*here[: len(here) - node.level + 1]] if node.level else []
             base += node.module.split(".") if node.module else []
-            # `from derive import ir` names a module; `from derive.ir import Equation` names something in one.
-            targets = [[*base, alias.name] for alias in node.names]
+            targets = [".".join([*base, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value):
+            targets = [node.value]
         else:
             continue
         for target in targets:
-            if target[0] == "derive" and len(target) > 1:
-                yield line_of(*target[1:]), node.lineno
+            first, *rest = target.split(".")
+            names = tuple(rest)
+            while names and not is_module(names):
+                names = names[:-1]
+            if first == "derive" and names:
+                yield names, node.lineno
+
+
+NAME = re.compile(r"derive(\.\w+)+")
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_downward(path: Path) -> None:
-    own = floor(path)
-    assert own in ORDER, f"derive/{own} has no floor yet: give it a line in ORDER of {Path(__file__).name}"
-    for target, line in imported(path):
-        if target in (own, "generated", "templates"):
+def test_imports_follow_the_table(path: Path) -> None:
+    own = part(named(path))
+    assert own in MAY, f"derive/{own} is in no row of MAY in {Path(__file__).name}: what may it import?"
+    for names, line in imported(path):
+        other = part(names)
+        if other == own:
             continue
-        assert target in ORDER, f"{path}:{line} imports derive.{target}, which has no line in ORDER"
-        assert ORDER.index(target) < ORDER.index(own), f"{path}:{line}: {own} may not import {target}, from above it"
+        assert (own, other) not in NEVER, f"{path}:{line}: {own} never imports {other}: {NEVER[own, other]}"
+        assert other in MAY[own].split() or ".".join(names) in MAY[own].split(), (
+            f"{path}:{line}: {own} may not import {'.'.join(names)}; the table is in {Path(__file__).name}"
+        )
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """The graph of all modules has no cycle, imports inside of functions included; what only annotations need is left out."""
+    graph = {named(path): {names for names, _ in imported(path, types=False)} - {named(path)} for path in modules()}
+    done: set[tuple[str, ...]] = set()
+
+    def visit(module: tuple[str, ...], way: tuple[tuple[str, ...], ...]) -> None:
+        assert module not in way, " -> ".join(".".join(m) for m in (*way[way.index(module) :], module))
+        if module not in done:
+            for other in sorted(graph.get(module, ())):
+                visit(other, (*way, module))
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "runtime").rglob("*.py")), ids=lambda path: path.name)
 def test_the_runtime_stands_alone(path: Path) -> None:
-    assert {target for target, _ in imported(path)} <= {"runtime"}
+    assert {part(names) for names, _ in imported(path)} <= {"runtime"}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
@@ -203,8 +145,8 @@ def test_the_runtime_stands_alone(path: Path) -> None:
 
 
 def test_the_build_can_be_loaded_without_the_package() -> None:
-    """setup.py loads derive/compiler.py where only setuptools and cffi are installed."""
-    for node in ast.parse((PACKAGE / "compiler.py").read_text(encoding="utf-8")).body:
+    """setup.py loads derive/toolchain/compiler.py where only setuptools and cffi are installed."""
+    for node in ast.parse((PACKAGE / "toolchain" / "compiler.py").read_text(encoding="utf-8")).body:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or "derive"] if isinstance(node, ast.ImportFrom) else []
         for name in names:

@@ -1,4 +1,4 @@
-"""The NumPy of derive/references/, written by hand from the papers: one GEMM for W x of all steps, one per step for U h.
+"""The NumPy of derive/verify/references/, written by hand from the papers: one GEMM for W x of all steps, one per step for U h.
 
 Its training computes the gradient of x as well; the published figures count it as it is.
 """
@@ -27,7 +27,7 @@ class NumPyReference:
         return {"version": np.__version__, "threads": max(found, default=1)}
 
     def prepare(self, problem: Problem, op: str) -> Contender:
-        name = f"derive.references.{problem.cell}"
+        name = f"derive.verify.references.{problem.cell}"
         if importlib.util.find_spec(name) is None:
             raise Unsupported("no reference is written for this cell")
         written = importlib.import_module(name)

@@ -8,8 +8,8 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 from derive import ir
 from derive.audit.derived import Derived
 from derive.audit.indices import numbered, plain
-from derive.functions import record_of
 from derive.ir import Equation, Span, t
+from derive.ir.functions import record_of
 
 
 class Coefficients:

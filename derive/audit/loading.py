@@ -6,7 +6,7 @@ from pathlib import Path
 
 from derive.audit.written import Derivation
 from derive.errors import DeriveError
-from derive.user_file import run_file
+from derive.registry.user_file import run_file
 
 
 def in_file(path: Path) -> list[Derivation]:

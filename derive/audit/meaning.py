@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from derive import ir
-from derive.adjoint import adjoint_name
 from derive.audit.reference import Reference
 from derive.audit.written import Written
 from derive.errors import DeriveError
 from derive.notation.writer import Name
+from derive.passes.adjoint import adjoint_name
 
 CLAIM = re.compile(r"^\s*(?:d|∂)L\s*/\s*(?:d|∂)\s*(\w+)\s*$")
 

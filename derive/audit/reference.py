@@ -13,11 +13,11 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
-from derive.adjoint import adjoint_name, vjp
-from derive.functions import record_of
 from derive.ir import Equation, Program, Tensor
-from derive.normalize import normalize
+from derive.ir.functions import record_of
 from derive.notation import Cell, Head
+from derive.passes.adjoint import adjoint_name, vjp
+from derive.passes.normalize import normalize
 
 
 @dataclass(frozen=True, eq=False)

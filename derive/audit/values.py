@@ -14,13 +14,14 @@ import numpy as np
 import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
-from derive import ir, reference
-from derive.adjoint import adjoint_name
+from derive import ir
 from derive.audit.indices import reads_time
 from derive.audit.shapes import Shapes
 from derive.audit.side import Piece, Side
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, Span, T, Tensor, t
+from derive.passes.adjoint import adjoint_name
+from derive.verify import interpreter as reference
 
 Array = Any
 SIZES = {"I": 3, "H": 4, "O": 2}

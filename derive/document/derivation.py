@@ -13,17 +13,17 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir, registry
-from derive.adjoint import Step, adjoint_name, vjp
 from derive.document.blocks import Row
 from derive.document.formula import Formula
 from derive.document.matrix import Matrices, NoMatrixForm
 from derive.document.names import Names
-from derive.interface import parameter
 from derive.ir import Equation, Program, Tensor, t
-from derive.model import model
-from derive.normalize import is_transcendental
 from derive.notation import Cell, Head
-from derive.simplify import RULES, Count, adjoints, count, fold_constants, inline, save_values
+from derive.passes.adjoint import Step, adjoint_name, vjp
+from derive.passes.normalize import is_transcendental
+from derive.passes.simplify import RULES, Count, adjoints, count, fold_constants, inline, save_values
+from derive.pipeline import model
+from derive.signature import parameter
 
 GRADIENT_ROLES = ("param", "input", "initial")
 

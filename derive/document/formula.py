@@ -15,9 +15,9 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.document.names import Names
-from derive.functions import BY_CLASS, fma
 from derive.ir import Equation, Tensor, span, t
-from derive.normalize import is_constant
+from derive.ir.functions import BY_CLASS, fma
+from derive.passes.normalize import is_constant
 
 
 class Order:
@@ -94,7 +94,7 @@ class Order:
 
 
 class Formula(LatexPrinter):
-    """SymPy's LaTeX with tensors as W_{f,nj} and h_{n}(t-1), and with the functions of derive/functions.py."""
+    """SymPy's LaTeX with tensors as W_{f,nj} and h_{n}(t-1), and with the functions of derive/ir/functions.py."""
 
     def __init__(self, tensors: dict[str, Tensor], names: Names) -> None:
         super().__init__({"mul_symbol": r"\,", "fold_short_frac": False, "root_notation": True})

@@ -1,4 +1,4 @@
-"""Figures of section 13: the norm of d s(T)/d s(T-lag), computed by the compiled kernels (derive/flow.py).
+"""Figures of section 13: the norm of d s(T)/d s(T-lag), computed by the compiled kernels (derive/flow/measure.py).
 
 `figures` is the one place that asks for measured flow; it is given the derivation and returns charts.
 """
@@ -11,7 +11,7 @@ from derive import registry
 from derive.document.chart import Chart, Series
 from derive.document.derivation import Derivation
 from derive.errors import DeriveError
-from derive.flow import Flow, Start, flow, keeping
+from derive.flow.measure import Flow, Start, flow, keeping
 from derive.notation import Cell
 
 _STEPS, _UNITS = 60, 16

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from derive import emit, ir
+from derive import ir
+from derive.backends.c import emit
+from derive.backends.c.printer import F32
 from derive.document.derivation import Derivation
-from derive.printer import F32
 
 _ID = r"[FBPLD]'?\d+'*"
 COMMENT = re.compile(rf"/\* ({_ID}(?:, {_ID})*)(?::.*?)? \*/")

@@ -22,8 +22,8 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.document.formula import Formula, constant_factor, joined, spread
-from derive.functions import BY_CLASS, fma
 from derive.ir import Equation, span, t
+from derive.ir.functions import BY_CLASS, fma
 
 
 class NoMatrixForm(Exception):

@@ -12,7 +12,6 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.adjoint import Step
 from derive.document.blocks import Details, Display, Page, Row
 from derive.document.derivation import row_of
 from derive.document.formula import Formula, joined
@@ -22,6 +21,7 @@ from derive.document.write_html import fragment
 from derive.escaping import visible
 from derive.ir import STEPS, Program, Tensor, t
 from derive.notation import Cell, Head
+from derive.passes.adjoint import Step
 
 
 def latex(item: Any) -> str:

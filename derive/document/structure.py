@@ -15,9 +15,9 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
-from derive.functions import BY_CLASS, sigmoid
 from derive.ir import Equation, t
-from derive.normalize import is_transcendental
+from derive.ir.functions import BY_CLASS, sigmoid
+from derive.passes.normalize import is_transcendental
 
 # Where the derivative of a function is largest, and how large it is there.
 _SLOPES = {sigmoid: sp.Rational(1, 4), sp.tanh: sp.Integer(1), sp.sin: sp.Integer(1), sp.cos: sp.Integer(1)}

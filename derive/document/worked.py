@@ -20,10 +20,10 @@ import numpy as np
 
 from derive import check, ir
 from derive.document.derivation import Derivation
-from derive.flow import compiled
-from derive.model import Model
-from derive.reference import run
-from derive.references import numerics
+from derive.flow.measure import compiled
+from derive.pipeline import Model
+from derive.verify.interpreter import run
+from derive.verify.references import numerics
 
 STEPS, UNITS, INPUTS = 3, 2, 1
 DENOMINATOR = 128

@@ -11,6 +11,7 @@ import re
 from functools import cache
 from html import escape
 
+from derive.backends.c.render import render, templates
 from derive.document import chart, graph
 from derive.document.blocks import Block, Box, Bullets, Details, Display, Figure, Listing, Page, Paragraph, Row, Table
 from derive.document.chart import Chart
@@ -18,7 +19,6 @@ from derive.document.formula import joined
 from derive.document.listing import COMMENT
 from derive.document.markup import Piece, written
 from derive.escaping import visible
-from derive.render import render, templates
 
 
 def html(page: Page) -> str:

@@ -1,4 +1,4 @@
-"""What a formula may be made of: tensors, numbers, sizes, sums, powers and the functions of derive/functions.py."""
+"""What a formula may be made of: tensors, numbers, sizes, sums, powers and the functions of derive/ir/functions.py."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.functions import BY_CLASS, fma, record_of
 from derive.ir import T, t
+from derive.ir.functions import BY_CLASS, fma, record_of
 
 _INSTEAD = {
     "Max": "max(a, b) is relu(a - b) + b",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
-from derive.reserved import CONTROLS, is_reserved
+from derive.notation.reserved import CONTROLS, is_reserved
 
 USUAL = {"W": "weight_ih", "U": "weight_hh", "b": "bias"}  # what the field calls them
 

@@ -15,9 +15,9 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.ir import T, t
+from derive.notation.reserved import is_reserved
 from derive.notation.symbols import whole
 from derive.notation.writer import Writer
-from derive.reserved import is_reserved
 
 
 def free_size(name: str, taken: Collection[str]) -> str:

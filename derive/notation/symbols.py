@@ -8,8 +8,8 @@ import sympy as sp
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.functions import relu, sigmoid, softplus
 from derive.ir import T, t
+from derive.ir.functions import relu, sigmoid, softplus
 
 __all__ = ["H", "Rational", "Sum", "cos", "exp", "i", "j", "k", "log", "m", "n", "o", "relu", "sigmoid", "sin", "softplus", "sqrt",
            "t", "tanh"]  # fmt: skip

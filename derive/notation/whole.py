@@ -10,9 +10,9 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, T, Tensor, t
-from derive.normal_form import verify_normal
-from derive.normalize import normalize
 from derive.notation.public import check_public_names
+from derive.passes.normal_form import verify_normal
+from derive.passes.normalize import normalize
 
 
 def split(where: str, source: Program) -> Program:

@@ -19,8 +19,8 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive.errors import DeriveError
-from derive.functions import absolute, signum
 from derive.ir import t
+from derive.ir.functions import absolute, signum
 from derive.notation import symbols
 from derive.notation.formulas import check_nodes, exact_exponents, in_doubles
 from derive.notation.lines import Line, of_caller, of_error

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from derive.adjoint import adjoint_name, vjp
 from derive.notation import Cell, Head
-from derive.reference import order_of, run
+from derive.passes.adjoint import adjoint_name, vjp
+from derive.verify.interpreter import order_of, run
 from derive.verify.problem import Places, Problem
 
 Array = Any

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from derive import ir
-from derive.interface import parameter
 from derive.ir import Program, Tensor
+from derive.signature import parameter
 
 Array = Any
 

@@ -11,7 +11,6 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir, registry
-from derive import reference as interpreter
 from derive.audit import Audit, Derivation, Finding, audit, in_file
 from derive.audit.judge import judged
 from derive.audit.reference import Reference, reference
@@ -20,6 +19,7 @@ from derive.audit.side import Side
 from derive.audit.values import SIZES, Problem, error_of
 from derive.audit.written import Written
 from derive.ir import span
+from derive.verify import interpreter
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "audit"
 DIRECT = "e"

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from derive import compiler
+from derive.toolchain import compiler
 
 CELL = '''
 from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh

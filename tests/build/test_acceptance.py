@@ -9,9 +9,12 @@ import pytest
 from small_cells import CELL, cell_of, quick_compiler
 
 import derive
-from derive import acceptance, building, compiler, emit, loading, registry
-from derive.acceptance import process
+from derive import building, registry
+from derive.backends.c import emit
 from derive.errors import DeriveError
+from derive.toolchain import compiler, loading
+from derive.verify import acceptance
+from derive.verify.acceptance import process
 
 # What happens at the end of a call of the module; `a` are its arguments.
 FAULTS = {
@@ -127,7 +130,7 @@ def test_the_report(tmp_path, cache, engine):
     assert "h[t, n] = tanh(U_h[t, n]" in (report / "equations.txt").read_text()
     read, loss, fixed = pickle.loads((report / "case.pickle").read_bytes())
     assert read.program().digest == cell.program().digest and loss is None and fixed == sizes
-    again = [sys.executable, "-m", "derive.acceptance", str(report)]
+    again = [sys.executable, "-m", "derive.verify.acceptance", str(report)]
     done = subprocess.run(again, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith("mine: the module passes now"), done.stdout + done.stderr
 
@@ -163,9 +166,11 @@ def test_a_rejection_can_be_sent(tmp_path):
 @pytest.mark.parametrize("words", [[], ["/nowhere"], ["a", "b"]])
 def test_a_report_that_is_none(words):
     done = subprocess.run(
-        [sys.executable, "-m", "derive.acceptance", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "derive.verify.acceptance", *words], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 2 and done.stderr.startswith("usage: python -m derive.acceptance REPORT"), done.stderr
+    assert done.returncode == 2 and done.stderr.startswith("usage: python -m derive.verify.acceptance REPORT"), (
+        done.stderr
+    )
 
 
 # -- what passes -------------------------------------------------------------------------------------------------------

@@ -17,9 +17,11 @@ import pytest
 from small_cells import CELL, USE, cell_of, python, quick_compiler, script
 
 import derive
-from derive import building, cache, compiler, emit, loading, registry
-from derive.cache import files, locks
+from derive import building, registry
+from derive.backends.c import emit
 from derive.errors import DeriveError
+from derive.toolchain import cache, compiler, loading
+from derive.toolchain.cache import files, locks
 
 FUNCTIONS = ("init_params", "infer", "forward", "backward", "loss_and_grad", "plan", "memory")
 
@@ -155,7 +157,7 @@ def test_a_builder_that_was_killed(mine, compilations):
     code = f"""
         import os, signal, sys
         from pathlib import Path
-        from derive.cache import locks
+        from derive.toolchain.cache import locks
         with locks.exclusive(Path({str(lock)!r})) as alone:
             assert alone
             os.kill(os.getpid(), signal.SIGKILL)
@@ -192,7 +194,7 @@ def test_a_lock_is_held_by_one(tmp_path):
     code = f"""
         import sys
         from pathlib import Path
-        from derive.cache import locks
+        from derive.toolchain.cache import locks
         for _ in range(25):
             with locks.exclusive(Path({str(place)!r})):
                 number = Path({str(number)!r})
@@ -245,7 +247,7 @@ def test_a_forked_child_does_not_keep_a_lock(tmp_path):
     try:
         code = f"""
             from pathlib import Path
-            from derive.cache import locks
+            from derive.toolchain.cache import locks
             with locks.exclusive(Path({str(place)!r}), wait=False) as free:
                 print(free)
         """
@@ -260,7 +262,7 @@ def test_locks_without_a_deadlock_that_is_none(tmp_path):
     code = """
         import sys, threading
         from pathlib import Path
-        from derive.cache import locks
+        from derive.toolchain.cache import locks
         def work(name):
             for _ in range(200):
                 with locks.exclusive(Path(sys.argv[1]) / name) as alone:

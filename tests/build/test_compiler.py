@@ -14,9 +14,11 @@ import pytest
 from small_cells import CELL, USE, cell_of, python, quick_compiler
 
 import derive
-from derive import compiler, emit, registry
+from derive import registry
+from derive.backends.c import emit
 from derive.errors import DeriveError
 from derive.losses.readout import readout
+from derive.toolchain import compiler
 
 
 @pytest.fixture(autouse=True)
@@ -286,7 +288,7 @@ def test_a_compiled_cell_needs_neither_engine_nor_compiler():
         import derive
         assert derive.load("lstm") is lstm
         params = lstm.init_params(3, 4)
-        heavy = {"sympy", "jinja2", "mpmath", "derive.compiler", "derive.ir", "cffi.recompiler", "pycparser"}
+        heavy = {"sympy", "jinja2", "mpmath", "derive.toolchain.compiler", "derive.ir", "cffi.recompiler", "pycparser"}
         print(sorted(heavy & set(sys.modules)))
     """,
         CC="/nowhere/cc",

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 import derive
-from derive import compiler, emit, interface, reference
-from derive.compiler import WARNINGS
+from derive import signature as interface
+from derive.backends.c import emit
 from derive.errors import DeriveError
+from derive.toolchain import compiler
+from derive.toolchain.compiler import WARNINGS
+from derive.verify import interpreter as reference
 
 CELLS = {
     "cifg": '''

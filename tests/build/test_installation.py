@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from derive import compiler, emit
+from derive.backends.c import emit
+from derive.toolchain import compiler
 
 SETUP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md")
 
@@ -22,8 +23,8 @@ def checkout(tmp_path: Path) -> Path:
     for name in SETUP:
         (here / name).parent.mkdir(exist_ok=True)
         shutil.copy(emit.ROOT / name, here / name)
-    (here / "derive").mkdir()
-    for name in ("__init__.py", "compiler.py"):
+    (here / "derive" / "toolchain").mkdir(parents=True)
+    for name in ("__init__.py", "toolchain/__init__.py", "toolchain/compiler.py"):
         shutil.copy(emit.ROOT / "derive" / name, here / "derive" / name)
     shutil.copytree(emit.ROOT / "generated" / "rnn", here / "generated" / "rnn", ignore=shutil.ignore_patterns("_k*"))
     (here / "generated" / "__init__.py").write_text("")

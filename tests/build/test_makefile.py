@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_cells import script
 
-from derive import emit
+from derive.backends.c import emit
 
 
 @pytest.mark.parametrize("answer", [0, 1])

@@ -10,7 +10,7 @@ from small_cells import CELL
 
 from derive import registry
 from derive.errors import DeriveError
-from derive.user_file import run_file
+from derive.registry.user_file import run_file
 
 COMMON = "SCALE = {scale}\n"
 USER = "from common import SCALE\n"

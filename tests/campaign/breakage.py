@@ -10,7 +10,8 @@ from dataclasses import replace
 import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
-from derive import ir, model
+from derive import ir
+from derive import pipeline as model
 from derive.ir import T, t
 
 # What is taken for what, in the C of the kernels: signs, times, buffers, sizes, factors, statements.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import cffi
 
-from derive import emit
-from derive.compiler import FLAGS, declarations
+from derive.backends.c import emit
+from derive.toolchain.compiler import FLAGS, declarations
 
 MATH = tuple(f for f in FLAGS if f.startswith("-f"))
 SETS = {

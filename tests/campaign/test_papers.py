@@ -10,7 +10,7 @@ import paper_cells
 import pytest
 import quick
 
-from derive.user_file import run_file
+from derive.registry.user_file import run_file
 from derive.verify import Oracle, draw, sizes_of, validate
 
 STEP = 1e-100

@@ -25,7 +25,7 @@ import random_cells
 
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
-from derive.user_file import run_file
+from derive.registry.user_file import run_file
 from derive.verify import calls, validate
 
 # Words of messages that speak of the engine and not of the cell: no refusal.

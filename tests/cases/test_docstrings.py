@@ -11,7 +11,8 @@ from collections import defaultdict
 
 import pytest
 
-from derive import emit, escaping
+from derive import escaping
+from derive.backends.c import emit
 from derive.document import blocks, show, write_html, write_tex, write_text
 from derive.notation import Sum, cell, j, n, t, tanh
 

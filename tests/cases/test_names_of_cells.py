@@ -8,11 +8,12 @@ import unicodedata
 
 import pytest
 
-from derive import emit, notation
+from derive import notation
+from derive.backends.c import emit
 from derive.document.names import Names
 from derive.notation import Sum, cell, head, i, j, k, loss, m, n, spelling, t, tanh
+from derive.notation.reserved import RESERVED, is_reserved
 from derive.notation.sizes import free_size
-from derive.reserved import RESERVED, is_reserved
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import pytest
 from right import RIGHT
 
 import derive
-from derive import compiler, notation, verify
+from derive import notation, verify
 from derive.notation import Cell
+from derive.toolchain import compiler
 from tests.campaign import quick
 
 HEAD = "import numpy, sympy\nfrom derive.notation import *\nfrom derive.notation import head\n"

@@ -138,7 +138,7 @@ def test_files_that_cannot_be_written(command: tuple[str, ...], monkeypatch: pyt
     )
     assert "there is no folder text.txt; make it first" in said(*command, "-o", "text.txt/x.png")
     assert "the name of a file is expected, found none" in said(*command, "-o", "")
-    monkeypatch.setattr("derive.cli_options.os.access", lambda path, mode: False)
+    monkeypatch.setattr("derive.cli.options.os.access", lambda path, mode: False)
     assert "cannot write x.png: permission denied; choose another place" in said(*command, "-o", "x.png")
 
 

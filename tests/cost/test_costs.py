@@ -13,13 +13,13 @@ from sympy.tensor.indexed import Indexed
 
 import derive
 from derive import ir, registry
-from derive.costs import CHUNK_ROWS, cost
-from derive.emit import ISAS, c_source
+from derive.backends.c.emit import ISAS, c_source
+from derive.backends.c.printer import F32, F64
+from derive.costs.count import CHUNK_ROWS, cost
+from derive.costs.machine import PEAK, TILE_ROWS, VECTOR_BYTES, Machine
+from derive.costs.workload import SETTLE
 from derive.errors import DeriveError
-from derive.machine import PEAK, TILE_ROWS, VECTOR_BYTES, Machine
-from derive.model import model
-from derive.printer import F32, F64
-from derive.workload import SETTLE
+from derive.pipeline import model
 
 CELLS = tuple(registry.cells())
 SIZE = st.integers(1, 70)

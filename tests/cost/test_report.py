@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 import derive
 from derive.cli import main
-from derive.machine import Machine
+from derive.costs.machine import Machine
 
 SHAPE = ("-T", "20", "-B", "8", "-I", "5", "-H", "16")
 MGU = str(Path(__file__).resolve().parents[2] / "benchmarks" / "cells" / "mgu.py")

@@ -10,8 +10,8 @@ from document_tools import CELLS, derivation
 from derive import check, ir
 from derive.document import structure
 from derive.document.matrix import Node, NoMatrixForm
-from derive.functions import BY_CLASS
-from derive.reference import run
+from derive.ir.functions import BY_CLASS
+from derive.verify.interpreter import run
 
 SIZES = {"T": 3, "I": 2, "H": 4, "O": 3}
 

@@ -9,8 +9,8 @@ import pytest
 from document_tools import CELLS, found
 
 from derive import document
-from derive.adjoint import jvp, vjp
-from derive.render import ROOT
+from derive.backends.c.render import ROOT
+from derive.passes.adjoint import jvp, vjp
 
 NOTEBOOK = ROOT / "examples" / "derivation.ipynb"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from derive import emit, registry
-from derive.compiler import FLAGS, WARNINGS
-from derive.printer import F32, F64
+from derive import registry
+from derive.backends.c import emit
+from derive.backends.c.printer import F32, F64
+from derive.toolchain.compiler import FLAGS, WARNINGS
 
 CELLS = tuple(registry.cells())
 REALS = (F32, F64)

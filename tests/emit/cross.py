@@ -17,8 +17,8 @@ import numpy as np
 from c_tools import FLAGS, files, run
 
 from derive import registry
-from derive.model import model
-from derive.references import get
+from derive.pipeline import model
+from derive.verify.references import get
 
 SOURCE = r"""
 #include "@CELL@.h"

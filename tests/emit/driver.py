@@ -15,7 +15,7 @@ from pathlib import Path
 from c_tools import MATH, REALS, files, run
 
 from derive import registry
-from derive.model import model
+from derive.pipeline import model
 
 HEAD = r"""
 #define _DEFAULT_SOURCE

@@ -6,8 +6,9 @@ import re
 import pytest
 from c_tools import CELLS, CPP_WARNINGS, FLAGS, ISA_FLAGS, MATH, REALS, WARNINGS, compilers, files, folder, need, run
 
-from derive import emit, registry
-from derive.model import model
+from derive import registry
+from derive.backends.c import emit
+from derive.pipeline import model
 
 CALLS = ("sizes", "infer", "forward", "backward", "loss_and_grad")
 

@@ -13,8 +13,8 @@ import pytest
 from c_tools import CELLS, MATH, NUMBERED, REALS, best_isa, folder, need, run, runnable
 
 import derive
-from derive.compiler import declarations
 from derive.runtime import Cell
+from derive.toolchain.compiler import declarations
 
 SIZES = [(1, 1, 1, 1), (3, 2, 5, 7), (4, 7, 3, 17), (2, 3, 33, 31), (40, 9, 2, 5)]
 

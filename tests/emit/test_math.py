@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from c_tools import ISA_FLAGS, MATH, compilers, need, run, runnable
 
-from derive import functions
-from derive.emit import render
-from derive.printer import F32, F64
+from derive.backends.c.emit import render
+from derive.backends.c.printer import F32, F64
+from derive.ir import functions
 
 NAMES = ("exp", "sigmoid", "tanh")
 ULP = {record.c: record.ulp for record in functions.RECORDS}

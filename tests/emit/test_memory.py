@@ -9,7 +9,7 @@ from c_tools import CELLS, REALS, best_isa, compilers, need
 from driver import program
 
 from derive import registry
-from derive.model import model
+from derive.pipeline import model
 
 # T, B, I, H; V is 2, 4, 8 or 16.
 SMALL = [

@@ -10,10 +10,11 @@ from functools import cache
 import pytest
 from c_tools import CELLS, ISA_FLAGS, MATH, REALS, files, need
 
-from derive import interface, ir, registry
-from derive.interface import c_name, is_reserved
-from derive.model import model
+from derive import ir, registry
+from derive import signature as interface
+from derive.pipeline import model
 from derive.runtime import extension as runtime
+from derive.signature import c_name, is_reserved
 
 WORD = r"[A-Za-z_]\w*"
 TYPE = r"(?:const |static |struct )*(?:vec|ivec|uvec|real|size_t|int|double|char|mode|args|sums|" + WORD + r"_at)"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from c_tools import CELLS, files, folder
 
-from derive import emit
+from derive.backends.c import emit
 
 SEEDS = ("0", "1", "42")
 PROGRAM = """

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from derive import ir, reference, registry
-from derive.adjoint import vjp
+from derive import ir, registry
 from derive.ir import Program
+from derive.passes.adjoint import vjp
+from derive.verify import interpreter as reference
 
 # Odd, all different, and small: a transposed matrix or a gate of the wrong size cannot pass for the right one.
 SIZES = {"T": 3, "I": 2, "H": 3, "O": 1, "B": 3}

@@ -10,7 +10,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.ir import Equation, Program, T, span, t
-from derive.simplify import adjoints
+from derive.passes.simplify import adjoints
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.functions import sigmoid, softplus
 from derive.ir import Equation, Program, T, Tensor, t
-from derive.normalize import normalize
+from derive.ir.functions import sigmoid, softplus
+from derive.passes.normalize import normalize
 
 DIMS = tuple(ir.dimension(d) for d in ("P", "Q", "R"))
 NAMES = tuple(ir.index(s) for s in ("i", "j", "k", "n", "s"))

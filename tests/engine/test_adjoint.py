@@ -27,11 +27,11 @@ from engine_tools import (
     seeds_of,
 )
 
-from derive import ir, reference, registry
-from derive.adjoint import jvp, vjp
+from derive import ir, registry
 from derive.errors import DeriveError
 from derive.ir import Program, T, span, t
-from derive.simplify import (
+from derive.passes.adjoint import jvp, vjp
+from derive.passes.simplify import (
     adjoints,
     fold_constants,
     fold_copies,
@@ -41,6 +41,7 @@ from derive.simplify import (
     share_products,
     simplify,
 )
+from derive.verify import interpreter as reference
 
 LIMIT = 1e-13
 PASSES = (save_values, make_carries, fold_constants, inline, share_products, fold_copies)

@@ -7,12 +7,13 @@ import pytest
 import sympy as sp
 from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, primal, relative
 
-from derive import ir, reference, registry
-from derive.adjoint import jvp, vjp
-from derive.batch import batch
+from derive import ir, registry
 from derive.ir import ROW, B, Equation, Program, T, Tensor, t
-from derive.normalize import normalize
-from derive.simplify import simplify
+from derive.passes.adjoint import jvp, vjp
+from derive.passes.batch import batch
+from derive.passes.normalize import normalize
+from derive.passes.simplify import simplify
+from derive.verify import interpreter as reference
 
 
 def one_row(program: Program, name: str, value, row: int):

@@ -19,14 +19,14 @@ from hypothesis import HealthCheck, Phase, assume, currently_in_test_context, gi
 from random_programs import programs
 from sympy.tensor.indexed import IndexedBase
 
-from derive import ir, reference
-from derive.adjoint import jvp, vjp
-from derive.batch import batch
+from derive import ir
+from derive.backends.c.printer import F32, F64, Expression
 from derive.errors import DeriveError
-from derive.functions import sigmoid
 from derive.ir import STEPS, Equation, Program, T, Tensor, t
-from derive.printer import F32, F64, Expression
-from derive.simplify import (
+from derive.ir.functions import sigmoid
+from derive.passes.adjoint import jvp, vjp
+from derive.passes.batch import batch
+from derive.passes.simplify import (
     adjoints,
     fold_constants,
     fold_copies,
@@ -36,6 +36,7 @@ from derive.simplify import (
     share_products,
     simplify,
 )
+from derive.verify import interpreter as reference
 
 EXAMPLES = int(os.environ.get("DERIVE_EXAMPLES", "60"))
 PASSES = (save_values, make_carries, fold_constants, inline, share_products, fold_copies)

@@ -8,16 +8,17 @@ import pytest
 import sympy as sp
 from engine_tools import CELLS, SIZES, draw, relative
 
-from derive import ir, reference, registry
-from derive.adjoint import vjp
-from derive.batch import batch
+from derive import ir, registry
+from derive.backends.c.kernel import Kernel
 from derive.errors import DeriveError
 from derive.ir import ROW, B, Program, T, dimension, t
-from derive.kernel import Kernel
-from derive.lower import Lowered, Phase, Product, lower
-from derive.model import Model, model
 from derive.notation import Sum, cell, i, j, k, m, n, sigmoid, tanh
-from derive.simplify import simplify
+from derive.passes.adjoint import vjp
+from derive.passes.batch import batch
+from derive.passes.lower import Lowered, Phase, Product, lower
+from derive.passes.simplify import simplify
+from derive.pipeline import Model, model
+from derive.verify import interpreter as reference
 
 H, I = dimension("H"), dimension("I")
 KERNELS = ("infer", "forward", "loss", "backward")

@@ -16,10 +16,11 @@ import pytest
 import sympy as sp
 from mutate import Mutant, mutants
 
-from derive import check, ir, reference
+from derive import check, ir
 from derive.errors import DeriveError
 from derive.ir import Program
-from derive.simplify import adjoints
+from derive.passes.simplify import adjoints
+from derive.verify import interpreter as reference
 
 # T >= 3 and different sizes, as the audit of hand-written derivations asks; small, because there are some 1100 mutants.
 SIZES = {"T": 3, "I": 2, "H": 3}

@@ -8,9 +8,11 @@ import pytest
 import sympy as sp
 from engine_tools import SIZES, draw, relative
 
-from derive import interface, notation, reference, registry
+from derive import notation, registry
+from derive import signature as interface
 from derive.ir import ROW, T
 from derive.notation import H, Rational, Sum, cell, exp, head, i, j, k, loss, m, n, sigmoid, sqrt, t, tanh
+from derive.verify import interpreter as reference
 
 
 def _plain(x, h, W, U, b):

@@ -8,10 +8,11 @@ import pytest
 import sympy as sp
 from engine_tools import CELLS, SIZES, STEP, derived, draw, gradients, primal, relative
 
-from derive import ir, reference
+from derive import ir
 from derive.errors import DeriveError
-from derive.functions import BY_CLASS, RECORDS, Record, fma, sigmoid
 from derive.ir import STEPS, Equation, Program, T, Tensor, span, t
+from derive.ir.functions import BY_CLASS, RECORDS, Record, fma, sigmoid
+from derive.verify import interpreter as reference
 
 n, k = ir.index("n"), ir.index("k")
 H = ir.dimension("H")

@@ -11,13 +11,14 @@ import pytest
 import sympy as sp
 from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, relative
 
-from derive import ir, reference
-from derive.adjoint import vjp
-from derive.functions import fma
+from derive import ir
 from derive.ir import ROW, Program, T, span, t
-from derive.normalize import is_transcendental
+from derive.ir.functions import fma
 from derive.notation import Rational, Sum, cell, exp, j, k, n, relu, sigmoid, softplus, tanh
-from derive.simplify import adjoints, count, save_values, simplify
+from derive.passes.adjoint import vjp
+from derive.passes.normalize import is_transcendental
+from derive.passes.simplify import adjoints, count, save_values, simplify
+from derive.verify import interpreter as reference
 
 # Passes that put a value into a place of its own may need an operation more for it; the others may not.
 MAY_COST = ("save_values", "make_carries")

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from derive.contractions import _runs
-from derive.kernel import Segment
+from derive.backends.c.contractions import _runs
+from derive.backends.c.kernel import Segment
 
 GARBAGE = "garbage"
 

@@ -10,17 +10,17 @@ from functools import cache
 import pytest
 
 from derive import ir, registry
-from derive.addresses import extent, since
-from derive.batch import batch
+from derive.backends.c.addresses import extent, since
+from derive.backends.c.kernel import Kernel
+from derive.backends.c.kernel_verifier import verify_kernel
 from derive.errors import EngineError
-from derive.interface import argument_places
-from derive.kernel import Kernel
-from derive.kernel_verifier import verify_kernel
-from derive.lower import Lowered, verify_lowered
-from derive.model import model
 from derive.notation import Sum, cell, j, k, n, t, tanh
-from derive.storage import Place, Storage
-from derive.storage_verifier import verify_storage
+from derive.passes.batch import batch
+from derive.passes.lower import Lowered, verify_lowered
+from derive.passes.storage import Place, Storage
+from derive.passes.storage_verifier import verify_storage
+from derive.pipeline import model
+from derive.signature import argument_places
 
 
 @cell(states="h s", weight_sh="A", weight_ss="D")
@@ -40,7 +40,7 @@ def kernel_of(name: str, which: str) -> Kernel:
 @cache
 def _lowered(name: str, which: str) -> tuple[Lowered, Storage]:
     """A kernel before its plan is made: what `model` hands to the verifiers."""
-    from derive import model as driver
+    from derive import pipeline as driver
 
     kept: list[tuple[Lowered, Storage]] = []
     real = driver.verify_storage
@@ -80,7 +80,7 @@ def late_product(x: Lowered) -> None:
     stage.products.remove(moved)
     x.after[:0] = [type(x.before[0])([replace(moved, kind="parallel")])] if x.before else []
     if not x.after:
-        from derive.lower import Phase
+        from derive.passes.lower import Phase
 
         x.after.append(Phase([replace(moved, kind="parallel")]))
 

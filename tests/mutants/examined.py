@@ -28,9 +28,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "campaign"))
 import quick
 import random_cells
 
-from derive import compiler, emit, registry
+from derive import registry
+from derive.backends.c import emit
 from derive.notation import Cell, Head
-from derive.user_file import run_file
+from derive.registry.user_file import run_file
+from derive.toolchain import compiler
 from derive.verify import validate
 
 # Two states of different sizes, stacked gates, a product of a power, a row reduction that a later product needs.
@@ -113,7 +115,7 @@ def emitted(name: str, folder: Path, known: bool) -> tuple[Cell, Head | None, di
 
 def write(folder: Path, names: list[str]) -> None:
     """What an unchanged engine makes."""
-    from derive.model import model
+    from derive.pipeline import model
 
     folder.mkdir(parents=True, exist_ok=True)
     digests = {}

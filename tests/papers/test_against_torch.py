@@ -19,7 +19,7 @@ import memory  # noqa: E402, F401
 from against_torch import compare  # noqa: E402
 from zoo import CELLS  # noqa: E402
 
-from derive.user_file import run_file  # noqa: E402
+from derive.registry.user_file import run_file  # noqa: E402
 from tests.campaign import quick  # noqa: E402
 
 

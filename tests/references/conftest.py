@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from derive import references
+from derive.verify import references
 
 CELLS = ["rnn", "lstm", "gru", "lstm_peephole", "lstm_layernorm", "lstm_toy", "lstm_readout"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from derive import references
-from derive.references import numerics
+from derive.verify import references
+from derive.verify.references import numerics
 
 SIZES = [dict(T=5, B=3, I=4, H=3, O=2), dict(T=1, B=1, I=1, H=1, O=1), dict(T=3, B=1, I=2, H=5, O=3)]
 
 
 def test_every_cell_has_a_module(cell):
     module = references.get(cell)
-    assert module is not None and module.__name__ == f"derive.references.{cell}"
+    assert module is not None and module.__name__ == f"derive.verify.references.{cell}"
 
 
 @pytest.mark.parametrize("name", ["numerics", "no_such_cell", "", "a.b", "../lstm"])

@@ -8,8 +8,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from derive.references import numerics
-from derive.references.numerics import MP
+from derive.verify.references import numerics
+from derive.verify.references.numerics import MP
 
 POINTS = np.array([-1e4, -800.0, -745.0, -100.0, -20.0, -1.5, -1e-9, 0.0, 1e-9, 0.3, 20.0, 100.0, 800.0, 1e4])
 

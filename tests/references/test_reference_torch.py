@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from derive.references import numerics  # noqa: E402
+from derive.verify.references import numerics  # noqa: E402
 
 NN = {"rnn": "RNN", "lstm": "LSTM", "gru": "GRU"}
 

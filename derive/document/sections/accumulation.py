@@ -5,12 +5,12 @@ from __future__ import annotations
 import sympy as sp
 
 from derive import ir
-from derive.adjoint import Step
 from derive.document.blocks import Block, Bullets, Details, Display, Paragraph, Row
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
 from derive.ir import Equation
-from derive.normalize import is_transcendental
+from derive.passes.adjoint import Step
+from derive.passes.normalize import is_transcendental
 
 
 def parents(d: Derivation, say: Messages) -> list[Block]:

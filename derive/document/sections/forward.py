@@ -9,9 +9,9 @@ from derive.document import graph, structure
 from derive.document.blocks import Block, Display, Figure, Paragraph, Row, Table
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
-from derive.functions import BY_CLASS
 from derive.ir import Equation
-from derive.normalize import is_transcendental
+from derive.ir.functions import BY_CLASS
+from derive.passes.normalize import is_transcendental
 
 
 def equations(d: Derivation, say: Messages) -> list[Block]:

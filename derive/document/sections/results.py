@@ -6,7 +6,7 @@ from derive.document.blocks import Block, Details, Display, Paragraph, Row, Tabl
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
 from derive.ir import Equation, Program
-from derive.simplify import adjoints
+from derive.passes.simplify import adjoints
 
 
 def simplified(d: Derivation, say: Messages) -> list[Block]:

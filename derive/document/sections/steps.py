@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from derive.adjoint import Step
 from derive.document.blocks import Block, Details, Display, Paragraph, Row, Table
 from derive.document.derivation import Derivation
 from derive.document.formula import joined
 from derive.document.messages import Messages
 from derive.ir import Equation
+from derive.passes.adjoint import Step
 
 
 def chain_rule(d: Derivation, say: Messages) -> list[Block]:

@@ -1,0 +1,1 @@
+"""Backends: from lowered kernels to code, one folder each."""

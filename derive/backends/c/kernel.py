@@ -1,0 +1,213 @@
+"""The plan of a kernel: records of everything that the C template writes down line by line.  schedule.py makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from derive.ir import Equation, Program
+from derive.passes.storage import Place, Region, Storage
+
+
+@dataclass(frozen=True)
+class Field:
+    """A pointer that a stage uses: the tensor `name` at `offset` steps, under the C name `c`.
+
+    `optional`: the caller may pass NULL for the array, and then nothing is stored.
+    """
+
+    c: str
+    name: str
+    offset: int
+    place: Place
+    written: bool
+    only_end: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A block of a parameter array as a matrix: element (k, column) at base + k*k_stride + column*c_stride."""
+
+    array: str
+    gate: int
+    rows: sp.Expr
+    columns: sp.Expr
+    transposed: bool
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """C[M rows of the chunk][N] (+)= A[M][K] * weight."""
+
+    ids: tuple[str, ...]
+    text: str
+    operand: Place
+    offset: int
+    target: Place
+    weight: Weight
+    n: sp.Expr
+    k: sp.Expr
+    accumulate: bool
+    optional: str
+    pack: str
+
+
+@dataclass(frozen=True)
+class Pack:
+    """An operand of reducing products, packed for all that use it: `strips` on the left, `panels` on the right."""
+
+    name: str
+    kind: str
+    operand: Place
+    offset: int
+    width: sp.Expr
+
+
+@dataclass(frozen=True)
+class Reduce:
+    """C[M][N] (+)= left[rows][M]^T * right[rows][N], over the rows of a chunk; `accumulate`: C has a summand already."""
+
+    ids: tuple[str, ...]
+    text: str
+    array: str
+    gate: int
+    left: Pack
+    right: Pack
+    rows: sp.Expr
+    accumulate: bool = False
+
+    @property
+    def m(self) -> sp.Expr:
+        return self.left.width
+
+    @property
+    def n(self) -> sp.Expr:
+        return self.right.width
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One operand of a tile: K values of a row, and the weights that meet them, per slot (None: zero)."""
+
+    operand: Place
+    offset: int
+    k: sp.Expr
+    weights: tuple[Weight | None, ...]
+    known: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the micro-kernel: a segment times the columns [column, column + width) of the tile.
+
+    `start` says what the products are added to: nothing, what is `known` before the loop, or the `tile` as it is.
+    `skip`: the operand is zero at the last step.
+    """
+
+    segment: int
+    column: int
+    width: int
+    start: str
+    skip: bool
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The products of a stage: for a tile of rows and a block of units, `vectors` vector columns per slot.
+
+    Column v*slots + s is vector v of slot s.  `clear` are columns that runs add to and no known product begins; `copy`
+    are those that only known products write.
+    """
+
+    pack: str
+    ids: tuple[str, ...]
+    slots: tuple[str, ...]
+    vectors: int
+    segments: tuple[Segment, ...]
+    runs: tuple[Run, ...]
+    clear: tuple[tuple[int, int], ...]
+    copy: tuple[tuple[int, int], ...]
+    text: str
+
+    @property
+    def columns(self) -> int:
+        return len(self.slots) * self.vectors
+
+    @property
+    def known(self) -> tuple[Run, ...]:
+        """The runs that a kernel may take for many steps at once."""
+        return tuple(r for r in self.runs if self.segments[r.segment].known)
+
+    @property
+    def carried(self) -> tuple[Run, ...]:
+        return tuple(r for r in self.runs if not self.segments[r.segment].known)
+
+
+@dataclass
+class StagePlan:
+    """One stage as C sees it: fields to load, statements to evaluate, places to store."""
+
+    name: str
+    dim: sp.Symbol | None
+    tile: Tile | None
+    scalars: list[Equation]
+    pointwise: list[Equation]
+    sums: list[Equation]
+    totals: list[Equation]
+    loads: list[Field] = field(default_factory=list)
+    scalar_loads: list[Field] = field(default_factory=list)
+    stores: dict[str, Field] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Products over all steps of a chunk, and the stages that follow them, step by step."""
+
+    gemms: list[Gemm]
+    stages: list[StagePlan]
+
+
+@dataclass(frozen=True)
+class Final:
+    """A final state, copied to `array` where a row ends: in the loop if it is made there (a ring forgets it), else after."""
+
+    equation: Equation
+    place: Place
+    array: str
+    in_loop: bool
+
+
+@dataclass
+class Kernel:
+    """Everything the template needs for one C function."""
+
+    name: str
+    program: Program
+    direction: int
+    fields: list[Field]
+    edge_fields: list[Field]
+    rounds_before: list[Round]
+    loop: list[StagePlan]
+    edge: list[StagePlan]
+    rounds_after: list[Round]
+    reduces: list[Reduce]
+    packs: list[Pack]
+    regions: tuple[Region, ...]
+    totals: list[tuple[str, sp.Symbol | None, Place]]
+    boundaries: list[Equation]
+    storage: Storage
+    initials: list[tuple[Place, str]] = field(default_factory=list)
+    finals: list[Final] = field(default_factory=list)
+    zeros: list[tuple[Equation, Place, sp.Expr]] = field(default_factory=list)
+
+    @property
+    def gemms(self) -> list[Gemm]:
+        return [g for r in [*self.rounds_before, *self.rounds_after] for g in r.gemms]
+
+    @property
+    def stages(self) -> list[StagePlan]:
+        """All stages in the order of their execution."""
+        before, after = ([s for r in rounds for s in r.stages] for rounds in (self.rounds_before, self.rounds_after))
+        return [*before, *self.loop, *self.edge, *after]

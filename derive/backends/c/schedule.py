@@ -1,0 +1,168 @@
+"""From a lowered kernel with its storage to the plan that the C template writes down: stages, fields, rounds.
+
+contractions.py says how the products are multiplied, kernel.py has the records of which the plan is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.backends.c.contractions import Contractions
+from derive.backends.c.kernel import Field, Final, Kernel, Round, StagePlan
+from derive.errors import DeriveError
+from derive.ir import Tensor, span
+from derive.passes.lower import Lowered, Phase, Stage
+from derive.passes.storage import Place, Storage
+from derive.signature import c_name
+
+
+def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
+    """Lowered kernel + storage -> plan."""
+    return _Scheduling(name, lowered, storage).run()
+
+
+class _Scheduling:
+    def __init__(self, name: str, lowered: Lowered, storage: Storage) -> None:
+        self.name, self.lowered, self.storage = name, lowered, storage
+        self.program, self.tensors = lowered.program, lowered.program.tensors
+        self.fields: dict[str, Field] = {}
+        self.contractions = Contractions(self.program, storage)
+
+    def run(self) -> Kernel:
+        lowered, places = self.lowered, self.storage.places
+        before = self._rounds("before", lowered.before)
+        loop = self._plans("stage", lowered.loop, self.fields)
+        after = self._rounds("after", lowered.after)
+        edge_fields: dict[str, Field] = {}
+        edge = self._plans("edge", lowered.edge, edge_fields, self.storage.edge)
+        for plan in edge:  # the edge multiplies with the panels of the loop
+            twin = next((s.tile for s in loop if s.tile and plan.tile and s.tile.text == plan.tile.text), None)
+            if plan.tile and twin:
+                plan.tile = replace(plan.tile, pack=twin.pack)
+        phases = [*lowered.before, *lowered.after]
+        all_totals = [e for s in [*lowered.loop, *(s for p in phases for s in p.stages)] for e in s.totals]
+        totals = [(e.target, places[e.target].dim, places[e.target]) for e in all_totals]
+        reducing = [p for phase in [*lowered.after, *lowered.before] for p in phase.products if p.kind == "reducing"]
+        initials = [
+            (p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour
+        ]
+        made = {e.target for s in lowered.loop for e in s.equations} | {
+            p.target for s in lowered.loop for p in s.products
+        }
+        finals = []
+        for boundary in lowered.boundaries:
+            if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
+                name = ir.name_of(boundary.rhs)
+                finals.append(Final(boundary, places[name], boundary.target, name in made))
+        reduces = self.contractions.reduces(reducing)
+        packs = list(dict.fromkeys(p for r in reduces for p in (r.left, r.right)))
+        return Kernel(
+            self.name,
+            self.program,
+            lowered.direction,
+            list(self.fields.values()),
+            list(edge_fields.values()),
+            before,
+            loop,
+            edge,
+            after,
+            reduces,
+            packs,
+            self.storage.regions,
+            totals,
+            lowered.boundaries,
+            self.storage,
+            initials,
+            finals,
+            [(e, places[e.target], sp.Mul(*self.tensors[e.target].dims)) for e in lowered.zeros],
+        )
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    def _plans(
+        self, prefix: str, stages: list[Stage], fields: dict[str, Field], override: dict[str, Place] | None = None
+    ) -> list[StagePlan]:
+        return [self._plan(f"{prefix}{p + 1}", s, fields, override or {}) for p, s in enumerate(stages)]
+
+    def _rounds(self, prefix: str, phases: list[Phase]) -> list[Round]:
+        found: list[Round] = []
+        for phase in phases:
+            done = sum(len(r.stages) for r in found)
+            plans = [self._plan(f"{prefix}{done + p + 1}", s, self.fields, {}) for p, s in enumerate(phase.stages)]
+            found.append(Round(self.contractions.gemms(phase.products), plans))
+        return found
+
+    def _plan(self, name: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]) -> StagePlan:
+        tile = self.contractions.tile(stage, override) if stage.products else None
+        plan = StagePlan(name, stage.dim, tile, stage.scalars, stage.pointwise, stage.sums, stage.totals)
+        made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
+        row_totals = stage.totals if stage.dim is None else []
+        for equation in [*stage.pointwise, *stage.sums, *(stage.totals if stage.dim is not None else [])]:
+            ends = _only_at_end(equation.rhs, self.tensors)
+            for access in ir.accesses(equation.rhs, self.tensors):
+                by = ir.offset(ir.time_of(access, self.tensors)) or 0
+                if ir.name_of(access) in made and not by:
+                    continue
+                self._use(plan.loads, access, by, access in ends, fields, override)
+        scalars_made = {e.target for e in stage.scalars}
+        for equation in [*stage.scalars, *row_totals]:
+            for access in ir.accesses(equation.rhs, self.tensors):
+                by = ir.offset(ir.time_of(access, self.tensors)) or 0
+                if ir.name_of(access) not in scalars_made or by:
+                    self._use(plan.scalar_loads, access, by, False, fields, override)
+        for target in [*(p.target for p in stage.products), *(e.target for e in stage.equations)]:
+            home = override.get(target, self.storage.places[target])
+            if target in [e.target for e in stage.totals]:
+                home = replace(home, kind="total")
+            if home.kind not in ("tile", "local"):
+                plan.stores[target] = self._field(target, 0, home, True, False, fields)
+        return plan
+
+    def _use(
+        self,
+        loads: list[Field],
+        access: sp.Expr,
+        by: int,
+        only_end: bool,
+        fields: dict[str, Field],
+        override: dict[str, Place],
+    ) -> None:
+        name = ir.name_of(access)
+        home = self.storage.places[name] if by else override.get(name, self.storage.places[name])
+        found = self._field(name, by, home, False, only_end, fields)
+        if found.c not in [f.c for f in loads]:
+            loads.append(found)
+
+    def _field(self, name: str, by: int, home: Place, written: bool, only_end: bool, fields: dict[str, Field]) -> Field:
+        c = c_name(name, by)
+        old = fields.get(c)
+        written, only_end = written or bool(old and old.written), only_end or bool(old and old.only_end)
+        # A backward pass may be asked for the parameters' gradients alone.
+        optional = home.kind == "arg" and self.lowered.direction < 0 and self._is_gradient_of_input(name)
+        fields[c] = Field(c, name, by, home, written, only_end, optional)
+        return fields[c]
+
+    def _is_gradient_of_input(self, name: str) -> bool:
+        primal = self.tensors.get(self.tensors[name].primal)
+        return self.tensors[name].role == "gradient" and primal is not None and primal.role == "input"
+
+
+def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
+    """Accesses of terms that live at t = T only: their pointers are zeros at all other steps."""
+    found: set[sp.Expr] = set()
+    for term in ir.terms(rhs):
+        # Inside of the loop 1 <= t <= T holds; lower leaves such a term out at the edge.
+        guards = [g for g in term.atoms(span) if g.args[1:] != (1, ir.T)]
+        if not guards:
+            continue
+        if any(g.args[1:] != (ir.T, ir.T) for g in guards):
+            raise DeriveError(f"the term {term} lives on a range of time that has no lowering yet")
+        reads = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].role == "seed"]
+        if not reads:
+            raise DeriveError(f"the term {term} lives at t = T only but reads no seed")
+        found |= set(reads)
+    return found

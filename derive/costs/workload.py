@@ -1,0 +1,263 @@
+"""The work of a scheduled kernel as numbers: its products, its pointwise operations, its memory, its chain of steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple, dataclass
+from math import ceil, inf, log2, prod
+from typing import Any
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.backends.c import layout
+from derive.backends.c.kernel import Kernel, Segment, StagePlan, Tile
+from derive.ir import Equation, functions
+from derive.passes.simplify import operations
+
+SETTLE = 64  # blocks of rows after which sums are settled: SETTLE of templates/c/gemm.h.j2; a test compares
+CHAINS = 4  # partial sums that one number of a product is cut into, at most
+
+
+@dataclass(frozen=True)
+class Product:
+    """C[m][n] += A[m][k] * B[k][n], `times` times; `weights`: numbers that each time reads again, of packed parameters.
+
+    kind: parallel, recurrent or reducing, as in lower/.  optional: the result that the caller may leave out.
+    """
+
+    ids: tuple[str, ...]
+    kind: str
+    m: int
+    n: int
+    k: int
+    times: int
+    weights: int = 0
+    optional: str = ""
+
+    @property
+    def flop(self) -> int:
+        """Two for each multiply-add."""
+        return 2 * self.m * self.n * self.k * self.times
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """Operations of the equations that are no products, over all steps, sequences and units.
+
+    `calls` are those of transcendental functions.  `slots`: passes through a multiplier, those of the polynomials that
+    the calls are made of included; an addition may ride along.
+    """
+
+    multiplications: int = 0
+    additions: int = 0
+    divisions: int = 0
+    calls: int = 0
+    slots: int = 0
+
+    def __add__(self, other: Pointwise) -> Pointwise:
+        return Pointwise(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def times(self, count: int) -> Pointwise:
+        """The same, `count` times."""
+        return Pointwise(*(a * count for a in astuple(self)))
+
+
+class Workload:
+    """One kernel at one set of sizes (T, B and the dimensions, as given by name), in one dtype.
+
+    hoist: whether products that are known before the loop and belong to its tiles are made for many steps at once.
+    """
+
+    def __init__(self, kernel: Kernel, sizes: Mapping[str, int], dtype: type, hoist: bool) -> None:
+        self.kernel, self.sizes, self.hoist = kernel, sizes, hoist
+        self.tensors = kernel.program.tensors
+        # exp: one multiplication for each coefficient of its polynomial and four to reduce its argument; these four wait
+        # for one another, and the polynomial is a tree at best.
+        coefficients = len(functions.exponential(dtype).coefficients)
+        self.polynomial, self.polynomial_depth = coefficients + 4, 5 + ceil(log2(coefficients + 1))
+
+    def number(self, expr: sp.Expr | int) -> int:
+        """A size in numbers."""
+        return int(sp.sympify(expr).subs({s: self.sizes[s.name] for s in sp.sympify(expr).free_symbols}))
+
+    # -- products ------------------------------------------------------------------------------------------------------
+
+    def products(self) -> tuple[Product, ...]:
+        """All products of the kernel, those of the loop once for all its steps."""
+        T, B = self.sizes["T"], self.sizes["B"]
+        found = [
+            Product(g.ids, "parallel", T * B, self.number(g.n), self.number(g.k), 1, optional=g.optional)
+            for g in self.kernel.gemms
+        ]
+        for stages, edge in ((self.kernel.loop, False), (self.kernel.edge, True)):
+            found += [p for s in stages for p in self._tile(s, edge)]
+        for r in self.kernel.reduces:
+            found.append(Product(r.ids, "reducing", self.number(r.m), self.number(r.n), T * B, 1))
+        return tuple(p for p in found if p.times)
+
+    def _tile(self, stage: StagePlan, edge: bool) -> Iterable[Product]:
+        T, B = self.sizes["T"], self.sizes["B"]
+        tile, width = stage.tile, self.number(stage.dim or 1)
+        if tile is None:
+            return
+        for segment in tile.segments:
+            n, k = width * sum(w is not None for w in segment.weights), self.number(segment.k)
+            if self._ahead(segment):
+                yield Product(tile.ids, "parallel", T * B, n, k, 1)
+            else:
+                # What comes from the step behind is not there at the last one.
+                times = 1 if edge else T - 1 if segment.offset > 0 else T
+                yield Product(tile.ids, "recurrent", B, n, k, times, n * k)
+
+    def step_weights(self) -> int:
+        """Numbers of packed weights that one step of the loop reads."""
+        return sum(p.weights for stage in self.kernel.loop for p in self._tile(stage, edge=False))
+
+    def _ahead(self, segment: Segment) -> bool:
+        """Whether the products of a segment are made before the loop."""
+        return self.hoist and segment.known
+
+    # -- equations -----------------------------------------------------------------------------------------------------
+
+    def loop_pointwise(self) -> Pointwise:
+        """The equations of one step of the loop."""
+        return self._stages(self.kernel.loop)
+
+    def other_pointwise(self) -> Pointwise:
+        """The equations before and after the loop, over all steps, and those of the edge."""
+        rounds = [s for r in (*self.kernel.rounds_before, *self.kernel.rounds_after) for s in r.stages]
+        return self._stages(rounds).times(self.sizes["T"]) + self._stages(self.kernel.edge)
+
+    def _stages(self, stages: Iterable[StagePlan]) -> Pointwise:
+        total = Pointwise()
+        for stage in stages:
+            units = self.number(stage.dim) if stage.dim is not None else 1
+            one = sum((self._operations(e) for e in stage.scalars), Pointwise())
+            many = sum((self._operations(e) for e in [*stage.pointwise, *stage.sums, *stage.totals]), Pointwise())
+            total += (one + many.times(units)).times(self.sizes["B"])
+        return total
+
+    def _operations(self, equation: Equation) -> Pointwise:
+        rhs = ir.without_guards(equation.rhs)
+        sums = rhs.atoms(sp.Sum)
+        rhs = rhs.xreplace({s: s.function for s in sums})
+        found = operations(rhs)
+        calls = sum(
+            record.transcendental for node in sp.preorder_traversal(rhs) if (record := functions.record_of(node))
+        )
+        slots = found["mul"] + found["div"] + calls * self.polynomial
+        return Pointwise(found["mul"], found["add"] + bool(sums), found["div"], calls, slots)
+
+    # -- memory --------------------------------------------------------------------------------------------------------
+
+    def traffic(self) -> int:
+        """Numbers in the caller's arrays and on the tape that the kernel reads or writes, each counted once."""
+        equations = self.kernel.program.equations
+        names = {e.target for e in equations}
+        names |= {ir.name_of(a) for e in equations for a in ir.accesses(e.rhs, self.tensors)}
+        return sum(self._extent(n) for n in names if n in self.places and self.places[n].kind in ("arg", "tape"))
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """Where the tensors of the kernel live."""
+        return self.kernel.storage.places
+
+    def tape(self) -> int:
+        """Numbers on the tape."""
+        return sum(self._extent(n) for n, p in self.places.items() if p.kind == "tape")
+
+    def _extent(self, name: str) -> int:
+        tensor = self.tensors[name]
+        return prod(self.number(d) for d in tensor.dims) * (self.sizes["T"] if tensor.time is not None else 1)
+
+    def workspace(self, lanes: int, rows: int, depth: int, itemsize: int) -> int:
+        """Bytes of all buffers: what the text of layout.buffers says, which the C file contains word for word."""
+        T, B = self.sizes["T"], self.sizes["B"]
+        names: dict[str, Any] = {
+            **self.sizes,
+            "steps": chunk_steps(T, B, depth),
+            "V": lanes,
+            "PANEL": 4 * lanes,
+            "ROWS": rows,
+            "DEPTH": depth,
+            "round_up": lambda n, to: -(-n // to) * to,
+            "least": min,
+            "most": max,
+            "hoist": self.hoist,
+            "ragged": False,
+            "long": ceil(T / chunk_steps(T, B, depth)) * ceil(B / depth) > SETTLE,
+        }
+        counts = [
+            int(eval(_in_python(count), {"__builtins__": {}}, names)) for _, count, _ in layout.buffers(self.kernel)
+        ]
+        return sum(-(-count * itemsize // 64) * 64 for count in counts)
+
+    # -- the chain from step to step -----------------------------------------------------------------------------------
+
+    def chain(self) -> float:
+        """Operations that wait for one another between a value of one step and the same value of the next, at least."""
+        stages = self.kernel.loop
+        accesses = [a for s in stages for e in _equations(s) for a in ir.accesses(e.rhs, self.tensors)]
+        carried = {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, self.tensors))}
+        segments = [g for s in stages if s.tile for g in s.tile.segments if g.offset]
+        carried |= {n for n, home in self.places.items() if any(g.operand == home for g in segments)}
+        return max((self._around(name) for name in sorted(carried)), default=0.0)
+
+    def _around(self, name: str) -> float:
+        """The longest path from a value through one step to itself; 0 if there is none."""
+        depth: dict[str, float] = {}
+        for stage in self.kernel.loop:
+            for equation in stage.scalars:
+                depth[equation.target] = self._levels(equation.rhs, depth, name)
+            if stage.tile:
+                for number, slot in enumerate(stage.tile.slots):
+                    depth[slot] = self._product(stage.tile, number, depth, name)
+            for equation in [*stage.pointwise, *stage.sums]:
+                depth[equation.target] = self._levels(equation.rhs, depth, name)
+        return max(depth.get(name, 0.0), 0.0)
+
+    def _product(self, tile: Tile, slot: int, depth: Mapping[str, float], source: str) -> float:
+        """How deep a product is; its partial sums wait for themselves, k/CHAINS times."""
+        found = -inf
+        for segment in tile.segments:
+            if segment.weights[slot] is None or segment.known:
+                continue
+            if segment.offset:
+                start = 0.0 if self.places[source] == segment.operand else -inf
+            else:
+                start = max((d for n, d in depth.items() if self.places.get(n) == segment.operand), default=-inf)
+            found = max(found, start + self.number(segment.k) / CHAINS)
+        return found
+
+    def _levels(self, expr: sp.Expr, depth: Mapping[str, float], source: str) -> float:
+        """How deep an expression is; a multiplication that is added to something is one operation with the addition."""
+        if isinstance(expr, Indexed):
+            if ir.name_of(expr) not in self.tensors or not ir.offset(ir.time_of(expr, self.tensors)):
+                return depth.get(ir.name_of(expr), -inf)
+            return 0.0 if ir.name_of(expr) == source else -inf
+        parts = [a for arg in expr.args for a in (arg.args if expr.is_Add and arg.is_Mul else [arg])]
+        deepest = max((self._levels(a, depth, source) for a in parts if isinstance(a, sp.Expr)), default=-inf)
+        record = functions.record_of(expr)
+        if record is not None and record.transcendental:
+            return deepest + self.polynomial_depth
+        negation = expr.is_Mul and len(expr.args) == 2 and -1 in expr.args
+        # relu, step and the like are a comparison and a mask, cheaper than what counts as one operation here.
+        return deepest + (0 if negation or (record is not None and record.c != "fused") else 1)
+
+
+def chunk_steps(T: int, B: int, depth: int) -> int:
+    """Steps of time that are taken together, as the function of this name in templates/c/kernels.c.j2 says."""
+    return 1 if B >= depth else min(T, depth // B)
+
+
+def _equations(stage: StagePlan) -> list[Equation]:
+    return [*stage.scalars, *stage.pointwise, *stage.sums, *stage.totals]
+
+
+def _in_python(count: str) -> str:
+    """A size in C: what differs in Python are fields of a struct, and c ? a : b."""
+    text = count.replace("a->rows", "ragged").replace("hoists(a)", "hoist").replace("is_long(a)", "long")
+    return re.sub(r"\((\w+) \? (.+) : (.+)\)", r"((\2) if \1 else (\3))", text)

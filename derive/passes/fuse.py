@@ -1,0 +1,190 @@
+"""Products that are known before the loop join the product of the step that they are added to.
+
+    z_i = W_x_i + U_h_i + b_i,  W_x_i parallel, U_h_i recurrent   ->   z_i = W_x_U_h_i + b_i,  one product of two pairs
+
+The pair W x of the joined product is marked `known`: its operand is there before the loop begins.  A kernel may then
+multiply it for many steps at once (few sequences: the weights are read once for all steps) or within the tile of the
+step (many sequences: nothing is written and read again); both give the same bits.  What is known and is not added to a
+recurrent product, as W_n x in a GRU, joins the tile as a slot of its own where only its stage reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.ir import Equation, Program
+from derive.passes.lower import Lowered, Pair, Product, Stage, verify_lowered
+
+SLOTS = 4  # products of a tile: one vector each
+
+
+def fuse(lowered: Lowered, saved: Collection[str] = ()) -> Lowered:
+    """Lowered kernel -> lowered kernel with the known products of its steps inside of their tiles.
+
+    `saved` are the tensors that a later kernel reads; their values keep a name of their own.
+    """
+    kept = {*saved, *lowered.program.outputs}
+    for number in range(len(lowered.loop)):
+        if lowered.loop[number].products:
+            lowered = _gather(lowered, number, kept)
+            lowered = _inline(lowered, number, kept)
+            for product in [p for phase in lowered.before for p in phase.products if p.kind == "parallel"]:
+                lowered = _join(lowered, number, product)
+    return verify_lowered(lowered)
+
+
+def _gather(lowered: Lowered, number: int, kept: set[str]) -> Lowered:
+    """Move what is made of known products before the loop, and read by one stage of it alone, into that stage."""
+    stage, program = lowered.loop[number], lowered.program
+    products = {p.target for phase in lowered.before for p in phase.products}
+    for phase in lowered.before:
+        for old in phase.stages:
+            for equation in reversed(old.pointwise):
+                reads = {ir.name_of(a) for a in ir.accesses(equation.rhs, program.tensors)}
+                if equation.target in kept or not reads & products or not _reader(lowered, stage, equation.target):
+                    continue
+                moved = replace(old, pointwise=[e for e in old.pointwise if e is not equation])
+                before = [replace(p, stages=[moved if s is old else s for s in p.stages]) for p in lowered.before]
+                changed = replace(stage, pointwise=[equation, *stage.pointwise])
+                loop = [changed if s is stage else s for s in lowered.loop]
+                return _gather(_swept(replace(lowered, before=before, loop=loop)), number, kept)
+    return lowered
+
+
+def _inline(lowered: Lowered, number: int, kept: set[str]) -> Lowered:
+    """Write a sum with a product into the one sum of the stage that reads it, so that their products meet."""
+    stage, program = lowered.loop[number], lowered.program
+    for equation in stage.pointwise:
+        terms = [ir.name_of(x) for x in ir.terms(equation.rhs) if isinstance(x, Indexed)]
+        if equation.target in kept or not any(program.tensors[n].role == "product" for n in terms):
+            continue
+        readers = _reader(lowered, stage, equation.target)
+        if len(readers) != 1 or not any(equation.lhs in a.args for a in readers[0].rhs.atoms(sp.Add)):
+            continue
+        if readers[0].rhs.count(equation.lhs) != 1:
+            continue
+        reader = readers[0]
+        ids = tuple(dict.fromkeys((*equation.ids, *reader.merged)))
+        merged = replace(reader, rhs=reader.rhs.xreplace({equation.lhs: equation.rhs}), merged=ids)
+        rest = [merged if e is reader else e for e in stage.pointwise if e is not equation]
+        equations = [merged if e is reader else e for e in program.equations if e is not equation]
+        changed = replace(stage, pointwise=rest)
+        loop = [changed if s is stage else s for s in lowered.loop]
+        tensors = {n: x for n, x in program.tensors.items() if n != equation.target}
+        return _inline(replace(lowered, loop=loop, program=program.with_equations(equations, tensors)), number, kept)
+    return lowered
+
+
+def _reader(lowered: Lowered, stage: Stage, name: str) -> list[Equation]:
+    """The pointwise equations of `stage` that read a tensor in its own step, if nothing else reads it at all."""
+    tensors = lowered.program.tensors
+    for equation in lowered.program.equations:
+        for access in ir.accesses(equation.rhs, tensors):
+            if ir.name_of(access) == name and (equation not in stage.pointwise or access != tensors[name].at()):
+                return []
+    return [e for e in stage.pointwise if _reads(e, lowered.program, name)]
+
+
+def _join(lowered: Lowered, number: int, known: Product) -> Lowered:
+    """Put one known product into a stage of the loop, if it belongs there."""
+    stage, tensors = lowered.loop[number], lowered.program.tensors
+    if not stage.products or not _only_read_by(lowered, stage, known.target) or not _in_step(lowered.program, known):
+        return lowered
+    readers = [e for e in stage.pointwise if _reads(e, lowered.program, known.target)]
+    partner = next((p for p in stage.products if _added(lowered, stage, readers, known, p)), None)
+    if partner is not None:
+        return _added_up(lowered, number, known, partner, readers[0])
+    same_units = [d for d in tensors[known.target].dims if d != ir.B] == [stage.dim]
+    if same_units and 1 < len(stage.products) < SLOTS:
+        mine = replace(known, kind="recurrent", pairs=_known(known.pairs))
+        return _replaced(lowered, number, known, replace(stage, products=[*stage.products, mine]), lowered.program)
+    return lowered
+
+
+def _in_step(program: Program, product: Product) -> bool:
+    """Whether the product takes its operands of the very step that it belongs to."""
+    return all(not ir.offset(ir.time_of(p.operand, program.tensors)) for p in product.pairs)
+
+
+def _reads(equation: Equation, program: Program, name: str) -> bool:
+    return any(ir.name_of(a) == name for a in ir.accesses(equation.rhs, program.tensors))
+
+
+def _only_read_by(lowered: Lowered, stage: Stage, name: str) -> bool:
+    """Whether the pointwise equations of one stage alone read a product, and nobody outside wants it."""
+    if lowered.program.tensors[name].role != "product" or name in lowered.program.outputs:
+        return False
+    phases = [*lowered.before, *lowered.after]
+    stages = [*lowered.loop, *lowered.edge, *(s for p in phases for s in p.stages)]
+    products = [p for s in stages for p in s.products] + [p for phase in phases for p in phase.products]
+    if any(ir.name_of(a) == name for p in products for pair in p.pairs for a in (pair.weight, pair.operand)):
+        return False
+    readers = [(s, e) for s in stages for e in s.equations if _reads(e, lowered.program, name)]
+    return bool(readers) and all(s is stage and e in stage.pointwise for s, e in readers)
+
+
+def _added(lowered: Lowered, stage: Stage, readers: list[Equation], known: Product, partner: Product) -> bool:
+    """Whether `partner` is read nowhere but in the sum in which `known` stands."""
+    tensors = lowered.program.tensors
+    if len(readers) != 1 or not _only_read_by(lowered, stage, partner.target):
+        return False
+    others = [e for e in stage.pointwise if e is not readers[0] and _reads(e, lowered.program, partner.target)]
+    return not others and _sum_of(readers[0].rhs, tensors[known.target].at(), tensors[partner.target].at()) is not None
+
+
+def _sum_of(rhs: sp.Expr, *accesses: sp.Expr) -> sp.Expr | None:
+    """The one sum in which all these values are terms, if they stand nowhere else."""
+    if any(rhs.count(a) != 1 for a in accesses):
+        return None
+    return next((x for x in ir.ordered(rhs.atoms(sp.Add)) if all(a in x.args for a in accesses)), None)
+
+
+def _known(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    return tuple(replace(p, known=True) for p in pairs)
+
+
+def _added_up(lowered: Lowered, number: int, known: Product, partner: Product, reader: Equation) -> Lowered:
+    program, stage = lowered.program, lowered.loop[number]
+    first, second = program.tensors[known.target], program.tensors[partner.target]
+    family = f"{first.family or first.name}_{second.family or second.name}"
+    name = f"{family}_{second.member}" if second.member else family
+    tensor = replace(second, name=name, family=family if second.member else "")
+    ids = tuple(dict.fromkeys((*known.ids, *partner.ids)))
+    joined = Product(name, partner.kind, (*_known(known.pairs), *partner.pairs), ids)
+    total = _sum_of(reader.rhs, first.at(), second.at())
+    assert isinstance(total, sp.Add)
+    rest = [x for x in total.args if x not in (first.at(), second.at())]
+    summed = replace(reader, rhs=reader.rhs.xreplace({total: sp.Add(tensor.at(), *rest)}))
+    made = {e.target: e for e in program.equations}
+    product_equation = replace(made[second.name], lhs=tensor.at(), rhs=made[first.name].rhs + made[second.name].rhs)
+    swap = {id(reader): summed, id(made[second.name]): product_equation}
+    equations = [swap.get(id(e), e) for e in program.equations if e.target != first.name]
+    tensors = {
+        name if n == second.name else n: tensor if n == second.name else x
+        for n, x in program.tensors.items()
+        if n != first.name
+    }
+    changed = replace(
+        stage,
+        products=[joined if p is partner else p for p in stage.products],
+        pointwise=[summed if e is reader else e for e in stage.pointwise],
+    )
+    return _replaced(lowered, number, known, changed, program.with_equations(equations, tensors))
+
+
+def _replaced(lowered: Lowered, number: int, known: Product, stage: Stage, program: Program) -> Lowered:
+    """The kernel with a changed stage, and without the known product before its loop."""
+    before = [replace(p, products=[q for q in p.products if q is not known]) for p in lowered.before]
+    loop = [stage if n == number else s for n, s in enumerate(lowered.loop)]
+    return _swept(replace(lowered, program=program, before=before, loop=loop))
+
+
+def _swept(lowered: Lowered) -> Lowered:
+    """Without stages and phases that have become empty."""
+    phases = [replace(p, stages=[s for s in p.stages if s.products or s.equations]) for p in lowered.before]
+    return replace(lowered, before=[p for p in phases if p.products or p.stages])

@@ -1,0 +1,217 @@
+"""Sums get tensors of their own: products of a matrix with a vector, sums over the units of a row, totals over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.errors import DeriveError
+from derive.ir import ROW, Equation, Program, T, Tensor, span, t
+from derive.passes.lower.lowered import Pair, Product
+
+
+@dataclass(frozen=True)
+class Split:
+    """A program whose sums stand in equations of their own: its products by target, and the targets of sums over units."""
+
+    program: Program
+    products: dict[str, Product]
+    sums: frozenset[str]
+
+
+def split_sums(program: Program) -> Split:
+    """Give every sum of every equation a tensor of its own; pairs of one timing share a product."""
+    tensors = dict(program.tensors)
+    products: dict[str, Product] = {}
+    sums: set[str] = set()
+    equations: list[Equation] = []
+    for equation in program.equations:
+        splitter = _Splitter(program, equation, tensors, products, sums)
+        rhs = splitter.visit(equation.rhs) if equation.rhs.has(sp.Sum) else equation.rhs
+        made = splitter.made[-1] if splitter.made else None
+        if made is not None and made.note == "product" and rhs == made.lhs and equation.when == made.when:
+            # The equation is the product: no second name for it.
+            product = products.pop(made.target)
+            del tensors[made.target]
+            products[equation.target] = replace(product, target=equation.target)
+            equations.append(replace(made, lhs=equation.lhs, merged=equation.merged))
+            continue
+        equations += splitter.made
+        if made is None or made.target != equation.target:  # the gradient of a matrix is a product as it stands
+            equations.append(replace(equation, rhs=rhs))
+    return Split(program.with_equations(equations, tensors), products, frozenset(sums))
+
+
+class _Splitter:
+    """Splits the right-hand side of one equation; `made` are the equations that it had to invent."""
+
+    def __init__(
+        self,
+        program: Program,
+        equation: Equation,
+        tensors: dict[str, Tensor],
+        products: dict[str, Product],
+        sums: set[str],
+    ) -> None:
+        self.program, self.equation, self.tensors, self.products, self.sums = program, equation, tensors, products, sums
+        self.made: list[Equation] = []
+
+    def visit(self, expr: sp.Expr) -> sp.Expr:
+        """Replace the sums of an expression: those of one Add together, so that they share a tensor."""
+        if isinstance(expr, sp.Sum):
+            return self._replace([expr])
+        if isinstance(expr, sp.Add):
+            totals = [a for a in expr.args if _as_sum(a) is not None]
+            rest = [a if not a.has(sp.Sum) else self.visit(a) for a in expr.args if a not in totals]
+            return sp.Add(self._replace([_as_sum(a) for a in totals]), *rest) if totals else sp.Add(*rest)
+        if _as_sum(expr) is not None:
+            return self._replace([_as_sum(expr)])
+        if not expr.has(sp.Sum):
+            return expr
+        return expr.func(*(self.visit(a) for a in expr.args))
+
+    def _replace(self, totals: list[sp.Expr]) -> sp.Expr:
+        lhs = ir.indices_of(self.equation.lhs, self.tensors)
+        over_time = [s for s in totals if any(symbol in (t, ROW) for symbol, *_ in s.limits)]
+        if over_time:
+            return self._over_time(totals)
+        result: sp.Expr = sp.Integer(0)
+        groups: dict[object, list[Pair]] = {}
+        others = []
+        for total in totals:
+            bare, life = self._confined(total)
+            number, body = bare.function.as_coeff_Mul()
+            pair = self._pair(sp.Sum(body, *bare.limits))
+            if pair is None:
+                others.append(total)
+            else:
+                groups.setdefault((*self._timing(pair.operand), life, number), []).append(pair)
+        for (*_, life, number), group in groups.items():  # type: ignore[misc]
+            result += number * self._product(group, life)
+        by_range: dict[object, list[sp.Expr]] = {}
+        for s in others:
+            by_range.setdefault(s.limits, []).append(s.function)
+        for limits, bodies in by_range.items():
+            result += self._sum(sp.Sum(sp.Add(*bodies), *cast(tuple[sp.Tuple, ...], limits)), lhs)
+        return result
+
+    def _confined(self, total: sp.Expr) -> tuple[sp.Expr, ir.Span | None]:
+        """A sum without the guards in it, and the range of time to which they confine it: that on which its product lives."""
+        life = self.equation.when
+        for guard in ir.ordered(total.function.atoms(span)):
+            assert life is not None and guard.args[0] == t
+            life = ir.meet(life, (guard.args[1], guard.args[2]))
+        return sp.Sum(ir.without_guards(total.function), *total.limits), life
+
+    def _pair(self, total: sp.Expr) -> Pair | None:
+        """Weight and operand, where the sum is a matrix with a vector."""
+        if len(total.limits) != 1:
+            return None
+        symbol = total.limits[0][0]
+        factors = list(sp.Mul.make_args(total.function))
+        if len(factors) != 2 or not all(isinstance(f, Indexed) for f in factors):
+            return None
+        weights = [
+            f for f in factors if not f.has(ROW) and len(ir.indices_of(f, self.tensors)) == 2 and symbol in f.indices
+        ]
+        if len(weights) != 1:
+            return None
+        operand = next(f for f in factors if f is not weights[0])
+        return Pair(weights[0], operand, symbol)
+
+    def _timing(self, operand: sp.Expr) -> tuple[int | None, bool]:
+        """Operands that are known at once may share a product: those of one tensor family and one offset."""
+        name = ir.name_of(operand)
+        return (ir.offset(ir.time_of(operand, self.tensors)), name in self.program.defined)
+
+    def _product(self, pairs: list[Pair], life: ir.Span | None) -> sp.Expr:
+        target = self.tensors[self.equation.target]
+        first = pairs[0]
+        weight, operand = self.tensors[ir.name_of(first.weight)], self.tensors[ir.name_of(first.operand)]
+        name = f"{weight.family or weight.name}_{operand.family or operand.name}"
+        member = target.member or (weight.member if len(pairs) == 1 else "")
+        name = ir.unused_name(f"{name}_{member}" if member else name, self.tensors)
+        ordered = tuple(sorted(pairs, key=lambda p: list(self.tensors).index(ir.name_of(p.weight))))
+        for pair in pairs:
+            by, own = ir.offset(ir.time_of(pair.operand, self.tensors)), self.tensors[ir.name_of(pair.operand)].time
+            if by is not None and own is not None and life is not None:
+                life = ir.meet(life, (own[0] - by, own[1] - by))
+        tensor = replace(
+            target,
+            name=name,
+            role="product",
+            family=f"{weight.family}_{operand.name}" if member else "",
+            member=member,
+            latex="",
+            primal="",
+            time=life,
+        )
+        self.tensors[name] = tensor
+        lhs = tensor.at()
+        self.made.append(
+            Equation(
+                lhs,
+                sp.Add(*(sp.Sum(p.weight * p.operand, (p.index, 1, T)) for p in ordered)),
+                self.equation.id,
+                life,
+                "product",
+            )
+        )
+        self.products[name] = Product(name, "", ordered, self.equation.ids)
+        return lhs
+
+    def _sum(self, total: sp.Expr, lhs: tuple[sp.Expr, ...]) -> sp.Expr:
+        """A sum over the units of a row."""
+        target = self.tensors[self.equation.target]
+        if lhs != (ROW,):
+            raise DeriveError(
+                f"{self.program.name}, {self.equation.id}: {ir.text(total)} is neither a matrix times a vector nor "
+                f"a sum over the units of one row; write the matrix as a parameter with two indices, or split it"
+            )
+        if self.equation.rhs == total:
+            self.sums.add(target.name)
+            return total
+        name = ir.unused_name(f"sum_{target.name}", self.tensors)
+        self.tensors[name] = replace(target, name=name, role="sum", latex="", primal="")
+        self.sums.add(name)
+        self.made.append(Equation(self.tensors[name].at(), total, self.equation.id, self.equation.when, "sum"))
+        return self.tensors[name].at()
+
+    def _over_time(self, totals: list[sp.Expr]) -> sp.Expr:
+        """Parameter gradients and the loss: sums over time and rows."""
+        target = self.tensors[self.equation.target]
+        if self.equation.lhs.has(t) or len(totals) != len(ir.terms(self.equation.rhs)):
+            raise DeriveError(f"{self.program.name}, {self.equation.id}: a sum over time stands beside other terms")
+        if len(target.dims) == 2:
+            pairs = []
+            for total in totals:
+                # Two values that are one product have one adjoint: its outer product counts twice.
+                number, body = total.function.as_coeff_Mul()
+                factors = list(sp.Mul.make_args(body))
+                left = [f for f in factors if target.indices[0] in getattr(f, "indices", ())]
+                right = [f for f in factors if target.indices[1] in getattr(f, "indices", ())]
+                if len(factors) != 2 or len(left) != 1 or len(right) != 1 or not (number.is_Integer and number > 0):
+                    raise DeriveError(
+                        f"{self.program.name}, {self.equation.id}: {ir.text(total)} is no outer product of two "
+                        f"sequences"
+                    )
+                pairs += [Pair(left[0], right[0], t)] * int(number)
+            self.products[target.name] = Product(target.name, "reducing", tuple(pairs), self.equation.ids)
+            self.made.append(replace(self.equation, rhs=sp.Add(*totals), note="product"))
+        return sp.Add(*totals)
+
+
+def _as_sum(term: sp.Expr) -> sp.Expr | None:
+    """The term as one Sum, with a constant factor moved inside; None if it is none."""
+    if isinstance(term, sp.Sum):
+        return term
+    if isinstance(term, sp.Mul):
+        totals = [a for a in term.args if isinstance(a, sp.Sum)]
+        rest = [a for a in term.args if not isinstance(a, sp.Sum)]
+        if len(totals) == 1 and not any(a.has(sp.Sum) for a in rest):
+            return sp.Sum(sp.Mul(totals[0].function, *rest), *totals[0].limits)
+    return None

@@ -1,0 +1,165 @@
+"""Normal form: an equation is a sum of contractions and pointwise terms, or one call of a function.
+
+    h[t,n] = o[t,n]*tanh(c[t,n])          ->   tanh_c[t,n] = tanh(c[t,n]);  h[t,n] = o[t,n]*tanh_c[t,n]
+    n[t,i] = tanh(b[i] + Sum_j W[i,j]*x[t,j])  ->   the argument gets a tensor of its own
+
+A call that stands inside of a larger expression gets its own tensor, so that its value is there to be saved and its
+derivative can be written with it.  So does a sum below anything but addition.  A sum over units is one of two kinds:
+
+    contraction    Sum_k U[n,k]*h[t-1,k]    a matrix of parameters times one vector of the step
+    row sum        Sum_n f(h[t,n], ...)     one number a step; a constant factor may stand before it
+
+normal_form.py brings sums into this form.  What is neither can be differentiated and printed, and has no kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.errors import DeriveError
+from derive.ir import Equation, Program, Tensor, t
+from derive.ir.functions import record_of
+from derive.passes.normal_form import contraction, refactored
+
+
+def normalize(program: Program) -> Program:
+    """Program -> Program in normal form, with IDs numbered in order: F1.. for a cell, L1.. for a loss."""
+    prefix = program.meta.get("prefixes", ("F", "B"))[0]
+    tensors = dict(program.tensors)
+    equations: list[Equation] = []
+    for equation in program.equations:
+        splitter = _Splitter(equation, tensors, program.name)
+        rhs = splitter.split(refactored(equation.rhs, tensors))
+        equations += [*splitter.made, replace(equation, rhs=rhs)]
+    numbered = [replace(e, id=f"{prefix}{p + 1}") for p, e in enumerate(equations)]
+    return ir.verify(replace(program, tensors=_sorted(tensors, numbered), equations=tuple(numbered)))
+
+
+def _sorted(tensors: dict[str, Tensor], equations: list[Equation]) -> dict[str, Tensor]:
+    """Inputs first, then values in the order of their equations."""
+    defined = list(dict.fromkeys(e.target for e in equations))
+    return {name: tensors[name] for name in [*(x for x in tensors if x not in defined), *defined]}
+
+
+def is_transcendental(expr: sp.Basic) -> bool:
+    """Whether a node is a call that costs more than some multiplications."""
+    record = record_of(expr)
+    return record is not None and record.transcendental
+
+
+def is_constant(expr: sp.Expr) -> bool:
+    """Whether an expression reads no tensor: numbers and dimensions only."""
+    return not expr.has(Indexed) and not expr.has(sp.Sum) and not any(s == t for s in expr.free_symbols)
+
+
+class _Splitter:
+    """Splits the right-hand side of one equation; `made` are the equations that it had to invent."""
+
+    def __init__(self, equation: Equation, tensors: dict[str, Tensor], name: str) -> None:
+        self.equation, self.tensors, self.name = equation, tensors, name
+        self.made: list[Equation] = []
+
+    def split(self, expr: sp.Expr) -> sp.Expr:
+        """The top level: addition, one sum or one call may stay."""
+        if isinstance(expr, sp.Add):
+            return self._rebuild(expr, [self.split(a) if a.has(sp.Sum) else self.inner(a) for a in expr.args])
+        if isinstance(expr, sp.Mul) and expr.has(sp.Sum):
+            # A mean keeps its factor. Products of matrices have none: their adjoints are products of matrices again.
+            carrying = [a for a in expr.args if a.has(sp.Sum)]
+            rows = all(isinstance(a, sp.Sum) and self._stays(a) for a in sp.Add.make_args(carrying[0]) if a.has(sp.Sum))
+            if len(carrying) == 1 and rows and all(is_constant(a) for a in expr.args if a is not carrying[0]):
+                return self._rebuild(expr, [self.split(a) if a is carrying[0] else a for a in expr.args])
+        if isinstance(expr, sp.Sum) and self._stays(expr, contractions=True):
+            return self._rebuilt_sum(expr)
+        if expr is self.equation.rhs and is_transcendental(expr):
+            rebuilt = self._rebuild(expr, [self.inner(a) for a in expr.args])
+            return rebuilt if is_transcendental(rebuilt) else self.inner(rebuilt)
+        return self.inner(expr)
+
+    def _stays(self, total: sp.Sum, contractions: bool = False) -> bool:
+        """Whether a sum may stand in the equation itself: sums over time and of a row do where they meet no units."""
+        if any(symbol == t for symbol, *_ in total.limits):
+            return True
+        if contraction(total, self.tensors) is not None:
+            return contractions
+        return not ir.indices_of(self.equation.lhs, self.tensors)
+
+    def _rebuilt_sum(self, total: sp.Sum) -> sp.Expr:
+        """A sum whose body is in normal form: U[n,k]*r[t,k]*h[t-1,k] over k -> U[n,k]*r_h[t,k]."""
+        found = contraction(total, self.tensors)
+        if found is None:
+            body, limits = total.function, list(total.limits)
+            units = [limit for limit in limits if limit[0] != t]
+            if units and len(units) < len(limits):  # over time and units: first one number a step
+                row = sp.Sum(body, *units)
+                body = self._hoist(self._rebuilt_sum(row), self._name_of_sum(row), "")
+                limits = [limit for limit in total.limits if limit[0] == t]
+            body = self.inner(body)
+            return total if body is total.function else sp.Sum(body, *limits)
+        weight, vector = found
+        if isinstance(vector, Indexed) and self.tensors[ir.name_of(vector)].time is not None:
+            return total
+        vector = self.inner(vector)
+        if not isinstance(vector, Indexed) or self.tensors[ir.name_of(vector)].time is None:
+            names = [ir.name_of(a) for a in ir.accesses(vector, self.tensors)]
+            vector = self._hoist(vector, "_".join(names), "")
+        return sp.Sum(weight * vector, *total.limits)
+
+    def inner(self, expr: sp.Expr) -> sp.Expr:
+        """Below the top level: calls and sums get tensors of their own."""
+        if isinstance(expr, Indexed) or is_constant(expr):
+            return expr
+        if isinstance(expr, sp.Sum):
+            return self._hoist(self._rebuilt_sum(expr), self._name_of_sum(expr), "")
+        rebuilt = self._rebuild(expr, [self.inner(a) for a in expr.args])
+        # With a new argument SymPy may pull a sign out of an odd function: tanh(c - a) becomes -tanh(a - c).
+        sign, call = rebuilt.as_coeff_Mul() if is_transcendental(expr) else (sp.Integer(1), rebuilt)
+        if is_transcendental(call):
+            label, latex = self._name_of_call(call)
+            return sign * self._hoist(call, label, latex)
+        return rebuilt
+
+    @staticmethod
+    def _rebuild(expr: sp.Expr, children: list[sp.Expr]) -> sp.Expr:
+        same = all(new is old for new, old in zip(children, expr.args, strict=True))
+        return expr if same else expr.func(*children)
+
+    def _hoist(self, rhs: sp.Expr, label: str, latex: str) -> sp.Expr:
+        """A new tensor for a subexpression, over exactly the indices that stand free in it."""
+        for equation in self.made:
+            if equation.rhs == rhs:
+                return equation.lhs
+        indices, dims = self._indices(rhs)
+        name = ir.unused_name(label, self.tensors)
+        # A value of parameters alone is one of every step as well: steps are what the equations are about.
+        when = self.equation.when or (ir.STEPS if rhs.has(t) else None)
+        tensor = Tensor(name, dims, indices, "value", when, latex=latex or name.replace("_", r"\_"))
+        self.tensors[name] = tensor
+        self.made.append(Equation(tensor.at(), rhs, when=tensor.time, note=f"part of {self.equation.target}"))
+        return tensor.at()
+
+    def _indices(self, rhs: sp.Expr) -> tuple[tuple[sp.Symbol, ...], tuple[sp.Symbol, ...]]:
+        bound = {s for total in rhs.atoms(sp.Sum) for s, *_ in total.limits}
+        ranges = {s: d for s, d in ir.dims_of(rhs, self.tensors).items() if s not in bound}
+        lhs = ir.indices_of(self.equation.lhs, self.tensors)
+        indices = tuple(s for s in lhs if s in ranges) + tuple(s for s in ir.ordered(ranges) if s not in lhs)
+        return indices, tuple(ranges[s] for s in indices)
+
+    def _name_of_call(self, call: sp.Expr) -> tuple[str, str]:
+        record = record_of(call)
+        assert record is not None
+        argument = call.args[0]
+        if isinstance(argument, Indexed):
+            read = self.tensors[ir.name_of(argument)]
+            return f"{record.c}_{read.name}", rf"{record.latex} {read.latex or read.name}"
+        return f"{record.c}_{self.equation.target}", rf"{record.latex}_{{{self.equation.target}}}"
+
+    def _name_of_sum(self, total: sp.Expr) -> str:
+        names = [ir.name_of(a) for a in ir.accesses(total.function, self.tensors)]
+        if not names:
+            raise DeriveError(f"{self.name}, {self.equation.id}: {total} sums over nothing that depends on the index")
+        return "_".join(names[:2])

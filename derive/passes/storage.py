@@ -1,0 +1,255 @@
+"""Where every value lives: in an argument, on the tape, in the workspace, or only in a register.
+
+    arg     an array of the caller: x, out, a parameter or its gradient
+    tape    written by `forward`, read by `backward`: [T][B][slots*dim], one region per dimension
+    chunk   some steps of time, between the phases of a kernel: [steps][B][slots*dim]
+    ring    two steps, where only the neighbouring step reads it: [2][B][slots*dim]
+    step    one step, between the stages of a step: [B][slots*dim]
+    edge    the same for the step t = 0 of an adjoint
+    tile    the products of a tile of rows and units, in the first level cache
+    local   a C variable
+
+What the backward pass reads of the forward pass is saved, unless the caller has it anyway (x, out, parameters).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import sympy as sp
+
+from derive import ir
+from derive.ir import B, Program, Tensor
+from derive.passes.lower import Lowered, Stage
+
+
+@dataclass(frozen=True)
+class Place:
+    """The home of a tensor in one kernel; `slot` of `slots` side by side, each of `dim` units (None: one number)."""
+
+    kind: str
+    array: str = ""
+    slot: int = 0
+    slots: int = 1
+    dim: sp.Symbol | None = None
+    timed: bool = False
+    initial: str = ""
+    neighbour: bool = False
+
+    @property
+    def region(self) -> tuple[str, str]:
+        return self.kind, str(self.dim or "1")
+
+
+@dataclass(frozen=True)
+class Region:
+    """Tensors of one kind and dimension that share a buffer."""
+
+    kind: str
+    dim: sp.Symbol | None
+    slots: int
+    neighbour: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind}_{self.dim or 'row'}"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The places of all tensors of a kernel, and the buffers that they need."""
+
+    places: dict[str, Place]
+    edge: dict[str, Place]
+    regions: tuple[Region, ...]
+
+    def dump(self) -> str:
+        """One line a tensor."""
+        return "\n".join(
+            f"  {name:<16} {p.kind:<6} {p.array:<14} slot {p.slot} of {p.slots} x {p.dim or 1}"
+            + (f", t=0: {p.initial}" if p.initial else "")
+            for name, p in self.places.items()
+        )
+
+
+def tape(forward: Program, backward: Program) -> tuple[str, ...]:
+    """The values of the forward pass that the backward pass reads, in the order of their equations."""
+    read = {ir.name_of(a) for e in backward.equations for a in ir.accesses(e.rhs, backward.tensors)}
+    kept = [n for n in forward.defined if n in read and forward.tensors[n].time is not None]
+    return tuple(n for n in kept if n != forward.meta["output"])
+
+
+def tape_places(program: Program, names: tuple[str, ...]) -> dict[str, Place]:
+    """Slots on the tape: values over units in one region per dimension, numbers per row in another."""
+    return _slots(program, list(names), "tape", {})
+
+
+def place(lowered: Lowered, arguments: dict[str, Place], saved: dict[str, Place]) -> Storage:
+    """Give every tensor of the kernel a place; `arguments` and `saved` are decided already."""
+    return _Placing(lowered, arguments, saved).run()
+
+
+def unit_dim(tensor: Tensor) -> sp.Symbol | None:
+    """The dimension of a row's values; None where a row has one number."""
+    dims = [d for d in tensor.dims if d != B]
+    return dims[0] if dims else None
+
+
+class _Placing:
+    def __init__(self, lowered: Lowered, arguments: dict[str, Place], saved: dict[str, Place]) -> None:
+        self.lowered, self.program = lowered, lowered.program
+        self.places = {**arguments, **saved}
+        self.phases: dict[str, set[str]] = {}
+        self.stages: dict[str, set[int]] = {}
+        self.neighbours: set[str] = set()
+        self.edges: dict[str, set[int]] = {}
+        self.whole: set[str] = set()  # what products outside of the loop read or make, for all steps of a chunk
+
+    def run(self) -> Storage:
+        self._uses()
+        initials = {
+            e.target: e.rhs
+            for e in self.lowered.boundaries
+            if not e.lhs.has(ir.T)
+            and e.target in self.program.tensors
+            and self.program.tensors[e.target].time is not None
+        }
+        chosen: dict[str, list[str]] = {"chunk": [], "ring": [], "step": []}
+        for name in self._written():
+            if name in self.places:
+                continue
+            kind = self._kind(name)
+            if kind in chosen:
+                chosen[kind].append(name)
+            else:
+                self.places[name] = Place(kind, dim=unit_dim(self.program.tensors[name]))
+        for kind, names in chosen.items():
+            self.places |= _slots(self.program, names, kind, {n: n in self.neighbours for n in names})
+        for name, source in initials.items():
+            if name in self.places:
+                self.places[name] = replace(self.places[name], initial=ir.name_of(source))
+        edge = self._edge_places()
+        return Storage(self.places, edge, self._regions(edge.values()))
+
+    def _edge_places(self) -> dict[str, Place]:
+        """Where the step t = 0 puts what it makes: no buffer with time has room for it."""
+        made = [
+            n for s in self.lowered.edge for n in (*(p.target for p in s.products), *(e.target for e in s.equations))
+        ]
+        crossing = [n for n in made if len(self.edges[n]) > 1]
+        found = {n: Place("local", dim=unit_dim(self.program.tensors[n])) for n in made}
+        found |= _slots(self.program, crossing, "edge", {})
+        for boundary in self.lowered.boundaries:
+            if not isinstance(boundary.rhs, sp.Symbol) and ir.time_of(boundary.rhs, self.program.tensors) == 0:
+                source = ir.name_of(boundary.rhs)
+                found[source] = Place("arg", boundary.target, dim=unit_dim(self.program.tensors[boundary.target]))
+        return found
+
+    def _written(self) -> list[str]:
+        names = []
+        for stages, products in (
+            *((p.stages, p.products) for p in self.lowered.before),
+            (self.lowered.loop, []),
+            *((p.stages, p.products) for p in self.lowered.after),
+        ):
+            names += [p.target for p in products]
+            for stage in stages:
+                names += [p.target for p in stage.products] + [e.target for e in stage.equations]
+        return list(dict.fromkeys(names))
+
+    def _uses(self) -> None:
+        """In which phases and stages each tensor is written or read, and whether a neighbouring step reads it."""
+        tensors = self.program.tensors
+
+        def seen(name: str, phase: str, stage: int) -> None:
+            self.phases.setdefault(name, set()).add(phase)
+            self.stages.setdefault(name, set()).add(stage)
+
+        def look(phase: str, number: int, stage: Stage) -> None:
+            for equation in stage.equations:
+                # Numbers of a row are made in a loop of their own, so that they cross a stage even inside of one.
+                at = 2 * number + (1 if equation not in stage.scalars else 0)
+                seen(equation.target, phase, at)
+                for access in ir.accesses(equation.rhs, tensors):
+                    seen(ir.name_of(access), phase, at)
+                    if ir.offset(ir.time_of(access, tensors)):
+                        self.neighbours.add(ir.name_of(access))
+            for product in stage.products:
+                seen(product.target, phase, 2 * number + 1)
+                for pair in product.pairs:
+                    name = ir.name_of(pair.operand)
+                    # A product reads whole rows: its operand is in memory, never in a register.
+                    seen(name, phase, -1)
+                    if ir.offset(ir.time_of(pair.operand, tensors)):
+                        self.neighbours.add(name)
+
+        reached = 0
+        for phase, part in (*(("before", p) for p in self.lowered.before), *(("after", p) for p in self.lowered.after)):
+            for product in part.products:
+                seen(product.target, phase, -1)
+                accesses = [a for pair in product.pairs for a in (pair.weight, pair.operand)]
+                self.whole |= {product.target, *map(ir.name_of, accesses)}
+                self.neighbours |= {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, tensors))}
+            for stage in part.stages:
+                look(phase, reached, stage)
+                reached += 1
+        for number, stage in enumerate(self.lowered.loop):
+            look("loop", number, stage)
+        for number, stage in enumerate(self.lowered.edge):
+            for equation in stage.equations:
+                for name in (equation.target, *(ir.name_of(a) for a in ir.accesses(equation.rhs, tensors))):
+                    self.edges.setdefault(name, set()).add(2 * number + (1 if equation not in stage.scalars else 0))
+            for product in stage.products:
+                self.edges.setdefault(product.target, set()).add(2 * number + 1)
+                for pair in product.pairs:
+                    self.edges.setdefault(ir.name_of(pair.operand), set()).add(-1)
+        for boundary in self.lowered.boundaries:  # a final state is copied after all stages of its step
+            if boundary.rhs.has(ir.T) and (name := ir.name_of(boundary.rhs)) in self.stages:
+                self.stages[name].add(-2)
+
+    def _kind(self, name: str) -> str:
+        tensor = self.program.tensors[name]
+        if tensor.time is None:
+            return "total"
+        if len(self.phases[name]) > 1 or name in self.whole:
+            return "chunk"
+        if name in self.neighbours:
+            return "ring"
+        if "loop" not in self.phases[name]:
+            return "chunk" if len(self.stages[name]) > 1 else "local"
+        if self._in_tile(name) and len(self.stages[name]) == 1:
+            return "tile"
+        return "step" if len(self.stages[name]) > 1 else "local"
+
+    def _in_tile(self, name: str) -> bool:
+        return any(p.target == name for s in self.lowered.loop for p in s.products)
+
+    def _regions(self, edge: Iterable[Place]) -> tuple[Region, ...]:
+        found: dict[tuple[str, str], Region] = {}
+        for p in (*self.places.values(), *edge):
+            if p.kind in ("chunk", "ring", "step", "edge"):
+                old = found.get(p.region)
+                found[p.region] = Region(p.kind, p.dim, p.slots, p.neighbour or bool(old and old.neighbour))
+        return tuple(found.values())
+
+
+def _slots(program: Program, names: list[str], kind: str, neighbour: dict[str, bool]) -> dict[str, Place]:
+    """Places side by side; the gates of one family stand in the order in which the weights stack them."""
+    gates = list(program.meta.get("gates", ()))
+    families = list(dict.fromkeys(program.tensors[n].family or n for n in names))
+
+    def key(name: str) -> tuple[int, int]:
+        tensor = program.tensors[name]
+        return families.index(tensor.family or name), gates.index(tensor.member) if tensor.member in gates else 0
+
+    result = {}
+    for dim in dict.fromkeys(unit_dim(program.tensors[n]) for n in names):
+        group = sorted((n for n in names if unit_dim(program.tensors[n]) == dim), key=key)
+        shared = any(neighbour.get(n, False) for n in group)
+        for slot, name in enumerate(group):
+            first = f"{name}_0" if kind == "tape" and name in program.meta["states"] else ""
+            result[name] = Place(
+                kind, f"{kind}_{dim or 'row'}", slot, len(group), dim, kind not in ("step", "edge"), first, shared
+            )
+    return result
