@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from derive.shown import Shown
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -120,6 +122,16 @@ def release_memory() -> int:
     from derive.runtime import release
 
     return release()
+
+
+def _render(form: str, what: object) -> str:
+    from derive.document import show
+
+    found: str = getattr(show, form)(what)
+    return found
+
+
+Shown.renderer = staticmethod(_render)
 
 
 def __getattr__(name: str) -> Any:

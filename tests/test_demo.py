@@ -142,8 +142,8 @@ def test_the_toy_retraces_the_hand_written_program() -> None:
 
 
 def run_demo(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    from derive.demo import steps as demo
     from derive.cli import main
+    from derive.demo import steps as demo
 
     monkeypatch.setattr(demo, "SEEDS", 1)
     monkeypatch.setattr(forecast, "Recipe", lambda: QUICK)

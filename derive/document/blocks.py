@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from derive.ir import Shown
+from derive.shown import Shown
 
 
 @dataclass(frozen=True)

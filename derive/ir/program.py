@@ -7,7 +7,6 @@ in which they can be computed.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,22 +18,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 from derive.errors import DeriveError
 from derive.ir.line import text
 from derive.ir.symbols import Span, T, t
-
-
-class Shown:
-    """What a notebook shows as formulas, where something that is installed knows how: see _shown."""
-
-    def _repr_latex_(self) -> str | None:
-        return _shown("latex", self)
-
-    def _repr_html_(self) -> str | None:
-        return _shown("html", self)
-
-
-def _shown(form: str, what: object) -> str | None:
-    """The text that the entry point of group `derive.shown` for this form makes; None, as notebooks ask, without one."""
-    found = importlib.metadata.entry_points(group="derive.shown", name=form)
-    return next((point.load()(what) for point in found), None)
+from derive.shown import Shown
 
 
 @dataclass(frozen=True)

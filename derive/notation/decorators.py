@@ -7,17 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
 from derive.notation.joining import join, rebind
 from derive.notation.program import written
 from derive.notation.spelling import name_of_cell
 from derive.notation.whole import check_derived_names, check_loss, check_whole, in_normal_form, per_step, split
+from derive.shown import Shown
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Definition(ir.Shown):
+class Definition(Shown):
     """What a person wrote: its name, its documentation and its equations as they were written."""
 
     name: str

@@ -22,12 +22,13 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, Span, Tensor, span, t
+from derive.shown import Shown
 
 DIFFERENTIABLE = ("param", "input", "initial", "seed")
 
 
 @dataclass(frozen=True)
-class Step(ir.Shown):
+class Step(Shown):
     """One edge of the graph: how the equation `parent` contributes to the adjoint of what it reads."""
 
     id: str

@@ -15,7 +15,8 @@ from derive.backends.c import emit
 SEEDS = ("0", "1", "42")
 PROGRAM = """
 import hashlib, json, sys
-from derive import emit, registry
+from derive import registry
+from derive.backends.c import emit
 made = {f"{c}/{n}": text for c in sys.argv[1:] for n, text in emit.files(registry.cell(c)).items()}
 print(json.dumps({name: hashlib.sha256(text.encode()).hexdigest() for name, text in made.items()}))
 """

@@ -11,10 +11,6 @@ import python_sites
 import template_sites
 
 ROOT = Path(__file__).resolve().parents[2]
-PASSES = (
-    "adjoint batch normalize normal_form fuse storage storage_verifier schedule contractions kernel kernel_verifier "
-    "addresses layout model printer emit interface"
-).split()
 # Of a hundred mutants.
 SHARES = {"templates": 40, "passes": 35, "runtime": 25}
 
@@ -44,13 +40,11 @@ def files(area: str, root: Path = ROOT) -> list[str]:
     if area == "templates":
         found = sorted((root / "templates" / "c").glob("*.j2"))
     elif area == "runtime":
-        found = [p for p in sorted((root / "derive" / "runtime").glob("*.py")) if p.stem != "__init__"]
+        found = [p for p in sorted((root / "derive" / "runtime").rglob("*.py")) if p.stem != "__init__"]
     else:
-        found = [root / "derive" / f"{name}.py" for name in PASSES]
-        found += [
-            *sorted((root / "derive" / "simplify").glob("*.py")),
-            *sorted((root / "derive" / "lower").glob("*.py")),
-        ]
+        folders = (root / "derive" / "passes", root / "derive" / "backends" / "c")
+        found = [root / "derive" / "pipeline.py", root / "derive" / "signature.py"]
+        found += [p for folder in folders for p in sorted(folder.rglob("*.py")) if p.stem != "__init__"]
     return [str(p.relative_to(root)) for p in found if p.exists()]
 
 
