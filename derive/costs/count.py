@@ -26,7 +26,7 @@ from math import ceil, prod
 from typing import Any
 
 from derive.backends.c import contractions, layout
-from derive.backends.c.kernel import Kernel
+from derive.backends.c.kernel import Kernel, PhasePlan
 from derive.backends.c.printer import F32, F64
 from derive.costs.machine import Machine
 from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
@@ -270,9 +270,11 @@ class _Counting:
 
     def schedule(self, kernel: Kernel, asked: int | None) -> Schedule:
         """The choices for the forward kernel of the call."""
-        tiles = [s.tile for s in kernel.loop if s.tile]
+        tiles = [s.tile for s in kernel.loop_stages if s.tile]
         known = [g for t in tiles for g in t.segments if g.known]
-        before = [g for r in kernel.rounds_before for g in r.gemms] or (known if self.hoist else [])
+        first = next((n for n, p in enumerate(kernel.parts) if p.is_loop), len(kernel.parts))
+        large = [g for p in kernel.parts[:first] if isinstance(p, PhasePlan) for g in p.gemms]
+        before = bool(large or (known and self.hoist))
         inputs = "hoisted" if before else "fused" if known else "none"
         columns = max((min(t.columns, contractions.TILE_VECTORS) for t in tiles), default=contractions.TILE_VECTORS)
         steps = chunk_steps(self.sizes["T"], self.rows, CHUNK_ROWS)

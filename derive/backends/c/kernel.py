@@ -147,9 +147,13 @@ class Tile:
 
 @dataclass
 class StagePlan:
-    """One stage as C sees it: fields to load, statements to evaluate, places to store."""
+    """One stage as C sees it: fields to load, statements to evaluate, places to store.
+
+    `part` says what it belongs to: "phase", "loop" or "edge".
+    """
 
     name: str
+    part: str
     dim: sp.Symbol | None
     tile: Tile | None
     scalars: list[Equation]
@@ -162,21 +166,41 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class Round:
+class PhasePlan:
     """Products over all steps of a chunk, and the stages that follow them, step by step."""
 
     gemms: list[Gemm]
     stages: list[StagePlan]
+    is_loop: bool = False
+
+
+@dataclass(frozen=True)
+class LoopPlan:
+    """A loop over the steps of a chunk, in which a step reads what the one before it made.
+
+    `finals` are made in it, and copied where a row ends: a double buffer forgets them.  `regions` have a neighbouring step
+    that is cleared where a row begins: all chunks, and the double buffer of this loop, which no other loop may touch.
+    """
+
+    stages: list[StagePlan]
+    finals: list[Final]
+    regions: list[Region]
+    is_loop: bool = True
+
+    @property
+    def hoistable(self) -> list[StagePlan]:
+        """The stages with products whose operands are known before the loop."""
+        return [s for s in self.stages if s.tile and s.tile.known]
 
 
 @dataclass(frozen=True)
 class Final:
-    """A final state, copied to `array` where a row ends: in the loop if it is made there (a ring forgets it), else after."""
+    """A final state, copied to `array` where a row ends; `name` is the state."""
 
     equation: Equation
+    name: str
     place: Place
     array: str
-    in_loop: bool
 
 
 @dataclass
@@ -188,10 +212,8 @@ class Kernel:
     direction: int
     fields: list[Field]
     edge_fields: list[Field]
-    rounds_before: list[Round]
-    loop: list[StagePlan]
+    parts: list[PhasePlan | LoopPlan]
     edge: list[StagePlan]
-    rounds_after: list[Round]
     reduces: list[Reduce]
     packs: list[Pack]
     regions: tuple[Region, ...]
@@ -199,15 +221,38 @@ class Kernel:
     boundaries: list[Equation]
     storage: Storage
     initials: list[tuple[Place, str]] = field(default_factory=list)
-    finals: list[Final] = field(default_factory=list)
+    late_finals: list[Final] = field(default_factory=list)
     zeros: list[tuple[Equation, Place, sp.Expr]] = field(default_factory=list)
 
     @property
+    def phases(self) -> list[PhasePlan]:
+        return [p for p in self.parts if isinstance(p, PhasePlan)]
+
+    @property
+    def loops(self) -> list[LoopPlan]:
+        return [p for p in self.parts if isinstance(p, LoopPlan)]
+
+    @property
+    def loop_stages(self) -> list[StagePlan]:
+        """The stages of all loops."""
+        return [s for loop in self.loops for s in loop.stages]
+
+    @property
+    def phase_stages(self) -> list[StagePlan]:
+        """The stages of all phases."""
+        return [s for phase in self.phases for s in phase.stages]
+
+    @property
     def gemms(self) -> list[Gemm]:
-        return [g for r in [*self.rounds_before, *self.rounds_after] for g in r.gemms]
+        return [g for phase in self.phases for g in phase.gemms]
+
+    @property
+    def finals(self) -> list[Final]:
+        return [*(f for loop in self.loops for f in loop.finals), *self.late_finals]
 
     @property
     def stages(self) -> list[StagePlan]:
-        """All stages in the order of their execution."""
-        before, after = ([s for r in rounds for s in r.stages] for rounds in (self.rounds_before, self.rounds_after))
-        return [*before, *self.loop, *self.edge, *after]
+        """All stages; those of the edge, the last to be executed, stand behind those of the loops."""
+        last = max((n for n, p in enumerate(self.parts) if p.is_loop), default=-1) + 1
+        before, after = ([s for p in parts for s in p.stages] for parts in (self.parts[:last], self.parts[last:]))
+        return [*before, *self.edge, *after]
