@@ -44,7 +44,7 @@ def _fused(lowered: Lowered, back: int, number: int, kept: set[str]) -> Lowered:
     lowered = _gather(lowered, back, number, kept)
     lowered = _inline(lowered, back, number, kept)
     for product in [p for phase in _before(lowered, back) for p in phase.products if p.kind == "parallel"]:
-        lowered = _join(lowered, back, number, product)
+        lowered = _join(lowered, back, number, product, kept)
     return lowered
 
 
@@ -118,13 +118,17 @@ def _reader(lowered: Lowered, stage: Stage, name: str) -> list[Equation]:
     return [e for e in stage.pointwise if _reads(e, lowered.program, name)]
 
 
-def _join(lowered: Lowered, back: int, number: int, known: Product) -> Lowered:
+def _join(lowered: Lowered, back: int, number: int, known: Product, kept: set[str]) -> Lowered:
     """Put one known product into a stage of a loop, if it belongs there."""
     stage, tensors = _stage(lowered, back, number), lowered.program.tensors
-    if not stage.products or not _only_read_by(lowered, stage, known.target) or not _in_step(lowered.program, known):
+    if not stage.products or not _in_step(lowered.program, known):
+        return lowered
+    if known.target in kept or not _only_read_by(lowered, stage, known.target):
         return lowered
     readers = [e for e in stage.pointwise if _reads(e, lowered.program, known.target)]
-    partner = next((p for p in stage.products if _added(lowered, stage, readers, known, p)), None)
+    partner = next(
+        (p for p in stage.products if p.target not in kept and _added(lowered, stage, readers, known, p)), None
+    )
     if partner is not None:
         changed, program = _added_up(lowered.program, stage, known, partner, readers[0])
         return _replaced(lowered, back, number, known, changed, program)
@@ -146,9 +150,7 @@ def _reads(equation: Equation, program: Program, name: str) -> bool:
 
 
 def _only_read_by(lowered: Lowered, stage: Stage, name: str) -> bool:
-    """Whether the pointwise equations of one stage alone read a product, and nobody outside wants it."""
-    if lowered.program.tensors[name].role != "product" or name in lowered.program.outputs:
-        return False
+    """Whether the pointwise equations of one stage alone read a product."""
     stages = [*lowered.stages, *lowered.edge]
     products = [p for s in stages for p in s.products] + [p for phase in lowered.phases for p in phase.products]
     if any(ir.name_of(a) == name for p in products for pair in p.pairs for a in (pair.weight, pair.operand)):
