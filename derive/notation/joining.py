@@ -34,6 +34,7 @@ def join(lower: Program, upper: Program, name: str) -> Program:
     output = upper.meta["output"]
     meta = {
         **lower.meta,
+        "inputs": (*lower.meta["inputs"], *upper.meta["inputs"][1:]),
         "output": output,
         "public": {**lower.meta["public"], **upper.meta["public"]},
         "lines": {**upper.meta["lines"], **lower.meta["lines"]},

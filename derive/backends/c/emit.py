@@ -20,6 +20,7 @@ from derive import ir, registry
 from derive.backends.c import layout
 from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
+from derive.backends.c.names import c_name
 from derive.backends.c.printer import F32, F64, Expression, Real, size
 from derive.backends.c.render import ROOT, render
 from derive.backends.c.schedule import plan
@@ -27,7 +28,6 @@ from derive.errors import DeriveError
 from derive.ir import functions
 from derive.notation import Cell, Head
 from derive.pipeline import Model, Routine, model
-from derive.signature import c_name
 
 
 @dataclass(frozen=True)

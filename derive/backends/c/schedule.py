@@ -15,12 +15,12 @@ from derive import ir
 from derive.backends.c.contractions import Contractions
 from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
 from derive.backends.c.kernel_verifier import verify_kernel
+from derive.backends.c.names import c_name
 from derive.errors import DeriveError
 from derive.ir import Tensor, span
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
 from derive.pipeline import Model, Routine
-from derive.signature import c_name
 
 
 @cache
