@@ -25,9 +25,9 @@ from derive.backends.c.render import ROOT
 from derive.building import build
 from derive.errors import DeriveError
 from derive.ir import Program
-from derive.notation.public import input_names, parameter
 from derive.passes.adjoint import adjoint_name
 from derive.pipeline import Model, model
+from derive.signature import input_names, parameter
 from derive.toolchain.compiler import compile_folder
 from derive.verify.interpreter import run as interpret
 from derive.verify.references import get as reference_of

@@ -29,6 +29,7 @@ __all__ = [
     "argument_name",
     "argument_places",
     "initial_of",
+    "input_names",
     "is_reserved",
     "own_places",
     "parameter",

@@ -11,7 +11,7 @@ import numpy as np
 
 from derive import ir
 from derive.ir import Program, Tensor
-from derive.notation.public import input_names, parameter
+from derive.signature import input_names, parameter
 
 Array = Any
 
