@@ -289,8 +289,8 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_child_does_not_write_to_the_scratch_memory_of_its_parent():
-    block = KEPT.take(blocks.MAPPED)
-    np.asarray(block)[...] = 1
+    block = np.asarray(KEPT.take(blocks.MAPPED))
+    block[...] = 1
     child = os.fork()
     if child == 0:
         block[...] = 2
