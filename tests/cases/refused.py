@@ -112,13 +112,112 @@ REFUSED = {
         """,
         ("g stands twice in gates",),
     ),
-    "two sequences": (
+    "a value that is never assigned": (
+        """
+        @cell(states="h c")
+        def mine(x, h, c, W, o):
+            c[t, n] = c[t - 1, n] / 2 + Sum(W[n, j] * x[t, j], j)
+            h[t, n] = o[t, n] * tanh(c[t, n])  #!
+        """,
+        (
+            "o is read with time, and no equation defines it; write o[t, n] = ..., or leave the time away where o is a parameter",
+            "If it is an input that the caller gives, put it before h among the arguments",
+            'inputs="x o"',
+        ),
+    ),
+    "a value whose equation has the name of another": (
         """
         @cell(states="h")
-        def mine(x, u, h, W, A):
+        def mine(x, h, W, g, q):
+            q[t, n] = tanh(Sum(W[n, j] * x[t, j], j))
+            h[t, n] = g[t, n] + h[t - 1, n] / 2  #!
+        """,
+        ("write g[t, n] = ...; q is assigned and never read, is one of the two meant for the other?",),
+    ),
+    "a member of a family that is never assigned": (
+        """
+        @cell(states="h")
+        def mine(x, h, W, z, a, o):
+            z[a][t, n] = Sum(W[n, j] * x[t, j], j)
+            h[t, n] = sigmoid(z[o][t, n]) * tanh(z[a][t, n])  #!
+        """,
+        ("z[o] is read with time, and no equation defines it; write z[o][t, n] = ...",),
+    ),
+    "an input that is assigned": (
+        """
+        @cell(states="h", inputs="x g")
+        def mine(x, h, W, g):
+            g[t, n] = tanh(Sum(W[n, j] * x[t, j], j))  #!
+            h[t, n] = g[t, n] + h[t - 1, n] / 2
+        """,
+        ("g is assigned, and the decorator names it in inputs=",),
+    ),
+    "an input without time": (
+        """
+        @cell(states="h", inputs="x b")
+        def mine(x, h, W, b):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + b[n])  #!
+        """,
+        ("b stands in inputs= of the decorator and is read without time; write b[t, j]",),
+    ),
+    "an input that is a state": (
+        """
+        @cell(states="h", inputs="x h")
+        def mine(x, h, W):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j)) + h[t - 1, n]
+        """,
+        ("h is an input and a state in the decorator",),
+    ),
+    "an input that is no argument": (
+        """
+        @cell(states="h", inputs="x u")
+        def mine(x, h, W):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j)) + h[t - 1, n]
+        """,
+        ("'u' in the decorator is no argument of the function",),
+    ),
+    "an input that is called like an argument of the functions": (
+        """
+        @cell(states="h")
+        def mine(x, threads, h, W, A):
+            h[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(A[n, k] * threads[t, k], k)  #!
+        """,
+        (
+            "another use for the name threads of an input (an argument of the Python functions)",
+            'input_threads="threads"',
+        ),
+    ),
+    "an input x that is not the first": (
+        """
+        @cell(states="h")
+        def mine(u, x, h, W, A):
             h[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(A[n, k] * u[t, k], k)  #!
         """,
-        ("a cell reads one input sequence, found x, u", "Write u[t, k] = ..."),
+        ("another use for the name x of an input", "let x be the first argument of the cell"),
+    ),
+    "an input that is called like the gradient of another": (
+        """
+        @cell(states="h")
+        def mine(x, d_x, h, W, A):
+            h[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(A[n, k] * d_x[t, k], k)  #!
+        """,
+        ("another use for the name d_x of an input (the gradient of x)",),
+    ),
+    "an input that is called like a word of C": (
+        """
+        @cell(states="h")
+        def mine(x, short, h, W, A):
+            h[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(A[n, k] * short[t, k], k)  #!
+        """,
+        ("another use for the name short of an input (a word of Python, of C or of the kernels)",),
+    ),
+    "an input that is called like a parameter": (
+        """
+        @cell(states="h")
+        def mine(x, weight_ih, h, W, A):
+            h[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(A[n, k] * weight_ih[t, k], k)  #!
+        """,
+        ("another use for the name weight_ih (the input weight_ih)",),
     ),
     "no sequence": (
         """
@@ -126,7 +225,7 @@ REFUSED = {
         def mine(h, U):
             h[t, n] = tanh(Sum(U[n, k] * h[t - 1, k], k))
         """,
-        ("a cell reads one input sequence, found none", "x[t, j]"),
+        ("a cell reads at least one input sequence, found none", "x[t, j]"),
     ),
     "added to": (
         """
@@ -203,7 +302,7 @@ REFUSED = {
         def mine(x, h):
             h[t, n] = Sum(x[t, j], j) + h[t - 1, n] / 2  #!
         """,
-        ("h has the size H, which stands on no parameter and not on the input", "such as a bias, h[t, n] = ... + b[n]"),
+        ("h has the size H, which stands on no parameter and not on an input", "such as a bias, h[t, n] = ... + b[n]"),
     ),
     "the input under the index of the units": (
         """

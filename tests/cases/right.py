@@ -9,6 +9,20 @@ RIGHT = {
             β[t, n] = φ[t, n] * β[t - 1, n] + γ[t, n]
             α[t, n] = tanh(κ[n] * β[t, n])
     """,
+    "three inputs, the first not called x, one behind the states, one with a public name": """
+        @cell(states="h", mask="m")
+        def mine(μ, m, h, W, U, A, v):
+            h[t, n] = m[t, n] * h[t - 1, n] + tanh(Sum(W[n, j] * μ[t, j], j) + Sum(A[n, k] * v[t, k], k)) * Sum(U[i] * m[t, i], i)
+    """,
+    "a head that reads an input of its own": """
+        @cell(states="h")
+        def lower(x, h, W, b):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + b[n]) + h[t - 1, n] / 2
+        @head()
+        def upper(h, v, p, A, Q):
+            p[t, o] = Sum(A[o, n] * h[t, n], n) + Sum(Q[o, k] * v[t, k], k)
+        whole = lower.then(upper, "whole")
+    """,
     "the output is called y": """
         @cell(states="y")
         def mine(x, y, W):
