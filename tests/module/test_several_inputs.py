@@ -1,5 +1,6 @@
 """Cells that read several inputs: every call, every gradient, and what is said where an input is missing or wrong."""
 
+import inspect
 import itertools
 import pickle
 from types import SimpleNamespace
@@ -261,10 +262,17 @@ def test_memory_counts_the_gradients_of_all_inputs(module):
     assert module.memory(**sizes, steps=T, batch=B).out == sum(a.nbytes for a in grads.values())
 
 
-def test_functions_are_pickled_by_reference():
+def test_signatures_name_the_inputs(module):
+    for name, others in (("infer", ["lengths"]), ("forward", ["lengths", "tape"]), ("loss_and_grad", ["tape", "wrt"])):
+        parameters = [*inspect.signature(getattr(module, name)).parameters]
+        assert parameters[0] == "x" and parameters[-2 - len(others) :] == [*others, "u", "m"]
+
+
+def test_functions_of_a_cell_with_one_input_are_pickled_by_reference():
     from derive.generated import lstm
 
     assert pickle.loads(pickle.dumps(lstm.infer)) == lstm.infer
+    assert "inputs" not in inspect.signature(lstm.infer).parameters
 
 
 def wrong(name, change):

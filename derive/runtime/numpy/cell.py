@@ -15,6 +15,7 @@ from .arrays import Array
 from .initial import initializer
 from .inputs import check_lengths, check_tape, check_threads, check_wrt
 from .memory import estimator
+from .named import taking_inputs
 from .plan import Plan
 from .ragged import Ragged, run_ragged
 from .reading import Reader
@@ -47,6 +48,8 @@ class Cell:
         # Methods of this very object, so that they are pickled as such.
         self.init_params = MethodType(initializer(self._spec), self)
         self.memory = MethodType(estimator(self._spec, self._kernels), self)
+        for function in (Cell.infer, Cell.forward, Cell.loss_and_grad):
+            setattr(self, function.__name__, MethodType(taking_inputs(self._spec, function), self))
 
     def __reduce__(self) -> tuple[Callable[..., Cell], tuple[Any, ...]]:
         return reduced(self, self._compiled)

@@ -1,9 +1,10 @@
-"""Functions whose arguments are named by the cell: sizes first, then options that all cells share."""
+"""Functions whose arguments are named by the cell: those of sizes, and those that take further inputs by keyword."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from inspect import Parameter, Signature
+from inspect import Parameter, Signature, signature
+from types import FunctionType
 from typing import Any
 
 from ..core.spec import Spec
@@ -37,3 +38,16 @@ def named_function(
     function.__doc__ = doc
     function.__signature__ = signature.replace(parameters=[owner, *signature.parameters.values()])  # type: ignore[attr-defined]
     return function
+
+
+def taking_inputs(spec: Spec, function: Any) -> Any:
+    """A copy of a function `f(self, x, ..., **inputs)` whose signature names the further inputs of a cell, if it has any."""
+    own = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+    own.__kwdefaults__, own.__annotations__ = function.__kwdefaults__, function.__annotations__
+    own.__doc__, own.__qualname__, own.__module__ = function.__doc__, function.__qualname__, function.__module__
+    said = signature(function)
+    *parameters, more = said.parameters.values()
+    _, *names = spec.inputs
+    named = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=more.annotation) for name in names]
+    own.__signature__ = said.replace(parameters=[*parameters, *named])  # type: ignore[attr-defined]
+    return own

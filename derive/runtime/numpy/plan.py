@@ -146,10 +146,10 @@ class Plan:
                     return self._infer_nothing(x, inputs, state, out, lengths)
                 bound = self._prepare_infer()
             problem, runner = self._problem, bound.runner
-            given = self._reader.inputs("plan.infer", problem, x, inputs)
-            reads = [self._outside(self._arena, array) for array in given]
+            read = self._reader.inputs("plan.infer", problem, x, inputs)
+            reads = [self._outside(self._arena, array) for array in read]
             ragged = None if lengths is None else self._ragged("infer", lengths, runner.split)
-            result = self._out if out is None else self._check_out(out, given)
+            result = self._out if out is None else self._check_out(out, x, inputs)
             source = self._source("infer", state)
             if ragged is not None and ragged.order is not None:
                 reads = [np.take(array, ragged.order, -2) for array in reads]
@@ -199,9 +199,9 @@ class Plan:
                     return self._train_nothing(x, inputs, y, state, lengths)
                 bound = self._prepare_training()
             problem, runner = self._problem, bound.runner
-            given = self._reader.inputs("plan.loss_and_grad", problem, x, inputs)
-            given = (*given, self._reader.sequence("loss_and_grad", self._trains[-1], problem, y))
-            reads = [self._outside(self._gradients, array) for array in given]
+            read = self._reader.inputs("plan.loss_and_grad", problem, x, inputs)
+            read = (*read, self._reader.sequence("loss_and_grad", self._trains[-1], problem, y))
+            reads = [self._outside(self._gradients, array) for array in read]
             ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner.split)
             source = self._source("loss_and_grad", state)
             if ragged is not None and ragged.order is not None:
@@ -282,10 +282,10 @@ class Plan:
         self, x: Any, inputs: Mapping[str, Any], state: Any, out: Any, lengths: Any
     ) -> tuple[Array, tuple[Array, ...]]:
         """`infer` without sequences: everything is checked, and C is not asked."""
-        given = self._reader.inputs("plan.infer", self._problem, x, inputs)
+        self._reader.inputs("plan.infer", self._problem, x, inputs)
         if lengths is not None:
             self._ragged("infer", lengths, ONE)
-        result = self._out if out is None else self._check_out(out, given)
+        result = self._out if out is None else self._check_out(out, x, inputs)
         self._source("infer", state)
         self._latest = 1 - self._latest
         return result if out is None else out, self._sets[self._latest]
@@ -330,15 +330,14 @@ class Plan:
             return GIVEN
         return source
 
-    def _check_out(self, out: Any, inputs: Sequence[Array]) -> Array:
-        """`out` can take the result and is neither an input nor inside of the plan."""
+    def _check_out(self, out: Any, x: Array, inputs: Mapping[str, Array]) -> Array:
+        """`out` can take the result and is neither an input, however that lies in memory, nor inside of the plan."""
         problem = self._problem
         usual = type(out) is np.ndarray and out.dtype is problem.dtype and out.shape == problem.out_shape
         # 0x0400: writeable
         usual = usual and out.flags.num & (PLAIN | 0x0400) == PLAIN | 0x0400
-        if not usual or any([overlap(out, array) for array in inputs]):
-            spec = self._reader.spec
-            named = dict(zip(spec.inputs, inputs, strict=True))
+        if not usual or any([overlap(out, array) for array in (x, *inputs.values())]):
+            spec, named = self._reader.spec, {self._reader.first: x, **inputs}
             dim = spec.arguments[spec.output].dim
             out = check_out(f"{spec.name}.infer", out, problem.dtype, dim, problem.out_shape, named)
         if out is not self._out and np.may_share_memory(out, self._arena.memory):
