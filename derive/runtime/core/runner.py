@@ -51,6 +51,8 @@ class Runner:
         self.problem = problem
         self.op = op
         self.split = split
+        self.alone = split.kind == "one"
+        self.has_loss = op == "loss_and_grad"
         self.function: Any = kernels.functions[op]
         self.memory: list[memoryview] = []
         self.totals: dict[str, Buffer] = {}
@@ -64,13 +66,13 @@ class Runner:
         for part, nbytes in zip(self.parts, workspaces, strict=True):
             part.args.workspace = kernels.from_buffer(self._take(nbytes))
             part.args.workspace_size = nbytes
-            if op == "loss_and_grad":
+            if self.has_loss:
                 part.args.loss = part.loss
         for name, nbytes in needs.items():
             self._point(name, self._take(nbytes))
         for part in self.parts[1:]:
             self._own_sums(part)
-        if op == "loss_and_grad":
+        if self.has_loss:
             for name, zero in zip(kernels.seeds[1:], problem.zeros, strict=True):
                 self._point(name, zero)
         self.nbytes = sum(block.nbytes for block in self.memory)
@@ -98,7 +100,7 @@ class Runner:
     def _scratch_needs(self) -> dict[str, int]:
         """What lies between forward and backward of loss_and_grad: only the gradients leave this call."""
         problem, kernels = self.problem, self.problem.kernels
-        if self.op != "loss_and_grad":
+        if not self.has_loss:
             return {}
         between = (*kernels.results, kernels.seeds[0])
         tape = sum(part.sizes.tape for part in self.parts)
@@ -174,14 +176,14 @@ class Runner:
 
     def run(self, keep: object) -> float:
         """Calls C. Returns the loss, 0.0 where there is none. keep: what must live until all threads are done."""
-        if self.split.kind == "one":
+        if self.alone:
             if code := self.function(self.args):
                 raise self._refused(code)
-            return float(self.parts[0].loss[0]) if self.op == "loss_and_grad" else 0.0
+            return float(self.parts[0].loss[0]) if self.has_loss else 0.0
         codes = self._by_units(keep) if self.split.kind == "units" else self._by_batch(keep)
         if any(codes):
             raise self._refused(next(filter(None, codes)))
-        return float(sum(part.loss[0] for part in self.parts)) if self.op == "loss_and_grad" else 0.0
+        return float(sum(part.loss[0] for part in self.parts)) if self.has_loss else 0.0
 
     def _by_batch(self, keep: object) -> list[int]:
         codes = share(self.function, [part.args for part in self.parts], (self, keep))

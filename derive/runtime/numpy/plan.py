@@ -82,6 +82,7 @@ class Plan:
         self._sets = [*(tuple(states[k * n : (k + 1) * n]) for k in range(3)), tuple(problem.zeros)]
         self._out = own[-1]
         self._latest = 0
+        self._first, self._several = reader.first, len(spec.inputs) > 1
         self._infers = (*spec.inputs, spec.output)  # what each call points to arrays of its caller
         self._trains = (*spec.inputs, spec.target)
         self._inferring: Bound | None = None
@@ -146,16 +147,20 @@ class Plan:
                     return self._infer_nothing(x, inputs, state, out, lengths)
                 bound = self._prepare_infer()
             problem, runner = self._problem, bound.runner
-            read = self._reader.inputs("plan.infer", problem, x, inputs)
-            reads = [self._outside(self._arena, array) for array in read]
+            if inputs or self._several:
+                read = self._reader.inputs("plan.infer", problem, x, inputs)
+                reads = tuple([self._outside(self._arena, array) for array in read])
+            else:
+                array = self._reader.sequence("plan.infer", self._first, problem, x)
+                reads = (self._outside(self._arena, array),)
             ragged = None if lengths is None else self._ragged("infer", lengths, runner.split)
             result = self._out if out is None else self._check_out(out, x, inputs)
             source = self._source("infer", state)
             if ragged is not None and ragged.order is not None:
-                reads = [np.take(array, ragged.order, -2) for array in reads]
+                reads = tuple([np.take(array, ragged.order, -2) for array in reads])
                 source = self._sort_states(source, ragged.order)
             target = 1 - self._latest
-            used = (*reads, result)
+            used = reads + (result,)
             runner.point(self._infers, used)
             for args, field, pointer in bound.reads[source]:
                 setattr(args, field, pointer)
@@ -199,13 +204,18 @@ class Plan:
                     return self._train_nothing(x, inputs, y, state, lengths)
                 bound = self._prepare_training()
             problem, runner = self._problem, bound.runner
-            read = self._reader.inputs("plan.loss_and_grad", problem, x, inputs)
-            read = (*read, self._reader.sequence("loss_and_grad", self._trains[-1], problem, y))
-            reads = [self._outside(self._gradients, array) for array in read]
+            if inputs or self._several:
+                read = self._reader.inputs("plan.loss_and_grad", problem, x, inputs)
+                reads = tuple([self._outside(self._gradients, array) for array in read])
+            else:
+                array = self._reader.sequence("plan.loss_and_grad", self._first, problem, x)
+                reads = (self._outside(self._gradients, array),)
+            y = self._reader.sequence("plan.loss_and_grad", self._trains[-1], problem, y)
+            reads += (self._outside(self._gradients, y),)
             ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner.split)
             source = self._source("loss_and_grad", state)
             if ragged is not None and ragged.order is not None:
-                reads = [np.take(array, ragged.order, -2) for array in reads]
+                reads = tuple([np.take(array, ragged.order, -2) for array in reads])
                 source = self._sort_states(source, ragged.order)
             runner.point(self._trains, reads)
             for args, field, pointer in bound.reads[source]:
@@ -295,7 +305,7 @@ class Plan:
     ) -> tuple[float, dict[str, Array]]:
         """`loss_and_grad` without sequences: a loss of 0, and gradients of the parameters that are 0."""
         self._reader.inputs("plan.loss_and_grad", self._problem, x, inputs)
-        self._reader.sequence("loss_and_grad", self._trains[-1], self._problem, y)
+        self._reader.sequence("plan.loss_and_grad", self._trains[-1], self._problem, y)
         if lengths is not None:
             self._ragged("loss_and_grad", lengths, ONE)
         self._source("loss_and_grad", state)

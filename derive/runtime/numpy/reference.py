@@ -1,7 +1,7 @@
 """Cells by reference: pickle and copy see the name of a module and the digest of its C, never the compiled code.
 
 So `ProcessPoolExecutor().map(lstm.infer, ...)` works, with spawned processes too: the child imports the same module. For
-a module that is not imported by its name, such as one of `derive.build`, whoever loads it leaves `__reference__` in it:
+a module that is not imported by its name, such as one of `derive.build`, its loader leaves `__reference__` in it:
 a function that can be pickled and its arguments, which give the module again in another process.
 """
 
