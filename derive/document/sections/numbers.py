@@ -29,7 +29,7 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
         name = f"`{entry.array}[{index}]`"
         rows.append((name, *(worked.shown(v) for v in (entry.derived, entry.difference, entry.compiled))))
     return [
-        Paragraph(say("worked.problem", n=worked.UNITS, m=worked.INPUTS, T=worked.STEPS)),
+        Paragraph(_problem(d, say)),
         Details(say("worked.inputs"), (Display(tuple(given)),)),
         Paragraph(say("worked.forward")),
         Table(_heads(say), tuple(_values(d, found, [e.target for e in d.forward], 0)), ()),
@@ -38,6 +38,13 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
         Paragraph(say("worked.gradients")),
         Table(head, tuple(rows), ()),
     ]
+
+
+def _problem(d: Derivation, say: Messages) -> str:
+    """The sizes of the example; of several inputs the numbers below tell them."""
+    if len(d.primal.meta["inputs"]) == 1:
+        return say("worked.problem", n=worked.UNITS, m=worked.INPUTS, T=worked.STEPS)
+    return say("worked.problem.several", n=worked.UNITS, T=worked.STEPS)
 
 
 def _target(d: Derivation) -> str:
