@@ -122,10 +122,8 @@ def deltas(d: Derivation, say: Messages) -> list[Block]:
         blocks += _recursion(d, say, z)
     boundary = [e for e in d.backward if d.tensors[e.target].role == "gradient" and _primal_role(d, e) == "input"]
     if boundary:
-        blocks += [
-            Paragraph(say("deltas.input" if len(boundary) == 1 else "deltas.inputs")),
-            Display(tuple(d.row(e) for e in boundary)),
-        ]
+        title = say("deltas.input" if len(boundary) == 1 else "deltas.inputs")
+        blocks += [Paragraph(title), Display(tuple(d.row(e) for e in boundary))]
     return blocks
 
 
