@@ -83,8 +83,8 @@ def list_() -> None:
 def build(cell: tuple[str, ...], check: bool) -> None:
     """Regenerate generated/ from the equations and compile it. Without CELL: all of it."""
     from derive import document
-    from derive.backends.c.emit import regenerate
     from derive.building import compile_generated
+    from derive.generation import regenerate
     from derive.terminal import tables as display
 
     console = Terminal()

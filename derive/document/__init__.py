@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from derive import registry
-from derive.backends.c.emit import Change, compare
-from derive.backends.c.render import ROOT
 from derive.document import listing
 from derive.document.blocks import Page, Section
 from derive.document.derivation import Derivation
@@ -26,7 +24,9 @@ from derive.document.write_html import html
 from derive.document.write_tex import tex
 from derive.document.write_text import markdown, text
 from derive.errors import DeriveError
+from derive.generation import Change, compare
 from derive.notation import Cell, Head
+from derive.rendering import ROOT
 
 FORMS = {"tex": tex, "html": html, "md": markdown, "text": text}
 __all__ = ["FORMS", "LANGUAGES", "Derivation", "Page", "derivation", "document", "files", "regenerate", "written"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from derive.backends.c import emit
+from derive import generation
 from derive.toolchain import compiler
 
 SETUP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md")
@@ -22,11 +22,13 @@ def checkout(tmp_path: Path) -> Path:
     here = tmp_path / "checkout"
     for name in SETUP:
         (here / name).parent.mkdir(exist_ok=True)
-        shutil.copy(emit.ROOT / name, here / name)
+        shutil.copy(generation.ROOT / name, here / name)
     (here / "derive" / "toolchain").mkdir(parents=True)
     for name in ("__init__.py", "toolchain/__init__.py", "toolchain/compiler.py"):
-        shutil.copy(emit.ROOT / "derive" / name, here / "derive" / name)
-    shutil.copytree(emit.ROOT / "generated" / "rnn", here / "generated" / "rnn", ignore=shutil.ignore_patterns("_k*"))
+        shutil.copy(generation.ROOT / "derive" / name, here / "derive" / name)
+    shutil.copytree(
+        generation.ROOT / "generated" / "rnn", here / "generated" / "rnn", ignore=shutil.ignore_patterns("_k*")
+    )
     (here / "generated" / "__init__.py").write_text("")
     return here
 

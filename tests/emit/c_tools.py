@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from derive import registry
-from derive.backends.c import emit
+from derive import generation, registry
 from derive.backends.c.printer import F32, F64
 from derive.toolchain.compiler import FLAGS, WARNINGS
 
@@ -54,11 +53,11 @@ def runnable() -> list[str]:
 @cache
 def files(cell: str) -> dict[str, str]:
     """What is emitted for a cell, by file name."""
-    return emit.files(registry.cell(cell))
+    return generation.files(registry.cell(cell))
 
 
 def folder(cell: str) -> Path:
-    return emit.ROOT / "generated" / cell
+    return generation.ROOT / "generated" / cell
 
 
 def run(*command: object) -> str:

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from c_tools import CELLS, files, folder
 
-from derive.backends.c import emit
+from derive import generation
 
 SEEDS = ("0", "1", "42")
 PROGRAM = """
 import hashlib, json, sys
 from derive import registry
-from derive.backends.c import emit
-made = {f"{c}/{n}": text for c in sys.argv[1:] for n, text in emit.files(registry.cell(c)).items()}
+from derive import generation
+made = {f"{c}/{n}": text for c in sys.argv[1:] for n, text in generation.files(registry.cell(c)).items()}
 print(json.dumps({name: hashlib.sha256(text.encode()).hexdigest() for name, text in made.items()}))
 """
 
@@ -68,19 +68,19 @@ def test_what_is_committed_is_what_is_made(cell):
 
 
 def test_a_second_regeneration_changes_nothing(tmp_path):
-    first = emit.regenerate(["rnn"], target=tmp_path)
+    first = generation.regenerate(["rnn"], target=tmp_path)
     assert {c.kind for c in first} == {"new"}
     before = {p.name: p.read_bytes() for p in (tmp_path / "rnn").iterdir()}
-    assert {c.kind for c in emit.regenerate(["rnn"], target=tmp_path)} == {"same"}
+    assert {c.kind for c in generation.regenerate(["rnn"], target=tmp_path)} == {"same"}
     assert before == {p.name: p.read_bytes() for p in (tmp_path / "rnn").iterdir()}
 
 
 def test_check_writes_nothing_and_tells_what_differs(tmp_path):
-    emit.regenerate(["rnn"], target=tmp_path)
+    generation.regenerate(["rnn"], target=tmp_path)
     header = tmp_path / "rnn" / "rnn.h"
     header.write_text(header.read_text().replace("Elman", "Nobody"))
     (tmp_path / "rnn" / "old.c").write_text("int old;\n")
-    changes = {c.path: c for c in emit.regenerate(["rnn"], check=True, target=tmp_path)}
+    changes = {c.path: c for c in generation.regenerate(["rnn"], check=True, target=tmp_path)}
     assert (
         changes["rnn/rnn.h"].kind == "changed"
         and "-" in changes["rnn/rnn.h"].diff
@@ -88,5 +88,5 @@ def test_check_writes_nothing_and_tells_what_differs(tmp_path):
     )
     assert changes["rnn/old.c"].kind == "removed"
     assert "Nobody" in header.read_text() and (tmp_path / "rnn" / "old.c").exists()
-    emit.regenerate(["rnn"], target=tmp_path)
+    generation.regenerate(["rnn"], target=tmp_path)
     assert "Nobody" not in header.read_text() and not (tmp_path / "rnn" / "old.c").exists()

@@ -54,6 +54,7 @@ TESTS: dict[str, list[list[str]]] = {
     "verifier": [["tests/engine/test_verifiers.py"]],
     "simplify": [["tests/engine/test_simplify.py"], ["tests/engine/test_capture.py"]],
     "emit.py": [["tests/emit/test_names.py"], ["tests/build/test_custom_cells.py"]],
+    "generation.py": [["tests/emit/test_names.py"], ["tests/build/test_custom_cells.py"]],
     "printer": [["tests/emit/test_c_rules.py"], ["tests/emit/test_targets.py"]],
     "layout": [GUARDS, ["tests/engine/test_verifiers.py"]],
     "kept": [["tests/module/test_kept.py"], ["tests/module/test_copies.py"]],

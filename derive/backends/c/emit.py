@@ -1,31 +1,23 @@
-"""From a cell to its files: fills templates/, writes generated/.
+"""From a model to its C: fills templates/c/.
 
-The passes decide everything; here their results are handed to Jinja.  Output is a function of the equations and the
-templates alone: no date, no path, no order that depends on a hash.
+The passes decide everything; here their results are handed to Jinja.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive import ir, registry
+from derive import ir
 from derive.backends.c import layout
 from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.printer import F32, F64, Expression, Real, size
-from derive.backends.c.render import ROOT, render
-from derive.errors import DeriveError
+from derive.backends.c.render import render
 from derive.ir import functions
-from derive.notation import Cell, Head
-from derive.pipeline import Model, model
+from derive.pipeline import Model
 from derive.signature import c_name
 
 
@@ -116,7 +108,7 @@ def c_source(made: Model, real: Real) -> str:
         real=real,
         kernels=kernels,
         calls=calls,
-        tape=_tape_regions(made),
+        tape=tape_regions(made),
         hoist_rows=HOIST_ROWS,
         state_tape=layout.tape_regions(next(k for k in made.kernels if k.name == "record")),
         polynomial=functions.exponential(real.dtype),
@@ -124,7 +116,7 @@ def c_source(made: Model, real: Real) -> str:
     )
 
 
-def _tape_regions(made: Model) -> list[tuple[str, str]]:
+def tape_regions(made: Model) -> list[tuple[str, str]]:
     """Name and width of a row of each tape region, in order."""
     regions: dict[str, str] = {}
     for p in made.tape.values():
@@ -138,111 +130,17 @@ def c_header(made: Model) -> str:
         "c/header.h.j2",
         model=made,
         reals=(F32, F64),
-        tape=_tape_regions(made),
+        tape=tape_regions(made),
         text=lambda expr: ir.text(expr, ascii=True),
     )
 
 
-def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict[str, str]:
-    """Every generated file of a cell, by its name; `documented`: with what the cell says of itself."""
-    made = model(cell, loss)
-    if not documented:
-        made = replace(made, doc="")
-    code = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
+def code(made: Model) -> dict[str, str]:
+    """Every C file of a model, by its name."""
+    found = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
     for isa in ISAS:
         for real in (F32, F64):
-            code[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
+            found[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
     splits = layout.splittable([(k, None) for k in made.kernels])
-    code[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
-    # A compiled module says which C it was made from: an older one may take the same arguments for something else.
-    digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]
-    found = {
-        "__init__.py": render("python/module.py.j2", model=made, code=digest),
-        **code,
-        "README.md": render("python/readme.md.j2", model=made, text=ir.text, tape=_tape_regions(made)),
-    }
-    manifest = {
-        "cell": made.name,
-        "digest": made.digest,
-        "code": digest,
-        "dims": made.meta["dims"],
-        "sources": sorted(n for n in found if n.endswith(".c")),
-        "header": f"{made.name}.h",
-        "files": sorted([*found, "manifest.json"]),
-    }
-    found["manifest.json"] = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    found[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
     return found
-
-
-# -- generated/ --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Change:
-    """What regeneration does to one file."""
-
-    path: str
-    kind: str
-    diff: str = ""
-
-
-def write(folder: Path, made: dict[str, str]) -> None:
-    """Write the files of a cell into a folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in made.items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-def regenerate(
-    names: Iterable[str] = (),
-    check: bool = False,
-    progress: Callable[[str], None] = lambda name: None,
-    target: Path | None = None,
-) -> list[Change]:
-    """Write generated/ (or only compare, with `check`): one Change per file, those that stay the same included."""
-    target = target or ROOT / "generated"
-    if not target.is_dir():
-        raise DeriveError(f"there is no folder {target.name}/ here: run `derive build` in a checkout of the project")
-    changes: list[Change] = []
-    chosen = list(names) or list(registry.cells())
-    for name in chosen:
-        if name not in registry.cells():
-            raise DeriveError(
-                f"{name} is no cell of derive/cells/; a cell of your own is compiled by derive.build(cell)"
-            )
-        progress(name)
-        made = files(registry.cell(name))
-        folder = target / name
-        changes += [compare(folder / file, f"{name}/{file}", text) for file, text in sorted(made.items())]
-        stale = (
-            [
-                p
-                for p in sorted(folder.iterdir())
-                if p.is_file()
-                and p.name not in made
-                and p.suffix in (".c", ".h", ".py", ".tex", ".md", ".json")
-                and p.name != "_kernels.c"
-                and p.stem != "derivation"  # derive/document writes those, for it asks the compiled C
-            ]
-            if folder.is_dir()
-            else []
-        )
-        changes += [Change(f"{name}/{p.name}", "removed") for p in stale]
-        if not check:
-            write(folder, made)
-            for p in stale:
-                p.unlink()
-    return changes
-
-
-def compare(path: Path, shown: str, text: str) -> Change:
-    """What writing a text into a file of generated/ would change."""
-    if not path.is_file():
-        return Change(shown, "new")
-    old = path.read_text(encoding="utf-8")
-    if old == text:
-        return Change(shown, "same")
-    diff = difflib.unified_diff(
-        old.splitlines(), text.splitlines(), f"generated/{shown}", f"regenerated/{shown}", lineterm=""
-    )
-    return Change(shown, "changed", "\n".join(diff))
