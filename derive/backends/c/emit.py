@@ -5,7 +5,10 @@ The passes decide everything; here their results are handed to Jinja.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
@@ -37,14 +40,23 @@ ISAS = (
 )
 
 
+REALS = (F32, F64)
+SHARED = "derive_"  # begins the name of a header that all cells share
+_PARTS: dict[str, dict[str, Any]] = {
+    "vectors": {},
+    "math": {"records": functions.RECORDS},
+    "gemm": {},
+    "team": {"hoist_rows": HOIST_ROWS},
+}
+
 # -- C --------------------------------------------------------------------------------------------------------------
 
 
 class _C:
     """What the C templates ask of the passes: spelled expressions, and whether a value is a vector."""
 
-    def __init__(self, kernel: Kernel, real: Real) -> None:
-        self.kernel, self.real = kernel, real
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
         self.tensors = kernel.program.tensors
 
     def is_vector(self, access: sp.Expr) -> bool:
@@ -58,7 +70,7 @@ class _C:
         return c_name(ir.name_of(access), by or 0)
 
     def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.real, self.spelled, self.is_vector, self._from_afar(rhs)).print(ir.without_guards(rhs))
+        return Expression(self.spelled, self.is_vector, self._from_afar(rhs)).print(ir.without_guards(rhs))
 
     def _from_afar(self, rhs: sp.Expr) -> set[sp.Expr]:
         """The accesses of another step, and of terms that live at one end of time: they are added last.
@@ -97,22 +109,15 @@ class _C:
         return [d for d in self.kernel.program.meta["sizes"] if d in found]
 
 
-def c_source(made: Model, real: Real) -> str:
-    """The C file of one scalar type."""
-    kernels = [(k, _C(k, real)) for k in made.kernels]
-    nodes = [node for k in made.kernels for e in k.program.equations for node in sp.preorder_traversal(e.rhs)]
-    calls = sorted({record.c for node in nodes if (record := functions.record_of(node)) is not None})
+def c_kernels(made: Model, alone: bool = False) -> str:
+    """The kernels of a model, for either scalar type."""
     return render(
         "c/kernels.c.j2",
         model=made,
-        real=real,
-        kernels=kernels,
-        calls=calls,
+        alone=alone,
+        kernels=[(k, _C(k)) for k in made.kernels],
         tape=tape_regions(made),
-        hoist_rows=HOIST_ROWS,
         state_tape=layout.tape_regions(next(k for k in made.kernels if k.name == "record")),
-        polynomial=functions.exponential(real.dtype),
-        records=functions.RECORDS,
     )
 
 
@@ -124,23 +129,38 @@ def tape_regions(made: Model) -> list[tuple[str, str]]:
     return list(regions.items())
 
 
-def c_header(made: Model) -> str:
-    """The header: both scalar types, every array with its shape."""
+def c_header(made: Model, reals: Sequence[Real] = REALS) -> str:
+    """The header: some scalar types, every array with its shape."""
     return render(
         "c/header.h.j2",
         model=made,
-        reals=(F32, F64),
+        reals=reals,
         tape=tape_regions(made),
         text=lambda expr: ir.text(expr, ascii=True),
     )
 
 
-def code(made: Model) -> dict[str, str]:
-    """Every C file of a model, by its name."""
-    found = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
-    for isa in ISAS:
-        for real in (F32, F64):
-            found[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
+def code(made: Model, reals: Sequence[Real] = REALS, alone: bool = False) -> dict[str, str]:
+    """Every C file of a model, by its name; the headers that all cells share are in `shared`.
+
+    `alone`: the files say of themselves that they need no others, as backends/c/standalone.py makes them.
+    """
+    name = made.name
+    found = {f"{name}.h": c_header(made, reals), f"{name}_kernels.h": c_kernels(made, alone)}
+    for real in reals:
+        found[f"{name}_{real.tag}.c"] = render("c/cell.c.j2", model=made, real=real, alone=alone)
+        for isa in ISAS:
+            found[f"{name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
     splits = layout.splittable([(k, None) for k in made.kernels])
-    found[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
+    found[f"{name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=reals, isas=ISAS)
+    return found
+
+
+@cache
+def shared() -> Mapping[str, str]:
+    """The headers that the kernels of every cell read, by their names; derive_f32.h or derive_f64.h reads the others."""
+    found = {f"{SHARED}{name}.h": render(f"c/{name}.h.j2", **values) for name, values in _PARTS.items()}
+    for real in REALS:
+        polynomial = functions.exponential(real.dtype)
+        found[f"{SHARED}{real.tag}.h"] = render("c/type.h.j2", real=real, polynomial=polynomial)
     return found
