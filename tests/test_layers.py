@@ -29,7 +29,8 @@ MAY = {
     "cells": "notation losses",
     "registry": "errors notation cells losses",
     "signature": "errors ir notation passes",
-    "pipeline": "errors ir notation passes registry signature backends.c",
+    "trace": "errors",
+    "pipeline": "errors ir notation passes registry signature trace",
     "backends": "",
     "backends.c": "errors rendering ir notation passes signature pipeline",
     "generation": "errors rendering ir notation passes registry pipeline backends.c",
@@ -44,12 +45,13 @@ MAY = {
     "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c flow "
     "verify check",
     "demo": "errors terminal passes registry toolchain check",
-    "cli": "errors terminal registry generation building check costs flow audit document demo",
+    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {
     ("runtime", "ir"): "compiled cells run without SymPy",
     ("ir", "document"): "the notation does not know how it is shown",
+    ("pipeline", "backends.c"): "the passes end where a backend begins",
     ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
     ("verify", "backends.c"): "an oracle shares no code with what it checks",
 }

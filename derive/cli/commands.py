@@ -16,6 +16,7 @@ import click
 from rich.panel import Panel
 from rich.text import Text
 
+from derive.cli.dump import dump
 from derive.cli.export import export
 from derive.cli.options import NotNegative, Numbers, OutputFile, Sizes, write_file
 from derive.errors import DeriveError
@@ -337,4 +338,5 @@ def demo(output: Path) -> None:
         sys.exit(FAILED)
 
 
+main.add_command(dump)
 main.add_command(export)

@@ -28,6 +28,7 @@ from typing import Any
 from derive.backends.c import contractions, layout
 from derive.backends.c.kernel import Kernel, PhasePlan
 from derive.backends.c.printer import F32, F64
+from derive.backends.c.schedule import plan
 from derive.costs.machine import Machine
 from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
 from derive.errors import DeriveError
@@ -177,7 +178,7 @@ def cost(
     machine = machine or Machine.of(dtype=dtype)
     itemsize = REALS[dtype].dtype().itemsize
     kind, count = spread(made, sizes, call, threads, itemsize)
-    kernels = [k for k in made.kernels if k.name in CALLS[call]]
+    kernels = [k for k in plan(made) if k.name in CALLS[call]]
     counting = _Counting(sizes, dtype, machine, kind, count)
     phases = tuple(counting.phase(k) for k in kernels)
     return Cost(
@@ -218,7 +219,7 @@ def _parameters(made: Model, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
 def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None, itemsize: int) -> tuple[str, int]:
     """How the runtime spreads a call: ("one" | "batch" | "units", threads).  The rule is its own, in runtime/split.py."""
     shapes = _parameters(made, sizes)
-    units = layout.splittable([(k, None) for k in made.kernels])
+    units = layout.splittable([(k, None) for k in plan(made)])
     weights = sum(map(prod, shapes))
     return split.choose(
         OPERATIONS[call], sizes["T"], sizes["B"], weights, itemsize=itemsize, threads=threads, units=units

@@ -63,5 +63,5 @@ def test_digits_are_shared_where_they_serve_both():
 
 @pytest.mark.parametrize("value", [1e39, -1e300, float("inf")])
 def test_what_float_cannot_hold_is_said(value):
-    with pytest.raises(DeriveError, match="too large for float32, whose largest number is 3.4028235e"):
+    with pytest.raises(DeriveError, match="too large for float32, whose largest number is"):
         literal(value)

@@ -10,6 +10,7 @@ from engine_tools import CELLS, SIZES, draw, relative
 
 from derive import ir, registry
 from derive.backends.c.kernel import Kernel
+from derive.backends.c.schedule import plan
 from derive.errors import DeriveError
 from derive.ir import ROW, B, Program, T, dimension, t
 from derive.notation import Sum, cell, i, j, k, m, n, sigmoid, tanh
@@ -30,7 +31,7 @@ def made(name: str) -> Model:
 
 
 def kernel(name: str, which: str) -> Kernel:
-    return next(x for x in made(name).kernels if x.name == which)
+    return next(x for x in plan(made(name)) if x.name == which)
 
 
 @cache
@@ -189,14 +190,14 @@ def test_two_layers_are_two_loops_with_the_upper_product_over_all_time_between_t
     assert (between.target, between.kind) == ("P_a", "parallel")
     assert [p.kind for s in looped(plain) for p in s.products] == ["recurrent", "recurrent"]
     # For few sequences it is made for a chunk of steps at once, before the loop; for many in the tiles of the loop.
-    first, second = next(x for x in model(two_layers).kernels if x.name == "forward").loops
+    first, second = next(x for x in plan(model(two_layers)) if x.name == "forward").loops
     assert [s.tile.slots for s in second.hoistable if s.tile] == [("P_a_R_b",)]
     assert [s.tile.slots for s in first.hoistable if s.tile] == [("W_x_U_a",)]
 
 
 def test_the_adjoint_of_two_layers_has_the_upper_loop_first() -> None:
     half = model(two_layers)
-    first, second = next(x for x in half.kernels if x.name == "backward").loops
+    first, second = next(x for x in plan(half) if x.name == "backward").loops
     assert {"d_b"} <= {n for s in first.stages for n in s.stores} | {
         e.target for s in first.stages for e in s.pointwise
     }
@@ -305,7 +306,7 @@ def test_a_program_that_runs_both_ways_is_refused() -> None:
 
 def test_every_kernel_of_every_cell_is_lowered() -> None:
     for name in CELLS:
-        assert [x.name for x in made(name).kernels] == [*KERNELS, "record", "recompute"]
+        assert [x.name for x in plan(made(name))] == [*KERNELS, "record", "recompute"]
 
 
 def test_cells_that_nobody_has_seen() -> None:
@@ -325,7 +326,7 @@ def test_cells_that_nobody_has_seen() -> None:
     many = batch(found.adjoint)
     values = draw(many, SIZES)
     whole = reference.run(many, values, SIZES)
-    for half in found.kernels:
+    for half in plan(found):
         if half.name == "loss":
             continue
         program = half.program
@@ -334,6 +335,6 @@ def test_cells_that_nobody_has_seen() -> None:
         for target in program.defined:
             if target in whole:
                 assert relative(result[target], whole[target]) < 1e-13, (half.name, target)
-    assert all(dim in (H, None) for x in found.kernels for s in x.loop_stages for dim in [s.dim])
-    assert not any(e.rhs.has(sp.Sum) for x in found.kernels for s in x.loop_stages for e in s.pointwise)
+    assert all(dim in (H, None) for x in plan(found) for s in x.loop_stages for dim in [s.dim])
+    assert not any(e.rhs.has(sp.Sum) for x in plan(found) for s in x.loop_stages for e in s.pointwise)
     assert {ROW, B, T} <= {s for e in many.equations for s in e.rhs.free_symbols | e.rhs.atoms(sp.Symbol)}

@@ -13,10 +13,11 @@ from derive import ir, registry
 from derive.backends.c.addresses import extent, since
 from derive.backends.c.kernel import Kernel
 from derive.backends.c.kernel_verifier import verify_kernel
+from derive.backends.c.schedule import plan
 from derive.errors import EngineError
 from derive.notation import Sum, cell, j, k, n, t, tanh
 from derive.passes.batch import batch
-from derive.passes.lower import Lowered, Phase, Stage, verify_lowered
+from derive.passes.lower import Lowered, Stage, verify_lowered
 from derive.passes.storage import Place, Storage
 from derive.passes.storage_verifier import verify_storage
 from derive.pipeline import model
@@ -34,22 +35,13 @@ CELLS = {"chained": chained, **{name: registry.cell(name) for name in ("lstm", "
 
 @cache
 def kernel_of(name: str, which: str) -> Kernel:
-    return next(x for x in model(CELLS[name]).kernels if x.name == which)
+    return next(x for x in plan(model(CELLS[name])) if x.name == which)
 
 
-@cache
 def _lowered(name: str, which: str) -> tuple[Lowered, Storage]:
-    """A kernel before its plan is made: what `model` hands to the verifiers."""
-    from derive import pipeline as driver
-
-    kept: list[tuple[Lowered, Storage]] = []
-    real = driver.verify_storage
-    try:
-        driver.verify_storage = lambda lowered, storage: kept.append((lowered, storage)) or real(lowered, storage)
-        driver.model.__wrapped__(CELLS[name])
-    finally:
-        driver.verify_storage = real
-    return next((lo, st) for lo, st in kept if lo.program.name.endswith(f", {which}"))
+    """A kernel before its plan is made."""
+    found = next(k for k in model(CELLS[name]).kernels if k.name == which)
+    return found.lowered, found.storage
 
 
 def lowered(name: str, which: str) -> Lowered:
@@ -362,7 +354,7 @@ def test_arguments_are_those_of_the_whole_program() -> None:
 
     made = model(half_used)
     arguments = argument_places(batch(made.adjoint))
-    infer = next(x for x in made.kernels if x.name == "infer")
+    infer = next(x for x in plan(made) if x.name == "infer")
     assert "W_g" not in infer.program.tensors
     assert infer.storage.places["W_f"] == arguments["W_f"] and arguments["W_f"].array == "weight_ih"
     assert arguments["W_f"].slots == 2

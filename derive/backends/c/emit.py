@@ -19,6 +19,7 @@ from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.printer import F32, F64, Expression, Real, size
 from derive.backends.c.render import render
+from derive.backends.c.schedule import plan
 from derive.ir import functions
 from derive.pipeline import Model
 from derive.signature import c_name
@@ -115,9 +116,9 @@ def c_kernels(made: Model, alone: bool = False) -> str:
         "c/kernels.c.j2",
         model=made,
         alone=alone,
-        kernels=[(k, _C(k)) for k in made.kernels],
+        kernels=[(k, _C(k)) for k in plan(made)],
         tape=tape_regions(made),
-        state_tape=layout.tape_regions(next(k for k in made.kernels if k.name == "record")),
+        state_tape=layout.tape_regions(next(k for k in plan(made) if k.name == "record")),
     )
 
 
@@ -151,7 +152,7 @@ def code(made: Model, reals: Sequence[Real] = REALS, alone: bool = False) -> dic
         found[f"{name}_{real.tag}.c"] = render("c/cell.c.j2", model=made, real=real, alone=alone)
         for isa in ISAS:
             found[f"{name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    splits = layout.splittable([(k, None) for k in made.kernels])
+    splits = layout.splittable([(k, None) for k in plan(made)])
     found[f"{name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=reals, isas=ISAS)
     return found
 

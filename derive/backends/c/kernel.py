@@ -256,3 +256,44 @@ class Kernel:
         last = max((n for n, p in enumerate(self.parts) if p.is_loop), default=-1) + 1
         before, after = ([s for p in parts for s in p.stages] for parts in (self.parts[:last], self.parts[last:]))
         return [*before, *self.edge, *after]
+
+    def dump(self) -> str:
+        """The plan as a person reads it: buffers, then what each part does with which products, loads and stores."""
+        lines = [f"plan {self.program.name}"]
+        for r in self.regions:
+            lines.append(
+                f"  buffer {r.name}: {r.slots} x {r.dim or 1}{', and a neighbouring step' if r.neighbour else ''}"
+            )
+        for part in self.parts:
+            lines.append("  loop" if isinstance(part, LoopPlan) else "  phase")
+            if isinstance(part, PhasePlan):
+                for g in part.gemms:
+                    lines.append(
+                        f"    gemm [{', '.join(g.ids)}] N={g.n} K={g.k}{' +=' if g.accumulate else ''}: {g.text}"
+                    )
+            for stage in part.stages:
+                lines += _dumped(stage)
+        lines += ["  edge"] * bool(self.edge) + [line for stage in self.edge for line in _dumped(stage)]
+        for x in self.reduces:
+            lines.append(f"  weight gradient [{', '.join(x.ids)}] {x.array}: M={x.m} N={x.n}: {x.text}")
+        lines += [f"  final {x.array} = {x.name}[T]" for x in self.finals]
+        lines += [f"  zero {place.array}" for _, place, _ in self.zeros]
+        return "\n".join(lines)
+
+
+def _dumped(stage: StagePlan) -> list[str]:
+    lines = [f"    {stage.name} over {stage.dim or 'rows'}"]
+    if stage.tile:
+        t = stage.tile
+        lines.append(f"      tile [{', '.join(t.ids)}] of {len(t.slots)} slots x {t.vectors} vectors: {t.text}")
+        for s in t.segments:
+            known = ", known before the loop" if s.known else ""
+            lines.append(
+                f"        K={s.k} from {s.operand.array or s.operand.kind}[t{f'{s.offset:+}' if s.offset else ''}]{known}"
+            )
+    loads = ", ".join(f.c for f in [*stage.scalar_loads, *stage.loads])
+    lines += [f"      load {loads}"] if loads else []
+    kinds = (("row", stage.scalars), ("unit", stage.pointwise), ("sum", stage.sums), ("total", stage.totals))
+    lines += [f"      {kind:<5} {e}" for kind, equations in kinds for e in equations]
+    stores = ", ".join(f"{name} -> {f.place.array}" for name, f in stage.stores.items())
+    return [*lines, *([f"      store {stores}"] if stores else [])]

@@ -6,6 +6,7 @@ contractions.py says how the products are multiplied, kernel.py has the records 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
@@ -13,11 +14,22 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.backends.c.contractions import Contractions
 from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
+from derive.backends.c.kernel_verifier import verify_kernel
 from derive.errors import DeriveError
 from derive.ir import Tensor, span
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
+from derive.pipeline import Model
 from derive.signature import c_name
+
+
+@cache
+def plan(made: Model) -> tuple[Kernel, ...]:
+    """The plans of all kernels of a cell, verified; they are entries `schedule` of its trace."""
+    return tuple(
+        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage))
+        for k in made.kernels
+    )
 
 
 def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
