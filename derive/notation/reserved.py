@@ -18,6 +18,7 @@ RESERVED = frozenset(
     at acc row rows row0 unit lanes full block tile pitch T B S V H I O
     load store splat sum first_lanes begin finish multiply reduce least most put get add_rows gemm meet idle transpose restore
     flush_denormals slot_pitch exp tanh log sin cos sqrt sqrtf
+    REAL REAL2 TYPED LIBM EXPORTED NEON
     OK NULL_POINTER EMPTY OVERFLOW WORKSPACE ROWS_GROW OTHER_SIZES PARTS EVERYTHING STATES SEGMENTS
     PACK PACKED PACK_AND_KEEP NOT_PACKED SETTLE
     plus times settle settle_all settle_last settle_one add_total tag_of is_tagged put_tag row_blocks is_long

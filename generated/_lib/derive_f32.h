@@ -15,8 +15,8 @@ typedef int32_t ireal;
 typedef uint32_t ureal;
 #define REAL_BYTES 4
 #define MANTISSA 23 /* bits */
-#define R(literal) literal##f
-#define R2(single, twice) single##f /* a number that float rounds from other digits */
+#define REAL(literal) literal##f
+#define REAL2(single, twice) single##f /* a number that float rounds from other digits */
 #define LIBM(name) name##f
 #define X86(name) name##_ps
 #define NEON(name) name##_f32

@@ -15,8 +15,8 @@ typedef int64_t ireal;
 typedef uint64_t ureal;
 #define REAL_BYTES 8
 #define MANTISSA 52 /* bits */
-#define R(literal) literal
-#define R2(single, twice) twice /* a number that float rounds from other digits */
+#define REAL(literal) literal
+#define REAL2(single, twice) twice /* a number that float rounds from other digits */
 #define LIBM(name) name
 #define X86(name) name##_pd
 #define NEON(name) name##_f64

@@ -2,7 +2,7 @@
  *
  * Products of matrices.  One micro-kernel serves them all: a tile of up to ROWS rows times up to 4 vectors, C = A * panel, where
  * the panel holds for each k its vectors side by side.  The tile goes to a small buffer in the first level cache, where the
- * equations of its stage find it.  Read by derive_f32.h or derive_f64.h. */
+ * equations of its stage find it. */
 #ifndef DERIVE_GEMM_H
 #define DERIVE_GEMM_H
 
@@ -30,7 +30,7 @@ DERIVE_INLINE const real *multiply_few(const size_t rows, const size_t n, sums s
 {
     vec odd[2][4];
     UNROLL for (size_t r = 0; r < rows; ++r)
-        UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(R(0.0));
+        UNROLL for (size_t v = 0; v < n; ++v) odd[r][v] = splat(REAL(0.0));
     for (; K >= 2; K -= 2, a += 2, panel += 2 * n * V)
         UNROLL for (size_t v = 0; v < n; ++v) {
             const vec even_weight = load(panel + v * V, V), odd_weight = load(panel + (n + v) * V, V);
@@ -49,7 +49,7 @@ DERIVE_INLINE const real *multiply_few(const size_t rows, const size_t n, sums s
 DERIVE_INLINE void begin(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
 {
     UNROLL for (size_t r = 0; r < rows; ++r)
-        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(R(0.0));
+        UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(REAL(0.0));
     if (from)
         UNROLL for (size_t r = 0; r < rows; ++r)
             UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = load(from + r * ldf + v * V, V);
@@ -243,7 +243,7 @@ INLINE void transpose(vec v[V])
 INLINE void pack_transposed(real *panel, size_t width, size_t room, const real *w, size_t c_stride, size_t columns, size_t values)
 {
     vec block[V];
-    UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(R(0.0));
+    UNROLL for (size_t j = 0; j < V; ++j) block[j] = j < columns ? load(w + j * c_stride, values) : splat(REAL(0.0));
     transpose(block);
     UNROLL for (size_t j = 0; j < V; ++j)
         if (j < values) store(panel + j * width, block[j], room);
@@ -273,7 +273,7 @@ NOINLINE void pack_columns(real *panel, size_t width, size_t room, const real *w
 #endif
     else
         for (size_t k = 0; k < K; ++k)
-            for (size_t j = 0; j < room; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : R(0.0);
+            for (size_t j = 0; j < room; ++j) panel[k * width + j] = j < columns ? w[k * k_stride + j * c_stride] : REAL(0.0);
 }
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
@@ -382,7 +382,7 @@ NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const st
                     for (size_t i = 0; i < n; ++i) memcpy(to + i * ROWS, row[i] + m, ROWS * sizeof(real));
                 else
                     for (size_t i = 0; i < n; ++i)
-                        for (size_t j = 0; j < ROWS; ++j) to[i * ROWS + j] = m + j < M ? row[i][m + j] : R(0.0);
+                        for (size_t j = 0; j < ROWS; ++j) to[i * ROWS + j] = m + j < M ? row[i][m + j] : REAL(0.0);
             }
             k += n;
             n = 0;
@@ -421,7 +421,7 @@ INLINE vec vec_keep(vec sum, vec x, vec *lost)
 {
     const vec more = vec_narrow(x + *lost), next = vec_narrow(sum + more), part = vec_narrow(next - sum);
     const vec rest = vec_narrow(sum - vec_narrow(next - part)) + vec_narrow(more - part);
-    *lost = WHERE(rest == rest, rest, splat(R(0.0)));
+    *lost = WHERE(rest == rest, rest, splat(REAL(0.0)));
     return next;
 }
 
@@ -433,7 +433,7 @@ NOINLINE void settle(struct share p, real *values, real *kept, real *lost, size_
         vec rest = load(lost + k, lanes);
         store(kept + k, vec_keep(load(kept + k, lanes), load(values + k, lanes), &rest), lanes);
         store(lost + k, rest, lanes);
-        store(values + k, splat(R(0.0)), lanes);
+        store(values + k, splat(REAL(0.0)), lanes);
     }
 }
 
@@ -457,7 +457,7 @@ INLINE void settle_one(real *total)
 {
     vec lost = splat(total[2]);
     const vec kept = vec_keep(splat(total[1]), splat(total[0]), &lost);
-    total[0] = R(0.0);
+    total[0] = REAL(0.0);
     total[1] = LANE(kept, 0);
     total[2] = LANE(lost, 0);
 }

@@ -109,7 +109,7 @@ INLINE void infer_stage1(const struct infer_at *at, size_t row0, size_t rows, si
             const vec z = vec_sigmoid(W_x_U_h_z + b_z + v_z); /* F4, F3, F8 */
             const vec s_n = U_h_n + v_n; /* F6 */
             const vec n = vec_tanh(vec_fused(r, s_n, W_x_n + b_n)); /* F5, F9 */
-            const vec h = vec_fused(h_prev, z, (R(1.0) - z) * n); /* F10 */
+            const vec h = vec_fused(h_prev, z, (REAL(1.0) - z) * n); /* F10 */
             store(at->h + row * H + unit, h, lanes);
 
         }
@@ -334,7 +334,7 @@ INLINE void forward_stage1(const struct forward_at *at, size_t row0, size_t rows
             store(at->s_n + row * (4 * H) + unit, s_n, lanes);
             const vec n = vec_tanh(vec_fused(r, s_n, W_x_n + b_n)); /* F5, F9 */
             store(at->n + row * (4 * H) + unit, n, lanes);
-            const vec h = vec_fused(h_prev, z, (R(1.0) - z) * n); /* F10 */
+            const vec h = vec_fused(h_prev, z, (REAL(1.0) - z) * n); /* F10 */
             store(at->h + row * H + unit, h, lanes);
 
         }
@@ -536,7 +536,7 @@ INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit
     const size_t lanes = full ? V : H - unit;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
-    const vec seed_h = R(2.0) * (h - y); /* D1, D2, D3 */
+    const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
     store(at->seed_h + row * H + unit, seed_h, lanes);
     *sum_1 += first_lanes(vec_square((h - y)), lanes); /* L1 */
 }
@@ -545,7 +545,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
@@ -701,19 +701,19 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec s_n = load(at->s_n + row * (4 * H) + unit, lanes);
             const vec r = load(at->r + row * (4 * H) + unit, lanes);
             const vec d_h = U_d_s + seed_h + carry_h_next + d_h_T; /* B1 */
-            const vec d_n = (R(1.0) - z) * d_h; /* B2 */
+            const vec d_n = (REAL(1.0) - z) * d_h; /* B2 */
             const vec d_z = (-n + h_prev) * d_h; /* B3 */
-            const vec d_a_n = (R(1.0) - vec_square(n)) * d_n; /* B9 */
+            const vec d_a_n = (REAL(1.0) - vec_square(n)) * d_n; /* B9 */
             store(at->d_a_n + row * (4 * H) + unit, d_a_n, lanes);
             const vec d_r = d_a_n * s_n; /* B4 */
             const vec d_s_n = d_a_n * r; /* B5 */
             store(at->d_s_n + row * (4 * H) + unit, d_s_n, lanes);
             const vec carry_h = d_h * z; /* B1' */
             store(at->carry_h + row * H + unit, carry_h, lanes);
-            const vec d_r_r = (R(1.0) - r) * d_r; /* P2 */
+            const vec d_r_r = (REAL(1.0) - r) * d_r; /* P2 */
             const vec d_s_r = d_r_r * r; /* B7 */
             store(at->d_s_r + row * (4 * H) + unit, d_s_r, lanes);
-            const vec d_z_z = (R(1.0) - z) * d_z; /* P1 */
+            const vec d_z_z = (REAL(1.0) - z) * d_z; /* P1 */
             const vec d_s_z = d_z_z * z; /* B6 */
             store(at->d_s_z + row * (4 * H) + unit, d_s_z, lanes);
             d_b_r += d_s_r; /* B18 */
@@ -726,27 +726,27 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
                 vec vec_lost_1 = load(at->d_b_r + 2 * H + unit, lanes);
                 store(at->d_b_r + H + unit, vec_keep(load(at->d_b_r + H + unit, lanes), d_b_r, &vec_lost_1), lanes);
                 store(at->d_b_r + 2 * H + unit, vec_lost_1, lanes);
-                d_b_r = splat(R(0.0));
+                d_b_r = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_z + 2 * H + unit, lanes);
                 store(at->d_b_z + H + unit, vec_keep(load(at->d_b_z + H + unit, lanes), d_b_z, &vec_lost_2), lanes);
                 store(at->d_b_z + 2 * H + unit, vec_lost_2, lanes);
-                d_b_z = splat(R(0.0));
+                d_b_z = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_n + 2 * H + unit, lanes);
                 store(at->d_b_n + H + unit, vec_keep(load(at->d_b_n + H + unit, lanes), d_b_n, &vec_lost_3), lanes);
                 store(at->d_b_n + 2 * H + unit, vec_lost_3, lanes);
-                d_b_n = splat(R(0.0));
+                d_b_n = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_v_r + 2 * H + unit, lanes);
                 store(at->d_v_r + H + unit, vec_keep(load(at->d_v_r + H + unit, lanes), d_v_r, &vec_lost_4), lanes);
                 store(at->d_v_r + 2 * H + unit, vec_lost_4, lanes);
-                d_v_r = splat(R(0.0));
+                d_v_r = splat(REAL(0.0));
                 vec vec_lost_5 = load(at->d_v_z + 2 * H + unit, lanes);
                 store(at->d_v_z + H + unit, vec_keep(load(at->d_v_z + H + unit, lanes), d_v_z, &vec_lost_5), lanes);
                 store(at->d_v_z + 2 * H + unit, vec_lost_5, lanes);
-                d_v_z = splat(R(0.0));
+                d_v_z = splat(REAL(0.0));
                 vec vec_lost_6 = load(at->d_v_n + 2 * H + unit, lanes);
                 store(at->d_v_n + H + unit, vec_keep(load(at->d_v_n + H + unit, lanes), d_v_n, &vec_lost_6), lanes);
                 store(at->d_v_n + 2 * H + unit, vec_lost_6, lanes);
-                d_v_n = splat(R(0.0));
+                d_v_n = splat(REAL(0.0));
             }
         }
         store(at->d_b_r + unit, d_b_r, lanes);
@@ -1152,7 +1152,7 @@ INLINE void record_stage1(const struct record_at *at, size_t row0, size_t rows, 
             const vec z = vec_sigmoid(W_x_U_h_z + b_z + v_z); /* F4, F3, F8 */
             const vec s_n = U_h_n + v_n; /* F6 */
             const vec n = vec_tanh(vec_fused(r, s_n, W_x_n + b_n)); /* F5, F9 */
-            const vec h = vec_fused(h_prev, z, (R(1.0) - z) * n); /* F10 */
+            const vec h = vec_fused(h_prev, z, (REAL(1.0) - z) * n); /* F10 */
             store(at->h + row * H + unit, h, lanes);
 
         }
@@ -1431,19 +1431,19 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec s_n = load(at->s_n + row * (14 * H) + unit, lanes);
             const vec r = load(at->r + row * (14 * H) + unit, lanes);
             const vec d_h = U_d_s + seed_h + carry_h_next + d_h_T; /* B1 */
-            const vec d_n = (R(1.0) - z) * d_h; /* B2 */
+            const vec d_n = (REAL(1.0) - z) * d_h; /* B2 */
             const vec d_z = (-n + h_prev) * d_h; /* B3 */
-            const vec d_a_n = (R(1.0) - vec_square(n)) * d_n; /* B9 */
+            const vec d_a_n = (REAL(1.0) - vec_square(n)) * d_n; /* B9 */
             store(at->d_a_n + row * (14 * H) + unit, d_a_n, lanes);
             const vec d_r = d_a_n * s_n; /* B4 */
             const vec d_s_n = d_a_n * r; /* B5 */
             store(at->d_s_n + row * (14 * H) + unit, d_s_n, lanes);
             const vec carry_h = d_h * z; /* B1' */
             store(at->carry_h + row * H + unit, carry_h, lanes);
-            const vec d_r_r = (R(1.0) - r) * d_r; /* P2 */
+            const vec d_r_r = (REAL(1.0) - r) * d_r; /* P2 */
             const vec d_s_r = d_r_r * r; /* B7 */
             store(at->d_s_r + row * (14 * H) + unit, d_s_r, lanes);
-            const vec d_z_z = (R(1.0) - z) * d_z; /* P1 */
+            const vec d_z_z = (REAL(1.0) - z) * d_z; /* P1 */
             const vec d_s_z = d_z_z * z; /* B6 */
             store(at->d_s_z + row * (14 * H) + unit, d_s_z, lanes);
             d_b_r += d_s_r; /* B18 */
@@ -1456,27 +1456,27 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
                 vec vec_lost_1 = load(at->d_b_r + 2 * H + unit, lanes);
                 store(at->d_b_r + H + unit, vec_keep(load(at->d_b_r + H + unit, lanes), d_b_r, &vec_lost_1), lanes);
                 store(at->d_b_r + 2 * H + unit, vec_lost_1, lanes);
-                d_b_r = splat(R(0.0));
+                d_b_r = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_z + 2 * H + unit, lanes);
                 store(at->d_b_z + H + unit, vec_keep(load(at->d_b_z + H + unit, lanes), d_b_z, &vec_lost_2), lanes);
                 store(at->d_b_z + 2 * H + unit, vec_lost_2, lanes);
-                d_b_z = splat(R(0.0));
+                d_b_z = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_n + 2 * H + unit, lanes);
                 store(at->d_b_n + H + unit, vec_keep(load(at->d_b_n + H + unit, lanes), d_b_n, &vec_lost_3), lanes);
                 store(at->d_b_n + 2 * H + unit, vec_lost_3, lanes);
-                d_b_n = splat(R(0.0));
+                d_b_n = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_v_r + 2 * H + unit, lanes);
                 store(at->d_v_r + H + unit, vec_keep(load(at->d_v_r + H + unit, lanes), d_v_r, &vec_lost_4), lanes);
                 store(at->d_v_r + 2 * H + unit, vec_lost_4, lanes);
-                d_v_r = splat(R(0.0));
+                d_v_r = splat(REAL(0.0));
                 vec vec_lost_5 = load(at->d_v_z + 2 * H + unit, lanes);
                 store(at->d_v_z + H + unit, vec_keep(load(at->d_v_z + H + unit, lanes), d_v_z, &vec_lost_5), lanes);
                 store(at->d_v_z + 2 * H + unit, vec_lost_5, lanes);
-                d_v_z = splat(R(0.0));
+                d_v_z = splat(REAL(0.0));
                 vec vec_lost_6 = load(at->d_v_n + 2 * H + unit, lanes);
                 store(at->d_v_n + H + unit, vec_keep(load(at->d_v_n + H + unit, lanes), d_v_n, &vec_lost_6), lanes);
                 store(at->d_v_n + 2 * H + unit, vec_lost_6, lanes);
-                d_v_n = splat(R(0.0));
+                d_v_n = splat(REAL(0.0));
             }
         }
         store(at->d_b_r + unit, d_b_r, lanes);

@@ -570,7 +570,7 @@ INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit
     const size_t lanes = full ? V : H - unit;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
-    const vec seed_h = R(2.0) * (h - y); /* D1, D2, D3 */
+    const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
     store(at->seed_h + row * H + unit, seed_h, lanes);
     *sum_1 += first_lanes(vec_square((h - y)), lanes); /* L1 */
 }
@@ -579,7 +579,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
@@ -740,17 +740,17 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B3 */
-            const vec d_z_o = (R(1.0) - o) * d_tanh_c_tanh_c; /* B4, B8 */
+            const vec d_z_o = (REAL(1.0) - o) * d_tanh_c_tanh_c; /* B4, B8 */
             store(at->d_z_o + row * (4 * H) + unit, d_z_o, lanes);
             const vec carry_c = d_c * f; /* B3' */
             store(at->carry_c + row * H + unit, carry_c, lanes);
-            const vec d_z_f = (R(1.0) - f) * c_prev * carry_c; /* B6, B10 */
+            const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B6, B10 */
             store(at->d_z_f + row * (4 * H) + unit, d_z_f, lanes);
             const vec d_c_i = d_c * i; /* P2 */
             const vec d_c_i_g = d_c_i * g; /* P3 */
             const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B5, B9 */
             store(at->d_z_g + row * (4 * H) + unit, d_z_g, lanes);
-            const vec d_z_i = (R(1.0) - i) * d_c_i_g; /* B7, B11 */
+            const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B7, B11 */
             store(at->d_z_i + row * (4 * H) + unit, d_z_i, lanes);
             d_b_i += d_z_i; /* B21 */
             d_b_f += d_z_f; /* B22 */
@@ -760,19 +760,19 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
                 vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
                 store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
                 store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
-                d_b_i = splat(R(0.0));
+                d_b_i = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
                 store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
                 store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
-                d_b_f = splat(R(0.0));
+                d_b_f = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
                 store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
                 store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
-                d_b_g = splat(R(0.0));
+                d_b_g = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
             }
         }
         store(at->d_b_i + unit, d_b_i, lanes);
@@ -1437,17 +1437,17 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B3 */
-            const vec d_z_o = (R(1.0) - o) * d_tanh_c_tanh_c; /* B4, B8 */
+            const vec d_z_o = (REAL(1.0) - o) * d_tanh_c_tanh_c; /* B4, B8 */
             store(at->d_z_o + row * (17 * H) + unit, d_z_o, lanes);
             const vec carry_c = d_c * f; /* B3' */
             store(at->carry_c + row * H + unit, carry_c, lanes);
-            const vec d_z_f = (R(1.0) - f) * c_prev * carry_c; /* B6, B10 */
+            const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B6, B10 */
             store(at->d_z_f + row * (17 * H) + unit, d_z_f, lanes);
             const vec d_c_i = d_c * i; /* P2 */
             const vec d_c_i_g = d_c_i * g; /* P3 */
             const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B5, B9 */
             store(at->d_z_g + row * (17 * H) + unit, d_z_g, lanes);
-            const vec d_z_i = (R(1.0) - i) * d_c_i_g; /* B7, B11 */
+            const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B7, B11 */
             store(at->d_z_i + row * (17 * H) + unit, d_z_i, lanes);
             d_b_i += d_z_i; /* B21 */
             d_b_f += d_z_f; /* B22 */
@@ -1457,19 +1457,19 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
                 vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
                 store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
                 store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
-                d_b_i = splat(R(0.0));
+                d_b_i = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
                 store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
                 store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
-                d_b_f = splat(R(0.0));
+                d_b_f = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
                 store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
                 store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
-                d_b_g = splat(R(0.0));
+                d_b_g = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
             }
         }
         store(at->d_b_i + unit, d_b_i, lanes);

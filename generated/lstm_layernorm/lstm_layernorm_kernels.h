@@ -131,7 +131,7 @@ INLINE void infer_before1(const struct infer_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) infer_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) infer_before1_units(at, row, unit, 0, &sum_1);
         at->sum_mu_a[row * 4] = sum(sum_1); /* F9 */
@@ -156,7 +156,7 @@ INLINE void infer_before2(const struct infer_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) infer_before2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) infer_before2_units(at, row, unit, 0, &sum_1);
         at->sum_var_a[row * 4] = sum(sum_1); /* F10 */
@@ -169,7 +169,7 @@ INLINE void infer_before2_rows(const struct infer_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_a = at->sum_mu_a[row * 4];
-        const real mu_a = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_a; /* F9 */
+        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
         at->mu_a[row * 4] = mu_a;
     }
 }
@@ -179,8 +179,8 @@ INLINE void infer_before3_rows(const struct infer_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_a = at->sum_var_a[row * 4];
-        const real var_a = (R(1.0) / (R(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_a + R(1.0)))); /* F11 */
+        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
+        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
         at->rho_a[row * 4] = rho_a;
     }
 }
@@ -226,7 +226,7 @@ INLINE void infer_stage2(const struct infer_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) infer_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) infer_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_var_s[row * 8] = sum(sum_1); /* F13 */
@@ -239,7 +239,7 @@ INLINE void infer_stage2_rows(const struct infer_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_s = at->sum_mu_s[row * 8];
-        const real mu_s = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_s; /* F12 */
+        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
         at->mu_s[row * 8] = mu_s;
     }
 }
@@ -285,14 +285,14 @@ INLINE void infer_stage3_units(const struct infer_at *at, size_t row, size_t uni
     store(at->o + row * (5 * H) + unit, o, lanes);
     const vec c = vec_fused(c_prev, f, g * i); /* F23 */
     store(at->c + row * H + unit, c, lanes);
-    *sum_1 += first_lanes((R(1.0) / ((real)H)) * c, lanes); /* F24 */
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * c, lanes); /* F24 */
 }
 
 INLINE void infer_stage3(const struct infer_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) infer_stage3_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) infer_stage3_units(at, row, unit, 0, &sum_1);
         at->sum_mu_c[row * 8] = sum(sum_1); /* F24 */
@@ -305,8 +305,8 @@ INLINE void infer_stage3_rows(const struct infer_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_s = at->sum_var_s[row * 8];
-        const real var_s = (R(1.0) / (R(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_s + R(1.0)))); /* F14 */
+        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
+        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
         at->rho_s[row * 8] = rho_s;
     }
 }
@@ -318,14 +318,14 @@ INLINE void infer_stage4_units(const struct infer_at *at, size_t row, size_t uni
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * H + unit, lanes);
     const real mu_c = at->mu_c[row * 8];
-    *sum_1 += first_lanes((R(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
 }
 
 INLINE void infer_stage4(const struct infer_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) infer_stage4_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) infer_stage4_units(at, row, unit, 0, &sum_1);
         at->sum_var_c[row * 8] = sum(sum_1); /* F25 */
@@ -368,7 +368,7 @@ INLINE void infer_stage5_rows(const struct infer_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_c = at->sum_var_c[row * 8];
         const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_c + R(1.0)))); /* F26 */
+        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
         at->rho_c[row * 8] = rho_c;
     }
 }
@@ -550,7 +550,7 @@ static int infer_run(const args *a)
             at.rho_c = w.step_row + 7;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = R(0.0);
+                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = REAL(0.0);
                 const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
@@ -691,7 +691,7 @@ INLINE void forward_before1(const struct forward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) forward_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) forward_before1_units(at, row, unit, 0, &sum_1);
         at->sum_mu_a[row * 2] = sum(sum_1); /* F9 */
@@ -716,7 +716,7 @@ INLINE void forward_before2(const struct forward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) forward_before2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) forward_before2_units(at, row, unit, 0, &sum_1);
         at->sum_var_a[row * 2] = sum(sum_1); /* F10 */
@@ -729,7 +729,7 @@ INLINE void forward_before2_rows(const struct forward_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_a = at->sum_mu_a[row * 2];
-        const real mu_a = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_a; /* F9 */
+        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
         at->mu_a[row * 6] = mu_a;
     }
 }
@@ -739,8 +739,8 @@ INLINE void forward_before3_rows(const struct forward_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_a = at->sum_var_a[row * 2];
-        const real var_a = (R(1.0) / (R(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_a + R(1.0)))); /* F11 */
+        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
+        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
         at->rho_a[row * 6] = rho_a;
     }
 }
@@ -786,7 +786,7 @@ INLINE void forward_stage2(const struct forward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) forward_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) forward_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_var_s[row * 4] = sum(sum_1); /* F13 */
@@ -799,7 +799,7 @@ INLINE void forward_stage2_rows(const struct forward_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_s = at->sum_mu_s[row * 4];
-        const real mu_s = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_s; /* F12 */
+        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
         at->mu_s[row * 6] = mu_s;
     }
 }
@@ -848,14 +848,14 @@ INLINE void forward_stage3_units(const struct forward_at *at, size_t row, size_t
     store(at->o + row * (14 * H) + unit, o, lanes);
     const vec c = vec_fused(c_prev, f, g * i); /* F23 */
     store(at->c + row * (14 * H) + unit, c, lanes);
-    *sum_1 += first_lanes((R(1.0) / ((real)H)) * c, lanes); /* F24 */
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * c, lanes); /* F24 */
 }
 
 INLINE void forward_stage3(const struct forward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) forward_stage3_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) forward_stage3_units(at, row, unit, 0, &sum_1);
         at->sum_mu_c[row * 4] = sum(sum_1); /* F24 */
@@ -868,8 +868,8 @@ INLINE void forward_stage3_rows(const struct forward_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_s = at->sum_var_s[row * 4];
-        const real var_s = (R(1.0) / (R(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_s + R(1.0)))); /* F14 */
+        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
+        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
         at->rho_s[row * 6] = rho_s;
     }
 }
@@ -881,14 +881,14 @@ INLINE void forward_stage4_units(const struct forward_at *at, size_t row, size_t
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * (14 * H) + unit, lanes);
     const real mu_c = at->mu_c[row * 6];
-    *sum_1 += first_lanes((R(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
 }
 
 INLINE void forward_stage4(const struct forward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) forward_stage4_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) forward_stage4_units(at, row, unit, 0, &sum_1);
         at->sum_var_c[row * 4] = sum(sum_1); /* F25 */
@@ -932,7 +932,7 @@ INLINE void forward_stage5_rows(const struct forward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_c = at->sum_var_c[row * 4];
         const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_c + R(1.0)))); /* F26 */
+        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
         at->rho_c[row * 6] = rho_c;
     }
 }
@@ -1106,7 +1106,7 @@ static int forward_run(const args *a)
             at.tanh_h = tape_H + (t - 1) * B * (14 * H) + 13 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 4] = R(0.0);
+                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 4] = REAL(0.0);
                 const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
@@ -1200,7 +1200,7 @@ INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit
     const size_t lanes = full ? V : H - unit;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
-    const vec seed_h = R(2.0) * (h - y); /* D1, D2, D3 */
+    const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
     store(at->seed_h + row * H + unit, seed_h, lanes);
     *sum_1 += first_lanes(vec_square((h - y)), lanes); /* L1 */
 }
@@ -1209,7 +1209,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
@@ -1435,41 +1435,41 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec s_o = load(at->s_o + row * (14 * H) + unit, lanes);
             const vec d_h = U_d_s + seed_h + d_h_T; /* B1 */
             const vec d_tanh_h = d_h * o; /* B2 */
-            const vec d_z_o = (R(1.0) - o) * d_tanh_h * tanh_h; /* B7, B11 */
+            const vec d_z_o = (REAL(1.0) - o) * d_tanh_h * tanh_h; /* B7, B11 */
             store(at->d_z_o + row * (10 * H) + unit, d_z_o, lanes);
-            const vec d_tanh_h_gamma_c_rho_c = rho_c * (R(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
+            const vec d_tanh_h_gamma_c_rho_c = rho_c * (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
             store(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, d_tanh_h_gamma_c_rho_c, lanes);
             const vec d_z_o_gamma_h_o_rho_s = rho_s * d_z_o * gamma_h_o; /* P5 */
             store(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, d_z_o_gamma_h_o_rho_s, lanes);
             const vec d_z_o_gamma_x_o_rho_a = rho_a * d_z_o * gamma_x_o; /* P4 */
             store(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, d_z_o_gamma_x_o_rho_a, lanes);
-            at->d_rho_c[row * 12] += sum(first_lanes((R(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
+            at->d_rho_c[row * 12] += sum(first_lanes((REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
             d_b_o += d_z_o; /* B41 */
             d_gamma_x_o += rho_a * (a_o - mu_a) * d_z_o; /* B45 */
             d_gamma_h_o += rho_s * (s_o - mu_s) * d_z_o; /* B49 */
-            d_gamma_c += rho_c * (R(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
-            d_beta_c += (R(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
+            d_gamma_c += rho_c * (REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
+            d_beta_c += (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_1), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_1, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_gamma_x_o + 2 * H + unit, lanes);
                 store(at->d_gamma_x_o + H + unit, vec_keep(load(at->d_gamma_x_o + H + unit, lanes), d_gamma_x_o, &vec_lost_2), lanes);
                 store(at->d_gamma_x_o + 2 * H + unit, vec_lost_2, lanes);
-                d_gamma_x_o = splat(R(0.0));
+                d_gamma_x_o = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_gamma_h_o + 2 * H + unit, lanes);
                 store(at->d_gamma_h_o + H + unit, vec_keep(load(at->d_gamma_h_o + H + unit, lanes), d_gamma_h_o, &vec_lost_3), lanes);
                 store(at->d_gamma_h_o + 2 * H + unit, vec_lost_3, lanes);
-                d_gamma_h_o = splat(R(0.0));
+                d_gamma_h_o = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_gamma_c + 2 * H + unit, lanes);
                 store(at->d_gamma_c + H + unit, vec_keep(load(at->d_gamma_c + H + unit, lanes), d_gamma_c, &vec_lost_4), lanes);
                 store(at->d_gamma_c + 2 * H + unit, vec_lost_4, lanes);
-                d_gamma_c = splat(R(0.0));
+                d_gamma_c = splat(REAL(0.0));
                 vec vec_lost_5 = load(at->d_beta_c + 2 * H + unit, lanes);
                 store(at->d_beta_c + H + unit, vec_keep(load(at->d_beta_c + H + unit, lanes), d_beta_c, &vec_lost_5), lanes);
                 store(at->d_beta_c + 2 * H + unit, vec_lost_5, lanes);
-                d_beta_c = splat(R(0.0));
+                d_beta_c = splat(REAL(0.0));
             }
         }
         store(at->d_b_o + unit, d_b_o, lanes);
@@ -1489,14 +1489,14 @@ INLINE void backward_stage2_units(const struct backward_at *at, size_t row, size
     const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
     const real mu_c = at->mu_c[row * 6];
-    *sum_1 += first_lanes(vec_fused(-splat((R(2.0) / ((real)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
+    *sum_1 += first_lanes(vec_fused(-splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
 }
 
 INLINE void backward_stage2(const struct backward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) backward_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) backward_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_d_mu_c[row * 12] = sum(sum_1); /* B5 */
@@ -1509,7 +1509,7 @@ INLINE void backward_stage2_rows(const struct backward_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         const real d_rho_c = at->d_rho_c[row * 12];
         const real rho_c = at->rho_c[row * 6];
-        const real d_var_c = -R(0.5) * d_rho_c * (scalar_square(rho_c) * rho_c); /* B4 */
+        const real d_var_c = -REAL(0.5) * d_rho_c * (scalar_square(rho_c) * rho_c); /* B4 */
         at->d_var_c[row * 12] = d_var_c;
     }
 }
@@ -1551,14 +1551,14 @@ INLINE void backward_stage3_units(const struct backward_at *at, size_t row, size
     const vec a_o = load(at->a_o + row * (14 * H) + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
     const real mu_a = at->mu_a[row * 6];
-    const vec d_c = vec_fused(splat((R(2.0) / ((real)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (R(1.0) / ((real)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
+    const vec d_c = vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (REAL(1.0) / ((real)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
     const vec carry_c = d_c * f; /* B6' */
     store(at->carry_c + row * H + unit, carry_c, lanes);
-    const vec d_z_f = (R(1.0) - f) * c_prev * carry_c; /* B9, B13 */
+    const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B9, B13 */
     const vec d_c_i = d_c * i; /* P2 */
     const vec d_c_i_g = d_c_i * g; /* P3 */
     const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B8, B12 */
-    const vec d_z_i = (R(1.0) - i) * d_c_i_g; /* B10, B14 */
+    const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B10, B14 */
     const vec d_z_f_gamma_h_f_rho_s = rho_s * d_z_f * gamma_h_f; /* P9 */
     store(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, d_z_f_gamma_h_f_rho_s, lanes);
     const vec d_z_g_gamma_h_g_rho_s = rho_s * d_z_g * gamma_h_g; /* P7 */
@@ -1588,8 +1588,8 @@ INLINE void backward_stage3(const struct backward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
-        vec sum_2 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
+        vec sum_2 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) backward_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at)) backward_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
@@ -1640,16 +1640,16 @@ INLINE void backward_stage4_units(const struct backward_at *at, size_t row, size
     const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
     const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
     const real mu_a = at->mu_a[row * 6];
-    *sum_1 += first_lanes(R(0.5) * (vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_f - mu_s), -R(2.0) * d_z_f_gamma_h_f_rho_s - R(2.0) * d_z_g_gamma_h_g_rho_s - R(2.0) * d_z_i_gamma_h_i_rho_s - R(2.0) * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
-    *sum_2 += first_lanes(R(0.5) * (vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_f - mu_a), -R(2.0) * d_z_f_gamma_x_f_rho_a - R(2.0) * d_z_g_gamma_x_g_rho_a - R(2.0) * d_z_i_gamma_x_i_rho_a - R(2.0) * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
+    *sum_1 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_f - mu_s), -REAL(2.0) * d_z_f_gamma_h_f_rho_s - REAL(2.0) * d_z_g_gamma_h_g_rho_s - REAL(2.0) * d_z_i_gamma_h_i_rho_s - REAL(2.0) * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
+    *sum_2 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_f - mu_a), -REAL(2.0) * d_z_f_gamma_x_f_rho_a - REAL(2.0) * d_z_g_gamma_x_g_rho_a - REAL(2.0) * d_z_i_gamma_x_i_rho_a - REAL(2.0) * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
 }
 
 INLINE void backward_stage4(const struct backward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
-        vec sum_2 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
+        vec sum_2 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) backward_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at)) backward_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_mu_s[row * 12] = sum(sum_1); /* B17 */
@@ -1666,10 +1666,10 @@ INLINE void backward_stage4_rows(const struct backward_at *at, size_t rows)
         const real sum_d_rho_a = at->sum_d_rho_a[row * 12];
         const real rho_a = at->rho_a[row * 6];
         const real d_rho_s = sum_d_rho_s; /* B15 */
-        const real d_var_s = -R(0.5) * d_rho_s * (scalar_square(rho_s) * rho_s); /* B16 */
+        const real d_var_s = -REAL(0.5) * d_rho_s * (scalar_square(rho_s) * rho_s); /* B16 */
         at->d_var_s[row * 12] = d_var_s;
         const real d_rho_a = sum_d_rho_a; /* B22 */
-        const real d_var_a = -R(0.5) * d_rho_a * (scalar_square(rho_a) * rho_a); /* B23 */
+        const real d_var_a = -REAL(0.5) * d_rho_a * (scalar_square(rho_a) * rho_a); /* B23 */
         at->d_var_a[row * 12] = d_var_a;
     }
 }
@@ -1703,21 +1703,21 @@ INLINE void backward_stage5(const struct backward_at *at, size_t row0, size_t ro
             const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
             const vec a_i = load(at->a_i + row * (14 * H) + unit, lanes);
             const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
-            const vec d_s_o = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_o - mu_s), R(4.0) * d_z_o_gamma_h_o_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B18 */
+            const vec d_s_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_o - mu_s), REAL(4.0) * d_z_o_gamma_h_o_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B18 */
             store(at->d_s_o + row * (8 * H) + unit, d_s_o, lanes);
-            const vec d_s_g = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_g - mu_s), R(4.0) * d_z_g_gamma_h_g_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B19 */
+            const vec d_s_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_g - mu_s), REAL(4.0) * d_z_g_gamma_h_g_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B19 */
             store(at->d_s_g + row * (8 * H) + unit, d_s_g, lanes);
-            const vec d_s_f = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_f - mu_s), R(4.0) * d_z_f_gamma_h_f_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B20 */
+            const vec d_s_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_f - mu_s), REAL(4.0) * d_z_f_gamma_h_f_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B20 */
             store(at->d_s_f + row * (8 * H) + unit, d_s_f, lanes);
-            const vec d_s_i = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_i - mu_s), R(4.0) * d_z_i_gamma_h_i_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B21 */
+            const vec d_s_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_i - mu_s), REAL(4.0) * d_z_i_gamma_h_i_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B21 */
             store(at->d_s_i + row * (8 * H) + unit, d_s_i, lanes);
-            const vec d_a_g = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_g - mu_a), R(4.0) * d_z_g_gamma_x_g_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B25 */
+            const vec d_a_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_g - mu_a), REAL(4.0) * d_z_g_gamma_x_g_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B25 */
             store(at->d_a_g + row * (8 * H) + unit, d_a_g, lanes);
-            const vec d_a_f = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_f - mu_a), R(4.0) * d_z_f_gamma_x_f_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B26 */
+            const vec d_a_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_f - mu_a), REAL(4.0) * d_z_f_gamma_x_f_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B26 */
             store(at->d_a_f + row * (8 * H) + unit, d_a_f, lanes);
-            const vec d_a_o = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_o - mu_a), R(4.0) * d_z_o_gamma_x_o_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B27 */
+            const vec d_a_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_o - mu_a), REAL(4.0) * d_z_o_gamma_x_o_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B27 */
             store(at->d_a_o + row * (8 * H) + unit, d_a_o, lanes);
-            const vec d_a_i = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_i - mu_a), R(4.0) * d_z_i_gamma_x_i_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B28 */
+            const vec d_a_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_i - mu_a), REAL(4.0) * d_z_i_gamma_x_i_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B28 */
             store(at->d_a_i + row * (8 * H) + unit, d_a_i, lanes);
 
         }
@@ -2058,7 +2058,7 @@ static int backward_run(const args *a)
             at.d_a_o = w.chunk_H + (t - first) * B * (8 * H) + 7 * H;
             at.d_a_i = w.chunk_H + (t - first) * B * (8 * H) + 4 * H;
             {
-                for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = R(0.0);
+                for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = REAL(0.0);
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
@@ -2298,7 +2298,7 @@ INLINE void record_before1(const struct record_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) record_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) record_before1_units(at, row, unit, 0, &sum_1);
         at->sum_mu_a[row * 4] = sum(sum_1); /* F9 */
@@ -2323,7 +2323,7 @@ INLINE void record_before2(const struct record_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) record_before2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) record_before2_units(at, row, unit, 0, &sum_1);
         at->sum_var_a[row * 4] = sum(sum_1); /* F10 */
@@ -2336,7 +2336,7 @@ INLINE void record_before2_rows(const struct record_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_a = at->sum_mu_a[row * 4];
-        const real mu_a = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_a; /* F9 */
+        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
         at->mu_a[row * 4] = mu_a;
     }
 }
@@ -2346,8 +2346,8 @@ INLINE void record_before3_rows(const struct record_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_a = at->sum_var_a[row * 4];
-        const real var_a = (R(1.0) / (R(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_a + R(1.0)))); /* F11 */
+        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
+        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
         at->rho_a[row * 4] = rho_a;
     }
 }
@@ -2393,7 +2393,7 @@ INLINE void record_stage2(const struct record_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) record_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) record_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_var_s[row * 8] = sum(sum_1); /* F13 */
@@ -2406,7 +2406,7 @@ INLINE void record_stage2_rows(const struct record_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_mu_s = at->sum_mu_s[row * 8];
-        const real mu_s = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_s; /* F12 */
+        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
         at->mu_s[row * 8] = mu_s;
     }
 }
@@ -2452,14 +2452,14 @@ INLINE void record_stage3_units(const struct record_at *at, size_t row, size_t u
     store(at->o + row * (5 * H) + unit, o, lanes);
     const vec c = vec_fused(c_prev, f, g * i); /* F23 */
     store(at->c + row * H + unit, c, lanes);
-    *sum_1 += first_lanes((R(1.0) / ((real)H)) * c, lanes); /* F24 */
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * c, lanes); /* F24 */
 }
 
 INLINE void record_stage3(const struct record_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) record_stage3_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) record_stage3_units(at, row, unit, 0, &sum_1);
         at->sum_mu_c[row * 8] = sum(sum_1); /* F24 */
@@ -2472,8 +2472,8 @@ INLINE void record_stage3_rows(const struct record_at *at, size_t rows)
     const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_s = at->sum_var_s[row * 8];
-        const real var_s = (R(1.0) / (R(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_s + R(1.0)))); /* F14 */
+        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
+        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
         at->rho_s[row * 8] = rho_s;
     }
 }
@@ -2485,14 +2485,14 @@ INLINE void record_stage4_units(const struct record_at *at, size_t row, size_t u
     const size_t lanes = full ? V : H - unit;
     const vec c = load(at->c + row * H + unit, lanes);
     const real mu_c = at->mu_c[row * 8];
-    *sum_1 += first_lanes((R(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
 }
 
 INLINE void record_stage4(const struct record_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) record_stage4_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) record_stage4_units(at, row, unit, 0, &sum_1);
         at->sum_var_c[row * 8] = sum(sum_1); /* F25 */
@@ -2535,7 +2535,7 @@ INLINE void record_stage5_rows(const struct record_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         const real sum_var_c = at->sum_var_c[row * 8];
         const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_c + R(1.0)))); /* F26 */
+        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
         at->rho_c[row * 8] = rho_c;
     }
 }
@@ -2711,7 +2711,7 @@ static int record_run(const args *a)
             at.rho_c = w.step_row + 7;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = R(0.0);
+                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = REAL(0.0);
                 const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
@@ -2901,16 +2901,16 @@ INLINE void recompute_before1_units(const struct recompute_at *at, size_t row, s
     const vec c = load(at->c + row * H + unit, lanes);
     *sum_1 += first_lanes(a_f + a_g + a_i + a_o, lanes); /* F9 */
     *sum_2 += first_lanes(s_f + s_g + s_i + s_o, lanes); /* F12 */
-    *sum_3 += first_lanes((R(1.0) / ((real)H)) * c, lanes); /* F24 */
+    *sum_3 += first_lanes((REAL(1.0) / ((real)H)) * c, lanes); /* F24 */
 }
 
 INLINE void recompute_before1(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
-        vec sum_2 = splat(R(0.0));
-        vec sum_3 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
+        vec sum_2 = splat(REAL(0.0));
+        vec sum_3 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) recompute_before1_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
         if (unit < SIZE_H(at)) recompute_before1_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
         at->sum_mu_a[row * 12] = sum(sum_1); /* F9 */
@@ -2939,16 +2939,16 @@ INLINE void recompute_before2_units(const struct recompute_at *at, size_t row, s
     const real mu_c = at->mu_c[row * 12];
     *sum_1 += first_lanes(vec_square((a_f - mu_a)) + vec_square((a_g - mu_a)) + vec_square((a_i - mu_a)) + vec_square((a_o - mu_a)), lanes); /* F10 */
     *sum_2 += first_lanes(vec_square((s_f - mu_s)) + vec_square((s_g - mu_s)) + vec_square((s_i - mu_s)) + vec_square((s_o - mu_s)), lanes); /* F13 */
-    *sum_3 += first_lanes((R(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    *sum_3 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
 }
 
 INLINE void recompute_before2(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
-        vec sum_2 = splat(R(0.0));
-        vec sum_3 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
+        vec sum_2 = splat(REAL(0.0));
+        vec sum_3 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) recompute_before2_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
         if (unit < SIZE_H(at)) recompute_before2_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
         at->sum_var_a[row * 12] = sum(sum_1); /* F10 */
@@ -2965,9 +2965,9 @@ INLINE void recompute_before2_rows(const struct recompute_at *at, size_t rows)
         const real sum_mu_a = at->sum_mu_a[row * 12];
         const real sum_mu_s = at->sum_mu_s[row * 12];
         const real sum_mu_c = at->sum_mu_c[row * 12];
-        const real mu_a = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_a; /* F9 */
+        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
         at->mu_a[row * 12] = mu_a;
-        const real mu_s = (R(1.0) / (R(4.0) * (real)H)) * sum_mu_s; /* F12 */
+        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
         at->mu_s[row * 12] = mu_s;
         const real mu_c = sum_mu_c; /* F24 */
         at->mu_c[row * 12] = mu_c;
@@ -3036,14 +3036,14 @@ INLINE void recompute_before3_rows(const struct recompute_at *at, size_t rows)
         const real sum_var_a = at->sum_var_a[row * 12];
         const real sum_var_s = at->sum_var_s[row * 12];
         const real sum_var_c = at->sum_var_c[row * 12];
-        const real var_a = (R(1.0) / (R(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_a + R(1.0)))); /* F11 */
+        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
+        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
         at->rho_a[row * 12] = rho_a;
-        const real var_s = (R(1.0) / (R(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_s + R(1.0)))); /* F14 */
+        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
+        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
         at->rho_s[row * 12] = rho_s;
         const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (R(1.0) / scalar_root(R(0.00001) * (R(100000.0) * var_c + R(1.0)))); /* F26 */
+        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
         at->rho_c[row * 12] = rho_c;
     }
 }
@@ -3081,41 +3081,41 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec s_o = load(at->s_o + row * (21 * H) + unit, lanes);
             const vec d_h = U_d_s + seed_h + d_h_T; /* B1 */
             const vec d_tanh_h = d_h * o; /* B2 */
-            const vec d_z_o = (R(1.0) - o) * d_tanh_h * tanh_h; /* B7, B11 */
+            const vec d_z_o = (REAL(1.0) - o) * d_tanh_h * tanh_h; /* B7, B11 */
             store(at->d_z_o + row * (10 * H) + unit, d_z_o, lanes);
-            const vec d_tanh_h_gamma_c_rho_c = rho_c * (R(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
+            const vec d_tanh_h_gamma_c_rho_c = rho_c * (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
             store(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, d_tanh_h_gamma_c_rho_c, lanes);
             const vec d_z_o_gamma_h_o_rho_s = rho_s * d_z_o * gamma_h_o; /* P5 */
             store(at->d_z_o_gamma_h_o_rho_s + row * (10 * H) + unit, d_z_o_gamma_h_o_rho_s, lanes);
             const vec d_z_o_gamma_x_o_rho_a = rho_a * d_z_o * gamma_x_o; /* P4 */
             store(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, d_z_o_gamma_x_o_rho_a, lanes);
-            at->d_rho_c[row * 12] += sum(first_lanes((R(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
+            at->d_rho_c[row * 12] += sum(first_lanes((REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
             d_b_o += d_z_o; /* B41 */
             d_gamma_x_o += rho_a * (a_o - mu_a) * d_z_o; /* B45 */
             d_gamma_h_o += rho_s * (s_o - mu_s) * d_z_o; /* B49 */
-            d_gamma_c += rho_c * (R(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
-            d_beta_c += (R(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
+            d_gamma_c += rho_c * (REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
+            d_beta_c += (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_1), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_1, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_gamma_x_o + 2 * H + unit, lanes);
                 store(at->d_gamma_x_o + H + unit, vec_keep(load(at->d_gamma_x_o + H + unit, lanes), d_gamma_x_o, &vec_lost_2), lanes);
                 store(at->d_gamma_x_o + 2 * H + unit, vec_lost_2, lanes);
-                d_gamma_x_o = splat(R(0.0));
+                d_gamma_x_o = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_gamma_h_o + 2 * H + unit, lanes);
                 store(at->d_gamma_h_o + H + unit, vec_keep(load(at->d_gamma_h_o + H + unit, lanes), d_gamma_h_o, &vec_lost_3), lanes);
                 store(at->d_gamma_h_o + 2 * H + unit, vec_lost_3, lanes);
-                d_gamma_h_o = splat(R(0.0));
+                d_gamma_h_o = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_gamma_c + 2 * H + unit, lanes);
                 store(at->d_gamma_c + H + unit, vec_keep(load(at->d_gamma_c + H + unit, lanes), d_gamma_c, &vec_lost_4), lanes);
                 store(at->d_gamma_c + 2 * H + unit, vec_lost_4, lanes);
-                d_gamma_c = splat(R(0.0));
+                d_gamma_c = splat(REAL(0.0));
                 vec vec_lost_5 = load(at->d_beta_c + 2 * H + unit, lanes);
                 store(at->d_beta_c + H + unit, vec_keep(load(at->d_beta_c + H + unit, lanes), d_beta_c, &vec_lost_5), lanes);
                 store(at->d_beta_c + 2 * H + unit, vec_lost_5, lanes);
-                d_beta_c = splat(R(0.0));
+                d_beta_c = splat(REAL(0.0));
             }
         }
         store(at->d_b_o + unit, d_b_o, lanes);
@@ -3135,14 +3135,14 @@ INLINE void recompute_stage2_units(const struct recompute_at *at, size_t row, si
     const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * (10 * H) + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
     const real mu_c = at->mu_c[row * 12];
-    *sum_1 += first_lanes(vec_fused(-splat((R(2.0) / ((real)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
+    *sum_1 += first_lanes(vec_fused(-splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
 }
 
 INLINE void recompute_stage2(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) recompute_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) recompute_stage2_units(at, row, unit, 0, &sum_1);
         at->sum_d_mu_c[row * 12] = sum(sum_1); /* B5 */
@@ -3155,7 +3155,7 @@ INLINE void recompute_stage2_rows(const struct recompute_at *at, size_t rows)
     for (size_t row = 0; row < rows; ++row) {
         const real d_rho_c = at->d_rho_c[row * 12];
         const real rho_c = at->rho_c[row * 12];
-        const real d_var_c = -R(0.5) * d_rho_c * (scalar_square(rho_c) * rho_c); /* B4 */
+        const real d_var_c = -REAL(0.5) * d_rho_c * (scalar_square(rho_c) * rho_c); /* B4 */
         at->d_var_c[row * 12] = d_var_c;
     }
 }
@@ -3197,14 +3197,14 @@ INLINE void recompute_stage3_units(const struct recompute_at *at, size_t row, si
     const vec a_o = load(at->a_o + row * (21 * H) + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
     const real mu_a = at->mu_a[row * 12];
-    const vec d_c = vec_fused(splat((R(2.0) / ((real)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (R(1.0) / ((real)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
+    const vec d_c = vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (REAL(1.0) / ((real)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
     const vec carry_c = d_c * f; /* B6' */
     store(at->carry_c + row * H + unit, carry_c, lanes);
-    const vec d_z_f = (R(1.0) - f) * c_prev * carry_c; /* B9, B13 */
+    const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B9, B13 */
     const vec d_c_i = d_c * i; /* P2 */
     const vec d_c_i_g = d_c_i * g; /* P3 */
     const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B8, B12 */
-    const vec d_z_i = (R(1.0) - i) * d_c_i_g; /* B10, B14 */
+    const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B10, B14 */
     const vec d_z_f_gamma_h_f_rho_s = rho_s * d_z_f * gamma_h_f; /* P9 */
     store(at->d_z_f_gamma_h_f_rho_s + row * (10 * H) + unit, d_z_f_gamma_h_f_rho_s, lanes);
     const vec d_z_g_gamma_h_g_rho_s = rho_s * d_z_g * gamma_h_g; /* P7 */
@@ -3234,8 +3234,8 @@ INLINE void recompute_stage3(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
-        vec sum_2 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
+        vec sum_2 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) recompute_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at)) recompute_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
@@ -3286,16 +3286,16 @@ INLINE void recompute_stage4_units(const struct recompute_at *at, size_t row, si
     const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
     const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
     const real mu_a = at->mu_a[row * 12];
-    *sum_1 += first_lanes(R(0.5) * (vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_s), (s_f - mu_s), -R(2.0) * d_z_f_gamma_h_f_rho_s - R(2.0) * d_z_g_gamma_h_g_rho_s - R(2.0) * d_z_i_gamma_h_i_rho_s - R(2.0) * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
-    *sum_2 += first_lanes(R(0.5) * (vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((R(1.0) / ((real)H)) * d_var_a), (a_f - mu_a), -R(2.0) * d_z_f_gamma_x_f_rho_a - R(2.0) * d_z_g_gamma_x_g_rho_a - R(2.0) * d_z_i_gamma_x_i_rho_a - R(2.0) * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
+    *sum_1 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_f - mu_s), -REAL(2.0) * d_z_f_gamma_h_f_rho_s - REAL(2.0) * d_z_g_gamma_h_g_rho_s - REAL(2.0) * d_z_i_gamma_h_i_rho_s - REAL(2.0) * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
+    *sum_2 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_f - mu_a), -REAL(2.0) * d_z_f_gamma_x_f_rho_a - REAL(2.0) * d_z_g_gamma_x_g_rho_a - REAL(2.0) * d_z_i_gamma_x_i_rho_a - REAL(2.0) * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
 }
 
 INLINE void recompute_stage4(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
-        vec sum_2 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
+        vec sum_2 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) recompute_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at)) recompute_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_mu_s[row * 12] = sum(sum_1); /* B17 */
@@ -3312,10 +3312,10 @@ INLINE void recompute_stage4_rows(const struct recompute_at *at, size_t rows)
         const real sum_d_rho_a = at->sum_d_rho_a[row * 12];
         const real rho_a = at->rho_a[row * 12];
         const real d_rho_s = sum_d_rho_s; /* B15 */
-        const real d_var_s = -R(0.5) * d_rho_s * (scalar_square(rho_s) * rho_s); /* B16 */
+        const real d_var_s = -REAL(0.5) * d_rho_s * (scalar_square(rho_s) * rho_s); /* B16 */
         at->d_var_s[row * 12] = d_var_s;
         const real d_rho_a = sum_d_rho_a; /* B22 */
-        const real d_var_a = -R(0.5) * d_rho_a * (scalar_square(rho_a) * rho_a); /* B23 */
+        const real d_var_a = -REAL(0.5) * d_rho_a * (scalar_square(rho_a) * rho_a); /* B23 */
         at->d_var_a[row * 12] = d_var_a;
     }
 }
@@ -3349,21 +3349,21 @@ INLINE void recompute_stage5(const struct recompute_at *at, size_t row0, size_t 
             const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * (10 * H) + unit, lanes);
             const vec a_i = load(at->a_i + row * (21 * H) + unit, lanes);
             const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * (10 * H) + unit, lanes);
-            const vec d_s_o = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_o - mu_s), R(4.0) * d_z_o_gamma_h_o_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B18 */
+            const vec d_s_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_o - mu_s), REAL(4.0) * d_z_o_gamma_h_o_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B18 */
             store(at->d_s_o + row * (21 * H) + unit, d_s_o, lanes);
-            const vec d_s_g = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_g - mu_s), R(4.0) * d_z_g_gamma_h_g_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B19 */
+            const vec d_s_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_g - mu_s), REAL(4.0) * d_z_g_gamma_h_g_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B19 */
             store(at->d_s_g + row * (21 * H) + unit, d_s_g, lanes);
-            const vec d_s_f = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_f - mu_s), R(4.0) * d_z_f_gamma_h_f_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B20 */
+            const vec d_s_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_f - mu_s), REAL(4.0) * d_z_f_gamma_h_f_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B20 */
             store(at->d_s_f + row * (21 * H) + unit, d_s_f, lanes);
-            const vec d_s_i = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_s), (s_i - mu_s), R(4.0) * d_z_i_gamma_h_i_rho_s + (R(1.0) / ((real)H)) * d_mu_s)); /* B21 */
+            const vec d_s_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_i - mu_s), REAL(4.0) * d_z_i_gamma_h_i_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B21 */
             store(at->d_s_i + row * (21 * H) + unit, d_s_i, lanes);
-            const vec d_a_g = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_g - mu_a), R(4.0) * d_z_g_gamma_x_g_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B25 */
+            const vec d_a_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_g - mu_a), REAL(4.0) * d_z_g_gamma_x_g_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B25 */
             store(at->d_a_g + row * (21 * H) + unit, d_a_g, lanes);
-            const vec d_a_f = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_f - mu_a), R(4.0) * d_z_f_gamma_x_f_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B26 */
+            const vec d_a_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_f - mu_a), REAL(4.0) * d_z_f_gamma_x_f_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B26 */
             store(at->d_a_f + row * (21 * H) + unit, d_a_f, lanes);
-            const vec d_a_o = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_o - mu_a), R(4.0) * d_z_o_gamma_x_o_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B27 */
+            const vec d_a_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_o - mu_a), REAL(4.0) * d_z_o_gamma_x_o_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B27 */
             store(at->d_a_o + row * (21 * H) + unit, d_a_o, lanes);
-            const vec d_a_i = R(0.25) * (vec_fused(splat((R(2.0) / ((real)H)) * d_var_a), (a_i - mu_a), R(4.0) * d_z_i_gamma_x_i_rho_a + (R(1.0) / ((real)H)) * d_mu_a)); /* B28 */
+            const vec d_a_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_i - mu_a), REAL(4.0) * d_z_i_gamma_x_i_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B28 */
             store(at->d_a_i + row * (21 * H) + unit, d_a_i, lanes);
 
         }
@@ -3789,7 +3789,7 @@ static int recompute_run(const args *a)
             at.d_a_o = w.chunk_H + (t - first) * B * (21 * H) + 20 * H;
             at.d_a_i = w.chunk_H + (t - first) * B * (21 * H) + 17 * H;
             {
-                for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = R(0.0);
+                for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = REAL(0.0);
                 const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */

@@ -582,7 +582,7 @@ INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit
     const size_t lanes = full ? V : H - unit;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
-    const vec seed_h = R(2.0) * (h - y); /* D1, D2, D3 */
+    const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
     store(at->seed_h + row * H + unit, seed_h, lanes);
     *sum_1 += first_lanes(vec_square((h - y)), lanes); /* L1 */
 }
@@ -591,7 +591,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
@@ -765,18 +765,18 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_o = d_h * tanh_c; /* B3 */
-            const vec d_o_o = (R(1.0) - o) * d_o; /* P1 */
+            const vec d_o_o = (REAL(1.0) - o) * d_o; /* P1 */
             const vec d_z_o = d_o_o * o; /* B8 */
             store(at->d_z_o + row * (4 * H) + unit, d_z_o, lanes);
-            const vec d_c = vec_fused(d_z_o, p_o, vec_fused((R(1.0) - vec_square(tanh_c)), d_tanh_c, carry_c_next + d_c_T)); /* B4 */
+            const vec d_c = vec_fused(d_z_o, p_o, vec_fused((REAL(1.0) - vec_square(tanh_c)), d_tanh_c, carry_c_next + d_c_T)); /* B4 */
             const vec d_f = c_prev * d_c; /* B6 */
             const vec d_i = d_c * g; /* B7 */
-            const vec d_z_g = (R(1.0) - vec_square(g)) * d_c * i; /* B5, B9 */
+            const vec d_z_g = (REAL(1.0) - vec_square(g)) * d_c * i; /* B5, B9 */
             store(at->d_z_g + row * (4 * H) + unit, d_z_g, lanes);
-            const vec d_f_f = (R(1.0) - f) * d_f; /* P2 */
+            const vec d_f_f = (REAL(1.0) - f) * d_f; /* P2 */
             const vec d_z_f = d_f_f * f; /* B10 */
             store(at->d_z_f + row * (4 * H) + unit, d_z_f, lanes);
-            const vec d_i_i = (R(1.0) - i) * d_i; /* P3 */
+            const vec d_i_i = (REAL(1.0) - i) * d_i; /* P3 */
             const vec d_z_i = d_i_i * i; /* B11 */
             store(at->d_z_i + row * (4 * H) + unit, d_z_i, lanes);
             const vec carry_c = vec_fused(d_z_i, p_i, vec_fused(d_z_f, p_f, d_c * f)); /* B4' */
@@ -785,38 +785,38 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             d_b_f += d_z_f; /* B22 */
             d_b_g += d_z_g; /* B23 */
             d_b_o += d_z_o; /* B24 */
-            d_p_i += (R(1.0) - i) * c_prev * d_i * i; /* B25 */
-            d_p_f += (R(1.0) - f) * c_prev * d_f * f; /* B26 */
-            d_p_o += (R(1.0) - o) * c * d_o * o; /* B27 */
+            d_p_i += (REAL(1.0) - i) * c_prev * d_i * i; /* B25 */
+            d_p_f += (REAL(1.0) - f) * c_prev * d_f * f; /* B26 */
+            d_p_o += (REAL(1.0) - o) * c * d_o * o; /* B27 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
                 store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
                 store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
-                d_b_i = splat(R(0.0));
+                d_b_i = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
                 store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
                 store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
-                d_b_f = splat(R(0.0));
+                d_b_f = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
                 store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
                 store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
-                d_b_g = splat(R(0.0));
+                d_b_g = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
                 vec vec_lost_5 = load(at->d_p_i + 2 * H + unit, lanes);
                 store(at->d_p_i + H + unit, vec_keep(load(at->d_p_i + H + unit, lanes), d_p_i, &vec_lost_5), lanes);
                 store(at->d_p_i + 2 * H + unit, vec_lost_5, lanes);
-                d_p_i = splat(R(0.0));
+                d_p_i = splat(REAL(0.0));
                 vec vec_lost_6 = load(at->d_p_f + 2 * H + unit, lanes);
                 store(at->d_p_f + H + unit, vec_keep(load(at->d_p_f + H + unit, lanes), d_p_f, &vec_lost_6), lanes);
                 store(at->d_p_f + 2 * H + unit, vec_lost_6, lanes);
-                d_p_f = splat(R(0.0));
+                d_p_f = splat(REAL(0.0));
                 vec vec_lost_7 = load(at->d_p_o + 2 * H + unit, lanes);
                 store(at->d_p_o + H + unit, vec_keep(load(at->d_p_o + H + unit, lanes), d_p_o, &vec_lost_7), lanes);
                 store(at->d_p_o + 2 * H + unit, vec_lost_7, lanes);
-                d_p_o = splat(R(0.0));
+                d_p_o = splat(REAL(0.0));
             }
         }
         store(at->d_b_i + unit, d_b_i, lanes);
@@ -1537,18 +1537,18 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
             const vec d_tanh_c = d_h * o; /* B2 */
             const vec d_o = d_h * tanh_c; /* B3 */
-            const vec d_o_o = (R(1.0) - o) * d_o; /* P1 */
+            const vec d_o_o = (REAL(1.0) - o) * d_o; /* P1 */
             const vec d_z_o = d_o_o * o; /* B8 */
             store(at->d_z_o + row * (17 * H) + unit, d_z_o, lanes);
-            const vec d_c = vec_fused(d_z_o, p_o, vec_fused((R(1.0) - vec_square(tanh_c)), d_tanh_c, carry_c_next + d_c_T)); /* B4 */
+            const vec d_c = vec_fused(d_z_o, p_o, vec_fused((REAL(1.0) - vec_square(tanh_c)), d_tanh_c, carry_c_next + d_c_T)); /* B4 */
             const vec d_f = c_prev * d_c; /* B6 */
             const vec d_i = d_c * g; /* B7 */
-            const vec d_z_g = (R(1.0) - vec_square(g)) * d_c * i; /* B5, B9 */
+            const vec d_z_g = (REAL(1.0) - vec_square(g)) * d_c * i; /* B5, B9 */
             store(at->d_z_g + row * (17 * H) + unit, d_z_g, lanes);
-            const vec d_f_f = (R(1.0) - f) * d_f; /* P2 */
+            const vec d_f_f = (REAL(1.0) - f) * d_f; /* P2 */
             const vec d_z_f = d_f_f * f; /* B10 */
             store(at->d_z_f + row * (17 * H) + unit, d_z_f, lanes);
-            const vec d_i_i = (R(1.0) - i) * d_i; /* P3 */
+            const vec d_i_i = (REAL(1.0) - i) * d_i; /* P3 */
             const vec d_z_i = d_i_i * i; /* B11 */
             store(at->d_z_i + row * (17 * H) + unit, d_z_i, lanes);
             const vec carry_c = vec_fused(d_z_i, p_i, vec_fused(d_z_f, p_f, d_c * f)); /* B4' */
@@ -1557,38 +1557,38 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             d_b_f += d_z_f; /* B22 */
             d_b_g += d_z_g; /* B23 */
             d_b_o += d_z_o; /* B24 */
-            d_p_i += (R(1.0) - i) * c_prev * d_i * i; /* B25 */
-            d_p_f += (R(1.0) - f) * c_prev * d_f * f; /* B26 */
-            d_p_o += (R(1.0) - o) * c * d_o * o; /* B27 */
+            d_p_i += (REAL(1.0) - i) * c_prev * d_i * i; /* B25 */
+            d_p_f += (REAL(1.0) - f) * c_prev * d_f * f; /* B26 */
+            d_p_o += (REAL(1.0) - o) * c * d_o * o; /* B27 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
                 store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
                 store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
-                d_b_i = splat(R(0.0));
+                d_b_i = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
                 store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
                 store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
-                d_b_f = splat(R(0.0));
+                d_b_f = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
                 store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
                 store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
-                d_b_g = splat(R(0.0));
+                d_b_g = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
                 vec vec_lost_5 = load(at->d_p_i + 2 * H + unit, lanes);
                 store(at->d_p_i + H + unit, vec_keep(load(at->d_p_i + H + unit, lanes), d_p_i, &vec_lost_5), lanes);
                 store(at->d_p_i + 2 * H + unit, vec_lost_5, lanes);
-                d_p_i = splat(R(0.0));
+                d_p_i = splat(REAL(0.0));
                 vec vec_lost_6 = load(at->d_p_f + 2 * H + unit, lanes);
                 store(at->d_p_f + H + unit, vec_keep(load(at->d_p_f + H + unit, lanes), d_p_f, &vec_lost_6), lanes);
                 store(at->d_p_f + 2 * H + unit, vec_lost_6, lanes);
-                d_p_f = splat(R(0.0));
+                d_p_f = splat(REAL(0.0));
                 vec vec_lost_7 = load(at->d_p_o + 2 * H + unit, lanes);
                 store(at->d_p_o + H + unit, vec_keep(load(at->d_p_o + H + unit, lanes), d_p_o, &vec_lost_7), lanes);
                 store(at->d_p_o + 2 * H + unit, vec_lost_7, lanes);
-                d_p_o = splat(R(0.0));
+                d_p_o = splat(REAL(0.0));
             }
         }
         store(at->d_b_i + unit, d_b_i, lanes);

@@ -688,7 +688,7 @@ INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit
     const size_t lanes = full ? V : O - unit;
     const vec p = load(at->p + row * O + unit, lanes);
     const vec y = load(at->y + row * O + unit, lanes);
-    const vec seed_p = R(2.0) * (p - y); /* D1, D2, D3 */
+    const vec seed_p = REAL(2.0) * (p - y); /* D1, D2, D3 */
     store(at->seed_p + row * O + unit, seed_p, lanes);
     *sum_1 += first_lanes(vec_square((p - y)), lanes); /* L1 */
 }
@@ -697,7 +697,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_O(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_O(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
@@ -847,7 +847,7 @@ INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t r
                 vec vec_lost_1 = load(at->d_d + 2 * O + unit, lanes);
                 store(at->d_d + O + unit, vec_keep(load(at->d_d + O + unit, lanes), d_d, &vec_lost_1), lanes);
                 store(at->d_d + 2 * O + unit, vec_lost_1, lanes);
-                d_d = splat(R(0.0));
+                d_d = splat(REAL(0.0));
             }
         }
         store(at->d_d + unit, d_d, lanes);
@@ -882,17 +882,17 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec d_tanh_c = d_h * o; /* B3 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B4 */
-            const vec d_z_o = (R(1.0) - o) * d_tanh_c_tanh_c; /* B5, B9 */
+            const vec d_z_o = (REAL(1.0) - o) * d_tanh_c_tanh_c; /* B5, B9 */
             store(at->d_z_o + row * (5 * H) + unit, d_z_o, lanes);
             const vec carry_c = d_c * f; /* B4' */
             store(at->carry_c + row * H + unit, carry_c, lanes);
-            const vec d_z_f = (R(1.0) - f) * c_prev * carry_c; /* B7, B11 */
+            const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B7, B11 */
             store(at->d_z_f + row * (5 * H) + unit, d_z_f, lanes);
             const vec d_c_i = d_c * i; /* P2 */
             const vec d_c_i_g = d_c_i * g; /* P3 */
             const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B6, B10 */
             store(at->d_z_g + row * (5 * H) + unit, d_z_g, lanes);
-            const vec d_z_i = (R(1.0) - i) * d_c_i_g; /* B8, B12 */
+            const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B8, B12 */
             store(at->d_z_i + row * (5 * H) + unit, d_z_i, lanes);
             d_b_i += d_z_i; /* B22 */
             d_b_f += d_z_f; /* B23 */
@@ -902,19 +902,19 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
                 vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
                 store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
                 store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
-                d_b_i = splat(R(0.0));
+                d_b_i = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
                 store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
                 store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
-                d_b_f = splat(R(0.0));
+                d_b_f = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
                 store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
                 store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
-                d_b_g = splat(R(0.0));
+                d_b_g = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
             }
         }
         store(at->d_b_i + unit, d_b_i, lanes);
@@ -1677,7 +1677,7 @@ INLINE void recompute_before2(const struct recompute_at *at, size_t row0, size_t
                 vec vec_lost_1 = load(at->d_d + 2 * O + unit, lanes);
                 store(at->d_d + O + unit, vec_keep(load(at->d_d + O + unit, lanes), d_d, &vec_lost_1), lanes);
                 store(at->d_d + 2 * O + unit, vec_lost_1, lanes);
-                d_d = splat(R(0.0));
+                d_d = splat(REAL(0.0));
             }
         }
         store(at->d_d + unit, d_d, lanes);
@@ -1712,17 +1712,17 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec d_tanh_c = d_h * o; /* B3 */
             const vec d_tanh_c_tanh_c = d_tanh_c * tanh_c; /* P1 */
             const vec d_c = vec_fused(-d_tanh_c_tanh_c, tanh_c, d_tanh_c) + carry_c_next + d_c_T; /* B4 */
-            const vec d_z_o = (R(1.0) - o) * d_tanh_c_tanh_c; /* B5, B9 */
+            const vec d_z_o = (REAL(1.0) - o) * d_tanh_c_tanh_c; /* B5, B9 */
             store(at->d_z_o + row * (18 * H) + unit, d_z_o, lanes);
             const vec carry_c = d_c * f; /* B4' */
             store(at->carry_c + row * H + unit, carry_c, lanes);
-            const vec d_z_f = (R(1.0) - f) * c_prev * carry_c; /* B7, B11 */
+            const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B7, B11 */
             store(at->d_z_f + row * (18 * H) + unit, d_z_f, lanes);
             const vec d_c_i = d_c * i; /* P2 */
             const vec d_c_i_g = d_c_i * g; /* P3 */
             const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B6, B10 */
             store(at->d_z_g + row * (18 * H) + unit, d_z_g, lanes);
-            const vec d_z_i = (R(1.0) - i) * d_c_i_g; /* B8, B12 */
+            const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B8, B12 */
             store(at->d_z_i + row * (18 * H) + unit, d_z_i, lanes);
             d_b_i += d_z_i; /* B22 */
             d_b_f += d_z_f; /* B23 */
@@ -1732,19 +1732,19 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
                 vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
                 store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
                 store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
-                d_b_i = splat(R(0.0));
+                d_b_i = splat(REAL(0.0));
                 vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
                 store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
                 store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
-                d_b_f = splat(R(0.0));
+                d_b_f = splat(REAL(0.0));
                 vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
                 store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
                 store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
-                d_b_g = splat(R(0.0));
+                d_b_g = splat(REAL(0.0));
                 vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
                 store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
                 store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
-                d_b_o = splat(R(0.0));
+                d_b_o = splat(REAL(0.0));
             }
         }
         store(at->d_b_i + unit, d_b_i, lanes);

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_toy",
     "digest": "84dbfd88f5544c5e",
-    "code": "076cce75c06d570b",
+    "code": "a484f620911d785e",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

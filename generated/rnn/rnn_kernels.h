@@ -477,7 +477,7 @@ INLINE void loss_before1_units(const struct loss_at *at, size_t row, size_t unit
     const size_t lanes = full ? V : H - unit;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
-    const vec seed_h = R(2.0) * (h - y); /* D1, D2, D3 */
+    const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
     store(at->seed_h + row * H + unit, seed_h, lanes);
     *sum_1 += first_lanes(vec_square((h - y)), lanes); /* L1 */
 }
@@ -486,7 +486,7 @@ INLINE void loss_before1(const struct loss_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
         size_t unit = 0;
-        vec sum_1 = splat(R(0.0));
+        vec sum_1 = splat(REAL(0.0));
         for (; unit + V <= SIZE_H(at); unit += V) loss_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at)) loss_before1_units(at, row, unit, 0, &sum_1);
         at->l[row * 1] = sum(sum_1); /* L1 */
@@ -618,14 +618,14 @@ INLINE void backward_stage1(const struct backward_at *at, size_t row0, size_t ro
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec h = load(at->h + row * H + unit, lanes);
             const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
-            const vec d_z = (R(1.0) - vec_square(h)) * d_h; /* B2 */
+            const vec d_z = (REAL(1.0) - vec_square(h)) * d_h; /* B2 */
             store(at->d_z + row * H + unit, d_z, lanes);
             d_b += d_z; /* B6 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b + 2 * H + unit, lanes);
                 store(at->d_b + H + unit, vec_keep(load(at->d_b + H + unit, lanes), d_b, &vec_lost_1), lanes);
                 store(at->d_b + 2 * H + unit, vec_lost_1, lanes);
-                d_b = splat(R(0.0));
+                d_b = splat(REAL(0.0));
             }
         }
         store(at->d_b + unit, d_b, lanes);
@@ -1113,14 +1113,14 @@ INLINE void recompute_stage1(const struct recompute_at *at, size_t row0, size_t 
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec h = load(at->h + row * H + unit, lanes);
             const vec d_h = U_d_z + seed_h + d_h_T; /* B1 */
-            const vec d_z = (R(1.0) - vec_square(h)) * d_h; /* B2 */
+            const vec d_z = (REAL(1.0) - vec_square(h)) * d_h; /* B2 */
             store(at->d_z + row * H + unit, d_z, lanes);
             d_b += d_z; /* B6 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b + 2 * H + unit, lanes);
                 store(at->d_b + H + unit, vec_keep(load(at->d_b + H + unit, lanes), d_b, &vec_lost_1), lanes);
                 store(at->d_b + 2 * H + unit, vec_lost_1, lanes);
-                d_b = splat(R(0.0));
+                d_b = splat(REAL(0.0));
             }
         }
         store(at->d_b + unit, d_b, lanes);

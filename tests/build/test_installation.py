@@ -29,6 +29,7 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(
         generation.ROOT / "generated" / "rnn", here / "generated" / "rnn", ignore=shutil.ignore_patterns("_k*")
     )
+    shutil.copytree(generation.ROOT / "generated" / "_lib", here / "generated" / "_lib")
     (here / "generated" / "__init__.py").write_text("")
     return here
 
@@ -80,7 +81,7 @@ def test_nothing_is_compiled_twice(checkout: Path, counted, monkeypatch: pytest.
     assert not compiler.is_current(folder, "_kernels", compiler.made_from(folder))
     # What changed is compiled again, whatever lies in the folder.
     compiler.note(folder, "_kernels", compiler.made_from(folder))
-    source = folder / "rnn_dispatch.c"
-    source.write_text(source.read_text() + "/* changed */\n")
-    build_ext(checkout, "--build-lib", "build/changed")
-    assert counted() == 3 * first
+    for times, source in enumerate((folder / "rnn_dispatch.c", checkout / "generated" / "_lib" / "derive_gemm.h"), 3):
+        source.write_text(source.read_text() + "/* changed */\n")
+        build_ext(checkout, "--build-lib", f"build/changed{times}")
+        assert counted() == times * first, f"{source.name} is part of what a module is made from"

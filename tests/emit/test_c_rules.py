@@ -226,10 +226,10 @@ def test_text(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_constants_have_the_type_of_the_file(cell):
-    """float: every literal ends in f, which R() adds, and there is no double."""
+    """float: every literal ends in f, which REAL() adds, and there is no double."""
     code = without_comments(files(cell)[f"{cell}_f32.c"])
-    assert "#define R(literal) literal##f\n" in code
-    code = re.sub(r"\bR\((-?[\d.e+-]+)\)", r"\1f", code)
+    assert "#define REAL(literal) literal##f\n" in code
+    code = re.sub(r"\bREAL\((-?[\d.e+-]+)\)", r"\1f", code)
     number = re.compile(r"(?<![\w.])(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?(\w*)")
     for line in code.splitlines():
         assert "double" not in line, line

@@ -25,9 +25,9 @@ def strtof():
 
 def texts(made):
     """The digits for float and those for double, as the macros of derive_f32.h and derive_f64.h take them."""
-    if one := re.fullmatch(rf"R\({DIGITS}\)", made):
+    if one := re.fullmatch(rf"REAL\({DIGITS}\)", made):
         return one[1], one[1]
-    two = re.fullmatch(rf"R2\({DIGITS}, {DIGITS}\)", made)
+    two = re.fullmatch(rf"REAL2\({DIGITS}, {DIGITS}\)", made)
     assert two, made
     return two[1], two[2]
 
@@ -56,9 +56,11 @@ def test_a_constant_is_rounded_once_to_each_type(strtof, value):
 
 
 def test_digits_are_shared_where_they_serve_both():
-    assert literal(0.5) == "R(0.5)" and literal(-2.0) == "R(-2.0)" and literal(1 / 3) == "R(0.3333333333333333)"
-    assert literal(HALFWAY) == "R2(1.0, 1.0000000596046448)"
-    assert literal(1e-300).startswith("R2(0.0, "), "a compiler warns of digits that vanish in float"
+    assert (
+        literal(0.5) == "REAL(0.5)" and literal(-2.0) == "REAL(-2.0)" and literal(1 / 3) == "REAL(0.3333333333333333)"
+    )
+    assert literal(HALFWAY) == "REAL2(1.0, 1.0000000596046448)"
+    assert literal(1e-300).startswith("REAL2(0.0, "), "a compiler warns of digits that vanish in float"
 
 
 @pytest.mark.parametrize("value", [1e39, -1e300, float("inf")])

@@ -45,10 +45,10 @@ F64 = Real("double", "f64", "", np.float64)
 
 
 def literal(value: float) -> str:
-    """A number in C that serves both scalar types: R(0.5).
+    """A number in C that serves both scalar types: REAL(0.5).
 
     The digits are those of double.  Where float would round them to another number than the double itself, as halfway
-    between two floats it may, each type has its own: R2(1.0, 1.0000000596046448).  Raises DeriveError for a number that
+    between two floats it may, each type has its own: REAL2(1.0, 1.0000000596046448).  Raises DeriveError for a number that
     float cannot hold.
     """
     with np.errstate(over="ignore"):
@@ -60,7 +60,7 @@ def literal(value: float) -> str:
     away = abs(Fraction(digits) - Fraction(float(single)))
     nearest = all(away < abs(Fraction(digits) - Fraction(b)) for b in beside if np.isfinite(b))
     vanishes = single == 0 and value != 0
-    return f"R({digits})" if nearest and not vanishes else f"R2({F32.literal(value)[:-1]}, {digits})"
+    return f"REAL({digits})" if nearest and not vanishes else f"REAL2({F32.literal(value)[:-1]}, {digits})"
 
 
 def size(expr: sp.Expr) -> str:

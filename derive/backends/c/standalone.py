@@ -30,7 +30,8 @@ def _folded(text: str, inside: Mapping[str, str]) -> str:
 
     def body(name: str) -> str:
         own = _GUARD.sub(r"\2", inside[name])
-        titled = _HEAD.sub(f"/* ==== {name} {'=' * (110 - len(name))}\n *\n", own)
+        title = name.removesuffix(".h").rpartition("_")[2]
+        titled = _HEAD.sub(f"/* ==== {title} {'=' * (110 - len(title))}\n *\n", own)
         return _folded(titled, inside)
 
     return _INCLUDE.sub(lambda found: body(found[1]) if found[1] in inside else found[0], text)
