@@ -21,7 +21,7 @@ from derive.backends.c.printer import F32, F64, Expression, Real, size
 from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
 from derive.ir import functions
-from derive.pipeline import Model
+from derive.pipeline import Model, Routine
 from derive.signature import c_name
 
 
@@ -122,7 +122,42 @@ def c_kernels(made: Model, alone: bool = False) -> str:
     )
 
 
-def tape_regions(made: Model) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class _Named:
+    """What the templates of kernels ask of a cell, for a routine."""
+
+    name: str
+    digest: str
+    meta: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class _Array:
+    """One member of the struct of a routine."""
+
+    array: str
+    shape: str
+    is_input: bool
+
+
+def routine_files(made: Routine, real: Real) -> dict[str, str]:
+    """Header and C of a routine in one scalar type, with the headers that they read."""
+    plans = plan(made)
+    program = made.program
+    arguments = [_Array(p.array, program.tensors[n].shape, n in program.inputs) for n, p in made.arguments.items()]
+    values = {
+        "routine": made,
+        "routine_model": _Named(made.name, made.digest, {"dims": made.dims}),
+        "real": real,
+        "arguments": arguments,
+        "kernels": [(k, _C(k)) for k in plans],
+        "tape": tape_regions(made),
+    }
+    own = {f"{made.name}.{kind}": render(f"c/routine.{kind}.j2", **values) for kind in ("h", "c")}
+    return {**own, **shared()}
+
+
+def tape_regions(made: Model | Routine) -> list[tuple[str, str]]:
     """Name and width of a row of each tape region, in order."""
     regions: dict[str, str] = {}
     for p in made.tape.values():
