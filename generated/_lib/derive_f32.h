@@ -2,8 +2,8 @@
  *
  * `real` is float: its literals, its functions of the C library, its instructions and the polynomial of its exp; then all that
  * the kernels of every cell share. */
-#ifndef DERIVE_F32_H
-#define DERIVE_F32_H
+#ifndef DERIVE_F32_H_
+#define DERIVE_F32_H_ /* with an underscore more than the header of any cell has */
 
 #include <float.h>
 #include <stddef.h>

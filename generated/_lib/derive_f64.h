@@ -2,8 +2,8 @@
  *
  * `real` is double: its literals, its functions of the C library, its instructions and the polynomial of its exp; then all that
  * the kernels of every cell share. */
-#ifndef DERIVE_F64_H
-#define DERIVE_F64_H
+#ifndef DERIVE_F64_H_
+#define DERIVE_F64_H_ /* with an underscore more than the header of any cell has */
 
 #include <float.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * Products of matrices.  One micro-kernel serves them all: a tile of up to ROWS rows times up to 4 vectors, C = A * panel, where
  * the panel holds for each k its vectors side by side.  The tile goes to a small buffer in the first level cache, where the
  * equations of its stage find it. */
-#ifndef DERIVE_GEMM_H
-#define DERIVE_GEMM_H
+#ifndef DERIVE_GEMM_H_
+#define DERIVE_GEMM_H_
 
 typedef vec sums[ROWS][4]; /* rows and n are constants wherever the functions below are inlined: sums live in registers */
 

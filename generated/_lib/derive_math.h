@@ -2,8 +2,8 @@
  *
  * The functions that equations may call, on vectors and on numbers; exp, sigmoid and tanh are made of the polynomial of their
  * type. */
-#ifndef DERIVE_MATH_H
-#define DERIVE_MATH_H
+#ifndef DERIVE_MATH_H_
+#define DERIVE_MATH_H_
 
 #include <math.h>
 

@@ -2,8 +2,8 @@
  *
  * A call of any cell: how it is cut into chunks of steps, and how the threads of a team share it.  Read by the kernels of a cell
  * when they have said what `args` is, SIZE_B(a), and in CELL_SPLITS whether threads can share a call. */
-#ifndef DERIVE_TEAM_H
-#define DERIVE_TEAM_H
+#ifndef DERIVE_TEAM_H_
+#define DERIVE_TEAM_H_
 
 enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
 enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7, NOT_PACKED = 8 };

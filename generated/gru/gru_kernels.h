@@ -276,10 +276,9 @@ static int infer_run(const args *a)
 
     }
 
-    /* a row that has ended repeats its last output */
     if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
         copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
-    for (size_t t = 2; a->rows && t <= T; ++t) {
+    for (size_t t = 2; a->rows && t <= T; ++t) { /* a row that has ended repeats its last output */
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
@@ -506,10 +505,9 @@ static int forward_run(const args *a)
 
     }
 
-    /* a row that has ended repeats its last output */
     if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
         copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
-    for (size_t t = 2; a->rows && t <= T; ++t) {
+    for (size_t t = 2; a->rows && t <= T; ++t) { /* a row that has ended repeats its last output */
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
@@ -1104,8 +1102,7 @@ static int backward_run(const args *a)
             }
         copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
     }
-    /* the input of a row that has ended has no gradient */
-    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) { /* the input of a row that has ended has no gradient */
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
@@ -1319,10 +1316,9 @@ static int record_run(const args *a)
 
     }
 
-    /* a row that has ended repeats its last output */
     if (a->rows && rows_at(a, 1) < B) /* a row that does not run here at all */
         copy_rows(a->h_T + rows_at(a, 1) * H, H, a->h_0 + rows_at(a, 1) * H, H, B - rows_at(a, 1), H);
-    for (size_t t = 2; a->rows && t <= T; ++t) {
+    for (size_t t = 2; a->rows && t <= T; ++t) { /* a row that has ended repeats its last output */
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
@@ -1882,8 +1878,7 @@ static int recompute_run(const args *a)
             }
         copy_rows(a->d_h_0 + live * H, H, a->d_h_T + live * H, H, B - live, H);
     }
-    /* the input of a row that has ended has no gradient */
-    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) {
+    for (size_t t = 1; a->rows && a->d_x && t <= T; ++t) { /* the input of a row that has ended has no gradient */
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }

@@ -6,7 +6,7 @@ from judged import Tree
 
 # Of each: file, what stands there once, what a mutant has instead, what says so.
 SAMPLE = [
-    ("templates/c/kernels.c.j2", "a->out + ((t - 2) * S", "a->out + ((t - 1) * S", "wrong numbers"),
+    ("templates/c/kernel.c.j2", "+ ((t - 2) * S", "+ ((t - 1) * S", "wrong numbers"),
     ("templates/c/segments.c.j2", "own.workspace = p + w.backward;", ";", "wrong numbers"),
     ("templates/c/steps.j2", "after = t < T ? rows_at(a, t + 1)", "after = t < T ? rows_at(a, t)", "wrong numbers"),
     ("templates/c/gemm.h.j2", "if (add) v += load(c + r * ldc", "v += load(c + r * ldc", "wrong numbers"),

@@ -20,6 +20,7 @@ from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.printer import F32, F64, Expression, Real, size
 from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
+from derive.errors import DeriveError
 from derive.ir import functions
 from derive.pipeline import Model, Routine
 from derive.signature import c_name
@@ -179,9 +180,12 @@ def c_header(made: Model, reals: Sequence[Real] = REALS) -> str:
 def code(made: Model, reals: Sequence[Real] = REALS, alone: bool = False) -> dict[str, str]:
     """Every C file of a model, by its name; the headers that all cells share are in `shared`.
 
-    `alone`: the files say of themselves that they need no others, as backends/c/standalone.py makes them.
+    `alone`: the files say of themselves that they need no others, as backends/c/standalone.py makes them.  Raises
+    DeriveError for a cell whose header would have the name of one of those.
     """
     name = made.name
+    if f"{name}.h" in shared():
+        raise DeriveError(f"{name}: {name}.h is a header that the C of every cell reads; give the cell another name")
     found = {f"{name}.h": c_header(made, reals), f"{name}_kernels.h": c_kernels(made, alone)}
     for real in reals:
         found[f"{name}_{real.tag}.c"] = render("c/cell.c.j2", model=made, real=real, alone=alone)

@@ -15,7 +15,7 @@ from derive.rendering import DO_NOT_EDIT
 
 _INCLUDE = re.compile(r'^#include "(\w+\.h)"\n', re.MULTILINE)
 _HEAD = re.compile(rf"\A/\* {re.escape(DO_NOT_EDIT)}\n \*\n")
-_GUARD = re.compile(r"^#ifndef (DERIVE_\w+_H)\n#define \1\n+(.*)\n#endif\n\Z", re.MULTILINE | re.DOTALL)
+_GUARD = re.compile(r"^#ifndef (DERIVE_\w+_H_)\n#define \1\b[^\n]*\n+(.*)\n#endif\n\Z", re.MULTILINE | re.DOTALL)
 
 
 def standalone(made: Model, reals: Sequence[Real] = emit.REALS) -> dict[str, str]:
