@@ -19,7 +19,7 @@ from derive.backends.c.kernel import Kernel
 from derive.backends.c.kernel_verifier import verify_kernel
 from derive.backends.c.schedule import schedule
 from derive.errors import DeriveError
-from derive.ir import Program
+from derive.ir import Origin, Program
 from derive.notation import Cell, Head
 from derive.passes.adjoint import adjoint_name, vjp
 from derive.passes.batch import batch
@@ -61,11 +61,11 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     loss = loss or registry.loss("squared_error")
     primal = cell.normal()
     adjoint, counts = simplify(vjp(primal))
-    judged = loss.of(primal.tensors[primal.meta["output"]])
-    judge, _ = simplify(vjp(judged, [primal.meta["output"]]))
-    judge = _as_seed(judge, adjoint, primal.meta["output"])
+    judged = loss.of(primal.tensors[primal.facts.output])
+    judge, _ = simplify(vjp(judged, [primal.facts.output]))
+    judge = _as_seed(judge, adjoint, primal.facts.output)
     many = batch(adjoint)
-    ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.note == "saved derivative"}
+    ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.origin is Origin.SAVED_DERIVATIVE}
     first = many.with_equations([e for e in many.equations if e.id in ids])
     first = replace(
         first,
@@ -77,9 +77,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     saved = tape(first, second)
     places = tape_places(first, saved)
     again = _recomputed(first, second)
-    states = tape_places(first, tuple(n for n in tape(first, again) if n in primal.meta["states"]))
-    meta = {**primal.meta, **judge.meta, "gates": (), "states": (), "output": primal.meta["output"]}
-    judging = batch(replace(judge, meta=meta))
+    states = tape_places(first, tuple(n for n in tape(first, again) if n in primal.facts.states))
+    judging = batch(replace(judge, facts=replace(judge.facts, gates=(), states=(), output=primal.facts.output)))
     # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
     arguments = argument_places(many)
     kernels = (
@@ -117,7 +116,7 @@ def _kernel(
 
 def _recomputed(first: Program, second: Program) -> Program:
     """The backward pass that finds only states on its tape: the equations of all else that it reads come before its own."""
-    states = {*first.meta["states"], first.meta["output"]}
+    states = {*first.facts.states, first.facts.output}
     made = [e for e in first.equations if e.target not in states and first.tensors[e.target].time is not None]
     both = second.with_equations([*made, *second.equations], {**first.tensors, **second.tensors})
     return replace(_needed(both, second.outputs), tensors=both.tensors)
@@ -138,7 +137,7 @@ def _needed(program: Program, outputs: Iterable[str]) -> Program:
 def _interface(primal: Program, loss: Program) -> dict[str, Any]:
     """What the public module says of the cell; the SPEC of the generated package."""
     params: dict[str, tuple[str, ...]] = {}
-    gates = primal.meta["gates"]
+    gates = primal.facts.gates
     for tensor in primal.of_role("param"):
         array, _ = parameter(primal, tensor)
         stacked = array != f"{array}_{tensor.member}" and argument_places(primal)[tensor.name].slots > 1
@@ -149,12 +148,12 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
         names = ", ".join(x.name for x in inputs) or "none"
         raise DeriveError(f"{primal.name}: a cell reads one input sequence, found {names}")
     _check_names(primal, params)
-    output = primal.tensors[primal.meta["output"]]
+    output = primal.tensors[primal.facts.output]
     return {
         "params": params,
-        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.meta["states"]},
+        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.facts.states},
         "gates": gates,
-        "dims": primal.meta["sizes"],
+        "dims": primal.facts.sizes,
         "input": ("x", str(inputs[0].dims[0])),
         "output": (output.name, str(output.dims[0])),
         "target": ("y", str(loss.of_role("target")[0].dims[0])),
@@ -165,7 +164,7 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
 def _check_names(primal: Program, params: Iterable[str]) -> None:
     """A parameter is a keyword of the Python interface and a field of the C struct: it needs a name that is free."""
     taken = {"x", "y", "out", "loss", "tape", "workspace", "d_out", *CONTROLS}
-    taken |= set(primal.meta["sizes"]) | {f"{s}_{end}" for s in primal.meta["states"] for end in "0T"}
+    taken |= set(primal.facts.sizes) | {f"{s}_{end}" for s in primal.facts.states for end in "0T"}
     for name in params:
         if name in taken or is_reserved(name) or name.removeprefix("d_") in {*taken, *params} - {name}:
             raise DeriveError(

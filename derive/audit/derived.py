@@ -69,7 +69,7 @@ class Derived:
         if at.is_Integer and (at < 1 or self.last):  # T is more than any number
             return sp.Integer(0)
         if of.direct is not None:
-            body = placed(of.primal.tensors[of.primal.meta["output"]].at(), of.direct, access)
+            body = placed(of.primal.tensors[of.primal.facts.output].at(), of.direct, access)
             body = span(at, 1, T) * body if at.has(t) else body
         return span(at, T, T) * body if self.last and at.has(t) else body
 

@@ -83,7 +83,7 @@ class Audit:
         for adjoint, tensor in made.reference.program.tensors.items():
             if tensor.role in ("adjoint", "gradient"):
                 names[adjoint] = f"∂L/∂{names.get(tensor.primal, tensor.primal)}"
-        names[made.reference.seed] = made.direct or f"∂l/∂{made.reference.primal.meta['output']}"
+        names[made.reference.seed] = made.direct or f"∂l/∂{made.reference.primal.facts.output}"
         for label, adjoint in made.claims.items():
             names[same.get(adjoint, adjoint)] = names[adjoint] = label
         moves = {a: IndexedBase(names[ir.name_of(a)])[a.indices] for a in expr.atoms(Indexed) if ir.name_of(a) in names}

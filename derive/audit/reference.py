@@ -53,7 +53,7 @@ def reference(cell: Cell, loss: Head | None = None) -> Reference:
     """The derived adjoint of a cell; with a loss, its direct derivative as well."""
     primal = normalize(_named_arguments(cell.source))
     program = vjp(primal)
-    output = primal.meta["output"]
+    output = primal.facts.output
     seed = f"seed_{output}" if f"seed_{output}" in program.tensors else adjoint_name(output)
     if loss is None:
         return Reference(cell.name, primal, program, seed, None, None, ())

@@ -85,7 +85,7 @@ class Problem:
                 values[name] = np.zeros_like(values[name])
         targets = {}
         if self.of.loss is not None:
-            output = self.of.primal.tensors[self.of.primal.meta["output"]]
+            output = self.of.primal.tensors[self.of.primal.facts.output]
             forward = {n: values[n] for n in self.of.primal.inputs}
             out = reference.run(self.of.primal, forward, sizes)[output.name][-length:]
             targets = {n: rng.normal(size=out.shape) for n in self.of.targets}

@@ -83,7 +83,7 @@ def _edited(made, rng, said):
 
 def _simplified(simplify, program, rng, said):
     result, *rest = simplify(program)
-    if said or not program.primal or not program.primal.meta.get("states"):
+    if said or not program.primal or not program.primal.facts.states:
         return (result, *rest)
     choices = [(e, *change) for e in result.equations for change in _changes(result, e)]
     equation, what, rhs = rng.choice(choices)

@@ -18,7 +18,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import Equation, Program, Tensor, span, t
+from derive.ir import Equation, Origin, Program, Tensor, span, t
 from derive.ir.functions import fma
 from derive.passes.normalize import is_constant
 from derive.passes.simplify.lifetimes import lifetime
@@ -179,7 +179,7 @@ class _Sharing:
         latex = "".join(self.tensors[n].latex or n for n in names[:3])
         tensor = Tensor(name, dims, indices, "shared", life, latex=rf"({latex})")
         self.tensors[name] = tensor
-        self.made.append(Equation(tensor.at(), rhs, "P", life, "shared product"))
+        self.made.append(Equation(tensor.at(), rhs, "P", life, Origin.SHARED_PRODUCT))
         return tensor.at()
 
     def _rebuild(self) -> Program:
