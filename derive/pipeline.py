@@ -1,13 +1,15 @@
-"""What the passes make of a cell, in one object: the input of templates, checks and documents.
+"""The order of the passes, traced: from the equations of a cell to kernels with their storage.
 
-    equations -> adjoint -> simplify -> batch -> lower -> fuse -> storage -> schedule
+    normalize    save_values ... fold_copies    batch    partition    lower    fuse    storage
+        adjoint                 loss                        for each kernel of the forward pass, the loss, the backward pass
 
-The order of the passes is this file and no other.
+A backend goes on from here: it plans and prints what `Model` holds (backends/base.py).  `derive dump CELL --after PASS` shows
+each level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,25 +17,36 @@ from typing import Any
 import sympy as sp
 
 from derive import ir, registry
-from derive.backends.c.kernel import Kernel
-from derive.backends.c.kernel_verifier import verify_kernel
-from derive.backends.c.schedule import schedule
 from derive.errors import DeriveError
-from derive.ir import Origin, Program
+from derive.ir import Program
 from derive.notation import Cell, Head
 from derive.passes.adjoint import adjoint_name, vjp
 from derive.passes.batch import batch
 from derive.passes.fuse import fuse
-from derive.passes.lower import lower
-from derive.passes.simplify import Count, simplify
-from derive.passes.storage import Place, place, tape, tape_places
+from derive.passes.lower import Lowered, lower
+from derive.passes.partition import Sweep, partition
+from derive.passes.remat import needed, rematerialise
+from derive.passes.simplify import RULES, Count, count, simplify
+from derive.passes.storage import Place, Storage, place, tape, tape_places
 from derive.passes.storage_verifier import verify_storage
 from derive.signature import CONTROLS, argument_places, is_reserved, parameter
+from derive.trace import Trace
+
+SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pass
 
 
 @dataclass(frozen=True)
+class LoweredKernel:
+    """One sweep over time, lowered, with the place of each of its tensors: what a backend makes code of."""
+
+    name: str
+    lowered: Lowered
+    storage: Storage
+
+
+@dataclass(frozen=True, eq=False)
 class Model:
-    """A cell with everything that the passes made of it: input of the templates, of the checks and of the documents."""
+    """A cell with everything that the passes made of it: input of the backends, of the checks and of the documents."""
 
     name: str
     doc: str
@@ -41,9 +54,10 @@ class Model:
     adjoint: Program
     loss: Program
     counts: tuple[Count, ...]
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[LoweredKernel, ...]
     tape: dict[str, Place]
     meta: dict[str, Any]
+    trace: Trace
 
     @property
     def title(self) -> str:
@@ -57,39 +71,62 @@ class Model:
 
 @cache
 def model(cell: Cell, loss: Head | None = None) -> Model:
-    """All passes in order: adjoint, simplify, batch, lower, fuse, storage, schedule."""
+    """All passes in order.  Raises DeriveError for what a cell may not say, EngineError where a pass went wrong."""
     loss = loss or registry.loss("squared_error")
-    primal = cell.normal()
-    adjoint, counts = simplify(vjp(primal))
-    judged = loss.of(primal.tensors[primal.facts.output])
-    judge, _ = simplify(vjp(judged, [primal.facts.output]))
-    judge = _as_seed(judge, adjoint, primal.facts.output)
-    many = batch(adjoint)
-    ids = {e.id for e in primal.equations} | {e.id for e in many.equations if e.origin is Origin.SAVED_DERIVATIVE}
-    first = many.with_equations([e for e in many.equations if e.id in ids])
-    first = replace(
-        first,
-        tensors={
-            n: x for n, x in first.tensors.items() if n in first.defined or x.role in ("param", "input", "initial")
-        },
-    )
-    second = many.with_equations([e for e in many.equations if e.id not in ids])
-    saved = tape(first, second)
-    places = tape_places(first, saved)
-    again = _recomputed(first, second)
-    states = tape_places(first, tuple(n for n in tape(first, again) if n in primal.facts.states))
-    judging = batch(replace(judge, facts=replace(judge.facts, gates=(), states=(), output=primal.facts.output)))
+    trace = Trace()
+    primal = trace.run("normalize", cell.normal)
+    adjoint = trace.run("adjoint", vjp, primal)
+    counts = [count(adjoint, "derived")]
+    for rule in RULES:
+        adjoint = ir.verify(trace.run(rule.__name__, rule, adjoint))
+        counts.append(count(adjoint, rule.__name__))
+    judge = trace.run("loss", _objective, loss, primal, adjoint)
+    many = trace.run("batch", batch, adjoint)
+    first, second = trace.run("partition", _forward_and_backward, many)
+    judging = trace.run("batch the loss", batch, judge)
+
+    saved = tape(first.program, second.program)
+    places = tape_places(first.program, saved)
+    again = trace.run("rematerialise", rematerialise, first.program, second.program)
+    states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.facts.states))
     # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
     arguments = argument_places(many)
+    outputs = primal.outputs
+
+    def kernel(
+        name: str, program: Program, own: Mapping[str, Place], on_tape: Mapping[str, Place], direction: int
+    ) -> LoweredKernel:
+        return _kernel(trace, name, program, dict(own), dict(on_tape), direction)
+
     kernels = (
-        _kernel("infer", _needed(first, primal.outputs), arguments, {}, 1),
-        _kernel("forward", _needed(first, (*primal.outputs, *saved)), arguments, places, 1),
-        _kernel("loss", judging, argument_places(judging), {}),
-        _kernel("backward", second, arguments, places, -1),
-        _kernel("record", _needed(first, primal.outputs), arguments, states, 1),
-        _kernel("recompute", again, arguments, states, -1),
+        kernel("infer", needed(first.program, outputs), arguments, {}, 1),
+        kernel("forward", needed(first.program, (*outputs, *saved)), arguments, places, 1),
+        kernel("loss", judging, argument_places(judging), {}, 0),
+        kernel("backward", second.program, arguments, places, -1),
+        kernel("record", needed(first.program, outputs), arguments, states, 1),
+        kernel("recompute", again, arguments, states, -1),
     )
-    return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, _interface(primal, judge))
+    meta = _interface(primal, judge)
+    return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, meta, trace)
+
+
+def _forward_and_backward(program: Program) -> list[Sweep]:
+    """The two sweeps of a cell: all that no seed has a part in, and the rest."""
+    sweeps = partition(program, [x.name for x in program.of_role(*SEEDS)])
+    if len(sweeps) != 2:
+        raise DeriveError(
+            f"{program.name}: a cell runs forwards in time, and its adjoint backwards; found {len(sweeps)} sweeps:\n"
+            + "\n".join(s.dump().splitlines()[0] for s in sweeps)
+        )
+    return sweeps
+
+
+def _objective(loss: Head, primal: Program, adjoint: Program) -> Program:
+    """The loss and its gradient with respect to the output, under the name by which the adjoint reads it."""
+    output = primal.facts.output
+    judge, _ = simplify(vjp(loss.of(primal.tensors[output]), [output]))
+    judge = _as_seed(judge, adjoint, output)
+    return replace(judge, facts=replace(judge.facts, gates=(), states=(), output=output))
 
 
 def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
@@ -106,32 +143,15 @@ def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
 
 
 def _kernel(
-    name: str, program: Program, arguments: dict[str, Place], saved: dict[str, Place], direction: int = 0
-) -> Kernel:
-    """One kernel; `arguments` are the places of all that the caller owns, `direction` is that of the loop over time."""
-    lowered = fuse(lower(replace(program, name=f"{program.name}, {name}"), direction), saved)
+    trace: Trace, name: str, program: Program, arguments: dict[str, Place], saved: dict[str, Place], direction: int
+) -> LoweredKernel:
+    """One kernel; `arguments` are the places of all that the caller owns, `direction` is that of the loops over time."""
+    program = replace(program, name=f"{program.name}, {name}")
+    lowered = trace.run_for(name, "lower", lower, program, direction)
+    lowered = trace.run_for(name, "fuse", fuse, lowered, saved)
     own = {n: p for n, p in arguments.items() if n in lowered.program.tensors}
-    return verify_kernel(schedule(name, lowered, verify_storage(lowered, place(lowered, own, saved))))
-
-
-def _recomputed(first: Program, second: Program) -> Program:
-    """The backward pass that finds only states on its tape: the equations of all else that it reads come before its own."""
-    states = {*first.facts.states, first.facts.output}
-    made = [e for e in first.equations if e.target not in states and first.tensors[e.target].time is not None]
-    both = second.with_equations([*made, *second.equations], {**first.tensors, **second.tensors})
-    return replace(_needed(both, second.outputs), tensors=both.tensors)
-
-
-def _needed(program: Program, outputs: Iterable[str]) -> Program:
-    """The program without what its outputs do not need (values that only the backward pass reads)."""
-    needed = set(outputs)
-    for _ in program.equations:
-        needed |= {
-            ir.name_of(a) for e in program.equations if e.target in needed for a in ir.accesses(e.rhs, program.tensors)
-        }
-    return program.with_equations(
-        [e for e in program.equations if e.target in needed], {n: x for n, x in program.tensors.items() if n in needed}
-    )
+    storage = trace.run_for(name, "storage", place, lowered, own, saved)
+    return LoweredKernel(name, lowered, verify_storage(lowered, storage))
 
 
 def _interface(primal: Program, loss: Program) -> dict[str, Any]:

@@ -28,7 +28,8 @@ MAY = {
     "cells": "notation losses",
     "registry": "errors notation cells losses",
     "signature": "errors ir notation passes",
-    "pipeline": "errors ir notation passes registry signature backends.c",
+    "trace": "errors",
+    "pipeline": "errors ir notation passes registry signature trace",
     "backends": "",
     "backends.c": "errors escaping ir notation passes registry signature pipeline",
     "runtime": "",
@@ -41,12 +42,13 @@ MAY = {
     "costs": "errors ir notation passes pipeline runtime backends.c toolchain",
     "document": "errors shown escaping ir notation passes pipeline registry signature backends.c flow verify check",
     "demo": "errors terminal passes registry toolchain check",
-    "cli": "errors terminal registry backends.c building check costs flow audit document demo",
+    "cli": "errors terminal registry pipeline backends.c building check costs flow audit document demo",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {
     ("runtime", "ir"): "compiled cells run without SymPy",
     ("ir", "document"): "the notation does not know how it is shown",
+    ("pipeline", "backends.c"): "the passes end where a backend begins",
     ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
     ("verify", "backends.c"): "an oracle shares no code with what it checks",
 }

@@ -16,6 +16,7 @@ import click
 from rich.panel import Panel
 from rich.text import Text
 
+from derive.cli.dump import dump
 from derive.cli.options import NotNegative, Numbers, OutputFile, Sizes, write_file
 from derive.errors import DeriveError
 from derive.terminal import MISUSE, Terminal, Unwritten, run, write_document
@@ -334,3 +335,6 @@ def demo(output: Path) -> None:
 
     if not demo.run(Terminal(), output):
         sys.exit(FAILED)
+
+
+main.add_command(dump)

@@ -26,8 +26,9 @@ from math import ceil, prod
 from typing import Any
 
 from derive.backends.c import contractions, layout
-from derive.backends.c.kernel import Kernel
+from derive.backends.c.kernel import Kernel, PhasePlan
 from derive.backends.c.printer import F32, F64
+from derive.backends.c.schedule import plan
 from derive.costs.machine import Machine
 from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
 from derive.errors import DeriveError
@@ -177,7 +178,7 @@ def cost(
     machine = machine or Machine.of(dtype=dtype)
     itemsize = REALS[dtype].dtype().itemsize
     kind, count = spread(made, sizes, call, threads, itemsize)
-    kernels = [k for k in made.kernels if k.name in CALLS[call]]
+    kernels = [k for k in plan(made) if k.name in CALLS[call]]
     counting = _Counting(sizes, dtype, machine, kind, count)
     phases = tuple(counting.phase(k) for k in kernels)
     return Cost(
@@ -218,7 +219,7 @@ def _parameters(made: Model, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
 def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None, itemsize: int) -> tuple[str, int]:
     """How the runtime spreads a call: ("one" | "batch" | "units", threads).  The rule is its own, in runtime/split.py."""
     shapes = _parameters(made, sizes)
-    units = layout.splittable([(k, None) for k in made.kernels])
+    units = layout.splittable([(k, None) for k in plan(made)])
     weights = sum(map(prod, shapes))
     return split.choose(
         OPERATIONS[call], sizes["T"], sizes["B"], weights, itemsize=itemsize, threads=threads, units=units
@@ -270,9 +271,11 @@ class _Counting:
 
     def schedule(self, kernel: Kernel, asked: int | None) -> Schedule:
         """The choices for the forward kernel of the call."""
-        tiles = [s.tile for s in kernel.loop if s.tile]
+        tiles = [s.tile for s in kernel.loop_stages if s.tile]
         known = [g for t in tiles for g in t.segments if g.known]
-        before = [g for r in kernel.rounds_before for g in r.gemms] or (known if self.hoist else [])
+        first = next((n for n, p in enumerate(kernel.parts) if p.is_loop), len(kernel.parts))
+        large = [g for p in kernel.parts[:first] if isinstance(p, PhasePlan) for g in p.gemms]
+        before = bool(large or (known and self.hoist))
         inputs = "hoisted" if before else "fused" if known else "none"
         columns = max((min(t.columns, contractions.TILE_VECTORS) for t in tiles), default=contractions.TILE_VECTORS)
         steps = chunk_steps(self.sizes["T"], self.rows, CHUNK_ROWS)

@@ -92,7 +92,7 @@ class Workload:
             Product(g.ids, "parallel", T * B, self.number(g.n), self.number(g.k), 1, optional=g.optional)
             for g in self.kernel.gemms
         ]
-        for stages, edge in ((self.kernel.loop, False), (self.kernel.edge, True)):
+        for stages, edge in ((self.kernel.loop_stages, False), (self.kernel.edge, True)):
             found += [p for s in stages for p in self._tile(s, edge)]
         for r in self.kernel.reduces:
             found.append(Product(r.ids, "reducing", self.number(r.m), self.number(r.n), T * B, 1))
@@ -114,7 +114,7 @@ class Workload:
 
     def step_weights(self) -> int:
         """Numbers of packed weights that one step of the loop reads."""
-        return sum(p.weights for stage in self.kernel.loop for p in self._tile(stage, edge=False))
+        return sum(p.weights for stage in self.kernel.loop_stages for p in self._tile(stage, edge=False))
 
     def _ahead(self, segment: Segment) -> bool:
         """Whether the products of a segment are made before the loop."""
@@ -124,12 +124,11 @@ class Workload:
 
     def loop_pointwise(self) -> Pointwise:
         """The equations of one step of the loop."""
-        return self._stages(self.kernel.loop)
+        return self._stages(self.kernel.loop_stages)
 
     def other_pointwise(self) -> Pointwise:
         """The equations before and after the loop, over all steps, and those of the edge."""
-        rounds = [s for r in (*self.kernel.rounds_before, *self.kernel.rounds_after) for s in r.stages]
-        return self._stages(rounds).times(self.sizes["T"]) + self._stages(self.kernel.edge)
+        return self._stages(self.kernel.phase_stages).times(self.sizes["T"]) + self._stages(self.kernel.edge)
 
     def _stages(self, stages: Iterable[StagePlan]) -> Pointwise:
         total = Pointwise()
@@ -199,7 +198,7 @@ class Workload:
 
     def chain(self) -> float:
         """Operations that wait for one another between a value of one step and the same value of the next, at least."""
-        stages = self.kernel.loop
+        stages = self.kernel.loop_stages
         accesses = [a for s in stages for e in _equations(s) for a in ir.accesses(e.rhs, self.tensors)]
         carried = {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, self.tensors))}
         segments = [g for s in stages if s.tile for g in s.tile.segments if g.offset]
@@ -209,7 +208,7 @@ class Workload:
     def _around(self, name: str) -> float:
         """The longest path from a value through one step to itself; 0 if there is none."""
         depth: dict[str, float] = {}
-        for stage in self.kernel.loop:
+        for stage in self.kernel.loop_stages:
             for equation in stage.scalars:
                 depth[equation.target] = self._levels(equation.rhs, depth, name)
             if stage.tile:

@@ -21,7 +21,7 @@ from derive.ir import Equation, Origin, Program, Tensor, t
 from derive.notation import Cell, Head
 from derive.passes.adjoint import Step, adjoint_name, vjp
 from derive.passes.normalize import is_transcendental
-from derive.passes.simplify import RULES, Count, adjoints, count, fold_constants, inline, save_values
+from derive.passes.simplify import Count, adjoints, fold_constants, inline, save_values
 from derive.pipeline import model
 from derive.signature import parameter
 
@@ -35,9 +35,9 @@ class Derivation:
         self.cell, self.loss = cell, loss or registry.loss("squared_error")
         self.made = model(cell, self.loss)
         self.primal = self.made.primal
-        self.derived = vjp(self.primal)
+        self.derived: Program = self.made.trace.after("adjoint").artefact
         output = self.primal.tensors[self.primal.facts.output]
-        self.judge = vjp(self.loss.of(output), [output.name])
+        self.judge: Program = vjp(self.loss.of(output), [output.name])
         self.stages = self._stages()
         self.saved = self.stages[1][1]
         self.closed = inline(fold_constants(save_values(self.derived)))
@@ -55,12 +55,9 @@ class Derivation:
 
     def _stages(self) -> list[tuple[str, Program, Count]]:
         """What vjp gave, then what each rule of simplify/ made of it, with the operations that are left."""
-        program = self.derived
-        found = [("derived", program, count(program, "derived"))]
-        for rule in RULES:
-            program = rule(program)
-            found.append((rule.__name__, program, count(program, rule.__name__)))
-        return found
+        first, *rest = self.made.counts
+        trace = self.made.trace
+        return [(first.stage, self.derived, first), *((c.stage, trace.after(c.stage).artefact, c) for c in rest)]
 
     def _ranked(self) -> dict[str, Tensor]:
         """Tensors in the order in which people read: parameters, inputs, values as they are computed, then adjoints."""

@@ -324,7 +324,17 @@ def contract(
         when = ir.meet(when, part) if when else part
     if read.time is not None and when is not None and not _implied(body, when, read.time, tensors):
         body = span(t, *when) * body
+    body, kept = _at_one_step(body, kept)
     return (sp.Sum(body, *kept) if kept else body), when
+
+
+def _at_one_step(body: sp.Expr, limits: list[Limit]) -> tuple[sp.Expr, list[Limit]]:
+    """Sum_t [t=T]*f[t] is f[T]: a guard that leaves one step of a sum over time is a delta."""
+    guards = [g for g in ir.ordered(body.atoms(span)) if g.args[1] == g.args[2]]
+    if not guards or all(symbol != t for symbol, *_ in limits):
+        return body, limits
+    step = guards[0].args[1]
+    return body.xreplace({guards[0]: sp.Integer(1)}).xreplace({t: step}), [x for x in limits if x[0] != t]
 
 
 def _names_for(
@@ -386,7 +396,7 @@ def jvp(program: Program, wrt: Iterable[str] | None = None) -> Program:
             if ir.name_of(access) in moving:
                 twin = tensors[f"t_{ir.name_of(access)}"]
                 moved[access] = access + epsilon * twin.at(*_indices(access, program.tensors))
-        rhs = equation.rhs.xreplace(moved).diff(epsilon).xreplace({epsilon: sp.Integer(0)})
+        rhs = _spread(equation.rhs.xreplace(moved).diff(epsilon).xreplace({epsilon: sp.Integer(0)}))
         lhs = tensors[f"t_{equation.target}"].at(*_indices(equation.lhs, program.tensors))
         equations.append(Equation(lhs, rhs, f"J{len(equations) + 1}", equation.when))
     outputs = tuple(f"t_{name}" for name in program.outputs if name in moving)
@@ -395,3 +405,14 @@ def jvp(program: Program, wrt: Iterable[str] | None = None) -> Program:
             f"jvp of {program.name}", tensors, (*program.equations, *equations), outputs, program.facts, (), program
         )
     )
+
+
+def _spread(rhs: sp.Expr) -> sp.Expr:
+    """Each sum over one product: Sum(a + b) as Sum(a) + Sum(b), which is what normal form asks of contractions."""
+
+    def leave(node: sp.Expr) -> sp.Expr:
+        if not isinstance(node, sp.Sum):
+            return node
+        return sp.Add(*(sp.Sum(term, *node.limits) for term in sp.Add.make_args(node.function)))
+
+    return ir.walk(rhs, leave)

@@ -18,7 +18,7 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.ir import Equation, Program
-from derive.passes.lower import Lowered, Pair, Product, Stage, verify_lowered
+from derive.passes.lower import Loop, Lowered, Pair, Phase, Product, Stage, verify_lowered
 
 SLOTS = 4  # products of a tile: one vector each
 
@@ -29,36 +29,64 @@ def fuse(lowered: Lowered, saved: Collection[str] = ()) -> Lowered:
     `saved` are the tensors that a later kernel reads; their values keep a name of their own.
     """
     kept = {*saved, *lowered.program.outputs}
-    for number in range(len(lowered.loop)):
-        if lowered.loop[number].products:
-            lowered = _gather(lowered, number, kept)
-            lowered = _inline(lowered, number, kept)
-            for product in [p for phase in lowered.before for p in phase.products if p.kind == "parallel"]:
-                lowered = _join(lowered, number, product)
+    # A phase vanishes when its last product joins a tile: parts are counted from the end.
+    for back in range(len(lowered.parts), 0, -1):
+        if not isinstance(lowered.parts[-back], Loop):
+            continue
+        for number in range(len(lowered.parts[-back].stages)):
+            if lowered.parts[-back].stages[number].products:
+                lowered = _fused(lowered, back, number, kept)
     return verify_lowered(lowered)
 
 
-def _gather(lowered: Lowered, number: int, kept: set[str]) -> Lowered:
+def _fused(lowered: Lowered, back: int, number: int, kept: set[str]) -> Lowered:
+    """The kernel with all that may join one stage of the loop that is part -back."""
+    lowered = _gather(lowered, back, number, kept)
+    lowered = _inline(lowered, back, number, kept)
+    for product in [p for phase in _before(lowered, back) for p in phase.products if p.kind == "parallel"]:
+        lowered = _join(lowered, back, number, product, kept)
+    return lowered
+
+
+def _before(lowered: Lowered, back: int) -> list[Phase]:
+    """The phases whose values are known when a loop begins: all before it."""
+    return [p for p in lowered.parts[: len(lowered.parts) - back] if isinstance(p, Phase)]
+
+
+def _stage(lowered: Lowered, back: int, number: int) -> Stage:
+    return lowered.parts[-back].stages[number]
+
+
+def _with_stage(lowered: Lowered, back: int, number: int, stage: Stage, program: Program | None = None) -> Lowered:
+    """The kernel with another stage `number` in the loop that is part -back."""
+    loop = lowered.parts[-back]
+    stages = [stage if n == number else s for n, s in enumerate(loop.stages)]
+    changed = lowered.with_part(len(lowered.parts) - back, Loop(stages))
+    return changed if program is None else replace(changed, program=program)
+
+
+def _gather(lowered: Lowered, back: int, number: int, kept: set[str]) -> Lowered:
     """Move what is made of known products before the loop, and read by one stage of it alone, into that stage."""
-    stage, program = lowered.loop[number], lowered.program
-    products = {p.target for phase in lowered.before for p in phase.products}
-    for phase in lowered.before:
+    stage, program = _stage(lowered, back, number), lowered.program
+    products = {p.target for phase in _before(lowered, back) for p in phase.products}
+    for phase in _before(lowered, back):
         for old in phase.stages:
             for equation in reversed(old.pointwise):
                 reads = {ir.name_of(a) for a in ir.accesses(equation.rhs, program.tensors)}
                 if equation.target in kept or not reads & products or not _reader(lowered, stage, equation.target):
                     continue
                 moved = replace(old, pointwise=[e for e in old.pointwise if e is not equation])
-                before = [replace(p, stages=[moved if s is old else s for s in p.stages]) for p in lowered.before]
+                thinner = replace(phase, stages=[moved if s is old else s for s in phase.stages])
+                place = next(n for n, p in enumerate(lowered.parts) if p is phase)
                 changed = replace(stage, pointwise=[equation, *stage.pointwise])
-                loop = [changed if s is stage else s for s in lowered.loop]
-                return _gather(_swept(replace(lowered, before=before, loop=loop)), number, kept)
+                moved_in = _with_stage(lowered.with_part(place, thinner), back, number, changed)
+                return _gather(_swept(moved_in), back, number, kept)
     return lowered
 
 
-def _inline(lowered: Lowered, number: int, kept: set[str]) -> Lowered:
+def _inline(lowered: Lowered, back: int, number: int, kept: set[str]) -> Lowered:
     """Write a sum with a product into the one sum of the stage that reads it, so that their products meet."""
-    stage, program = lowered.loop[number], lowered.program
+    stage, program = _stage(lowered, back, number), lowered.program
     for equation in stage.pointwise:
         terms = [ir.name_of(x) for x in ir.terms(equation.rhs) if isinstance(x, Indexed)]
         if equation.target in kept or not any(program.tensors[n].role == "product" for n in terms):
@@ -73,10 +101,10 @@ def _inline(lowered: Lowered, number: int, kept: set[str]) -> Lowered:
         merged = replace(reader, rhs=reader.rhs.xreplace({equation.lhs: equation.rhs}), merged=ids)
         rest = [merged if e is reader else e for e in stage.pointwise if e is not equation]
         equations = [merged if e is reader else e for e in program.equations if e is not equation]
-        changed = replace(stage, pointwise=rest)
-        loop = [changed if s is stage else s for s in lowered.loop]
         tensors = {n: x for n, x in program.tensors.items() if n != equation.target}
-        return _inline(replace(lowered, loop=loop, program=program.with_equations(equations, tensors)), number, kept)
+        changed = replace(stage, pointwise=rest)
+        merged_in = _with_stage(lowered, back, number, changed, program.with_equations(equations, tensors))
+        return _inline(merged_in, back, number, kept)
     return lowered
 
 
@@ -90,19 +118,25 @@ def _reader(lowered: Lowered, stage: Stage, name: str) -> list[Equation]:
     return [e for e in stage.pointwise if _reads(e, lowered.program, name)]
 
 
-def _join(lowered: Lowered, number: int, known: Product) -> Lowered:
-    """Put one known product into a stage of the loop, if it belongs there."""
-    stage, tensors = lowered.loop[number], lowered.program.tensors
-    if not stage.products or not _only_read_by(lowered, stage, known.target) or not _in_step(lowered.program, known):
+def _join(lowered: Lowered, back: int, number: int, known: Product, kept: set[str]) -> Lowered:
+    """Put one known product into a stage of a loop, if it belongs there."""
+    stage, tensors = _stage(lowered, back, number), lowered.program.tensors
+    if not stage.products or not _in_step(lowered.program, known):
+        return lowered
+    if known.target in kept or not _only_read_by(lowered, stage, known.target):
         return lowered
     readers = [e for e in stage.pointwise if _reads(e, lowered.program, known.target)]
-    partner = next((p for p in stage.products if _added(lowered, stage, readers, known, p)), None)
+    partner = next(
+        (p for p in stage.products if p.target not in kept and _added(lowered, stage, readers, known, p)), None
+    )
     if partner is not None:
-        return _added_up(lowered, number, known, partner, readers[0])
+        changed, program = _added_up(lowered.program, stage, known, partner, readers[0])
+        return _replaced(lowered, back, number, known, changed, program)
     same_units = [d for d in tensors[known.target].dims if d != ir.B] == [stage.dim]
     if same_units and 1 < len(stage.products) < SLOTS:
         mine = replace(known, kind="recurrent", pairs=_known(known.pairs))
-        return _replaced(lowered, number, known, replace(stage, products=[*stage.products, mine]), lowered.program)
+        changed = replace(stage, products=[*stage.products, mine])
+        return _replaced(lowered, back, number, known, changed, lowered.program)
     return lowered
 
 
@@ -116,12 +150,9 @@ def _reads(equation: Equation, program: Program, name: str) -> bool:
 
 
 def _only_read_by(lowered: Lowered, stage: Stage, name: str) -> bool:
-    """Whether the pointwise equations of one stage alone read a product, and nobody outside wants it."""
-    if lowered.program.tensors[name].role != "product" or name in lowered.program.outputs:
-        return False
-    phases = [*lowered.before, *lowered.after]
-    stages = [*lowered.loop, *lowered.edge, *(s for p in phases for s in p.stages)]
-    products = [p for s in stages for p in s.products] + [p for phase in phases for p in phase.products]
+    """Whether the pointwise equations of one stage alone read a product."""
+    stages = [*lowered.stages, *lowered.edge]
+    products = [p for s in stages for p in s.products] + [p for phase in lowered.phases for p in phase.products]
     if any(ir.name_of(a) == name for p in products for pair in p.pairs for a in (pair.weight, pair.operand)):
         return False
     readers = [(s, e) for s in stages for e in s.equations if _reads(e, lowered.program, name)]
@@ -148,8 +179,10 @@ def _known(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
     return tuple(replace(p, known=True) for p in pairs)
 
 
-def _added_up(lowered: Lowered, number: int, known: Product, partner: Product, reader: Equation) -> Lowered:
-    program, stage = lowered.program, lowered.loop[number]
+def _added_up(
+    program: Program, stage: Stage, known: Product, partner: Product, reader: Equation
+) -> tuple[Stage, Program]:
+    """The stage and the program with two products that are added up as one."""
     first, second = program.tensors[known.target], program.tensors[partner.target]
     family = f"{first.family or first.name}_{second.family or second.name}"
     name = f"{family}_{second.member}" if second.member else family
@@ -174,17 +207,22 @@ def _added_up(lowered: Lowered, number: int, known: Product, partner: Product, r
         products=[joined if p is partner else p for p in stage.products],
         pointwise=[summed if e is reader else e for e in stage.pointwise],
     )
-    return _replaced(lowered, number, known, changed, program.with_equations(equations, tensors))
+    return changed, program.with_equations(equations, tensors)
 
 
-def _replaced(lowered: Lowered, number: int, known: Product, stage: Stage, program: Program) -> Lowered:
-    """The kernel with a changed stage, and without the known product before its loop."""
-    before = [replace(p, products=[q for q in p.products if q is not known]) for p in lowered.before]
-    loop = [stage if n == number else s for n, s in enumerate(lowered.loop)]
-    return _swept(replace(lowered, program=program, before=before, loop=loop))
+def _replaced(lowered: Lowered, back: int, number: int, known: Product, stage: Stage, program: Program) -> Lowered:
+    """The kernel with a changed stage, and without the known product in the phase before its loop."""
+    parts = [
+        replace(p, products=[q for q in p.products if q is not known]) if isinstance(p, Phase) else p
+        for p in lowered.parts
+    ]
+    return _swept(_with_stage(replace(lowered, parts=parts), back, number, stage, program))
 
 
 def _swept(lowered: Lowered) -> Lowered:
     """Without stages and phases that have become empty."""
-    phases = [replace(p, stages=[s for s in p.stages if s.products or s.equations]) for p in lowered.before]
-    return replace(lowered, before=[p for p in phases if p.products or p.stages])
+    parts = [
+        replace(p, stages=[s for s in p.stages if s.products or s.equations]) if isinstance(p, Phase) else p
+        for p in lowered.parts
+    ]
+    return replace(lowered, parts=[p for p in parts if isinstance(p, Loop) or p.products or p.stages])

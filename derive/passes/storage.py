@@ -21,7 +21,7 @@ import sympy as sp
 
 from derive import ir
 from derive.ir import B, Program, Tensor
-from derive.passes.lower import Lowered, Stage
+from derive.passes.lower import Lowered, Phase, Stage
 
 
 @dataclass(frozen=True)
@@ -39,21 +39,18 @@ class Place:
 
     @property
     def region(self) -> tuple[str, str]:
-        return self.kind, str(self.dim or "1")
+        return self.kind, self.array
 
 
 @dataclass(frozen=True)
 class Region:
-    """Tensors of one kind and dimension that share a buffer."""
+    """Tensors of one kind and dimension that share a buffer; those of two steps share it within one loop."""
 
+    name: str
     kind: str
     dim: sp.Symbol | None
     slots: int
     neighbour: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.kind}_{self.dim or 'row'}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class _Placing:
     def __init__(self, lowered: Lowered, arguments: dict[str, Place], saved: dict[str, Place]) -> None:
         self.lowered, self.program = lowered, lowered.program
         self.places = {**arguments, **saved}
-        self.phases: dict[str, set[str]] = {}
+        self.parts: dict[str, set[int]] = {}
         self.stages: dict[str, set[int]] = {}
         self.neighbours: set[str] = set()
         self.edges: dict[str, set[int]] = {}
@@ -125,12 +122,19 @@ class _Placing:
             else:
                 self.places[name] = Place(kind, dim=unit_dim(self.program.tensors[name]))
         for kind, names in chosen.items():
-            self.places |= _slots(self.program, names, kind, {n: n in self.neighbours for n in names})
+            neighbours = {n: n in self.neighbours for n in names}
+            for number, group in enumerate(self._by_loop(names) if kind == "ring" else [names]):
+                self.places |= _slots(self.program, group, kind, neighbours, f"_{number + 1}" if number else "")
         for name, source in initials.items():
             if name in self.places:
                 self.places[name] = replace(self.places[name], initial=ir.name_of(source))
         edge = self._edge_places()
         return Storage(self.places, edge, self._regions(edge.values()))
+
+    def _by_loop(self, names: list[str]) -> list[list[str]]:
+        """Names in groups by the loop that makes them: a loop that starts a row clears its own buffer of two steps only."""
+        parts = dict.fromkeys(min(self.parts[n]) for n in names)
+        return [[n for n in names if min(self.parts[n]) == part] for part in sorted(parts)]
 
     def _edge_places(self) -> dict[str, Place]:
         """Where the step t = 0 puts what it makes: no buffer with time has room for it."""
@@ -148,13 +152,9 @@ class _Placing:
 
     def _written(self) -> list[str]:
         names = []
-        for stages, products in (
-            *((p.stages, p.products) for p in self.lowered.before),
-            (self.lowered.loop, []),
-            *((p.stages, p.products) for p in self.lowered.after),
-        ):
-            names += [p.target for p in products]
-            for stage in stages:
+        for part in self.lowered.parts:
+            names += [p.target for p in part.products] if isinstance(part, Phase) else []
+            for stage in part.stages:
                 names += [p.target for p in stage.products] + [e.target for e in stage.equations]
         return list(dict.fromkeys(names))
 
@@ -162,11 +162,11 @@ class _Placing:
         """In which phases and stages each tensor is written or read, and whether a neighbouring step reads it."""
         tensors = self.program.tensors
 
-        def seen(name: str, phase: str, stage: int) -> None:
-            self.phases.setdefault(name, set()).add(phase)
+        def seen(name: str, part: int, stage: int) -> None:
+            self.parts.setdefault(name, set()).add(part)
             self.stages.setdefault(name, set()).add(stage)
 
-        def look(phase: str, number: int, stage: Stage) -> None:
+        def look(phase: int, number: int, stage: Stage) -> None:
             for equation in stage.equations:
                 # Numbers of a row are made in a loop of their own, so that they cross a stage even inside of one.
                 at = 2 * number + (1 if equation not in stage.scalars else 0)
@@ -185,17 +185,15 @@ class _Placing:
                         self.neighbours.add(name)
 
         reached = 0
-        for phase, part in (*(("before", p) for p in self.lowered.before), *(("after", p) for p in self.lowered.after)):
-            for product in part.products:
-                seen(product.target, phase, -1)
+        for place, part in enumerate(self.lowered.parts):
+            for product in part.products if isinstance(part, Phase) else ():
+                seen(product.target, place, -1)
                 accesses = [a for pair in product.pairs for a in (pair.weight, pair.operand)]
                 self.whole |= {product.target, *map(ir.name_of, accesses)}
                 self.neighbours |= {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, tensors))}
             for stage in part.stages:
-                look(phase, reached, stage)
+                look(place, reached, stage)
                 reached += 1
-        for number, stage in enumerate(self.lowered.loop):
-            look("loop", number, stage)
         for number, stage in enumerate(self.lowered.edge):
             for equation in stage.equations:
                 for name in (equation.target, *(ir.name_of(a) for a in ir.accesses(equation.rhs, tensors))):
@@ -212,29 +210,31 @@ class _Placing:
         tensor = self.program.tensors[name]
         if tensor.time is None:
             return "total"
-        if len(self.phases[name]) > 1 or name in self.whole:
+        if len(self.parts[name]) > 1 or name in self.whole:
             return "chunk"
         if name in self.neighbours:
             return "ring"
-        if "loop" not in self.phases[name]:
+        if any(isinstance(self.lowered.parts[p], Phase) for p in self.parts[name]):
             return "chunk" if len(self.stages[name]) > 1 else "local"
         if self._in_tile(name) and len(self.stages[name]) == 1:
             return "tile"
         return "step" if len(self.stages[name]) > 1 else "local"
 
     def _in_tile(self, name: str) -> bool:
-        return any(p.target == name for s in self.lowered.loop for p in s.products)
+        return any(p.target == name for loop in self.lowered.loops for s in loop.stages for p in s.products)
 
     def _regions(self, edge: Iterable[Place]) -> tuple[Region, ...]:
         found: dict[tuple[str, str], Region] = {}
         for p in (*self.places.values(), *edge):
             if p.kind in ("chunk", "ring", "step", "edge"):
                 old = found.get(p.region)
-                found[p.region] = Region(p.kind, p.dim, p.slots, p.neighbour or bool(old and old.neighbour))
+                found[p.region] = Region(p.array, p.kind, p.dim, p.slots, p.neighbour or bool(old and old.neighbour))
         return tuple(found.values())
 
 
-def _slots(program: Program, names: list[str], kind: str, neighbour: dict[str, bool]) -> dict[str, Place]:
+def _slots(
+    program: Program, names: list[str], kind: str, neighbour: dict[str, bool], suffix: str = ""
+) -> dict[str, Place]:
     """Places side by side; the gates of one family stand in the order in which the weights stack them."""
     gates = list(program.facts.gates)
     families = list(dict.fromkeys(program.tensors[n].family or n for n in names))
@@ -250,6 +250,13 @@ def _slots(program: Program, names: list[str], kind: str, neighbour: dict[str, b
         for slot, name in enumerate(group):
             first = f"{name}_0" if kind == "tape" and name in program.facts.states else ""
             result[name] = Place(
-                kind, f"{kind}_{dim or 'row'}", slot, len(group), dim, kind not in ("step", "edge"), first, shared
+                kind,
+                f"{kind}_{dim or 'row'}{suffix}",
+                slot,
+                len(group),
+                dim,
+                kind not in ("step", "edge"),
+                first,
+                shared,
             )
     return result

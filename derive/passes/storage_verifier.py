@@ -17,11 +17,10 @@ import sympy as sp
 
 from derive import ir
 from derive.errors import EngineError
-from derive.passes.lower import Lowered, Stage
+from derive.passes.lower import Lowered, Phase, Stage
 from derive.passes.storage import Place, Storage, unit_dim
 
-Where = tuple[str, int]  # part, stage in it
-OUTSIDE = ("before", "after")
+Where = tuple[str, int]  # part, such as "phase 1", "loop 2", "edge"; stage in it
 
 
 def verify_storage(lowered: Lowered, storage: Storage) -> Storage:
@@ -87,10 +86,10 @@ class _Verifier:
             if where != made or by or whole:
                 raise self.fail(name, f"it stays in a {place.kind} of {_said(made)}, and {_said(where)} reads it")
         elif place.kind in ("step", "edge"):
-            if by or part not in (made[0], "ends") or made[0] in OUTSIDE:
+            if by or part not in (made[0], "ends") or made[0].startswith("phase"):
                 raise self.fail(name, f"a buffer of one step is read in {_said(where)}, {by:+d} steps away")
         elif place.kind == "ring":
-            if part in OUTSIDE or made[0] in OUTSIDE:
+            if part.startswith("phase") or made[0].startswith("phase"):
                 raise self.fail(name, f"a buffer of two steps is read in {_said(where)}")
         if place.kind == "chunk" and by and not place.neighbour:
             raise self.fail(name, f"{_said(where)} reads another step, and its buffer has room for none")
@@ -131,22 +130,22 @@ class _Verifier:
             if place.kind == "arg" and matrix.dims != before.dims:
                 raise self.fail(name, f"it is stacked on {first} in {place.array}, and has another shape")
         for region in self.storage.regions:
-            inside = [p for p in self.storage.places.values() if (p.kind, p.dim) == (region.kind, region.dim)]
+            inside = [p for p in self.storage.places.values() if p.region == (region.kind, region.name)]
             if any(p.slots != region.slots or (p.neighbour and not region.neighbour) for p in inside):
                 raise self.fail(region.name, f"the buffer has {region.slots} slots, and its values ask for more")
 
 
 def _stages(lowered: Lowered) -> Iterator[tuple[Where, Stage]]:
     """All stages; the products of a phase as a stage of their own, numbered apart from those that follow it."""
-    for part, phases in (("before", lowered.before), ("after", lowered.after)):
-        number = 0
-        for phase in phases:
-            for stage in (Stage(None, products=phase.products), *phase.stages):
-                yield (part, number), stage
-                number += 1
-    for part, stages in (("loop", lowered.loop), ("edge", lowered.edge)):
+    for place, part in enumerate(lowered.parts, 1):
+        what, stages = f"loop {place}", list(part.stages)
+        if isinstance(part, Phase):
+            # Products that sum over time read whole rows, and make no value of a step.
+            what, stages = f"phase {place}", [Stage(None, products=part.products), *stages]
         for number, stage in enumerate(stages):
-            yield (part, number), stage
+            yield (what, number), stage
+    for number, stage in enumerate(lowered.edge):
+        yield ("edge", number), stage
 
 
 def _said(where: Where) -> str:

@@ -1844,11 +1844,11 @@ struct backward_workspace {
     real *panels_1;
     real *chunk_H;
     real *ring_H;
+    real *total_d_d;
     real *total_d_b_i;
     real *total_d_b_f;
     real *total_d_b_g;
     real *total_d_b_o;
-    real *total_d_d;
     real *settled;
     real *end_d_h_T;
     real *end_d_c_T;
@@ -1871,11 +1871,11 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(5, H))); /* chunk_H */
     count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(3, O)); /* total_d_d */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
     count = plus(count, times(3, H)); /* total_d_b_o */
-    count = plus(count, times(3, O)); /* total_d_d */
     count = plus(count, times(2, plus(plus(times(times(4, H), H), times(H, O)), times(times(4, H), I)))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* end_d_c_T */
@@ -1908,6 +1908,8 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up(((steps + 1) * B * (5 * H)) * sizeof(real), 64);
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
@@ -1916,8 +1918,6 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
-    w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + H * O + 4 * H * I) : 0)) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
@@ -1967,6 +1967,8 @@ static int backward_run(const args *a)
     if (share.part == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 4) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
+        memset(w.total_d_d, 0, O * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
         memset(w.total_d_b_i, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
@@ -1975,8 +1977,6 @@ static int backward_run(const args *a)
         memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
-        if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
-        memset(w.total_d_d, 0, O * 3 * sizeof(real));
         if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + H * O + 4 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (5 * H), 0, B * (5 * H) * sizeof(real));
@@ -2123,11 +2123,11 @@ static int backward_run(const args *a)
                 meet(a, share);
             }
         }
+        if (share.part == 0) settle_all(w.total_d_d, O);
         if (share.part == 0) settle_all(w.total_d_b_i, H);
         if (share.part == 0) settle_all(w.total_d_b_f, H);
         if (share.part == 0) settle_all(w.total_d_b_g, H);
         if (share.part == 0) settle_all(w.total_d_b_o, H);
-        if (share.part == 0) settle_all(w.total_d_d, O);
         /* the step that the next chunk sees as its neighbour */
         if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (5 * H), w.chunk_H, B * (5 * H) * sizeof(real));
@@ -2142,11 +2142,11 @@ static int backward_run(const args *a)
         settle_last(share, a->d_weight_ho, kept, kept + 4 * H * H + H * O + 4 * H * I, H * O);
         meet(a, share);
     }
+    if (share.part == 0) add_total(a->d_bias_o, w.total_d_d, O);
     if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
     if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
     if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
     if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
-    if (share.part == 0) add_total(a->d_bias_o, w.total_d_d, O);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
@@ -2676,11 +2676,11 @@ struct recompute_workspace {
     real *panels_1;
     real *chunk_H;
     real *ring_H;
+    real *total_d_d;
     real *total_d_b_i;
     real *total_d_b_f;
     real *total_d_b_g;
     real *total_d_b_o;
-    real *total_d_d;
     real *settled;
     real *end_d_h_T;
     real *end_d_c_T;
@@ -2705,11 +2705,11 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(18, H))); /* chunk_H */
     count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(3, O)); /* total_d_d */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
     count = plus(count, times(3, H)); /* total_d_b_o */
-    count = plus(count, times(3, O)); /* total_d_d */
     count = plus(count, times(2, plus(plus(times(times(4, H), H), times(H, O)), times(times(4, H), I)))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* end_d_c_T */
@@ -2746,6 +2746,8 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     w->bytes += round_up(((steps + 1) * B * (18 * H)) * sizeof(real), 64);
     w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
+    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
@@ -2754,8 +2756,6 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
-    w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + H * O + 4 * H * I) : 0)) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
@@ -2807,6 +2807,8 @@ static int recompute_run(const args *a)
     if (share.part == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 6) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
+        if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
+        memset(w.total_d_d, 0, O * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
         memset(w.total_d_b_i, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + H, 0, H * sizeof(real));
@@ -2815,8 +2817,6 @@ static int recompute_run(const args *a)
         memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
-        if (!a->accumulate) memset(a->d_bias_o, 0, O * sizeof(real));
-        memset(w.total_d_d, 0, O * 3 * sizeof(real));
         if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + H * O + 4 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (18 * H), 0, B * (18 * H) * sizeof(real));
@@ -3000,11 +3000,11 @@ static int recompute_run(const args *a)
                 meet(a, share);
             }
         }
+        if (share.part == 0) settle_all(w.total_d_d, O);
         if (share.part == 0) settle_all(w.total_d_b_i, H);
         if (share.part == 0) settle_all(w.total_d_b_f, H);
         if (share.part == 0) settle_all(w.total_d_b_g, H);
         if (share.part == 0) settle_all(w.total_d_b_o, H);
-        if (share.part == 0) settle_all(w.total_d_d, O);
         /* the step that the next chunk sees as its neighbour */
         if (share.part == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (18 * H), w.chunk_H, B * (18 * H) * sizeof(real));
@@ -3019,11 +3019,11 @@ static int recompute_run(const args *a)
         settle_last(share, a->d_weight_ho, kept, kept + 4 * H * H + H * O + 4 * H * I, H * O);
         meet(a, share);
     }
+    if (share.part == 0) add_total(a->d_bias_o, w.total_d_d, O);
     if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
     if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
     if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
     if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
-    if (share.part == 0) add_total(a->d_bias_o, w.total_d_d, O);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);

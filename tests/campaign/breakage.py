@@ -46,14 +46,18 @@ def broken(level: str, number: int):
     """
     rng = random.Random(f"{level} {number}")
     said: list[str] = []
-    kept = model.simplify
+    kept = model.RULES
     if level == "equations":
-        model.simplify = lambda program: _simplified(kept, program, rng, said)
+
+        def mistake(program):
+            return _mistaken(program, rng, said)
+
+        model.RULES = (*kept, mistake)
     try:
         edits = {"C": lambda made: _edited(made, rng, said), "workspace": _moved}
         yield edits.get(level, lambda made: made), lambda: "; ".join(said)
     finally:
-        model.simplify = kept
+        model.RULES = kept
 
 
 def _moved(made):
@@ -81,15 +85,14 @@ def _edited(made, rng, said):
     return {**made, name: f"{head}/* ==== infer" + "\n".join(lines)}
 
 
-def _simplified(simplify, program, rng, said):
-    result, *rest = simplify(program)
-    if said or not program.primal or not program.primal.facts.states:
-        return (result, *rest)
-    choices = [(e, *change) for e in result.equations for change in _changes(result, e)]
+def _mistaken(program, rng, said):
+    """The simplified adjoint with a mistake in one equation."""
+    if said:
+        return program
+    choices = [(e, *change) for e in program.equations for change in _changes(program, e)]
     equation, what, rhs = rng.choice(choices)
     said.append(f"{equation.id} {what}: {ir.text(equation.rhs)} -> {ir.text(rhs)}"[:200])
-    equations = [replace(e, rhs=rhs) if e is equation else e for e in result.equations]
-    return (result.with_equations(equations), *rest)
+    return program.with_equations([replace(e, rhs=rhs) if e is equation else e for e in program.equations])
 
 
 def _changes(program, equation):

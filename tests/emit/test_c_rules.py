@@ -8,6 +8,7 @@ from c_tools import CELLS, CPP_WARNINGS, FLAGS, ISA_FLAGS, MATH, REALS, WARNINGS
 
 from derive import registry
 from derive.backends.c import emit
+from derive.backends.c.schedule import plan
 from derive.pipeline import model
 
 CALLS = ("sizes", "infer", "forward", "backward", "loss_and_grad")
@@ -240,13 +241,13 @@ def in_comments(text):
 
 def copies(made):
     """Boundaries that only say which array begins or ends a sequence: no line of C computes them."""
-    return {e.id for kernel in made.kernels for e in kernel.boundaries}
+    return {e.id for kernel in plan(made) for e in kernel.boundaries}
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_ids_of_the_model_are_those_of_the_comments(cell):
     made = model(registry.cell(cell))
-    scheduled = {i for kernel in made.kernels for i in ids_of(kernel.program.equations)}
+    scheduled = {i for kernel in plan(made) for i in ids_of(kernel.program.equations)}
     wanted = ids_of(made.primal.equations) | ids_of(made.adjoint.equations)
     assert wanted <= scheduled | copies(made)
     for real in REALS:
@@ -262,7 +263,7 @@ def test_ids_stand_where_they_are_computed(cell):
     """A comment with IDs ends a line that assigns to the target of an equation with these IDs."""
     made = model(registry.cell(cell))
     targets = {}
-    for kernel in made.kernels:
+    for kernel in plan(made):
         for e in kernel.program.equations:
             targets.setdefault(", ".join(e.ids), set()).add(emit.c_name(e.target, 0))
     code = files(cell)[f"{cell}_f64.c"]

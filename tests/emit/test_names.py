@@ -12,6 +12,7 @@ from c_tools import CELLS, ISA_FLAGS, MATH, REALS, files, need
 
 from derive import ir, registry
 from derive import signature as interface
+from derive.backends.c.schedule import plan
 from derive.pipeline import model
 from derive.runtime import extension as runtime
 from derive.signature import c_name, is_reserved
@@ -29,7 +30,7 @@ def code(cell, real):
 @cache
 def own(cell):
     """Every variable of C that stands for a tensor of the cell."""
-    programs = [kernel.program for kernel in model(registry.cell(cell)).kernels]
+    programs = [kernel.program for kernel in plan(model(registry.cell(cell)))]
     return {c_name(name, by) for program in programs for name in program.tensors for by in (-1, 0, 1)}
 
 
@@ -150,7 +151,7 @@ def test_the_struct_of_arguments_has_members_for_tensors_and_controls_only():
         for body in re.findall(rf"^typedef struct {{([^}}]*)}} {cell}_f\d\d_args;", header, re.M):
             members = set(re.findall(rf"({WORD})[,;]", body))
             made = model(registry.cell(cell))
-            arrays = {place.array for k in made.kernels for place in interface.argument_places(k.program).values()}
+            arrays = {place.array for k in plan(made) for place in interface.argument_places(k.program).values()}
             arrays |= {f"d_{n}" for n in arrays} | {"tape", "workspace", "T", *map(str, made.meta["dims"]), str(ir.B)}
             assert members - arrays == set(interface.CONTROLS)
     assert interface.CONTROLS == runtime.CONTROLS

@@ -10,12 +10,13 @@ from engine_tools import CELLS, SIZES, draw, relative
 
 from derive import ir, registry
 from derive.backends.c.kernel import Kernel
+from derive.backends.c.schedule import plan
 from derive.errors import DeriveError
 from derive.ir import ROW, B, Program, T, dimension, t
 from derive.notation import Sum, cell, i, j, k, m, n, sigmoid, tanh
 from derive.passes.adjoint import vjp
 from derive.passes.batch import batch
-from derive.passes.lower import Lowered, Phase, Product, lower
+from derive.passes.lower import Loop, Lowered, Phase, Product, Stage, lower
 from derive.passes.simplify import simplify
 from derive.pipeline import Model, model
 from derive.verify import interpreter as reference
@@ -30,7 +31,7 @@ def made(name: str) -> Model:
 
 
 def kernel(name: str, which: str) -> Kernel:
-    return next(x for x in made(name).kernels if x.name == which)
+    return next(x for x in plan(made(name)) if x.name == which)
 
 
 @cache
@@ -57,9 +58,14 @@ def large(phases: list[Phase]) -> list[Product]:
     return [p for phase in phases for p in phase.products]
 
 
+def looped(half: Lowered) -> list[Stage]:
+    """The stages of all loops."""
+    return [s for loop in half.loops for s in loop.stages]
+
+
 def products(half: Lowered) -> dict[str, str]:
     """Target -> kind, of all products."""
-    found = [*large(half.before), *large(half.after), *(p for s in half.loop for p in s.products)]
+    found = [*large(half.phases), *(p for s in looped(half) for p in s.products)]
     return {p.target: p.kind for p in found}
 
 
@@ -79,22 +85,26 @@ def test_when_each_kind_runs() -> None:
     """W x before the loop, U h in it, d_x and the gradients of the weights after it; time runs backwards in backward."""
     forward, backward = lowered("lstm", False), lowered("lstm", True)
     assert (forward.direction, backward.direction) == (1, -1)
-    assert {p.kind for p in large(forward.before)} == {"parallel"} and not large(forward.after)
-    assert {p.kind for p in large(backward.after)} == {"parallel", "reducing"} and not large(backward.before)
+    before, loop = forward.parts
+    assert isinstance(before, Phase) and isinstance(loop, Loop) and {p.kind for p in before.products} == {"parallel"}
+    loop, *after = backward.parts
+    assert isinstance(loop, Loop) and {p.kind for p in large(after)} == {"parallel", "reducing"}
     for half in (forward, backward):
-        assert {p.kind for s in half.loop for p in s.products} == {"recurrent"}
+        assert {p.kind for s in looped(half) for p in s.products} == {"recurrent"}
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_parallel_operand_is_known_and_a_recurrent_one_is_carried(name: str) -> None:
     for backward in (False, True):
         half = lowered(name, backward)
-        looped = {e.target for s in half.loop for e in s.equations} | {p.target for s in half.loop for p in s.products}
-        for product in large(half.before):
-            assert not {ir.name_of(p.operand) for p in product.pairs} & looped
-        for stage in half.loop:
+        inside = {e.target for s in looped(half) for e in s.equations} | {
+            p.target for s in looped(half) for p in s.products
+        }
+        for product in large(half.parts[:1] if isinstance(half.parts[0], Phase) else []):
+            assert not {ir.name_of(p.operand) for p in product.pairs} & inside
+        for stage in looped(half):
             for product in stage.products:
-                assert {ir.name_of(p.operand) for p in product.pairs} & looped, product.target
+                assert {ir.name_of(p.operand) for p in product.pairs} & inside, product.target
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -102,7 +112,7 @@ def test_ids_are_kept(name: str) -> None:
     for backward in (False, True):
         source, half = halves(name)[backward], lowered(name, backward)
         kept = {number for e in [*half.program.equations, *half.boundaries] for number in e.ids}
-        kept |= {x for p in [*large(half.before), *large(half.after)] for x in p.ids}
+        kept |= {x for p in large(half.phases) for x in p.ids}
         assert {number for e in source.equations for number in e.ids} <= kept
 
 
@@ -115,13 +125,13 @@ def test_four_products_with_the_deltas_are_one_gemm() -> None:
 
 
 def test_four_products_with_the_deltas_are_one_segment() -> None:
-    (stage,) = [s for s in kernel("lstm", "backward").loop if s.tile]
+    (stage,) = [s for s in kernel("lstm", "backward").loop_stages if s.tile]
     (segment,) = stage.tile.segments
     assert segment.k == 4 * H and segment.offset == 1
 
 
 def test_the_gates_of_a_unit_lie_side_by_side_in_a_tile() -> None:
-    (stage,) = [s for s in kernel("lstm", "forward").loop if s.tile]
+    (stage,) = [s for s in kernel("lstm", "forward").loop_stages if s.tile]
     assert stage.tile.slots == ("W_x_U_h_i", "W_x_U_h_f", "W_x_U_h_g", "W_x_U_h_o")
     known, carried = stage.tile.segments
     assert known.known and known.k == I and known.offset == 0 and all(known.weights)
@@ -131,7 +141,7 @@ def test_the_gates_of_a_unit_lie_side_by_side_in_a_tile() -> None:
 
 def test_a_gru_adds_where_its_equations_add_and_keeps_apart_what_they_keep_apart() -> None:
     """n = tanh(W x + b + r (U h + b')): the two products of n are slots of their own, those of r and z are sums."""
-    (stage,) = [s for s in kernel("gru", "forward").loop if s.tile]
+    (stage,) = [s for s in kernel("gru", "forward").loop_stages if s.tile]
     assert stage.tile.slots == ("W_x_n", "W_x_U_h_r", "W_x_U_h_z", "U_h_n")
     known, carried = stage.tile.segments
     assert [w is None for w in known.weights] == [False, False, False, True]
@@ -143,7 +153,7 @@ def test_a_gru_adds_where_its_equations_add_and_keeps_apart_what_they_keep_apart
 
 def test_what_is_normalised_is_not_joined() -> None:
     """Layer norm needs all of W x before it adds U h."""
-    (stage,) = [s for s in kernel("lstm_layernorm", "forward").loop if s.tile]
+    (stage,) = [s for s in kernel("lstm_layernorm", "forward").loop_stages if s.tile]
     assert all(not s.known for s in stage.tile.segments)
     (gemm,) = kernel("lstm_layernorm", "forward").gemms
     assert (gemm.n, gemm.k) == (4 * H, I)
@@ -162,21 +172,55 @@ def test_the_gradients_of_the_weights_are_one_gemm_each() -> None:
     assert {(r.array, r.m, r.n) for r in reduces} == {("d_weight_ih", 4 * H, I), ("d_weight_hh", 4 * H, H)}
 
 
+# -- loops ----------------------------------------------------------------------------------------------------------
+
+
+@cell(states="a b")
+def two_layers(x, W, U, P, R, a, b):
+    """Two recurrences, the second fed by a product of the first."""
+    a[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * a[t - 1, k], k))
+    b[t, m] = tanh(Sum(P[m, n] * a[t, n], n) + Sum(R[m, k] * b[t - 1, k], k))
+
+
+def test_two_layers_are_two_loops_with_the_upper_product_over_all_time_between_them() -> None:
+    primal = two_layers.normal()
+    plain = lower(batch(primal))
+    assert [type(p) for p in plain.parts] == [Phase, Loop, Phase, Loop]
+    (between,) = large(plain.parts[2:3])
+    assert (between.target, between.kind) == ("P_a", "parallel")
+    assert [p.kind for s in looped(plain) for p in s.products] == ["recurrent", "recurrent"]
+    # For few sequences it is made for a chunk of steps at once, before the loop; for many in the tiles of the loop.
+    first, second = next(x for x in plan(model(two_layers)) if x.name == "forward").loops
+    assert [s.tile.slots for s in second.hoistable if s.tile] == [("P_a_R_b",)]
+    assert [s.tile.slots for s in first.hoistable if s.tile] == [("W_x_U_a",)]
+
+
+def test_the_adjoint_of_two_layers_has_the_upper_loop_first() -> None:
+    half = model(two_layers)
+    first, second = next(x for x in plan(half) if x.name == "backward").loops
+    assert {"d_b"} <= {n for s in first.stages for n in s.stores} | {
+        e.target for s in first.stages for e in s.pointwise
+    }
+    assert {"d_a"} <= {n for s in second.stages for n in s.stores} | {
+        e.target for s in second.stages for e in s.pointwise
+    }
+
+
 # -- stages ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_plain_cell_is_one_stage() -> None:
     for name in ("rnn", "lstm", "gru", "lstm_peephole"):
-        assert len(lowered(name, False).loop) == 1, name
+        assert len(looped(lowered(name, False))) == 1, name
 
 
 def test_layer_norm_splits_the_step() -> None:
     """A row's mean is there when the row is; its variance after that; and what is normalised after both."""
     half = lowered("lstm_layernorm", False)
-    assert len(half.loop) >= 4
-    assert sum(bool(s.sums) for s in half.loop) >= 2
-    where = {e.target: p for p, s in enumerate(half.loop) for e in s.equations}
-    where |= {p.target: q for q, s in enumerate(half.loop) for p in s.products}
+    assert len(looped(half)) >= 4
+    assert sum(bool(s.sums) for s in looped(half)) >= 2
+    where = {e.target: p for p, s in enumerate(looped(half)) for e in s.equations}
+    where |= {p.target: q for q, s in enumerate(looped(half)) for p in s.products}
     assert (
         where["mu_s"] < where["var_s"] <= where["rho_s"] <= where["z_i"] <= where["c"] < where["mu_c"] < where["var_c"]
     )
@@ -187,10 +231,10 @@ def test_layer_norm_splits_the_step() -> None:
 def test_nothing_is_read_before_its_stage(name: str) -> None:
     for backward in (False, True):
         half = lowered(name, backward)
-        where = {e.target: p for p, s in enumerate(half.loop) for e in s.equations}
-        sums = {e.target for s in half.loop for e in s.sums}
-        where |= {p.target: q for q, s in enumerate(half.loop) for p in s.products}
-        for p, stage in enumerate(half.loop):
+        where = {e.target: p for p, s in enumerate(looped(half)) for e in s.equations}
+        sums = {e.target for s in looped(half) for e in s.sums}
+        where |= {p.target: q for q, s in enumerate(looped(half)) for p in s.products}
+        for p, stage in enumerate(looped(half)):
             for equation in stage.equations:
                 for access in ir.accesses(equation.rhs, half.program.tensors):
                     read = ir.name_of(access)
@@ -204,7 +248,7 @@ def test_nothing_is_read_before_its_stage(name: str) -> None:
 
 def test_a_dump_for_people() -> None:
     dump = lowered("lstm_layernorm", True).dump()
-    for word in ("kernel", "time -", "loop:", "edge:", "after:", "stage 1", "recurrent", "reducing"):
+    for word in ("kernel", "time -", "loop:", "edge:", "phase:", "stage 1", "recurrent", "reducing"):
         assert word in dump
     assert "boundary" in lowered("lstm", False).dump()
 
@@ -262,7 +306,7 @@ def test_a_program_that_runs_both_ways_is_refused() -> None:
 
 def test_every_kernel_of_every_cell_is_lowered() -> None:
     for name in CELLS:
-        assert [x.name for x in made(name).kernels] == [*KERNELS, "record", "recompute"]
+        assert [x.name for x in plan(made(name))] == [*KERNELS, "record", "recompute"]
 
 
 def test_cells_that_nobody_has_seen() -> None:
@@ -282,7 +326,7 @@ def test_cells_that_nobody_has_seen() -> None:
     many = batch(found.adjoint)
     values = draw(many, SIZES)
     whole = reference.run(many, values, SIZES)
-    for half in found.kernels:
+    for half in plan(found):
         if half.name == "loss":
             continue
         program = half.program
@@ -291,6 +335,6 @@ def test_cells_that_nobody_has_seen() -> None:
         for target in program.defined:
             if target in whole:
                 assert relative(result[target], whole[target]) < 1e-13, (half.name, target)
-    assert all(dim in (H, None) for x in found.kernels for s in x.loop for dim in [s.dim])
-    assert not any(e.rhs.has(sp.Sum) for x in found.kernels for s in x.loop for e in s.pointwise)
+    assert all(dim in (H, None) for x in plan(found) for s in x.loop_stages for dim in [s.dim])
+    assert not any(e.rhs.has(sp.Sum) for x in plan(found) for s in x.loop_stages for e in s.pointwise)
     assert {ROW, B, T} <= {s for e in many.equations for s in e.rhs.free_symbols | e.rhs.atoms(sp.Symbol)}

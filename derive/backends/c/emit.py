@@ -22,6 +22,7 @@ from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.printer import F32, F64, Expression, Real, size
 from derive.backends.c.render import ROOT, render
+from derive.backends.c.schedule import plan
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.notation import Cell, Head
@@ -107,8 +108,8 @@ class _C:
 
 def c_source(made: Model, real: Real) -> str:
     """The C file of one scalar type."""
-    kernels = [(k, _C(k, real)) for k in made.kernels]
-    nodes = [node for k in made.kernels for e in k.program.equations for node in sp.preorder_traversal(e.rhs)]
+    kernels = [(k, _C(k, real)) for k in plan(made)]
+    nodes = [node for k in plan(made) for e in k.program.equations for node in sp.preorder_traversal(e.rhs)]
     calls = sorted({record.c for node in nodes if (record := functions.record_of(node)) is not None})
     return render(
         "c/kernels.c.j2",
@@ -118,7 +119,7 @@ def c_source(made: Model, real: Real) -> str:
         calls=calls,
         tape=_tape_regions(made),
         hoist_rows=HOIST_ROWS,
-        state_tape=layout.tape_regions(next(k for k in made.kernels if k.name == "record")),
+        state_tape=layout.tape_regions(next(k for k in plan(made) if k.name == "record")),
         polynomial=functions.exponential(real.dtype),
         records=functions.RECORDS,
     )
@@ -152,7 +153,7 @@ def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict
     for isa in ISAS:
         for real in (F32, F64):
             code[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    splits = layout.splittable([(k, None) for k in made.kernels])
+    splits = layout.splittable([(k, None) for k in plan(made)])
     code[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
     # A compiled module says which C it was made from: an older one may take the same arguments for something else.
     digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]

@@ -147,9 +147,13 @@ class Tile:
 
 @dataclass
 class StagePlan:
-    """One stage as C sees it: fields to load, statements to evaluate, places to store."""
+    """One stage as C sees it: fields to load, statements to evaluate, places to store.
+
+    `part` says what it belongs to: "phase", "loop" or "edge".
+    """
 
     name: str
+    part: str
     dim: sp.Symbol | None
     tile: Tile | None
     scalars: list[Equation]
@@ -162,21 +166,41 @@ class StagePlan:
 
 
 @dataclass(frozen=True)
-class Round:
+class PhasePlan:
     """Products over all steps of a chunk, and the stages that follow them, step by step."""
 
     gemms: list[Gemm]
     stages: list[StagePlan]
+    is_loop: bool = False
+
+
+@dataclass(frozen=True)
+class LoopPlan:
+    """A loop over the steps of a chunk, in which a step reads what the one before it made.
+
+    `finals` are made in it, and copied where a row ends: a double buffer forgets them.  `regions` have a neighbouring step
+    that is cleared where a row begins: all chunks, and the double buffer of this loop, which no other loop may touch.
+    """
+
+    stages: list[StagePlan]
+    finals: list[Final]
+    regions: list[Region]
+    is_loop: bool = True
+
+    @property
+    def hoistable(self) -> list[StagePlan]:
+        """The stages with products whose operands are known before the loop."""
+        return [s for s in self.stages if s.tile and s.tile.known]
 
 
 @dataclass(frozen=True)
 class Final:
-    """A final state, copied to `array` where a row ends: in the loop if it is made there (a ring forgets it), else after."""
+    """A final state, copied to `array` where a row ends; `name` is the state."""
 
     equation: Equation
+    name: str
     place: Place
     array: str
-    in_loop: bool
 
 
 @dataclass
@@ -188,10 +212,8 @@ class Kernel:
     direction: int
     fields: list[Field]
     edge_fields: list[Field]
-    rounds_before: list[Round]
-    loop: list[StagePlan]
+    parts: list[PhasePlan | LoopPlan]
     edge: list[StagePlan]
-    rounds_after: list[Round]
     reduces: list[Reduce]
     packs: list[Pack]
     regions: tuple[Region, ...]
@@ -199,15 +221,79 @@ class Kernel:
     boundaries: list[Equation]
     storage: Storage
     initials: list[tuple[Place, str]] = field(default_factory=list)
-    finals: list[Final] = field(default_factory=list)
+    late_finals: list[Final] = field(default_factory=list)
     zeros: list[tuple[Equation, Place, sp.Expr]] = field(default_factory=list)
 
     @property
+    def phases(self) -> list[PhasePlan]:
+        return [p for p in self.parts if isinstance(p, PhasePlan)]
+
+    @property
+    def loops(self) -> list[LoopPlan]:
+        return [p for p in self.parts if isinstance(p, LoopPlan)]
+
+    @property
+    def loop_stages(self) -> list[StagePlan]:
+        """The stages of all loops."""
+        return [s for loop in self.loops for s in loop.stages]
+
+    @property
+    def phase_stages(self) -> list[StagePlan]:
+        """The stages of all phases."""
+        return [s for phase in self.phases for s in phase.stages]
+
+    @property
     def gemms(self) -> list[Gemm]:
-        return [g for r in [*self.rounds_before, *self.rounds_after] for g in r.gemms]
+        return [g for phase in self.phases for g in phase.gemms]
+
+    @property
+    def finals(self) -> list[Final]:
+        return [*(f for loop in self.loops for f in loop.finals), *self.late_finals]
 
     @property
     def stages(self) -> list[StagePlan]:
-        """All stages in the order of their execution."""
-        before, after = ([s for r in rounds for s in r.stages] for rounds in (self.rounds_before, self.rounds_after))
-        return [*before, *self.loop, *self.edge, *after]
+        """All stages; those of the edge, the last to be executed, stand behind those of the loops."""
+        last = max((n for n, p in enumerate(self.parts) if p.is_loop), default=-1) + 1
+        before, after = ([s for p in parts for s in p.stages] for parts in (self.parts[:last], self.parts[last:]))
+        return [*before, *self.edge, *after]
+
+    def dump(self) -> str:
+        """The plan as a person reads it: buffers, then what each part does with which products, loads and stores."""
+        lines = [f"plan {self.program.name}"]
+        for r in self.regions:
+            lines.append(
+                f"  buffer {r.name}: {r.slots} x {r.dim or 1}{', and a neighbouring step' if r.neighbour else ''}"
+            )
+        for part in self.parts:
+            lines.append("  loop" if isinstance(part, LoopPlan) else "  phase")
+            if isinstance(part, PhasePlan):
+                for g in part.gemms:
+                    lines.append(
+                        f"    gemm [{', '.join(g.ids)}] N={g.n} K={g.k}{' +=' if g.accumulate else ''}: {g.text}"
+                    )
+            for stage in part.stages:
+                lines += _dumped(stage)
+        lines += ["  edge"] * bool(self.edge) + [line for stage in self.edge for line in _dumped(stage)]
+        for x in self.reduces:
+            lines.append(f"  weight gradient [{', '.join(x.ids)}] {x.array}: M={x.m} N={x.n}: {x.text}")
+        lines += [f"  final {x.array} = {x.name}[T]" for x in self.finals]
+        lines += [f"  zero {place.array}" for _, place, _ in self.zeros]
+        return "\n".join(lines)
+
+
+def _dumped(stage: StagePlan) -> list[str]:
+    lines = [f"    {stage.name} over {stage.dim or 'rows'}"]
+    if stage.tile:
+        t = stage.tile
+        lines.append(f"      tile [{', '.join(t.ids)}] of {len(t.slots)} slots x {t.vectors} vectors: {t.text}")
+        for s in t.segments:
+            known = ", known before the loop" if s.known else ""
+            lines.append(
+                f"        K={s.k} from {s.operand.array or s.operand.kind}[t{f'{s.offset:+}' if s.offset else ''}]{known}"
+            )
+    loads = ", ".join(f.c for f in [*stage.scalar_loads, *stage.loads])
+    lines += [f"      load {loads}"] if loads else []
+    kinds = (("row", stage.scalars), ("unit", stage.pointwise), ("sum", stage.sums), ("total", stage.totals))
+    lines += [f"      {kind:<5} {e}" for kind, equations in kinds for e in equations]
+    stores = ", ".join(f"{name} -> {f.place.array}" for name, f in stage.stores.items())
+    return [*lines, *([f"      store {stores}"] if stores else [])]

@@ -102,7 +102,7 @@ def _check_row(kernel: Kernel, use: Use) -> None:
 
 def _uses(kernel: Kernel) -> Iterator[Use]:
     low, high = FIRST, FIRST + STEPS - 1
-    for stage in [*kernel.loop, *(s for r in (*kernel.rounds_before, *kernel.rounds_after) for s in r.stages)]:
+    for stage in [*kernel.loop_stages, *kernel.phase_stages]:
         yield from _uses_of_stage(stage, low, high)
     for stage in kernel.edge:
         yield from (replace(use, at_edge=True) for use in _uses_of_stage(stage, sp.Integer(0), sp.Integer(0)))

@@ -18,7 +18,7 @@ def region_width(region: Region) -> str:
 def tiles(kernel: Kernel) -> list[tuple[Tile, sp.Symbol | None]]:
     """The panels to pack, each once, with the dimension of their units."""
     found: dict[str, tuple[Tile, sp.Symbol | None]] = {}
-    for stage in [*kernel.loop, *kernel.edge]:
+    for stage in [*kernel.loop_stages, *kernel.edge]:
         if stage.tile:
             found.setdefault(stage.tile.pack, (stage.tile, stage.dim))
     return list(found.values())
@@ -164,7 +164,7 @@ def splittable(kernels: list[tuple[Kernel, object]]) -> bool:
 
 def hoists(kernel: Kernel) -> bool:
     """Whether a tile has products that may be made for many steps at once."""
-    return any(s.tile and s.tile.known for s in kernel.loop)
+    return any(s.tile and s.tile.known for s in kernel.loop_stages)
 
 
 def zero_width(kernel: Kernel) -> str:

@@ -1,4 +1,4 @@
-"""From a lowered kernel with its storage to the plan that the C template writes down: stages, fields, rounds.
+"""From a lowered kernel with its storage to the plan that the C template writes down: phases, loops, stages, fields.
 
 contractions.py says how the products are multiplied, kernel.py has the records of which the plan is made.
 """
@@ -6,18 +6,30 @@ contractions.py says how the products are multiplied, kernel.py has the records 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.backends.c.contractions import Contractions
-from derive.backends.c.kernel import Field, Final, Kernel, Round, StagePlan
+from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
+from derive.backends.c.kernel_verifier import verify_kernel
 from derive.errors import DeriveError
 from derive.ir import Tensor, span
-from derive.passes.lower import Lowered, Phase, Stage
-from derive.passes.storage import Place, Storage
+from derive.passes.lower import Loop, Lowered, Stage
+from derive.passes.storage import Place, Region, Storage
+from derive.pipeline import Model
 from derive.signature import c_name
+
+
+@cache
+def plan(made: Model) -> tuple[Kernel, ...]:
+    """The plans of all kernels of a cell, verified; they are entries `schedule` of its trace."""
+    return tuple(
+        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage))
+        for k in made.kernels
+    )
 
 
 def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
@@ -34,30 +46,22 @@ class _Scheduling:
 
     def run(self) -> Kernel:
         lowered, places = self.lowered, self.storage.places
-        before = self._rounds("before", lowered.before)
-        loop = self._plans("stage", lowered.loop, self.fields)
-        after = self._rounds("after", lowered.after)
+        parts = self._parts()
+        loop = [s for part in parts if part.is_loop for s in part.stages]
         edge_fields: dict[str, Field] = {}
-        edge = self._plans("edge", lowered.edge, edge_fields, self.storage.edge)
+        edge = [
+            self._plan(f"edge{n}", "edge", stage, edge_fields, self.storage.edge)
+            for n, stage in enumerate(lowered.edge, 1)
+        ]
         for plan in edge:  # the edge multiplies with the panels of the loop
             twin = next((s.tile for s in loop if s.tile and plan.tile and s.tile.text == plan.tile.text), None)
             if plan.tile and twin:
                 plan.tile = replace(plan.tile, pack=twin.pack)
-        phases = [*lowered.before, *lowered.after]
-        all_totals = [e for s in [*lowered.loop, *(s for p in phases for s in p.stages)] for e in s.totals]
-        totals = [(e.target, places[e.target].dim, places[e.target]) for e in all_totals]
-        reducing = [p for phase in [*lowered.after, *lowered.before] for p in phase.products if p.kind == "reducing"]
+        totals = [(e.target, places[e.target].dim, places[e.target]) for s in lowered.stages for e in s.totals]
+        reducing = [p for phase in lowered.phases for p in phase.products if p.kind == "reducing"]
         initials = [
             (p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour
         ]
-        made = {e.target for s in lowered.loop for e in s.equations} | {
-            p.target for s in lowered.loop for p in s.products
-        }
-        finals = []
-        for boundary in lowered.boundaries:
-            if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
-                name = ir.name_of(boundary.rhs)
-                finals.append(Final(boundary, places[name], boundary.target, name in made))
         reduces = self.contractions.reduces(reducing)
         packs = list(dict.fromkeys(p for r in reduces for p in (r.left, r.right)))
         return Kernel(
@@ -66,10 +70,8 @@ class _Scheduling:
             lowered.direction,
             list(self.fields.values()),
             list(edge_fields.values()),
-            before,
-            loop,
+            parts,
             edge,
-            after,
             reduces,
             packs,
             self.storage.regions,
@@ -77,28 +79,52 @@ class _Scheduling:
             lowered.boundaries,
             self.storage,
             initials,
-            finals,
+            self._finals(None),
             [(e, places[e.target], sp.Mul(*self.tensors[e.target].dims)) for e in lowered.zeros],
         )
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
-    def _plans(
-        self, prefix: str, stages: list[Stage], fields: dict[str, Field], override: dict[str, Place] | None = None
-    ) -> list[StagePlan]:
-        return [self._plan(f"{prefix}{p + 1}", s, fields, override or {}) for p, s in enumerate(stages)]
-
-    def _rounds(self, prefix: str, phases: list[Phase]) -> list[Round]:
-        found: list[Round] = []
-        for phase in phases:
-            done = sum(len(r.stages) for r in found)
-            plans = [self._plan(f"{prefix}{done + p + 1}", s, self.fields, {}) for p, s in enumerate(phase.stages)]
-            found.append(Round(self.contractions.gemms(phase.products), plans))
+    def _parts(self) -> list[PhasePlan | LoopPlan]:
+        """Phases and loops; their stages are numbered on through all loops, and through all phases of one name."""
+        found: list[PhasePlan | LoopPlan] = []
+        last = max((n for n, part in enumerate(self.lowered.parts) if isinstance(part, Loop)), default=-1)
+        count: dict[str, int] = {}
+        for number, part in enumerate(self.lowered.parts):
+            between = "between" if any(isinstance(p, Loop) for p in self.lowered.parts[:number]) else "before"
+            prefix = "stage" if isinstance(part, Loop) else "after" if last >= 0 and number > last else between
+            kind = "loop" if isinstance(part, Loop) else "phase"
+            plans = []
+            for stage in part.stages:
+                count[prefix] = count.get(prefix, 0) + 1
+                plans.append(self._plan(f"{prefix}{count[prefix]}", kind, stage, self.fields, {}))
+            if isinstance(part, Loop):
+                found.append(LoopPlan(plans, self._finals(part), self._regions(part)))
+            else:
+                found.append(PhasePlan(self.contractions.gemms(part.products), plans))
         return found
 
-    def _plan(self, name: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]) -> StagePlan:
+    def _regions(self, loop: Loop) -> list[Region]:
+        made = {self.storage.places[n].region for s in loop.stages for n in s.targets}
+        return [r for r in self.storage.regions if r.neighbour and (r.kind == "chunk" or (r.kind, r.name) in made)]
+
+    def _finals(self, loop: Loop | None) -> list[Final]:
+        """The final states that a loop makes; None: those that no loop makes."""
+        loops = self.lowered.loops if loop is None else [loop]
+        made = {n for x in loops for s in x.stages for n in s.targets}
+        found = []
+        for boundary in self.lowered.boundaries:
+            if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
+                name = ir.name_of(boundary.rhs)
+                if (name in made) == (loop is not None):
+                    found.append(Final(boundary, name, self.storage.places[name], boundary.target))
+        return found
+
+    def _plan(
+        self, name: str, part: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]
+    ) -> StagePlan:
         tile = self.contractions.tile(stage, override) if stage.products else None
-        plan = StagePlan(name, stage.dim, tile, stage.scalars, stage.pointwise, stage.sums, stage.totals)
+        plan = StagePlan(name, part, stage.dim, tile, stage.scalars, stage.pointwise, stage.sums, stage.totals)
         made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
         row_totals = stage.totals if stage.dim is None else []
         for equation in [*stage.pointwise, *stage.sums, *(stage.totals if stage.dim is not None else [])]:
@@ -114,7 +140,7 @@ class _Scheduling:
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) not in scalars_made or by:
                     self._use(plan.scalar_loads, access, by, False, fields, override)
-        for target in [*(p.target for p in stage.products), *(e.target for e in stage.equations)]:
+        for target in stage.targets:
             home = override.get(target, self.storage.places[target])
             if target in [e.target for e in stage.totals]:
                 home = replace(home, kind="total")

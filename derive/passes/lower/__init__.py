@@ -17,13 +17,13 @@ verifier.py checks the result.
 from __future__ import annotations
 
 from derive.ir import Program
-from derive.passes.lower.lowered import Lowered, Pair, Phase, Product, Stage
-from derive.passes.lower.placement import placed, with_kinds
+from derive.passes.lower.lowered import Loop, Lowered, Pair, Phase, Product, Stage
+from derive.passes.lower.placement import is_loop, placed, with_kinds
 from derive.passes.lower.splitting import split_sums
 from derive.passes.lower.stages import Stages
 from derive.passes.lower.verifier import verify_lowered
 
-__all__ = ["Lowered", "Pair", "Phase", "Product", "Stage", "lower", "verify_lowered"]
+__all__ = ["Loop", "Lowered", "Pair", "Phase", "Product", "Stage", "lower", "verify_lowered"]
 
 
 def lower(program: Program, direction: int = 0) -> Lowered:
@@ -33,10 +33,17 @@ def lower(program: Program, direction: int = 0) -> Lowered:
     """
     split = split_sums(program)
     placement = placed(split, direction)
-    parts = Stages(with_kinds(split, placement))
-    before, after = parts.phases(placement.before), parts.phases(placement.after)
-    loop, edge = parts.stages(placement.loop), parts.edge(placement.names)
+    make = Stages(with_kinds(split, placement))
+    parts: list[Phase | Loop] = []
+    for number, names in enumerate(placement.parts):
+        parts += [Loop(make.stages(names))] if is_loop(number) else make.phases(names)
+    parts = [p for p in parts if p.stages or (isinstance(p, Phase) and p.products)]
     lowered = Lowered(
-        split.program, placement.direction, before, loop, after, edge, list(placement.boundaries), list(placement.zeros)
+        split.program,
+        placement.direction,
+        parts,
+        make.edge(placement.names),
+        list(placement.boundaries),
+        list(placement.zeros),
     )
     return verify_lowered(lowered)

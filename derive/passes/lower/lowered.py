@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy as sp
 
@@ -48,6 +48,11 @@ class Stage:
     def equations(self) -> list[Equation]:
         return [*self.scalars, *self.pointwise, *self.sums, *self.totals]
 
+    @property
+    def targets(self) -> list[str]:
+        """All that the stage makes."""
+        return [*(p.target for p in self.products), *(e.target for e in self.equations)]
+
 
 @dataclass
 class Phase:
@@ -58,20 +63,43 @@ class Phase:
 
 
 @dataclass
-class Lowered:
-    """One kernel: what happens before, in and after the loop over time, and at its far edge (t = 0 of an adjoint).
+class Loop:
+    """Stages that run step by step, because a step reads what the one before it made."""
 
-    `zeros` are gradients of parameters on which nothing depends.
+    stages: list[Stage] = field(default_factory=list)
+
+
+@dataclass
+class Lowered:
+    """One kernel: a sweep over time in one direction, as parts that follow each other in every chunk of steps.
+
+    A part is a `Phase`, for all steps of the chunk at once, or a `Loop` over them; a cell of two layers has two loops with
+    the upper layer's product between them.  `edge` is the step beyond the far end (t = 0 of an adjoint), `zeros` are
+    gradients of parameters on which nothing depends.
     """
 
     program: Program
     direction: int
-    before: list[Phase]
-    loop: list[Stage]
-    after: list[Phase]
+    parts: list[Phase | Loop]
     edge: list[Stage]
     boundaries: list[Equation]
     zeros: list[Equation] = field(default_factory=list)
+
+    @property
+    def phases(self) -> list[Phase]:
+        return [p for p in self.parts if isinstance(p, Phase)]
+
+    @property
+    def loops(self) -> list[Loop]:
+        return [p for p in self.parts if isinstance(p, Loop)]
+
+    @property
+    def stages(self) -> list[Stage]:
+        """All stages but those of the edge."""
+        return [s for p in self.parts for s in p.stages]
+
+    def with_part(self, number: int, part: Phase | Loop) -> Lowered:
+        return replace(self, parts=[part if n == number else p for n, p in enumerate(self.parts)])
 
     def dump(self) -> str:
         """The kernel as a person reads it."""
@@ -79,10 +107,8 @@ class Lowered:
             f"kernel {self.program.name}, time {'+' if self.direction > 0 else '-' if self.direction < 0 else '='}"
         ]
         for title, products, stages in (
-            *(("before", p.products, p.stages) for p in self.before),
-            ("loop", [], self.loop),
+            *((*(("phase", p.products) if isinstance(p, Phase) else ("loop", [])), p.stages) for p in self.parts),
             ("edge", [], self.edge),
-            *(("after", p.products, p.stages) for p in self.after),
         ):
             lines += [f"  {title}:"] if products or stages else []
             lines += [f"    {_product_text(p)}" for p in products]

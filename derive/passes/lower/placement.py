@@ -1,9 +1,15 @@
-"""Where each tensor is computed: before the loop over time, in it or after it, and with that the kind of each product."""
+"""In which part of a sweep over time each tensor is computed, and with that the kind of each product.
+
+Parts take turns: part 0 is for all steps of a chunk at once, part 1 is a loop over the steps, part 2 is for all steps again,
+and so on.  Two recurrences get a loop each where a product of one feeds the other (a stack of layers): that product, between
+them, is then one for all steps.  Where no product stands between them they share a loop.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
@@ -14,18 +20,21 @@ from derive.passes.lower.splitting import Split
 
 @dataclass(frozen=True)
 class Placement:
-    """Names of tensors in an order in which they can be computed, by their place; the loop runs in `direction`."""
+    """Names of tensors in an order in which they can be computed, by their part; loops run in `direction`."""
 
     direction: int
-    before: tuple[str, ...]
-    loop: tuple[str, ...]
-    after: tuple[str, ...]
+    parts: tuple[tuple[str, ...], ...]
     boundaries: tuple[Equation, ...]
     zeros: tuple[Equation, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*self.before, *self.loop, *self.after)
+        return tuple(n for part in self.parts for n in part)
+
+
+def is_loop(number: int) -> bool:
+    """Whether the part of this number is a loop over the steps."""
+    return number % 2 == 1
 
 
 def placed(split: Split, direction: int = 0) -> Placement:
@@ -40,22 +49,22 @@ def placed(split: Split, direction: int = 0) -> Placement:
         raise DeriveError(f"{program.name}: some equations run forwards in time and some backwards; lower them apart")
     direction = directions.pop() if directions else 0
     names = [n for g in groups for n in (ir.in_step(program, g.tensors) if g.direction else g.tensors)]
-    cyclic = {n for g in groups if g.direction for n in g.tensors} | set(elsewhere)
     boundaries = tuple(e for e in program.equations if is_boundary(e, program.tensors))
     zeros = tuple(e for e in program.equations if e.rhs == 0 and program.tensors[e.target].time is None)
     apart = {e.target for e in zeros}
     body = [n for n in names if n not in apart and not all(is_boundary(e, program.tensors) for e in program.defined[n])]
-    where = _places(split, body, cyclic, direction)
-    before, loop, after = (tuple(n for n in body if where[n] == part) for part in ("before", "loop", "after"))
-    return Placement(direction, before, loop, after, boundaries, zeros)
+    where = _numbers(split, body, groups, elsewhere, direction)
+    parts = [tuple(n for n in body if where[n] == k) for k in range(max(where.values(), default=-1) + 1)]
+    return Placement(direction, tuple(parts), boundaries, zeros)
 
 
 def with_kinds(split: Split, placement: Placement) -> Split:
     """The split program with the kinds of its products: recurrent in the loop, parallel outside of it."""
+    looped = {n for number, names in enumerate(placement.parts) for n in names if is_loop(number)}
     products = {
         name: product
         if product.kind == "reducing"
-        else replace(product, kind="recurrent" if name in placement.loop else "parallel")
+        else replace(product, kind="recurrent" if name in looped else "parallel")
         for name, product in split.products.items()
     }
     return replace(split, products=products)
@@ -100,24 +109,52 @@ def _read_elsewhere(program: Program) -> dict[str, int]:
     return found
 
 
-def _places(split: Split, names: list[str], cyclic: set[str], direction: int) -> dict[str, str]:
-    """before: knows nothing of the loop.  loop: in a cycle, between two of them, or pointwise on it.  after: the rest."""
+def _numbers(
+    split: Split, names: list[str], groups: list[ir.Group], elsewhere: dict[str, int], direction: int
+) -> dict[str, int]:
+    """The part of every tensor.  In a loop: what is carried, and what is pointwise on it; sums over time come last."""
     tensors = split.program.tensors
-    where: dict[str, str] = {}
-    read = {n: ir.accesses(inner_equation(split.program, n).rhs, tensors) for n in names}
+    accesses = {n: ir.accesses(inner_equation(split.program, n).rhs, tensors) for n in names}
+    group = {n: g.tensors for g in groups if g.direction for n in g.tensors}
+    where: dict[str, int] = {}
+
+    def least(name: str) -> int:
+        """The first part in which the tensor may stand, seen from what it reads."""
+        found = 0
+        for access in accesses[name]:
+            read = ir.name_of(access)
+            if read not in where or read in group.get(name, ()):
+                continue
+            behind = bool(ir.offset(ir.time_of(access, tensors)))
+            # A product needs whole rows: it comes when the loop is done, but for the last step of a carry (see below).
+            apart = name in split.products and is_loop(where[read]) and not (behind and direction < 0)
+            found = max(found, where[read] + apart)
+        return found
+
     for name in names:
-        reads = {where.get(ir.name_of(a), "before") for a in read[name]}
-        carried = any(ir.offset(ir.time_of(a, tensors)) and where.get(ir.name_of(a)) == "loop" for a in read[name])
-        if name in cyclic or (carried and name in split.products and direction < 0):
-            where[name] = "loop"  # a product with the carry of a backward loop has a last step of its own, at t = 0
-        elif "after" in reads or ("loop" in reads and name in split.products):
-            where[name] = "after"
-        elif "loop" in reads:
-            where[name] = "loop"
-        else:
-            where[name] = "after" if name in split.products and tensors[name].time is None else "before"
-    # What the loop reads is made in it: one recurrence feeds another through a product of the same step.
-    for name in reversed(names):
-        if where[name] == "loop":
-            where |= {made: "loop" for a in read[name] if where.get(made := ir.name_of(a)) == "after"}
+        if name in where:
+            continue
+        together = [n for n in names if n in group.get(name, (name,))]
+        number = max(least(n) for n in together)
+        if name in group or name in elsewhere:
+            number += not is_loop(number)
+        elif _is_last_step_apart(split, name, accesses[name], where, direction):
+            number += not is_loop(number)
+        where |= dict.fromkeys(together, number)
+    last = max(where.values(), default=0)
+    for name in names:
+        if name in split.products and tensors[name].time is None:
+            where[name] = last + is_loop(last)
     return where
+
+
+def _is_last_step_apart(
+    split: Split, name: str, accesses: list[sp.Expr], where: dict[str, int], direction: int
+) -> bool:
+    """Whether a product reads the carry of a backward loop: its last step, at t = 0, is one of its own."""
+    tensors = split.program.tensors
+    return (
+        direction < 0
+        and name in split.products
+        and any(ir.offset(ir.time_of(a, tensors)) and is_loop(where.get(ir.name_of(a), 0)) for a in accesses)
+    )

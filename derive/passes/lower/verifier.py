@@ -1,7 +1,8 @@
 """The verifier of lowered kernels: every equation in one place, everything made before it is read.
 
-A kernel is executed in the order  before, loop, edge, after;  a phase multiplies first and then runs its stages; a
-stage takes its scalars, its products, its pointwise equations one by one, then sums and totals.  What is checked:
+A kernel executes its parts in order, phases and loops, and the edge after all of them.  A phase multiplies first and then
+runs its stages; products that sum over time come when all else of a chunk is done.  A stage takes its scalars, its
+products, its pointwise equations one by one, then sums and totals.  What is checked:
 
     placed    every equation of the program is made once, by the products or stages of one part, or is a boundary or zero
     whole     a product is the sum that its equation says, and its operands are whole rows before it begins
@@ -13,35 +14,38 @@ stage takes its scalars, its products, its pointwise equations one by one, then 
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import sympy as sp
 
 from derive import ir
 from derive.errors import EngineError
 from derive.ir import ROW, B, Equation, t
-from derive.passes.lower.lowered import Lowered, Product, Stage
+from derive.passes.lower.lowered import Lowered, Phase, Product, Stage
 
-PARTS = ("before", "loop", "edge", "after")
 # Within a stage: what may be read by what comes later in it.
 SCALAR, PRODUCT, POINTWISE, LAST = range(4)
 
 
 @dataclass(frozen=True, order=True)
 class Moment:
-    """When something is computed: part, phase or stage of it, kind within the stage, position within the kind."""
+    """When something is computed: part, stage of it, kind within the stage, position within the kind.
+
+    `what` is "phase", "loop" or "edge".
+    """
 
     part: int
     stage: int
     kind: int
     position: int
+    what: str = field(compare=False)
 
     @property
     def place(self) -> str:
-        return f"{PARTS[self.part]}, stage {self.stage + 1}"
+        name = self.what if self.what == "edge" else f"part {self.part + 1} ({self.what})"
+        return f"{name}, stage {self.stage + 1}"
 
 
 def verify_lowered(lowered: Lowered) -> Lowered:
@@ -78,7 +82,7 @@ class _Verifier:
     def _place(self) -> None:
         seen: Counter[str] = Counter()
         for moment, target in self._targets():
-            table = self.at_edge if PARTS[moment.part] == "edge" else self.made
+            table = self.at_edge if moment.what == "edge" else self.made
             if target in table:
                 raise self.fail(target, f"it is made twice: in {table[target].place}, and in {moment.place}")
             table[target] = moment
@@ -97,30 +101,32 @@ class _Verifier:
     def _products(self) -> Iterator[tuple[Moment, Product]]:
         for moment, stage in self.stages:
             for position, product in enumerate(stage.products):
-                yield Moment(moment.part, moment.stage, PRODUCT, position), product
+                yield replace(moment, kind=PRODUCT, position=position), product
 
     def _pointwise(self) -> Iterator[tuple[Moment, Stage, Equation]]:
         for moment, stage in self.stages:
             kinds = ((SCALAR, stage.scalars), (POINTWISE, stage.pointwise), (LAST, [*stage.sums, *stage.totals]))
             for kind, equations in kinds:
                 for position, equation in enumerate(equations):
-                    yield Moment(moment.part, moment.stage, kind, position), stage, equation
+                    yield replace(moment, kind=kind, position=position), stage, equation
 
     # -- whole ---------------------------------------------------------------------------------------------------------
 
     def _product(self, moment: Moment, product: Product) -> None:
         ids = ", ".join(product.ids)
         equation = self.equations.get(product.target)
-        if equation is not None and PARTS[moment.part] != "edge" and not _same(product, equation):
+        if equation is not None and moment.what != "edge" and not _same(product, equation):
             raise self.fail(ids, f"the pairs of {product.target} are not the sum {ir.text(equation.rhs)}")
-        wanted = "recurrent" if PARTS[moment.part] in ("loop", "edge") else "parallel"
+        wanted = "recurrent" if moment.what in ("loop", "edge") else "parallel"
         if product.kind not in (wanted, "reducing") or (product.kind == "reducing" and wanted == "recurrent"):
             raise self.fail(ids, f"{product.target} is a {product.kind} product in {moment.place}")
         for pair in product.pairs:
             for access in ir.accesses(pair.weight * pair.operand, self.tensors):
                 self._read(ids, moment, access, whole=True)
                 inside = self.made.get(ir.name_of(access))
-                if pair.known and (ir.offset(ir.time_of(access, self.tensors)) or (inside and inside.part > 0)):
+                if pair.known and (
+                    ir.offset(ir.time_of(access, self.tensors)) or (inside is not None and inside.part >= moment.part)
+                ):
                     raise self.fail(ids, f"{access} is taken to be known before the loop")
 
     # -- ordered -------------------------------------------------------------------------------------------------------
@@ -132,7 +138,7 @@ class _Verifier:
 
     def _read(self, ids: str, moment: Moment, access: sp.Expr, whole: bool, stage: Stage | None = None) -> None:
         name, by = ir.name_of(access), ir.offset(ir.time_of(access, self.tensors)) or 0
-        edge = PARTS[moment.part] == "edge"
+        edge = moment.what == "edge"
         table = self.at_edge if edge and not by else self.made
         made = table.get(name)
         if made is None:
@@ -185,22 +191,20 @@ class _Verifier:
 
 
 def _stages(lowered: Lowered) -> Iterator[tuple[Moment, Stage]]:
-    """The stages in the order of their execution; the products of a phase are a stage of their own before its stages.
-
-    Products that sum over time take a chunk of steps when all else in it is done.
-    """
+    """The stages in the order of their execution; the products of a phase are a stage of their own before its stages."""
     reducing: list[Product] = []
-    for part, phases in ((0, lowered.before), (3, lowered.after)):
-        number = 0
-        for phase in phases:
-            reducing += [p for p in phase.products if p.kind == "reducing"]
-            for stage in (Stage(None, products=[p for p in phase.products if p.kind != "reducing"]), *phase.stages):
-                yield Moment(part, number, 0, 0), stage
-                number += 1
-    yield Moment(3, sys.maxsize, 0, 0), Stage(None, products=reducing)
-    for part, stages in ((1, lowered.loop), (2, lowered.edge)):
-        for number, stage in enumerate(stages):
-            yield Moment(part, number, 0, 0), stage
+    for number, part in enumerate(lowered.parts):
+        what, stages = "loop", list(part.stages)
+        if isinstance(part, Phase):
+            reducing += [p for p in part.products if p.kind == "reducing"]
+            what = "phase"
+            stages = [Stage(None, products=[p for p in part.products if p.kind != "reducing"]), *stages]
+        for position, stage in enumerate(stages):
+            yield Moment(number, position, 0, 0, what), stage
+    last = len(lowered.parts)
+    yield Moment(last, 0, 0, 0, "phase"), Stage(None, products=reducing)
+    for position, stage in enumerate(lowered.edge):
+        yield Moment(last + 1, position, 0, 0, "edge"), stage
 
 
 def _same(product: Product, equation: Equation) -> bool:

@@ -79,4 +79,6 @@ def _shift(term: sp.Expr, tensors: dict[str, Tensor], new: Collection[str]) -> i
     by = steps.pop() if len(steps) == 1 else None
     if not by or None in offsets.values():
         return 0
-    return by if all(min(by, 0) <= k <= max(by, 0) for k in offsets.values() if k is not None) else 0
+    # Forwards in time a factor of the step itself, as in t_c[t-1]*f[t], does not exist yet a step earlier.
+    low, high = (0, by) if by > 0 else (by, by)
+    return by if all(low <= k <= high for k in offsets.values() if k is not None) else 0

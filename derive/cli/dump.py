@@ -1,0 +1,54 @@
+"""`derive dump`: what each pass makes of a cell."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from derive.terminal import write_document
+
+
+@click.command()
+@click.argument("cell")
+@click.option(
+    "--after",
+    metavar="PASS",
+    help="The pass after which to look; without it: all passes, with their seconds and what there is to count.",
+)
+@click.option(
+    "--kernel",
+    default="",
+    metavar="KERNEL",
+    help="The kernel to look at, where a pass runs for each: infer, forward, loss, backward, record, recompute.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The list of passes as JSON: pass, kernel, seconds, counts.")
+def dump(cell: str, after: str | None, kernel: str, as_json: bool) -> None:
+    r"""Print what a pass makes of CELL, a cell by name or a file of your own.
+
+    \b
+    derive dump lstm                  the passes, their seconds, what there is to count
+    derive dump lstm --after adjoint  the equations as derived
+    derive dump lstm --after schedule --kernel forward
+                                      the plan of the C kernel: tiles, buffers, loads and stores
+    """
+    from derive import registry
+    from derive.backends.c.schedule import plan
+    from derive.errors import DeriveError
+    from derive.pipeline import model
+
+    made = model(registry.cell(cell))
+    plan(made)
+    trace = made.trace
+    if as_json:
+        rows = [{"pass": e.name, "kernel": e.kernel, "seconds": round(e.seconds, 6), **e.counts} for e in trace.entries]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if after is None:
+        if kernel:
+            raise DeriveError("--kernel says which kernel to look at after a pass: name one with --after PASS")
+        for e in trace.entries:
+            said = ", ".join(f"{count} {what}" for what, count in e.counts.items())
+            click.echo(f"{e.seconds * 1000:8.1f} ms  {e.name:<16} {e.kernel:<10} {said}".rstrip())
+        return
+    write_document(trace.after(after, kernel).dump(), declared=False)

@@ -1,0 +1,70 @@
+"""Programs as lists of sweeps over time: stacks, directions, derivatives of derivatives."""
+
+from __future__ import annotations
+
+import pytest
+
+from derive import ir, registry
+from derive.ir import Program
+from derive.passes.adjoint import jvp, vjp
+from derive.passes.batch import batch
+from derive.passes.partition import Sweep, partition
+from derive.passes.simplify import simplify
+
+CELLS = ("rnn", "lstm", "gru", "lstm_peephole", "lstm_layernorm", "lstm_readout")
+
+
+def sweeps_of(program: Program) -> list[Sweep]:
+    return partition(batch(simplify(program)[0]))
+
+
+def directions(program: Program) -> list[int]:
+    return [s.direction for s in sweeps_of(program)]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_and_its_adjoint_are_two_sweeps(name: str) -> None:
+    assert directions(vjp(registry.cell(name).normal())) == [1, -1]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_adjoint_of_an_adjoint_needs_no_further_sweeps(name: str) -> None:
+    """The gradient is linear in its seeds: what is adjoint to it runs forwards beside the values, and back beside it."""
+    first, second = sweeps_of(vjp(vjp(registry.cell(name).normal())))
+    assert (first.direction, second.direction) == (1, -1)
+    assert {"h", "d2_d_h"} <= set(first.program.defined) and {"d_h", "d2_h"} <= set(second.program.defined)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_tangents_run_beside_the_values(name: str) -> None:
+    """One sweep; and the tangent of an adjoint runs beside the adjoint."""
+    assert directions(jvp(registry.cell(name).normal())) == [1]
+    assert directions(jvp(vjp(registry.cell(name).normal()))) == [1, -1]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_equation_is_in_one_sweep_and_reads_what_is_there(name: str) -> None:
+    program = batch(simplify(vjp(vjp(registry.cell(name).normal())))[0])
+    found = partition(program)
+    assert sorted(e.id for s in found for e in s.program.equations) == sorted(e.id for e in program.equations)
+    done: set[str] = set(program.inputs)
+    for sweep in found:
+        own = set(sweep.program.defined)
+        for equation in sweep.program.equations:
+            for access in ir.accesses(equation.rhs, program.tensors):
+                assert ir.name_of(access) in done | own, equation
+                by = ir.offset(ir.time_of(access, program.tensors)) if equation.lhs.has(ir.t) else 0
+                if ir.name_of(access) in own and by:
+                    assert by * sweep.direction < 0, equation
+        done |= own
+
+
+def test_what_comes_with_a_later_call_starts_a_sweep_of_its_own() -> None:
+    """Even where time would not ask for it: a cell whose state no step reads has no loop at all."""
+    program = batch(simplify(vjp(registry.cell("rnn").normal()))[0])
+    seeds = [x.name for x in program.of_role("seed")]
+    first, second = partition(program, seeds)
+    assert not {ir.name_of(a) for e in first.program.equations for a in ir.accesses(e.rhs, program.tensors)} & set(
+        seeds
+    )
+    assert {"d_x", "d_h_0"} <= set(second.program.defined)
