@@ -10,12 +10,10 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.audit.compare import compare
-from derive.audit.dependence import Dependence
-from derive.audit.derived import same_adjoints
 from derive.audit.findings import Finding, Verdict
 from derive.audit.indices import at, lettered, placed, reads_time, renamed
-from derive.audit.shapes import Shapes
-from derive.audit.side import Side
+from derive.audit.reference import same_adjoints
+from derive.audit.side import Dependence, Shapes, Side
 from derive.audit.terms import Term
 from derive.audit.values import Errors, Problem, errors
 from derive.audit.written import Derivation
