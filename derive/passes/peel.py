@@ -15,7 +15,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import STEPS, Equation, Program, T, Tensor, span, t
+from derive.ir import STEPS, Equation, Origin, Program, T, Tensor, span, t
 
 START = sp.Integer(0)
 
@@ -41,7 +41,7 @@ def _apart(equation: Equation, tensors: dict[str, Tensor]) -> list[Equation]:
         return [equation]
     inside = sp.Add(*(x for x in ir.terms(equation.rhs) if not _guards(x)))
     tensor = tensors[equation.target]
-    first = Equation(tensor.at(START), value, f"{equation.id}°", None, "initial state")
+    first = Equation(tensor.at(START), value, f"{equation.id}°", None, Origin.INITIAL_STATE)
     return [replace(equation, rhs=inside, when=ir.meet(equation.when, STEPS)), first]
 
 
