@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from derive import ir, registry
-from derive.backends.c.render import ROOT
 from derive.building import build
 from derive.errors import DeriveError
 from derive.ir import Program
 from derive.passes.adjoint import adjoint_name
 from derive.pipeline import Model, model
+from derive.rendering import ROOT
 from derive.signature import parameter
 from derive.toolchain.compiler import compile_folder
 from derive.verify.interpreter import run as interpret
