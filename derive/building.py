@@ -189,7 +189,7 @@ def _sweep(root: Path, name: str) -> None:
 
 def _fixed(cell: Cell, sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes that are fixed, as plain integers in the order of their names, after a check of names and values."""
-    known = (*cell.program().meta["sizes"], "B")
+    known = (*cell.program().facts.sizes, "B")
     found = {}
     for name, size in sizes.items():
         if name not in known:

@@ -230,7 +230,7 @@ class Problem:
                 elif tensor.role == "initial":
                     given[tensor.name] = values[tensor.name.removesuffix("_0") + "0"][row]
             made = reference.run(self.program, given, {**self.sizes, "T": self.steps})
-            out = made[self.program.meta["output"]]
+            out = made[self.program.facts.output]
             found.append((out[-self.steps :], *(made[f"{s}_T"] for s in self.module.STATES)))
         return [np.stack(parts, axis=1 if not k else 0) for k, parts in enumerate(zip(*found, strict=True))]
 

@@ -54,7 +54,7 @@ def test_greek_arguments_are_parameters_under_their_spelling_and_letters_in_prin
     program = mine.program()
     made = generation.model(mine)
     assert list(made.meta["params"]) == ["weight_ih", "lambda_", "rate"]
-    assert program.meta["states"] == ("alpha",) and program.meta["gates"] == ("gamma",)
+    assert program.facts.states == ("alpha",) and program.facts.gates == ("gamma",)
     letters = Names(program).letters
     assert letters["lambda_"].latex() == r"\lambda" and letters["W_gamma"].latex("n") == r"W_{\gamma,n}"
     assert program.tensors["lambda_"].latex == r"\lambda" and program.tensors["W_gamma"].latex == r"W_{\gamma}"
@@ -111,7 +111,7 @@ def test_a_head_has_sizes_of_its_own():
     program = unit.then(deep, "whole").program()
     shapes = {name: program.tensors[name].shape for name in ("E", "W", "A", "C")}
     assert shapes == {"E": "(M, I)", "W": "(H, M)", "A": "(M2, H)", "C": "(O, M2)"}
-    assert program.meta["sizes"]["M2"] == "m2_size"
+    assert program.facts.sizes["M2"] == "m2_size"
 
 
 def test_gates_of_two_sizes_have_arrays_of_their_own():

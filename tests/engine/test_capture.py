@@ -23,7 +23,7 @@ from sympy.tensor.indexed import IndexedBase
 from derive import ir
 from derive.backends.c.printer import Expression
 from derive.errors import DeriveError
-from derive.ir import STEPS, Equation, Program, T, Tensor, t
+from derive.ir import STEPS, Equation, Origin, Program, T, Tensor, t
 from derive.ir.functions import sigmoid
 from derive.passes.adjoint import jvp, vjp
 from derive.passes.batch import batch
@@ -218,7 +218,7 @@ def test_a_saved_derivative_of_parameters_is_no_sum_over_the_batch() -> None:
     s, y = Tensor("s", (P,), (n,), batched=False), value("y", P)
     program = small((s.at(), sp.sin(v.at())), (y.at(), s.at() * X.at()), outputs=("y",), x=X, v=v, s=s, y=y)
     many = batch(simplify(vjp(program))[0])
-    cosine = next(e for e in many.equations if e.note == "saved derivative")
+    cosine = next(e for e in many.equations if e.origin is Origin.SAVED_DERIVATIVE)
     assert not many.tensors[cosine.target].batched
     assert many.equation("B3").rhs.has(ir.ROW) or any(e.rhs.has(ir.ROW) for e in adjoints(many))
 

@@ -103,12 +103,12 @@ class _C:
             str(s)
             for e in [*stage.pointwise, *stage.sums, *stage.totals, *stage.scalars]
             for s in e.rhs.free_symbols
-            if s.is_integer and str(s) in self.kernel.program.meta["sizes"]
+            if s.is_integer and str(s) in self.kernel.program.facts.sizes
         }
         for item in [*stage.loads, *stage.stores.values(), *stage.scalar_loads]:
             found |= {str(item.place.dim)} if item.place.dim is not None else set()
         found |= {str(stage.dim)} if stage.dim is not None else set()
-        return [d for d in self.kernel.program.meta["sizes"] if d in found]
+        return [d for d in self.kernel.program.facts.sizes if d in found]
 
 
 def c_kernels(made: Model, alone: bool = False) -> str:

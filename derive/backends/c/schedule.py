@@ -27,14 +27,14 @@ from derive.signature import c_name
 def plan(made: Model | Routine) -> tuple[Kernel, ...]:
     """The plans of all kernels of a cell or a routine, verified; they are entries `schedule` of its trace."""
     return tuple(
-        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage))
+        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage, k.mirrored))
         for k in made.kernels
     )
 
 
-def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
+def schedule(name: str, lowered: Lowered, storage: Storage, mirrored: bool = False) -> Kernel:
     """Lowered kernel + storage -> plan."""
-    return _Scheduling(name, lowered, storage).run()
+    return replace(_Scheduling(name, lowered, storage).run(), mirrored=mirrored)
 
 
 class _Scheduling:
@@ -131,7 +131,7 @@ class _Scheduling:
 
     def _edge_results(self) -> list[tuple[Place, str]]:
         """The gradients of initial states, each with the seed of the final state: a row that never runs hands it through."""
-        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.meta["states"]}
+        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.facts.states}
         made = dict.fromkeys(p for p in self.storage.edge.values() if p.kind == "arg")
         return [(place, seeds.get(place.array, "")) for place in made]
 
