@@ -7,7 +7,7 @@ from functools import cache
 
 from derive import ir
 from derive.backends.c import emit
-from derive.backends.c.printer import F32
+from derive.backends.shared.printer import F32
 from derive.document.derivation import Derivation
 
 _ID = r"[FBPLD]'?\d+'*"

@@ -11,7 +11,7 @@ import pytest
 
 from derive import registry
 from derive.backends.c import emit
-from derive.backends.c.printer import F32, F64
+from derive.backends.shared.printer import F32, F64
 from derive.toolchain.compiler import FLAGS, WARNINGS
 
 CELLS = tuple(registry.cells())

@@ -20,7 +20,7 @@ from random_programs import programs
 from sympy.tensor.indexed import IndexedBase
 
 from derive import ir
-from derive.backends.c.printer import F32, F64, Expression
+from derive.backends.shared.printer import F32, F64, Expression
 from derive.errors import DeriveError
 from derive.ir import STEPS, Equation, Program, T, Tensor, t
 from derive.ir.functions import sigmoid

@@ -20,9 +20,10 @@ from derive import ir, registry
 from derive.backends.c import layout
 from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
-from derive.backends.c.printer import F32, F64, Expression, Real, size
 from derive.backends.c.render import ROOT, render
 from derive.backends.c.schedule import plan
+from derive.backends.shared.printer import F32, F64, Expression, Real, size
+from derive.backends.shared.values import from_afar, has_units, integrand
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.notation import Cell, Head
@@ -60,31 +61,20 @@ class _C:
         return self.has_units(ir.name_of(access))
 
     def has_units(self, name: str) -> bool:
-        return any(d != ir.B for d in self.tensors[name].dims)
+        return has_units(self.tensors[name])
 
     def spelled(self, access: sp.Expr) -> str:
         by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
         return c_name(ir.name_of(access), by or 0)
 
     def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.real, self.spelled, self.is_vector, self._from_afar(rhs)).print(ir.without_guards(rhs))
-
-    def _from_afar(self, rhs: sp.Expr) -> set[sp.Expr]:
-        """The accesses of another step, and of terms that live at one end of time: they are added last.
-
-        What a step takes off again, as a norm does with a mean, then meets what it was added to and nothing else.
-        """
-        guarded = [a for term in ir.terms(rhs) if term.has(ir.span) for a in ir.accesses(term, self.tensors)]
-        return {*guarded, *(a for a in ir.accesses(rhs, self.tensors) if ir.offset(ir.time_of(a, self.tensors)))}
+        return Expression(self.real, self.spelled, self.is_vector, from_afar(rhs, self.tensors)).print(
+            ir.without_guards(rhs)
+        )
 
     def integrand(self, rhs: sp.Expr) -> str:
-        """The terms under the sums of an equation, which run over the same units."""
-        parts = [
-            term.function if isinstance(term, sp.Sum) else term / total * total.function
-            for term in ir.terms(rhs)
-            for total in [next(iter(sorted(term.atoms(sp.Sum), key=sp.default_sort_key)))]
-        ]
-        return self.expr(sp.Add(*parts))
+        """The terms under the sums of an equation."""
+        return self.expr(integrand(rhs))
 
     def vector(self, rhs: sp.Expr) -> bool:
         return any(self.is_vector(a) for a in rhs.atoms(Indexed))
@@ -144,22 +134,28 @@ def c_header(made: Model) -> str:
     )
 
 
+def code(made: Model) -> dict[str, str]:
+    """Every C file of a model, by its name."""
+    found = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
+    for isa in ISAS:
+        for real in (F32, F64):
+            found[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
+    splits = layout.splittable([(k, None) for k in plan(made)])
+    found[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
+    return found
+
+
 def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict[str, str]:
     """Every generated file of a cell, by its name; `documented`: with what the cell says of itself."""
     made = model(cell, loss)
     if not documented:
         made = replace(made, doc="")
-    code = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
-    for isa in ISAS:
-        for real in (F32, F64):
-            code[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    splits = layout.splittable([(k, None) for k in plan(made)])
-    code[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
+    own = code(made)
     # A compiled module says which C it was made from: an older one may take the same arguments for something else.
-    digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16]
     found = {
         "__init__.py": render("python/module.py.j2", model=made, code=digest),
-        **code,
+        **own,
         "README.md": render("python/readme.md.j2", model=made, text=ir.text, tape=_tape_regions(made)),
     }
     manifest = {

@@ -16,7 +16,7 @@ import sympy as sp
 
 from derive import escaping
 from derive.backends.c import addresses, layout
-from derive.backends.c.printer import saturated, size
+from derive.backends.shared.printer import saturated, size
 from derive.passes.simplify import adjoints
 from derive.signature import c_name
 
