@@ -38,20 +38,21 @@ The contract of numbers
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-from derive.pipeline import Model
+from collections.abc import Callable
+from dataclasses import dataclass
 
 PRODUCTS = ("parallel", "recurrent", "reducing")
 PLACES = ("arg", "tape", "chunk", "ring", "step", "edge", "tile", "local", "total")
 
 
-class Backend(Protocol):
-    """One way to make code of a model; `derive.backends.named` finds it by its name."""
+@dataclass(frozen=True)
+class Backend:
+    """One way to make code of a model; `derive.backends.named` finds it by its name.
 
-    @property
-    def name(self) -> str: ...
+    `files(model, **options)` gives the text of every file by its name; it raises DeriveError for options that it cannot
+    follow, with what they may be.
+    """
 
-    def files(self, model: Model, **options: Any) -> dict[str, str]:
-        """The text of every file by its name.  Raises DeriveError for options that it cannot follow."""
-        ...
+    name: str
+    about: str
+    files: Callable[..., dict[str, str]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from c_tools import CELLS
 from plain_tools import TYPES, Library, case, compare, oracle

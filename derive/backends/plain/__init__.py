@@ -3,3 +3,7 @@
 addresses.py says where values are, kernel.py writes a lowered kernel as loops over units inside of one loop over time, emit.py
 fills templates/plain/.  A chunk of steps, as the passes call it, is one step here: see derive/backends/base.py.
 """
+
+from derive.backends.plain.emit import files
+
+__all__ = ["files"]

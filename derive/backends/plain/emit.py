@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from derive import ir, rendering
 from derive.backends.plain.addresses import arrays, spelled, width
 from derive.backends.plain.kernel import Kernel
-from derive.backends.shared.printer import F32, F64, Real, size
+from derive.backends.shared.printer import F32, F64
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.passes.storage import Place
@@ -17,17 +17,6 @@ from derive.pipeline import Model
 REALS = {r.c: r for r in (F32, F64)}
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 KERNELS = ("forward", "loss", "backward")
-
-
-class Plain:
-    """The backend, as derive/backends/base.py asks for it."""
-
-    name = "plain"
-
-    def files(
-        self, model: Model, sizes: Mapping[str, int], T: int = 1, real: str = "float", name: str = ""
-    ) -> dict[str, str]:
-        return files(model, sizes, T, real, name)
 
 
 def files(model: Model, sizes: Mapping[str, int], T: int = 1, real: str = "float", name: str = "") -> dict[str, str]:

@@ -11,11 +11,13 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.backends.plain.addresses import Addresses, Row, spelled, width
 from derive.backends.shared.printer import Expression, Real, size
-from derive.backends.shared.values import from_afar, has_units, integrand, is_gradient_of_input, only_at_end
+from derive.backends.shared.values import from_afar, has_units, integrand, is_gradient_of_input, live, only_at_end
 from derive.ir import Equation
 from derive.passes.lower import Pair, Phase, Product, Stage
 from derive.passes.storage import Place, unit_dim
 from derive.pipeline import LoweredKernel
+
+REGISTERS = ("local", "tile")  # places that are variables
 
 
 @dataclass
@@ -126,7 +128,8 @@ class Kernel:
         self, steps: Steps, right: Iterable[sp.Expr], known: set[str], edge: bool
     ) -> tuple[list[str], list[str]]:
         """Lines that load what expressions read and no line before has made: numbers of the row, values of units."""
-        rows, units = [], []
+        rows: list[str] = []
+        units: list[str] = []
         for rhs in right:
             at_end = only_at_end(rhs, self.tensors)
             for access in ir.accesses(rhs, self.tensors):
@@ -147,7 +150,7 @@ class Kernel:
 
     def _stored(self, steps: Steps, name: str, unit: str, edge: bool, wanted: bool = False) -> list[str]:
         """The line that stores a value, where its place is in memory; `wanted`: the caller is known to want it."""
-        if self._place(name, 0, edge).kind in ("local", "tile"):
+        if self._place(name, 0, edge).kind in REGISTERS:
             return []
         row = self._row(steps, name, written=True, edge=edge)
         asks = not wanted and self._is_optional(name)
@@ -169,12 +172,14 @@ class Kernel:
             known.add(spelled(equation.target))
         block.body += self._multiplied(steps, stage.products, edge)
         known |= {spelled(p.target) for p in stage.products}
-        made = {spelled(e.target) for e in stage.pointwise}
-        others = [*stage.pointwise, *stage.sums, *stage.totals]
+        stored = {e.target for e in stage.pointwise if self._place(e.target, 0, edge).kind not in REGISTERS}
+        pointwise = live(stage.pointwise, stored, [*stage.sums, *stage.totals], self.tensors)
+        made = {spelled(e.target) for e in pointwise}
+        others = [*pointwise, *stage.sums, *stage.totals]
         rows, units = self._loads(steps, [e.rhs for e in others], known | made, edge)
         block.before += rows
         block.body += units
-        for equation in stage.pointwise:
+        for equation in pointwise:
             block.body += self._defined(steps, equation, "unit", edge)
         for equation in stage.sums:
             target, number = self._row(steps, equation.target, written=True, edge=edge), spelled(equation.target)

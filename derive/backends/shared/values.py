@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Sequence
+
 import sympy as sp
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Tensor, span
+from derive.ir import Equation, Tensor, span
 
 Tensors = dict[str, Tensor]
 
@@ -56,3 +58,19 @@ def is_gradient_of_input(name: str, tensors: Tensors) -> bool:
     """Whether a tensor is the gradient of an input: a caller may want those of the parameters alone."""
     primal = tensors.get(tensors[name].primal)
     return tensors[name].role == "gradient" and primal is not None and primal.role == "input"
+
+
+def live(
+    equations: Sequence[Equation], stored: Container[str], readers: Iterable[Equation], tensors: Tensors
+) -> list[Equation]:
+    """The equations of a stage that have a use: their values are stored, or read in the stage.
+
+    What is computed for the step t = 0 alone has none at the other steps.
+    """
+    read = {ir.name_of(a) for e in readers for a in ir.accesses(e.rhs, tensors)}
+    found: list[Equation] = []
+    for equation in reversed(equations):
+        if equation.target in stored or equation.target in read:
+            found.insert(0, equation)
+            read |= {ir.name_of(a) for a in ir.accesses(equation.rhs, tensors)}
+    return found
