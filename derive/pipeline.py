@@ -25,11 +25,12 @@ from derive.passes.batch import batch
 from derive.passes.fuse import fuse
 from derive.passes.lower import Lowered, lower
 from derive.passes.partition import Sweep, partition
+from derive.passes.peel import peel
 from derive.passes.remat import needed, rematerialise
 from derive.passes.simplify import RULES, Count, count, simplify
-from derive.passes.storage import Place, Storage, place, tape, tape_places
+from derive.passes.storage import Place, Storage, place, tape, tape_places, with_initials
 from derive.passes.storage_verifier import verify_storage
-from derive.signature import CONTROLS, argument_places, is_reserved, parameter
+from derive.signature import CONTROLS, argument_places, is_reserved, own_places, parameter
 from derive.trace import Trace
 
 SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pass
@@ -108,6 +109,61 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     )
     meta = _interface(primal, judge)
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, meta, trace)
+
+
+@dataclass(frozen=True, eq=False)
+class Routine:
+    """Any program as kernels that run one after the other: a function of all of its inputs.
+
+    `arguments` are the arrays of the caller, one for each input and output; `tape` holds what one kernel makes and a later
+    one reads.
+    """
+
+    name: str
+    program: Program
+    arguments: dict[str, Place]
+    tape: dict[str, Place]
+    kernels: tuple[LoweredKernel, ...]
+    trace: Trace
+
+    @property
+    def digest(self) -> str:
+        return self.program.digest
+
+    @property
+    def dims(self) -> list[str]:
+        """The dimensions of its arrays, by name, in a fixed order."""
+        found = {str(d) for x in self.program.tensors.values() for d in x.dims if d != ir.B}
+        return sorted(found)
+
+
+def routine(name: str, program: Program) -> Routine:
+    """A program for one sequence -> kernels for B of them, one for each sweep over time.
+
+    Takes what the passes make of each other: derivatives of derivatives (simplify them first), tangents, stacks.  Raises
+    DeriveError for what has no lowering.
+    """
+    trace = Trace()
+    program = trace.run("peel", peel, program)
+    many = trace.run("batch", batch, program)
+    many = needed(many, many.outputs)
+    sweeps = trace.run("partition", partition, many)
+    arguments = own_places(many)
+    crossing = [
+        n
+        for k, sweep in enumerate(sweeps)
+        for n in sweep.program.defined
+        if n not in arguments
+        and many.tensors[n].time is not None
+        and any(n in later.program.tensors for later in sweeps[k + 1 :])
+    ]
+    on_tape = with_initials(many, tape_places(many, tuple(crossing)))
+    arguments = with_initials(many, arguments)
+    kernels = tuple(
+        _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction)
+        for k, sweep in enumerate(sweeps, 1)
+    )
+    return Routine(name, many, arguments, on_tape, kernels, trace)
 
 
 def _forward_and_backward(program: Program) -> list[Sweep]:

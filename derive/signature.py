@@ -8,7 +8,16 @@ from derive.notation.public import is_stacked, parameter, public_name
 from derive.notation.reserved import CONTROLS, is_reserved
 from derive.passes.storage import Place
 
-__all__ = ["CONTROLS", "argument_places", "c_name", "initial_of", "is_reserved", "parameter", "public_name"]
+__all__ = [
+    "CONTROLS",
+    "argument_places",
+    "c_name",
+    "initial_of",
+    "is_reserved",
+    "own_places",
+    "parameter",
+    "public_name",
+]
 
 
 def c_name(name: str, offset: int) -> str:
@@ -48,6 +57,17 @@ def argument_places(program: Program) -> dict[str, Place]:
         elif tensor.role == "loss":
             places[name] = Place("arg", "loss")
     return places
+
+
+def own_places(program: Program) -> dict[str, Place]:
+    """An array of its own for every input and every output of a program, each under the name of its tensor."""
+    names = [n for n in program.tensors if n in program.inputs or n in program.outputs]
+    found = {}
+    for name in names:
+        tensor = program.tensors[name]
+        dim = next((d for d in tensor.dims if d != ir.B), None)
+        found[name] = Place("arg", c_name(name, 0), dim=dim, timed=tensor.time is not None)
+    return found
 
 
 def initial_of(program: Program, name: str) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import sympy as sp
+from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.ir import B, Program, Tensor
@@ -80,6 +81,16 @@ def tape(forward: Program, backward: Program) -> tuple[str, ...]:
 def tape_places(program: Program, names: tuple[str, ...]) -> dict[str, Place]:
     """Slots on the tape: values over units in one region per dimension, numbers per row in another."""
     return _slots(program, list(names), "tape", {})
+
+
+def with_initials(program: Program, places: dict[str, Place]) -> dict[str, Place]:
+    """The places with the arrays that stand in for values before the first step, as the boundaries of a program say."""
+    found = dict(places)
+    for equation in program.equations:
+        when = ir.time_of(equation.lhs, program.tensors) if isinstance(equation.lhs, Indexed) else None
+        if when == 0 and equation.target in found and isinstance(equation.rhs, Indexed):
+            found[equation.target] = replace(found[equation.target], initial=ir.name_of(equation.rhs))
+    return found
 
 
 def place(lowered: Lowered, arguments: dict[str, Place], saved: dict[str, Place]) -> Storage:

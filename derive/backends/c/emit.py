@@ -27,7 +27,7 @@ from derive.backends.shared.values import from_afar, has_units, integrand
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.notation import Cell, Head
-from derive.pipeline import Model, model
+from derive.pipeline import Model, Routine, model
 from derive.signature import c_name
 
 
@@ -99,14 +99,12 @@ class _C:
 def c_source(made: Model, real: Real) -> str:
     """The C file of one scalar type."""
     kernels = [(k, _C(k, real)) for k in plan(made)]
-    nodes = [node for k in plan(made) for e in k.program.equations for node in sp.preorder_traversal(e.rhs)]
-    calls = sorted({record.c for node in nodes if (record := functions.record_of(node)) is not None})
     return render(
         "c/kernels.c.j2",
         model=made,
         real=real,
         kernels=kernels,
-        calls=calls,
+        calls=_functions(plan(made)),
         tape=_tape_regions(made),
         hoist_rows=HOIST_ROWS,
         state_tape=layout.tape_regions(next(k for k in plan(made) if k.name == "record")),
@@ -115,7 +113,51 @@ def c_source(made: Model, real: Real) -> str:
     )
 
 
-def _tape_regions(made: Model) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class _Named:
+    """What the templates of kernels ask of a cell, for a routine."""
+
+    name: str
+    digest: str
+    meta: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class _Array:
+    """One member of the struct of a routine."""
+
+    array: str
+    shape: str
+    is_input: bool
+
+
+def routine_files(made: Routine, real: Real) -> dict[str, str]:
+    """Header and C of a routine in one scalar type."""
+    plans = plan(made)
+    program = made.program
+    arguments = [_Array(p.array, program.tensors[n].shape, n in program.inputs) for n, p in made.arguments.items()]
+    values = {
+        "routine": made,
+        "routine_model": _Named(made.name, made.digest, {"dims": made.dims}),
+        "real": real,
+        "arguments": arguments,
+        "kernels": [(k, _C(k, real)) for k in plans],
+        "calls": _functions(plans),
+        "tape": _tape_regions(made),
+        "hoist_rows": HOIST_ROWS,
+        "polynomial": functions.exponential(real.dtype),
+        "records": functions.RECORDS,
+    }
+    return {f"{made.name}.h": render("c/routine.h.j2", **values), f"{made.name}.c": render("c/routine.c.j2", **values)}
+
+
+def _functions(kernels: Iterable[Kernel]) -> list[str]:
+    """The C names of all functions that kernels call."""
+    nodes = [node for k in kernels for e in k.program.equations for node in sp.preorder_traversal(e.rhs)]
+    return sorted({record.c for node in nodes if (record := functions.record_of(node)) is not None})
+
+
+def _tape_regions(made: Model | Routine) -> list[tuple[str, str]]:
     """Name and width of a row of each tape region, in order."""
     regions: dict[str, str] = {}
     for p in made.tape.values():

@@ -75,7 +75,6 @@ def environment() -> jinja2.Environment:
         layout.hoists,
         layout.splittable,
         layout.tape_regions,
-        layout.edge_results,
         layout.region_width,
         layout.mentions,
     ):

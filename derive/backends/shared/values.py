@@ -38,7 +38,7 @@ def integrand(rhs: sp.Expr) -> sp.Expr:
 
 
 def only_at_end(rhs: sp.Expr, tensors: Tensors) -> set[sp.Expr]:
-    """Accesses of terms that live at t = T only: seeds, which are zero at all other steps."""
+    """Accesses of terms that live at t = T only: what is given for that step, such as a seed, and is zero at all others."""
     found: set[sp.Expr] = set()
     for term in ir.terms(rhs):
         # Inside of the loop 1 <= t <= T holds; lower leaves such a term out at the edge.
@@ -47,9 +47,10 @@ def only_at_end(rhs: sp.Expr, tensors: Tensors) -> set[sp.Expr]:
             continue
         if any(g.args[1:] != (ir.T, ir.T) for g in guards):
             raise DeriveError(f"the term {term} lives on a range of time that has no lowering yet")
-        reads = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].role == "seed"]
+        given = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].batched]
+        reads = [a for a in given if tensors[ir.name_of(a)].time is None]
         if not reads:
-            raise DeriveError(f"the term {term} lives at t = T only but reads no seed")
+            raise DeriveError(f"the term {term} lives at t = T only but reads nothing that is given for that step")
         found |= set(reads)
     return found
 

@@ -71,13 +71,15 @@ def make_carries(program: Program) -> Program:
 
 
 def _shift(term: sp.Expr, tensors: dict[str, Tensor], new: Collection[str]) -> int:
-    """The k for which a pointwise term is computed at t+k: there stands the adjoint in it, and nothing beyond t and t+k."""
+    """The k for which a pointwise term is computed at t+k: adjoints of any order stand there, nothing stands beyond t and t+k."""
     if term.has(sp.Sum, span):
         return 0
     offsets = {a: ir.offset(when) for a in ir.accesses(term, tensors) if (when := ir.time_of(a, tensors)) is not None}
-    steps = {by for access, by in offsets.items() if ir.name_of(access) in new}
-    by = steps.pop() if len(steps) == 1 else None
-    if not by or None in offsets.values():
+    steps = {by for a, by in offsets.items() if ir.name_of(a) in new or tensors[ir.name_of(a)].role == "adjoint"}
+    if None in offsets.values() or not steps or (len(steps) > 1 and min(by for by in steps if by is not None) < 0):
+        return 0
+    by = max(by for by in steps if by is not None)
+    if not by:
         return 0
     # Forwards in time a factor of the step itself, as in t_c[t-1]*f[t], does not exist yet a step earlier.
     low, high = (0, by) if by > 0 else (by, by)
