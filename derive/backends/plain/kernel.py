@@ -74,6 +74,11 @@ class Kernel:
         self.cleared = [(r.name, width(r)) for r in regions if r.neighbour and self.direction < 0]
 
     @property
+    def title(self) -> str:
+        """What the header calls it, in capitals."""
+        return "STEP" if self.single else self.name.upper()
+
+    @property
     def members(self) -> list[str]:
         """The members of `at`: those whose values are read only, those that are written."""
         names = dict.fromkeys(n for steps in (self.begin, self.steps, self.edge, self.finals) for n in steps.rows)
