@@ -1,6 +1,6 @@
 """The plain backend on a Cortex-M4F under qemu: its numbers, the bytes of its code, the instructions of a step.
 
-    python tests/emit/plain_m4f.py        the figures of docs/backends.md
+python tests/emit/plain_m4f.py        the figures of docs/backends.md
 """
 
 from __future__ import annotations
@@ -60,7 +60,18 @@ def built(target: Target, units: int, steps: int, work: Path, *flags: str) -> Pa
         if name.endswith(".c"):
             objects.append((work / name).with_suffix(".o"))
             more = ("-ffunction-sections", "-fdata-sections")
-            run(need(target.compiler), "-std=c99", *MATH, *target.flags, *flags, *more, "-c", work / name, "-o", objects[-1])
+            run(
+                need(target.compiler),
+                "-std=c99",
+                *MATH,
+                *target.flags,
+                *flags,
+                *more,
+                "-c",
+                work / name,
+                "-o",
+                objects[-1],
+            )
     return linked(target, work, objects, work / "program")
 
 
@@ -110,7 +121,15 @@ def main() -> None:
         for flag in ("-Os", "-O2"):
             for units in HIDDEN:
                 made = built(M4F, units, 2, Path(folder) / f"{flag}{units}", flag)
-                print(flag, units, "units:", step_bytes(made.parent), "bytes,", instructions(made, units, 2), "instructions")
+                print(
+                    flag,
+                    units,
+                    "units:",
+                    step_bytes(made.parent),
+                    "bytes,",
+                    instructions(made, units, 2),
+                    "instructions",
+                )
 
 
 if __name__ == "__main__":
