@@ -24,7 +24,7 @@ from derive.passes.adjoint import adjoint_name, vjp
 from derive.passes.batch import batch
 from derive.passes.fuse import fuse
 from derive.passes.lower import Lowered, lower
-from derive.passes.partition import Sweep, partition
+from derive.passes.partition import Sweep, partition, with_copies
 from derive.passes.peel import peel
 from derive.passes.remat import needed, rematerialise
 from derive.passes.simplify import RULES, Count, count, simplify
@@ -38,11 +38,15 @@ SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pas
 
 @dataclass(frozen=True)
 class LoweredKernel:
-    """One sweep over time, lowered, with the place of each of its tensors: what a backend makes code of."""
+    """One sweep over time, lowered, with the place of each of its tensors: what a backend makes code of.
+
+    `mirrored`: its step t is the step T+1-t of everything that outlives the kernel, arguments and tape.
+    """
 
     name: str
     lowered: Lowered
     storage: Storage
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,20 +151,23 @@ def routine(name: str, program: Program) -> Routine:
     program = trace.run("peel", peel, program)
     many = trace.run("batch", batch, program)
     many = needed(many, many.outputs)
-    sweeps = trace.run("partition", partition, many)
+    sweeps = with_copies(many, trace.run("partition", partition, many))
     arguments = own_places(many)
     crossing = [
         n
         for k, sweep in enumerate(sweeps)
         for n in sweep.program.defined
         if n not in arguments
-        and many.tensors[n].time is not None
+        and sweep.program.tensors[n].time is not None
         and any(n in later.program.tensors for later in sweeps[k + 1 :])
     ]
-    on_tape = with_initials(many, tape_places(many, tuple(crossing)))
+    whole = replace(many, tensors={**many.tensors, **{n: x for s in sweeps for n, x in s.program.tensors.items()}})
+    on_tape = with_initials(many, tape_places(whole, tuple(crossing)))
     arguments = with_initials(many, arguments)
     kernels = tuple(
-        _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction)
+        replace(
+            _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction), mirrored=sweep.mirrored
+        )
         for k, sweep in enumerate(sweeps, 1)
     )
     return Routine(name, many, arguments, on_tape, kernels, trace)

@@ -88,7 +88,7 @@ def with_initials(program: Program, places: dict[str, Place]) -> dict[str, Place
     found = dict(places)
     for equation in program.equations:
         when = ir.time_of(equation.lhs, program.tensors) if isinstance(equation.lhs, Indexed) else None
-        if when == 0 and equation.target in found and isinstance(equation.rhs, Indexed):
+        if when in (0, ir.T + 1) and equation.target in found and isinstance(equation.rhs, Indexed):
             found[equation.target] = replace(found[equation.target], initial=ir.name_of(equation.rhs))
     return found
 
@@ -135,7 +135,7 @@ class _Placing:
         for kind, names in chosen.items():
             neighbours = {n: n in self.neighbours for n in names}
             for number, group in enumerate(self._by_loop(names) if kind == "ring" else [names]):
-                self.places |= _slots(self.program, group, kind, neighbours, f"_{number + 1}" if number else "")
+                self.places |= _slots(self.program, group, kind, neighbours, str(number + 1) if number else "")
         for name, source in initials.items():
             if name in self.places:
                 self.places[name] = replace(self.places[name], initial=ir.name_of(source))
@@ -244,7 +244,7 @@ class _Placing:
 
 
 def _slots(
-    program: Program, names: list[str], kind: str, neighbour: dict[str, bool], suffix: str = ""
+    program: Program, names: list[str], kind: str, neighbour: dict[str, bool], count: str = ""
 ) -> dict[str, Place]:
     """Places side by side; the gates of one family stand in the order in which the weights stack them."""
     gates = list(program.meta.get("gates", ()))
@@ -262,7 +262,7 @@ def _slots(
             first = f"{name}_0" if kind == "tape" and name in program.meta["states"] else ""
             result[name] = Place(
                 kind,
-                f"{kind}_{dim or 'row'}{suffix}",
+                f"{kind}{count}_{dim or 'row'}",
                 slot,
                 len(group),
                 dim,

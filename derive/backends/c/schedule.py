@@ -26,14 +26,14 @@ from derive.signature import c_name
 def plan(made: Model | Routine) -> tuple[Kernel, ...]:
     """The plans of all kernels of a cell or a routine, verified; they are entries `schedule` of its trace."""
     return tuple(
-        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage))
+        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage, k.mirrored))
         for k in made.kernels
     )
 
 
-def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
+def schedule(name: str, lowered: Lowered, storage: Storage, mirrored: bool = False) -> Kernel:
     """Lowered kernel + storage -> plan."""
-    return _Scheduling(name, lowered, storage).run()
+    return replace(_Scheduling(name, lowered, storage).run(), mirrored=mirrored)
 
 
 class _Scheduling:
