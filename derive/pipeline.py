@@ -33,7 +33,8 @@ from derive.passes.storage_verifier import verify_storage
 from derive.signature import CONTROLS, argument_places, is_reserved, own_places, parameter
 from derive.trace import Trace
 
-SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pass
+# What the call of the backward pass is for: its inputs, and all that is made of them (a gradient may be zero, and read none).
+BACKWARD = ("seed", "adjoint", "gradient")
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def routine(name: str, program: Program) -> Routine:
 
 def _forward_and_backward(program: Program) -> list[Sweep]:
     """The two sweeps of a cell: all that no seed has a part in, and the rest."""
-    sweeps = partition(program, [x.name for x in program.of_role(*SEEDS)])
+    sweeps = partition(program, [x.name for x in program.of_role(*BACKWARD)])
     if len(sweeps) != 2:
         raise DeriveError(
             f"{program.name}: a cell runs forwards in time, and its adjoint backwards; found {len(sweeps)} sweeps:\n"

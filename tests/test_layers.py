@@ -19,8 +19,8 @@ PACKAGE = ROOT / "derive"
 MAY = {
     "errors": "",
     "escaping": "errors",
-    "terminal": "errors",
     "rendering": "escaping",
+    "terminal": "errors",
     "shown": "",
     "ir": "errors shown",
     "passes": "errors shown ir",
@@ -31,9 +31,12 @@ MAY = {
     "signature": "errors ir notation passes",
     "trace": "errors",
     "pipeline": "errors ir notation passes registry signature trace",
-    "backends": "",
-    "backends.c": "errors rendering ir notation passes signature pipeline",
-    "generation": "errors rendering ir notation passes registry pipeline backends.c",
+    "backends": "errors backends.base backends.c backends.plain",
+    "backends.base": "",
+    "backends.shared": "errors ir passes",
+    "backends.c": "errors rendering ir notation passes signature pipeline backends.shared",
+    "backends.plain": "errors rendering ir passes signature pipeline backends.shared",
+    "generation": "errors rendering ir notation passes registry pipeline backends.c backends.shared",
     "runtime": "",
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime signature toolchain building",
@@ -41,9 +44,9 @@ MAY = {
     "check": "errors rendering ir passes pipeline registry signature backends.c toolchain verify building",
     "flow": "errors ir notation registry signature building",
     "audit": "errors ir notation passes registry verify",
-    "costs": "errors ir notation passes pipeline runtime backends.c toolchain",
-    "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c flow "
-    "verify check",
+    "costs": "errors ir notation passes pipeline runtime backends.c backends.shared toolchain",
+    "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c "
+    "backends.shared flow verify check",
     "demo": "errors terminal passes registry toolchain check",
     "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo",
 }
@@ -53,6 +56,11 @@ NEVER = {
     ("ir", "document"): "the notation does not know how it is shown",
     ("pipeline", "backends.c"): "the passes end where a backend begins",
     ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
+    ("passes", "backends.plain"): "passes hold mathematics; the machine comes later",
+    ("backends.plain", "backends.c"): "a backend stands alone: what two of them need is in backends/shared",
+    ("backends.c", "backends.plain"): "a backend stands alone: what two of them need is in backends/shared",
+    ("backends.shared", "backends.c"): "what is shared knows no backend",
+    ("backends.shared", "backends.plain"): "what is shared knows no backend",
     ("verify", "backends.c"): "an oracle shares no code with what it checks",
 }
 FACE = ("__init__", "__main__")  # of derive/ itself: it imports what it needs when that is asked for

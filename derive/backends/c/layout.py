@@ -5,7 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from derive.backends.c.kernel import Field, Kernel, Run, StagePlan, Tile
-from derive.backends.c.printer import size
+from derive.backends.shared.printer import size
 from derive.passes.storage import Region
 from derive.signature import c_name
 

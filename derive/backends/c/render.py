@@ -11,7 +11,7 @@ import sympy as sp
 
 from derive import rendering
 from derive.backends.c import addresses, layout
-from derive.backends.c.printer import saturated, size
+from derive.backends.shared.printer import saturated, size
 from derive.signature import c_name
 
 
