@@ -203,4 +203,6 @@ def _part(program: Program, equations: list[Equation]) -> Program:
         ir.name_of(a) for e in equations for a in ir.accesses(e.rhs, program.tensors)
     }
     names |= {program.tensors[n].primal for n in names}
-    return replace(program, equations=tuple(equations), tensors={n: x for n, x in program.tensors.items() if n in names})
+    return replace(
+        program, equations=tuple(equations), tensors={n: x for n, x in program.tensors.items() if n in names}
+    )

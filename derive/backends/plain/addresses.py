@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import sympy as sp
 
 from derive import ir
+from derive.backends.shared.names import c_name
 from derive.backends.shared.printer import size
 from derive.errors import EngineError
 from derive.ir import Tensor
 from derive.passes.storage import Place, Region
 from derive.pipeline import Model
-from derive.signature import c_name
 
 OWN = ("k",)  # a variable of the kernels that is no reserved word of the notation
 OPTIONAL = ("d_x",)  # where the caller may give no array
