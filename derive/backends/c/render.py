@@ -21,7 +21,6 @@ def environment() -> jinja2.Environment:
     env = rendering.environment()
     env.filters["size"] = lambda e: size(sp.sympify(e))
     env.filters["ids"] = lambda e: ", ".join(e.ids)
-    env.filters["handed"] = lambda call: [a.name for a in call.of("in", "inout", "out") if a.role != "loss"]
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
     env.filters["prefixed"] = lambda name, prefix: f"{prefix}{name}"
     env.filters["saturated"] = saturated
