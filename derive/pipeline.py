@@ -24,7 +24,7 @@ from derive.passes.adjoint import adjoint_name, vjp
 from derive.passes.batch import batch
 from derive.passes.fuse import fuse
 from derive.passes.lower import Lowered, lower
-from derive.passes.partition import Sweep, partition
+from derive.passes.partition import Sweep, partition, with_copies
 from derive.passes.peel import peel
 from derive.passes.remat import needed, rematerialise
 from derive.passes.simplify import RULES, Count, count, simplify
@@ -33,16 +33,21 @@ from derive.passes.storage_verifier import verify_storage
 from derive.signature import Signature, argument_places, own_places, signature
 from derive.trace import Trace
 
-SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pass
+# What the call of the backward pass is for: its inputs, and all that is made of them (a gradient may be zero, and read none).
+BACKWARD = ("seed", "adjoint", "gradient")
 
 
 @dataclass(frozen=True)
 class LoweredKernel:
-    """One sweep over time, lowered, with the place of each of its tensors: what a backend makes code of."""
+    """One sweep over time, lowered, with the place of each of its tensors: what a backend makes code of.
+
+    `mirrored`: its step t is the step T+1-t of everything that outlives the kernel, arguments and tape.
+    """
 
     name: str
     lowered: Lowered
     storage: Storage
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,7 @@ class Model:
             "gates": made.gates,
             "dims": made.dims,
             "inputs": made.inputs,
-            "output": (self.primal.meta["output"], made.output.width),
+            "output": (self.primal.facts.output, made.output.width),
             "target": (made.target.name, made.target.width),
             "init": {p: "ones" if p.startswith("gain") else "uniform" for p in made.params},
         }
@@ -104,7 +109,7 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     saved = tape(first.program, second.program)
     places = tape_places(first.program, saved)
     again = trace.run("rematerialise", rematerialise, first.program, second.program)
-    states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.meta["states"]))
+    states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.facts.states))
     # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
     arguments = argument_places(many)
     outputs = primal.outputs
@@ -162,20 +167,23 @@ def routine(name: str, program: Program) -> Routine:
     program = trace.run("peel", peel, program)
     many = trace.run("batch", batch, program)
     many = needed(many, many.outputs)
-    sweeps = trace.run("partition", partition, many)
+    sweeps = with_copies(many, trace.run("partition", partition, many))
     arguments = own_places(many)
     crossing = [
         n
         for k, sweep in enumerate(sweeps)
         for n in sweep.program.defined
         if n not in arguments
-        and many.tensors[n].time is not None
+        and sweep.program.tensors[n].time is not None
         and any(n in later.program.tensors for later in sweeps[k + 1 :])
     ]
-    on_tape = with_initials(many, tape_places(many, tuple(crossing)))
+    whole = replace(many, tensors={**many.tensors, **{n: x for s in sweeps for n, x in s.program.tensors.items()}})
+    on_tape = with_initials(many, tape_places(whole, tuple(crossing)))
     arguments = with_initials(many, arguments)
     kernels = tuple(
-        _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction)
+        replace(
+            _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction), mirrored=sweep.mirrored
+        )
         for k, sweep in enumerate(sweeps, 1)
     )
     return Routine(name, many, arguments, on_tape, kernels, trace)
@@ -183,7 +191,7 @@ def routine(name: str, program: Program) -> Routine:
 
 def _forward_and_backward(program: Program) -> list[Sweep]:
     """The two sweeps of a cell: all that no seed has a part in, and the rest."""
-    sweeps = partition(program, [x.name for x in program.of_role(*SEEDS)])
+    sweeps = partition(program, [x.name for x in program.of_role(*BACKWARD)])
     if len(sweeps) != 2:
         raise DeriveError(
             f"{program.name}: a cell runs forwards in time, and its adjoint backwards; found {len(sweeps)} sweeps:\n"
@@ -194,10 +202,10 @@ def _forward_and_backward(program: Program) -> list[Sweep]:
 
 def _objective(loss: Head, primal: Program, adjoint: Program) -> Program:
     """The loss and its gradient with respect to the output, under the name by which the adjoint reads it."""
-    output = primal.meta["output"]
+    output = primal.facts.output
     judge, _ = simplify(vjp(loss.of(primal.tensors[output]), [output]))
     judge = _as_seed(judge, adjoint, output)
-    return replace(judge, meta={**primal.meta, **judge.meta, "gates": (), "states": (), "output": output})
+    return replace(judge, facts=replace(judge.facts, gates=(), states=(), output=output))
 
 
 def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:

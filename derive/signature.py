@@ -157,12 +157,12 @@ class Signature:
 def signature(primal: Program, loss: Program) -> Signature:
     """The calls of a cell with a loss: two programs for one sequence.  Raises EngineError for what no call can be."""
     names = input_names(primal)
-    states = tuple(primal.meta["states"])
+    states = tuple(primal.facts.states)
     params: dict[str, tuple[str, ...]] = {}
     for tensor in primal.of_role("param"):
         array, _ = parameter(primal, tensor)
         first, *rest = map(str, tensor.dims)
-        many = len(primal.meta["gates"]) if is_stacked(primal, tensor) else 1
+        many = len(primal.facts.gates) if is_stacked(primal, tensor) else 1
         params[array] = (f"{many}*{first}" if many > 1 else first, *rest)
 
     def row(tensor: Tensor) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def signature(primal: Program, loss: Program) -> Signature:
         return ("T", *row(tensor))
 
     shapes = {s: row(primal.tensors[s]) for s in states}
-    out = timed(primal.tensors[primal.meta["output"]])
+    out = timed(primal.tensors[primal.facts.output])
     inputs = [Argument(public, "input", timed(primal.tensors[n])) for n, public in names.items()]
     weights = [Argument(n, "param", shape) for n, shape in params.items()]
     initials = [Argument(f"{s}_0", "initial", shape, of=s) for s, shape in shapes.items()]
@@ -209,7 +209,7 @@ def signature(primal: Program, loss: Program) -> Signature:
         ),
     )
     arguments = (*reads, *results, tape, target, total, d_out, *seeds, *gradients, workspace)
-    made = Signature(primal.name, dict(primal.meta["sizes"]), tuple(primal.meta["gates"]), states, arguments, calls)
+    made = Signature(primal.name, dict(primal.facts.sizes), tuple(primal.facts.gates), states, arguments, calls)
     return verify_signature(made)
 
 
@@ -264,9 +264,9 @@ def argument_name(name: str) -> str:
 
 def argument_places(program: Program) -> dict[str, Place]:
     """The tensors that the caller owns, by the names of the public interface."""
-    gates = list(program.meta["gates"])
+    gates = list(program.facts.gates)
     places: dict[str, Place] = {}
-    output = program.meta["output"]
+    output = program.facts.output
     # The loss of a cell reads the cell's output.
     names = {**input_names(program), output: "out"}
     for tensor in program.tensors.values():
@@ -309,4 +309,4 @@ def own_places(program: Program) -> dict[str, Place]:
 
 def initial_of(program: Program, name: str) -> str:
     """The argument that stands for a state at t = 0; empty for what is no state."""
-    return f"{name}_0" if name in program.meta["states"] else ""
+    return f"{name}_0" if name in program.facts.states else ""

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "derive"
 MAY = {
     "errors": "",
     "escaping": "errors",
+    "rendering": "escaping",
     "terminal": "errors",
     "shown": "",
     "ir": "errors shown",
@@ -30,21 +31,26 @@ MAY = {
     "signature": "errors ir notation passes",
     "trace": "errors",
     "pipeline": "errors ir notation passes registry signature trace",
-    "backends": "",
-    "backends.c": "errors escaping ir notation passes registry signature pipeline",
+    "backends": "errors backends.base backends.c backends.plain",
+    "backends.base": "",
+    "backends.shared": "errors ir passes signature",
+    "backends.c": "errors rendering ir notation passes signature pipeline backends.shared",
+    "backends.plain": "errors rendering ir passes signature pipeline backends.shared",
+    "generation": "errors rendering ir notation passes registry pipeline backends.c backends.shared",
     "runtime": "runtime.core runtime.numpy",
     "runtime.core": "",
     "runtime.numpy": "runtime.core",
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime.core signature toolchain building",
-    "building": "errors notation registry backends.c toolchain verify",
-    "check": "errors ir passes pipeline registry signature backends.c toolchain verify building",
+    "building": "errors notation registry generation toolchain verify",
+    "check": "errors rendering ir passes pipeline registry signature backends.c toolchain verify building",
     "flow": "errors ir notation registry signature building",
     "audit": "errors ir notation passes registry verify",
-    "costs": "errors ir notation passes pipeline runtime.core backends.c toolchain",
-    "document": "errors shown escaping ir notation passes pipeline registry signature backends.c flow verify check",
+    "costs": "errors ir notation passes pipeline runtime.core backends.c backends.shared toolchain",
+    "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c "
+    "backends.shared flow verify check",
     "demo": "errors terminal passes registry toolchain check",
-    "cli": "errors terminal registry pipeline backends.c building check costs flow audit document demo",
+    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {
@@ -53,6 +59,11 @@ NEVER = {
     ("ir", "document"): "the notation does not know how it is shown",
     ("pipeline", "backends.c"): "the passes end where a backend begins",
     ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
+    ("passes", "backends.plain"): "passes hold mathematics; the machine comes later",
+    ("backends.plain", "backends.c"): "a backend stands alone: what two of them need is in backends/shared",
+    ("backends.c", "backends.plain"): "a backend stands alone: what two of them need is in backends/shared",
+    ("backends.shared", "backends.c"): "what is shared knows no backend",
+    ("backends.shared", "backends.plain"): "what is shared knows no backend",
     ("verify", "backends.c"): "an oracle shares no code with what it checks",
 }
 FACE = ("__init__", "__main__")  # of derive/ itself: it imports what it needs when that is asked for

@@ -27,8 +27,8 @@ from typing import Any
 
 from derive.backends.c import contractions, layout
 from derive.backends.c.kernel import Kernel, PhasePlan
-from derive.backends.c.printer import F32, F64
 from derive.backends.c.schedule import plan
+from derive.backends.shared.printer import F32, F64
 from derive.costs.machine import Machine
 from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
 from derive.errors import DeriveError

@@ -205,9 +205,9 @@ def chain(d: Derivation) -> Drawing:
     """Steps t-1, t, t+1: states run to the right, adjoints to the left."""
     inner = 0.75
     nodes, edges = [], []
-    inputs, e = [d.names.plain(n) for n in d.primal.meta["inputs"]], d.names.plain(f"seed_{d.primal.meta['output']}")
+    inputs, e = [d.names.plain(n) for n in d.primal.facts.inputs], d.names.plain(f"seed_{d.primal.facts.output}")
     gap = max(4.1, 1.3 * len(inputs) + 0.2)  # from one step to the next
-    out = d.names.plain(d.primal.meta["output"])
+    out = d.names.plain(d.primal.facts.output)
     rows = len(d.states)
     half = max(0.75, rows * inner)
     for p, when in enumerate(("t-1", "t", "t+1")):

@@ -15,9 +15,10 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import STEPS, Equation, Program, T, Tensor, span, t
+from derive.ir import STEPS, Equation, Origin, Program, T, Tensor, span, t
 
-START = sp.Integer(0)
+ENDS = (sp.Integer(0), T + 1)  # the steps next to 1..T
+START = ENDS[0]
 
 
 def peel(program: Program) -> Program:
@@ -30,24 +31,23 @@ def peel(program: Program) -> Program:
 
 
 def _apart(equation: Equation, tensors: dict[str, Tensor]) -> list[Equation]:
-    """The equation for t = 1..T and, if a copy of an input is all that it is at t = 0, another one for that."""
-    if equation.when is None or equation.when[0] != START or not _guards(equation.rhs):
-        return [equation]
-    at_start = [x for x in ir.terms(equation.rhs) if _lives_at(x, START, tensors)]
-    if len(at_start) != 1:
-        return [equation]
-    value = ir.without_guards(at_start[0])
-    if not isinstance(value, Indexed) or tensors[ir.name_of(value)].time is not None:
-        return [equation]
-    inside = sp.Add(*(x for x in ir.terms(equation.rhs) if not _guards(x)))
-    tensor = tensors[equation.target]
-    first = Equation(tensor.at(START), value, f"{equation.id}°", None, "initial state")
-    return [replace(equation, rhs=inside, when=ir.meet(equation.when, STEPS)), first]
+    """The equation for t = 1..T and, if a copy of an input is all that it is at one end, another one for that."""
+    for end in ENDS:
+        if equation.when is None or end not in equation.when or not _guards(equation.rhs, end):
+            continue
+        at_end = [x for x in ir.terms(equation.rhs) if _lives_at(x, end, tensors)]
+        value = ir.without_guards(at_end[0]) if len(at_end) == 1 else None
+        if not isinstance(value, Indexed) or tensors[ir.name_of(value)].time is not None:
+            continue
+        inside = sp.Add(*(x for x in ir.terms(equation.rhs) if not _guards(x, end)))
+        first = Equation(tensors[equation.target].at(end), value, f"{equation.id}°", origin=Origin.INITIAL_STATE)
+        return [replace(equation, rhs=inside, when=ir.meet(equation.when, STEPS)), first]
+    return [equation]
 
 
-def _guards(expr: sp.Expr) -> list[span]:
-    """The guards that leave the step t = 0 alone."""
-    return [g for g in expr.atoms(span) if g.args[1:] == (START, START)]
+def _guards(expr: sp.Expr, end: sp.Expr) -> list[span]:
+    """The guards that leave one end of time alone."""
+    return [g for g in expr.atoms(span) if g.args[1:] == (end, end)]
 
 
 def _lives_at(term: sp.Expr, step: sp.Integer, tensors: dict[str, Tensor]) -> bool:
@@ -57,11 +57,11 @@ def _lives_at(term: sp.Expr, step: sp.Integer, tensors: dict[str, Tensor]) -> bo
 
 
 def _shifted(node: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
-    """A sum over time from 0 as one from 1, if its terms live on 0..T-1."""
+    """A sum over other steps as one over 1..T, if its terms live on as many."""
     if not isinstance(node, sp.Sum):
         return node
     limits = [x for x in node.limits if x[0] == t]
-    if not limits or limits[0][1] != START:
+    if not limits or limits[0][1:] == STEPS:
         return node
     found = ir.reach(node.function, tensors)
     if found is None:
@@ -70,6 +70,7 @@ def _shifted(node: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
     life = ir.meet(found, (limits[0][1], limits[0][2]))
     if ir.within(life, STEPS):
         return sp.Sum(node.function, *others, (t, 1, T))
-    if ir.within(life, (START, T - 1)):
-        return sp.Sum(node.function.xreplace({t: t - 1}), *others, (t, 1, T))
+    for by in (-1, 1):  # terms on 0..T-1 a step later, those on 2..T+1 a step earlier
+        if ir.within((life[0] - by, life[1] - by), STEPS):
+            return sp.Sum(node.function.xreplace({t: t + by}), *others, (t, 1, T))
     return node

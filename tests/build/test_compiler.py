@@ -14,8 +14,7 @@ import pytest
 from small_cells import CELL, USE, cell_of, python, quick_compiler
 
 import derive
-from derive import registry
-from derive.backends.c import emit
+from derive import generation, registry
 from derive.errors import DeriveError
 from derive.losses.readout import readout
 from derive.toolchain import compiler
@@ -66,14 +65,14 @@ def test_the_second_call_compiles_nothing(tmp_path, cache, counted, capfd):
 
 def test_nothing_is_printed(tmp_path, capfd):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     assert compiler.compile_folder(folder).is_file()
     assert capfd.readouterr() == ("", "")
 
 
 def test_compiling_in_place_notices_changes(tmp_path, counted):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     made = compiler.compile_folder(folder)
     first = counted()
     assert compiler.compile_folder(folder) == made and counted() == first
@@ -88,8 +87,36 @@ def test_compiling_in_place_notices_changes(tmp_path, counted):
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("key") / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     return folder
+
+
+def test_headers_beside_the_folder_are_read_and_part_of_the_key(sources, tmp_path, counted):
+    """As generated/ has them, in _lib; those in the folder itself come first."""
+    folder, shared = tmp_path / "rnn", tmp_path / "_lib"
+    shutil.copytree(sources, folder)
+    whole = compiler.made_from(folder)
+    shared.mkdir()
+    for path in compiler.shared(folder):
+        path.rename(shared / path.name)
+    assert compiler.made_from(folder) == whole and compiler.includes(folder) == [folder, shared]
+    compiler.compile_folder(folder)
+    first = counted()
+    (shared / "derive_gemm.h").write_text((shared / "derive_gemm.h").read_text() + "/* changed */\n")
+    compiler.compile_folder(folder)
+    assert compiler.made_from(folder) != whole and counted() == 2 * first
+    shutil.copy(sources / "derive_gemm.h", folder)
+    assert compiler.made_from(folder) == whole
+
+
+def test_a_header_that_is_nowhere_is_named_with_both_places(sources, tmp_path):
+    folder = tmp_path / "rnn"
+    shutil.copytree(sources, folder)
+    (folder / "derive_team.h").unlink()
+    for work in (compiler.compile_folder, compiler.made_from, compiler.includes):
+        with pytest.raises(DeriveError, match=r"the C of rnn reads derive_team\.h, which is neither in") as caught:
+            work(folder)
+        assert f"{folder} nor in {tmp_path / '_lib'}: `derive build` writes it" in str(caught.value)
 
 
 def test_the_key_is_stable(sources, tmp_path):
@@ -151,7 +178,7 @@ def test_a_compiler_that_fails(tmp_path, cache, monkeypatch):
 
 def test_source_that_is_no_c(tmp_path):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     (folder / "rnn_f32.c").write_text("this is no C\n")
     with pytest.raises(DeriveError, match=r"(?s)compiling rnn failed \(.*rnn_f32.*\):.*error"):
         compiler.compile_folder(folder)
@@ -197,7 +224,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_a_full_disk_while_compiling(tmp_path, monkeypatch):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -304,7 +331,7 @@ def test_the_wheel(tmp_path):
     leave = shutil.ignore_patterns(
         ".git", ".venv", "*.so", "*.stamp", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
     )
-    shutil.copytree(emit.ROOT, source, ignore=leave)
+    shutil.copytree(generation.ROOT, source, ignore=leave)
     made = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, source],
         capture_output=True,

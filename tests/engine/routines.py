@@ -9,7 +9,7 @@ import cffi
 import numpy as np
 
 from derive.backends.c.emit import routine_files
-from derive.backends.c.printer import F64
+from derive.backends.shared.printer import F64
 from derive.ir import B, Program
 from derive.passes.batch import batch
 from derive.pipeline import Routine
@@ -39,9 +39,9 @@ def shape_of(made: Routine, name: str, sizes: dict[str, int]) -> tuple[int, ...]
     return (*steps, *(sizes["B" if d == B else str(d)] for d in tensor.dims))
 
 
-def called(made: Routine, folder: Path, values: dict[str, np.ndarray], sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    """All outputs of the C for these inputs."""
-    ffi, library = compiled(made, folder)
+def called(made: Routine, code, values: dict[str, np.ndarray], sizes: dict[str, int]) -> dict[str, np.ndarray]:
+    """All outputs of the C for these inputs; `code` is what `compiled` gave."""
+    ffi, library = code
     args = ffi.new(f"{made.name}_args *", {n: sizes[n] for n in ("T", "B", *made.dims)})
     arrays = {}
     for name, place in made.arguments.items():
@@ -69,4 +69,5 @@ def expected(
     many = batch(program)
     unread = {n: np.zeros(shape_of(made, n, sizes)) for n in many.inputs if n not in values}
     found = interpreter.run(many, {**unread, **values}, sizes)
-    return {n: a[len(a) - sizes["T"] :] if many.tensors[n].time is not None else a for n, a in found.items()}
+    starts = {n: 1 - int(x.time[0]) for n, x in many.tensors.items() if x.time is not None}
+    return {n: a[starts[n] : starts[n] + sizes["T"]] if n in starts else a for n, a in found.items()}

@@ -110,7 +110,7 @@ def test_a_program_in_c_gets_the_gradients_of_50_digits(real, every, tmp_path):
 
     problem = check.problem(made, SIZES, dtype)
     values = {**problem.inputs, **problem.params, "y": problem.y}
-    values |= {f"{s}_0": a for s, a in zip(several.program().meta["states"], problem.state, strict=True)}
+    values |= {f"{s}_0": a for s, a in zip(several.program().facts.states, problem.state, strict=True)}
     values |= {a.name: np.zeros(count(a.shape)) for a in reads if a.role == "seed"}
     given = b"".join(values[a.name].astype(dtype).tobytes() for a in reads)
     ran = subprocess.run([tmp_path / "main"], input=given, capture_output=True, check=False)

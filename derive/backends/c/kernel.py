@@ -231,6 +231,7 @@ class Kernel:
     repeated: list[tuple[str, str]] = field(default_factory=list)
     cleared: list[tuple[str, str]] = field(default_factory=list)
     zeros: list[tuple[Equation, Place, sp.Expr]] = field(default_factory=list)
+    mirrored: bool = False
 
     @property
     def phases(self) -> list[PhasePlan]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sympy as sp
 
 from derive.backends.c.kernel import Field, Kernel, Run, StagePlan, Tile
-from derive.backends.c.names import c_name
-from derive.backends.c.printer import size
+from derive.backends.shared.names import c_name
+from derive.backends.shared.printer import size
 from derive.passes.storage import Region
 
 

@@ -15,9 +15,8 @@ from derive import ir
 from derive.backends.c.contractions import Contractions
 from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
 from derive.backends.c.kernel_verifier import verify_kernel
-from derive.backends.c.names import c_name
-from derive.errors import DeriveError
-from derive.ir import Tensor, span
+from derive.backends.shared.names import c_name
+from derive.backends.shared.values import is_gradient_of_input, only_at_end
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
 from derive.pipeline import Model, Routine
@@ -27,14 +26,14 @@ from derive.pipeline import Model, Routine
 def plan(made: Model | Routine) -> tuple[Kernel, ...]:
     """The plans of all kernels of a cell or a routine, verified; they are entries `schedule` of its trace."""
     return tuple(
-        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage))
+        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage, k.mirrored))
         for k in made.kernels
     )
 
 
-def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
+def schedule(name: str, lowered: Lowered, storage: Storage, mirrored: bool = False) -> Kernel:
     """Lowered kernel + storage -> plan."""
-    return _Scheduling(name, lowered, storage).run()
+    return replace(_Scheduling(name, lowered, storage).run(), mirrored=mirrored)
 
 
 class _Scheduling:
@@ -131,7 +130,7 @@ class _Scheduling:
 
     def _edge_results(self) -> list[tuple[Place, str]]:
         """The gradients of initial states, each with the seed of the final state: a row that never runs hands it through."""
-        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.meta["states"]}
+        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.facts.states}
         made = dict.fromkeys(p for p in self.storage.edge.values() if p.kind == "arg")
         return [(place, seeds.get(place.array, "")) for place in made]
 
@@ -151,7 +150,7 @@ class _Scheduling:
         made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
         row_totals = stage.totals if stage.dim is None else []
         for equation in [*stage.pointwise, *stage.sums, *(stage.totals if stage.dim is not None else [])]:
-            ends = _only_at_end(equation.rhs, self.tensors)
+            ends = only_at_end(equation.rhs, self.tensors)
             for access in ir.accesses(equation.rhs, self.tensors):
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) in made and not by:
@@ -191,28 +190,6 @@ class _Scheduling:
         old = fields.get(c)
         written, only_end = written or bool(old and old.written), only_end or bool(old and old.only_end)
         # A backward pass may be asked for the parameters' gradients alone.
-        optional = home.kind == "arg" and self.lowered.direction < 0 and self._is_gradient_of_input(name)
+        optional = home.kind == "arg" and self.lowered.direction < 0 and is_gradient_of_input(name, self.tensors)
         fields[c] = Field(c, name, by, home, written, only_end, optional)
         return fields[c]
-
-    def _is_gradient_of_input(self, name: str) -> bool:
-        primal = self.tensors.get(self.tensors[name].primal)
-        return self.tensors[name].role == "gradient" and primal is not None and primal.role == "input"
-
-
-def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
-    """Accesses of terms that live at t = T only: their pointers are zeros at all other steps."""
-    found: set[sp.Expr] = set()
-    for term in ir.terms(rhs):
-        # Inside of the loop 1 <= t <= T holds; lower leaves such a term out at the edge.
-        guards = [g for g in term.atoms(span) if g.args[1:] != (1, ir.T)]
-        if not guards:
-            continue
-        if any(g.args[1:] != (ir.T, ir.T) for g in guards):
-            raise DeriveError(f"the term {term} lives on a range of time that has no lowering yet")
-        given = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].batched]
-        reads = [a for a in given if tensors[ir.name_of(a)].time is None]
-        if not reads:
-            raise DeriveError(f"the term {term} lives at t = T only but reads nothing that is given for that step")
-        found |= set(reads)
-    return found

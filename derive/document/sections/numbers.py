@@ -20,7 +20,7 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
     """Inputs, the forward pass, and every gradient: derived | finite difference | compiled C."""
     found = worked.work(d)
     given = [Row(d.names.plain(n), (_array(v),)) for n, v in found.inputs.items()]
-    output = d.primal.tensors[d.primal.meta["output"]]
+    output = d.primal.tensors[d.primal.facts.output]
     given.append(Row(d.names.plain(_target(d)), (_array(found.target),)))
     head = tuple(say(f"worked.head.{k}") for k in ("gradient", "derived", "difference", "compiled"))
     rows: list[tuple[str, ...]] = [("$L$", worked.shown(found.loss), "", worked.shown(found.compiled_loss))]
@@ -42,7 +42,7 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
 
 def _problem(d: Derivation, say: Messages) -> str:
     """The sizes of the example; of several inputs the numbers below tell them."""
-    if len(d.primal.meta["inputs"]) == 1:
+    if len(d.primal.facts.inputs) == 1:
         return say("worked.problem", n=worked.UNITS, m=worked.INPUTS, T=worked.STEPS)
     return say("worked.problem.several", n=worked.UNITS, T=worked.STEPS)
 
@@ -69,7 +69,7 @@ def _heads(say: Messages) -> tuple[str, ...]:
 
 
 def _adjoints(d: Derivation) -> list[str]:
-    output = d.primal.meta["output"]
+    output = d.primal.facts.output
     return [f"seed_{output}", *(e.target for e in d.compiled if d.tensors[e.target].role == "adjoint")]
 
 
