@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from derive import registry
-from derive.backends.c import emit
+from derive import generation, registry
 from derive.errors import EngineError
 from derive.notation import Sum, cell, head, j, k, n, o, t, tanh
 from derive.pipeline import model
@@ -41,7 +40,7 @@ def test_the_calls_of_the_lstm_are_written_out() -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_the_struct_of_the_header_has_the_arguments_in_order(name: str) -> None:
-    header = re.sub(r"/\*.*?\*/", "", emit.files(registry.cell(name))[f"{name}.h"], flags=re.DOTALL)
+    header = re.sub(r"/\*.*?\*/", "", generation.files(registry.cell(name))[f"{name}.h"], flags=re.DOTALL)
     for body in re.findall(rf"typedef struct {{([^}}]*)}} {name}_f\d\d_args;", header):
         members = re.findall(r"(const )?(?:float|double|void) \*(\w+);", body)
         assert [member for _, member in members] == [a.name for a in of(name).arguments]

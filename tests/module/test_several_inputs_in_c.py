@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from several import NAMES, several
 
-from derive import check
-from derive.backends.c import emit
+from derive import check, generation
 from derive.pipeline import model
 from derive.toolchain.compiler import WARNINGS
 
@@ -100,9 +99,8 @@ def test_a_program_in_c_gets_the_gradients_of_50_digits(real, every, tmp_path):
     }
     for name, value in words.items():
         text = text.replace(f"@{name}@", value)
-    for file, content in emit.files(several).items():
-        if file in (f"several_{real}.c", "several.h"):
-            (tmp_path / file).write_text(content)
+    for file, content in generation.standalone(several, (real,)).items():
+        (tmp_path / file).write_text(content)
     (tmp_path / "main.c").write_text(text)
     command = ["cc", "-std=c99", "-O0", *WARNINGS, "-o", "main", "main.c", f"several_{real}.c", "-lm"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
