@@ -50,7 +50,7 @@ class Kernel:
         self.name, self.real, self.single = made.name, real, single
         self.lowered, self.storage, self.tensors = made.lowered, made.storage, made.lowered.program.tensors
         self.direction = made.lowered.direction
-        self.addresses = Addresses(arrays, single)
+        self.addresses = Addresses(arrays, single, made.mirrored)
         self.written: set[str] = set()
         self.steps, self.edge = Steps(), Steps()
         reducing: list[Product] = []
