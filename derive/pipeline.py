@@ -93,7 +93,7 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     saved = tape(first.program, second.program)
     places = tape_places(first.program, saved)
     again = trace.run("rematerialise", rematerialise, first.program, second.program)
-    states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.meta["states"]))
+    states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.facts.states))
     # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
     arguments = argument_places(many)
     outputs = primal.outputs
@@ -186,10 +186,10 @@ def _forward_and_backward(program: Program) -> list[Sweep]:
 
 def _objective(loss: Head, primal: Program, adjoint: Program) -> Program:
     """The loss and its gradient with respect to the output, under the name by which the adjoint reads it."""
-    output = primal.meta["output"]
+    output = primal.facts.output
     judge, _ = simplify(vjp(loss.of(primal.tensors[output]), [output]))
     judge = _as_seed(judge, adjoint, output)
-    return replace(judge, meta={**primal.meta, **judge.meta, "gates": (), "states": (), "output": output})
+    return replace(judge, facts=replace(judge.facts, gates=(), states=(), output=output))
 
 
 def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
@@ -220,7 +220,7 @@ def _kernel(
 def _interface(primal: Program, loss: Program) -> dict[str, Any]:
     """What the public module says of the cell; the SPEC of the generated package."""
     params: dict[str, tuple[str, ...]] = {}
-    gates = primal.meta["gates"]
+    gates = primal.facts.gates
     for tensor in primal.of_role("param"):
         array, _ = parameter(primal, tensor)
         stacked = array != f"{array}_{tensor.member}" and argument_places(primal)[tensor.name].slots > 1
@@ -231,12 +231,12 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
         names = ", ".join(x.name for x in inputs) or "none"
         raise DeriveError(f"{primal.name}: a cell reads one input sequence, found {names}")
     _check_names(primal, params)
-    output = primal.tensors[primal.meta["output"]]
+    output = primal.tensors[primal.facts.output]
     return {
         "params": params,
-        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.meta["states"]},
+        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.facts.states},
         "gates": gates,
-        "dims": primal.meta["sizes"],
+        "dims": primal.facts.sizes,
         "input": ("x", str(inputs[0].dims[0])),
         "output": (output.name, str(output.dims[0])),
         "target": ("y", str(loss.of_role("target")[0].dims[0])),
@@ -247,7 +247,7 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
 def _check_names(primal: Program, params: Iterable[str]) -> None:
     """A parameter is a keyword of the Python interface and a field of the C struct: it needs a name that is free."""
     taken = {"x", "y", "out", "loss", "tape", "workspace", "d_out", *CONTROLS}
-    taken |= set(primal.meta["sizes"]) | {f"{s}_{end}" for s in primal.meta["states"] for end in "0T"}
+    taken |= set(primal.facts.sizes) | {f"{s}_{end}" for s in primal.facts.states for end in "0T"}
     for name in params:
         if name in taken or is_reserved(name) or name.removeprefix("d_") in {*taken, *params} - {name}:
             raise DeriveError(

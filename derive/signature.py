@@ -29,9 +29,9 @@ def c_name(name: str, offset: int) -> str:
 
 def argument_places(program: Program) -> dict[str, Place]:
     """The tensors that the caller owns, by the names of the public interface."""
-    gates = list(program.meta["gates"])
+    gates = list(program.facts.gates)
     places: dict[str, Place] = {}
-    output = program.meta["output"]
+    output = program.facts.output
     for tensor in program.tensors.values():
         name = tensor.name
         primal = program.tensors[tensor.primal] if tensor.primal in program.tensors else tensor
@@ -72,8 +72,8 @@ def own_places(program: Program) -> dict[str, Place]:
 
 def initial_of(program: Program, name: str) -> str:
     """The argument that stands for a state at t = 0; empty for what is no state."""
-    return f"{name}_0" if name in program.meta["states"] else ""
+    return f"{name}_0" if name in program.facts.states else ""
 
 
 def _input(program: Program, name: str) -> str:
-    return "out" if name == program.meta["output"] else "x"
+    return "out" if name == program.facts.output else "x"

@@ -19,8 +19,8 @@ PACKAGE = ROOT / "derive"
 MAY = {
     "errors": "",
     "escaping": "errors",
-    "rendering": "escaping",
     "terminal": "errors",
+    "rendering": "escaping",
     "shown": "",
     "ir": "errors shown",
     "passes": "errors shown ir",
@@ -34,20 +34,21 @@ MAY = {
     "backends": "errors backends.base backends.c backends.plain",
     "backends.base": "",
     "backends.shared": "errors ir passes",
-    "backends.c": "errors escaping ir notation passes registry signature pipeline backends.shared",
+    "backends.c": "errors rendering ir notation passes signature pipeline backends.shared",
     "backends.plain": "errors rendering ir passes signature pipeline backends.shared",
+    "generation": "errors rendering ir notation passes registry pipeline backends.c",
     "runtime": "",
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime signature toolchain building",
-    "building": "errors notation registry backends.c toolchain verify",
-    "check": "errors ir passes pipeline registry signature backends.c toolchain verify building",
+    "building": "errors notation registry generation toolchain verify",
+    "check": "errors rendering ir passes pipeline registry signature backends.c toolchain verify building",
     "flow": "errors ir notation registry signature building",
     "audit": "errors ir notation passes registry verify",
     "costs": "errors ir notation passes pipeline runtime backends.c backends.shared toolchain",
-    "document": "errors shown escaping ir notation passes pipeline registry signature backends.c backends.shared flow "
+    "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c flow "
     "verify check",
     "demo": "errors terminal passes registry toolchain check",
-    "cli": "errors terminal registry pipeline backends.c building check costs flow audit document demo",
+    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {

@@ -16,7 +16,7 @@ from sympy.tensor.indexed import IndexedBase
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Program
+from derive.ir import Facts, Program
 from derive.passes.mirror import mirror
 
 
@@ -79,7 +79,7 @@ def stack(lower: Program, upper: Program, output: str, mark: str = "_2") -> Prog
         output: given
     }
     equations = [replace(e, lhs=e.lhs.xreplace(swap), rhs=e.rhs.xreplace(swap)) for e in fed.equations]
-    above = replace(fed, tensors=tensors, equations=tuple(equations), meta=_with_sizes(fed.meta, dims))
+    above = replace(fed, tensors=tensors, equations=tuple(equations), facts=_with_sizes(fed.facts, dims))
     return beside(f"{upper.name} on {lower.name}", lower, above)
 
 
@@ -87,18 +87,18 @@ def beside(name: str, first: Program, second: Program) -> Program:
     """Two programs as one; tensors of the same name are the same."""
     tensors = {**second.tensors, **first.tensors}
     order = [*first.tensors, *(n for n in second.tensors if n not in first.tensors)]
-    sizes = {**second.meta.get("sizes", {}), **first.meta.get("sizes", {})}
+    facts = replace(first.facts, sizes={**second.facts.sizes, **first.facts.sizes})
     return ir.verify(
         Program(
             name,
             {n: tensors[n] for n in order},
             (*first.equations, *second.equations),
             (*first.outputs, *(n for n in second.outputs if n not in first.outputs)),
-            {**first.meta, "sizes": sizes},
+            facts,
         )
     )
 
 
-def _with_sizes(meta: Mapping[str, object], dims: Mapping[sp.Symbol, sp.Symbol]) -> dict[str, object]:
+def _with_sizes(facts: Facts, dims: Mapping[sp.Symbol, sp.Symbol]) -> Facts:
     """The facts of a program whose dimensions have other names."""
-    return {**meta, "sizes": {str(new): f"{str(new).lower()}_size" for new in dims.values()}}
+    return replace(facts, sizes={str(new): f"{str(new).lower()}_size" for new in dims.values()})

@@ -24,7 +24,7 @@ import sympy as sp
 from sympy.tensor.indexed import IndexedBase
 
 from derive import ir
-from derive.ir import Equation, Program, Tensor
+from derive.ir import Equation, Origin, Program, Tensor
 from derive.passes.mirror import is_mirrored, mirror
 
 
@@ -139,7 +139,7 @@ def _sink(program: Program, number: dict[str, int]) -> None:
 
 
 def _is_saved(equation: Equation) -> bool:
-    return equation.note == "saved derivative"
+    return equation.origin is Origin.SAVED_DERIVATIVE
 
 
 def with_copies(program: Program, sweeps: list[Sweep]) -> list[Sweep]:

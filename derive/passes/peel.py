@@ -15,7 +15,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import STEPS, Equation, Program, T, Tensor, span, t
+from derive.ir import STEPS, Equation, Origin, Program, T, Tensor, span, t
 
 ENDS = (sp.Integer(0), T + 1)  # the steps next to 1..T
 START = ENDS[0]
@@ -40,7 +40,7 @@ def _apart(equation: Equation, tensors: dict[str, Tensor]) -> list[Equation]:
         if not isinstance(value, Indexed) or tensors[ir.name_of(value)].time is not None:
             continue
         inside = sp.Add(*(x for x in ir.terms(equation.rhs) if not _guards(x, end)))
-        first = Equation(tensors[equation.target].at(end), value, f"{equation.id}°", None, "initial state")
+        first = Equation(tensors[equation.target].at(end), value, f"{equation.id}°", origin=Origin.INITIAL_STATE)
         return [replace(equation, rhs=inside, when=ir.meet(equation.when, STEPS)), first]
     return [equation]
 

@@ -75,7 +75,7 @@ def tape(forward: Program, backward: Program) -> tuple[str, ...]:
     """The values of the forward pass that the backward pass reads, in the order of their equations."""
     read = {ir.name_of(a) for e in backward.equations for a in ir.accesses(e.rhs, backward.tensors)}
     kept = [n for n in forward.defined if n in read and forward.tensors[n].time is not None]
-    return tuple(n for n in kept if n != forward.meta["output"])
+    return tuple(n for n in kept if n != forward.facts.output)
 
 
 def tape_places(program: Program, names: tuple[str, ...]) -> dict[str, Place]:
@@ -247,7 +247,7 @@ def _slots(
     program: Program, names: list[str], kind: str, neighbour: dict[str, bool], count: str = ""
 ) -> dict[str, Place]:
     """Places side by side; the gates of one family stand in the order in which the weights stack them."""
-    gates = list(program.meta.get("gates", ()))
+    gates = list(program.facts.gates)
     families = list(dict.fromkeys(program.tensors[n].family or n for n in names))
 
     def key(name: str) -> tuple[int, int]:
@@ -259,7 +259,7 @@ def _slots(
         group = sorted((n for n in names if unit_dim(program.tensors[n]) == dim), key=key)
         shared = any(neighbour.get(n, False) for n in group)
         for slot, name in enumerate(group):
-            first = f"{name}_0" if kind == "tape" and name in program.meta["states"] else ""
+            first = f"{name}_0" if kind == "tape" and name in program.facts.states else ""
             result[name] = Place(
                 kind,
                 f"{kind}{count}_{dim or 'row'}",

@@ -55,9 +55,9 @@ def test_it_is_what_the_interpreter_says(name: str, kind: str, tmp_path: Path) -
 
 
 LAYERS = {
-    "stack": lambda p, q: stack(p, q, p.meta["output"]),
+    "stack": lambda p, q: stack(p, q, p.facts.output),
     "both directions": lambda p, q: both_directions(p),
-    "a stack of both directions": lambda p, q: both_directions(stack(p, q, p.meta["output"])),
+    "a stack of both directions": lambda p, q: both_directions(stack(p, q, p.facts.output)),
 }
 
 

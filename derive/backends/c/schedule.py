@@ -130,7 +130,7 @@ class _Scheduling:
 
     def _edge_results(self) -> list[tuple[Place, str]]:
         """The gradients of initial states, each with the seed of the final state: a row that never runs hands it through."""
-        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.meta["states"]}
+        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.facts.states}
         made = dict.fromkeys(p for p in self.storage.edge.values() if p.kind == "arg")
         return [(place, seeds.get(place.array, "")) for place in made]
 

@@ -151,7 +151,7 @@ class Kernel:
 
     def _expression(self, rhs: sp.Expr) -> str:
         last = from_afar(rhs, self.tensors)
-        return Expression(self.real, self._spelled, lambda access: False, last).print(ir.without_guards(rhs))
+        return Expression(self._spelled, lambda access: False, last, self.real.literal).print(ir.without_guards(rhs))
 
     def _stored(self, steps: Steps, name: str, unit: str, edge: bool, wanted: bool = False) -> list[str]:
         """The line that stores a value, where its place is in memory; `wanted`: the caller is known to want it."""
