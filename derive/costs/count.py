@@ -34,7 +34,7 @@ from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
 from derive.errors import DeriveError
 from derive.notation import Cell
 from derive.pipeline import Model, model
-from derive.runtime import split
+from derive.runtime.core import split
 
 CHUNK_ROWS = 256  # DEPTH of templates/c/gemm.h.j2; a test compares
 CALLS = {"infer": ("infer",), "training": ("forward", "loss", "backward")}

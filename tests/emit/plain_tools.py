@@ -92,7 +92,7 @@ class Library:
 
     def width(self, which: str) -> int:
         """Of a row of "input", "output" or "target"."""
-        return self.sizes[self.meta[which][1]]
+        return self.sizes[self.meta["inputs"]["x"] if which == "input" else self.meta[which][1]]
 
     def joined(self, arrays, shapes) -> np.ndarray:
         """The struct of some arrays."""
@@ -129,7 +129,7 @@ class Library:
         steps = problem.steps
         weights = self.joined(places.gather(problem.values), self.params)
         first = self.joined({s: problem.values[i] for s, i in places.initial.items()}, self.states)
-        x = np.ascontiguousarray(problem.values[places.input][0], self.real)
+        x = np.ascontiguousarray(problem.values[the_input(places)][0], self.real)
         given = {"weights": weights, "first": first, "x": x, "y": np.ascontiguousarray(problem.y[0], self.real)}
         kept = {n: a.copy() for n, a in given.items()}
         found: dict[str, np.ndarray] = {}
@@ -167,6 +167,12 @@ class Library:
         for name, array in kept.items():
             np.testing.assert_array_equal(given[name], array, err_msg=f"{name} was overwritten")
         return found
+
+
+def the_input(places) -> str:
+    """The tensor of the one input."""
+    (name,) = places.inputs
+    return name
 
 
 def compare(found: dict[str, np.ndarray], expected, real: str, skip: tuple[str, ...] = ()) -> None:

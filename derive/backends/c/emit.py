@@ -19,12 +19,12 @@ from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
+from derive.backends.shared.names import c_name
 from derive.backends.shared.printer import F32, F64, Expression, Real, size
 from derive.backends.shared.values import from_afar, has_units, integrand
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.pipeline import Model, Routine
-from derive.signature import c_name
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from derive import ir
 from derive.backends.c.contractions import Contractions
 from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
 from derive.backends.c.kernel_verifier import verify_kernel
+from derive.backends.shared.names import c_name
 from derive.backends.shared.values import is_gradient_of_input, only_at_end
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
 from derive.pipeline import Model, Routine
-from derive.signature import c_name
 
 
 @cache

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 import sympy as sp
 
 from derive import ir
+from derive.backends.shared.names import c_name
 from derive.backends.shared.printer import size
 from derive.errors import EngineError
 from derive.ir import Tensor
 from derive.passes.storage import Place, Region
 from derive.pipeline import Model, Routine
-from derive.signature import c_name
 
 OWN = ("k",)  # a variable of the kernels that is no reserved word of the notation
-OPTIONAL = ("d_x",)  # where the caller may give no array
 
 
 def spelled(name: str, by: int = 0) -> str:
@@ -39,7 +38,9 @@ class Row:
 
 def arrays(made: Model) -> dict[str, str]:
     """The caller's arrays by the names of the passes, as members of the struct of arguments."""
-    found = {n: f"args->{n}" for n in ("x", "y", "out", "loss", "d_out", "d_x")}
+    found = {n: f"args->{n}" for n in ("y", "out", "loss", "d_out")}
+    for name in made.meta["inputs"]:
+        found |= {name: f"args->{name}", f"d_{name}": f"args->d_{name}"}
     for param in made.meta["params"]:
         found |= {param: f"args->weights->{param}", f"d_{param}": f"args->d_weights->{param}"}
     for state in made.meta["states"]:
@@ -67,8 +68,11 @@ class Addresses:
     def __init__(self, arrays: dict[str, str], single: bool, mirrored: bool) -> None:
         self.arrays, self.single, self.mirrored = arrays, single, mirrored
 
-    def row(self, tensor: Tensor, by: int, place: Place, edge: bool) -> Row:
-        """The row of a tensor `by` steps from the current one, which is t = 0 at the edge."""
+    def row(self, tensor: Tensor, by: int, place: Place, edge: bool, is_optional: bool = False) -> Row:
+        """The row of a tensor `by` steps from the current one, which is t = 0 at the edge.
+
+        `is_optional`: the caller may give no array, and then there is no row.
+        """
         name = spelled(tensor.name, by)
         slot = f" + {size(place.slot * sp.Mul(*(d for d in tensor.dims if d != ir.B)))}" if place.slot else ""
         if place.kind in ("step", "edge"):
@@ -84,7 +88,7 @@ class Addresses:
         if place.kind == "arg":
             step = size(place.dim) if place.dim is not None else "1"
             found = self.arrays[place.array] + (f" + ({since}) * {step}" if since != "0" else "")
-            if place.array in OPTIONAL:
+            if is_optional:
                 found = f"{self.arrays[place.array]} ? {found} : NULL"
         elif place.kind == "tape":
             found = f"args->tape->{place.array}[{since}]{slot}"

@@ -18,6 +18,8 @@ from derive.pipeline import Model, Routine
 REALS = {r.c: r for r in (F32, F64)}
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 KERNELS = ("forward", "loss", "backward")
+# Members of the struct of arguments, and arguments of `step`, that are no arrays with time.
+OWN = ("weights", "state", "first", "last", "steps", "tape", "loss", "d_weights", "d_first", "d_last", "args", "t")
 
 
 def files(
@@ -71,7 +73,8 @@ def _of_cell(model: Model, sizes: Mapping[str, int], real: Real, macros: Callabl
         "kernels": {k.name: k for k in kernels},
         "params": {p: macros(" * ".join("*".join(shape).split("*"))) for p, shape in meta["params"].items()},
         "states": {spelled(s): macros(d) for s, d in meta["states"].items()},
-        "widths": {"x": meta["input"][1], "out": meta["output"][1], "y": meta["target"][1]},
+        "inputs": meta["inputs"],
+        "widths": {"out": meta["output"][1], "y": meta["target"][1]},
         "largest": max(meta["states"].values(), key=lambda d: sizes[d], default="1"),
     }
 
@@ -103,6 +106,9 @@ def _check(model: Model | Routine, sizes: Mapping[str, int], T: int, real: str, 
         raise DeriveError(f"T is {T!r}: give the largest number of steps of a call that trains, 1 or more")
     if real not in REALS:
         raise DeriveError(f"there is no type {real!r}: real is one of {', '.join(map(repr, REALS))}")
+    for own in OWN if isinstance(model, Model) else ():
+        if own in model.meta["inputs"]:
+            raise DeriveError(f"{model.name}: the C has another use for the name {own} of an input; rename the input")
     if not NAME.fullmatch(name):
         raise DeriveError(f"{name!r} is no name of C: functions are called NAME_step, NAME_forward and so on")
 

@@ -116,7 +116,8 @@ class Kernel:
 
     def _row(self, steps: Steps, name: str, by: int = 0, written: bool = False, edge: bool = False) -> str:
         """The member of `at` for a tensor at an offset."""
-        row = self.addresses.row(self.tensors[name], by, self._place(name, by, edge), edge)
+        place = self._place(name, by, edge)
+        row = self.addresses.row(self.tensors[name], by, place, edge, self._is_optional(name))
         steps.rows.setdefault(row.name, row)
         if written:
             self.written.add(row.name)
