@@ -106,8 +106,8 @@ def _check(model: Model | Routine, sizes: Mapping[str, int], T: int, real: str, 
         raise DeriveError(f"T is {T!r}: give the largest number of steps of a call that trains, 1 or more")
     if real not in REALS:
         raise DeriveError(f"there is no type {real!r}: real is one of {', '.join(map(repr, REALS))}")
-    for own in OWN if isinstance(model, Model) else ():
-        if own in model.meta["inputs"]:
+    for own in model.meta["inputs"] if isinstance(model, Model) else ():
+        if own in OWN:
             raise DeriveError(f"{model.name}: the C has another use for the name {own} of an input; rename the input")
     if not NAME.fullmatch(name):
         raise DeriveError(f"{name!r} is no name of C: functions are called NAME_step, NAME_forward and so on")
