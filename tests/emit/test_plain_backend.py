@@ -405,11 +405,11 @@ def test_it_is_nothing_but_plain_c():
 
 
 def test_an_input_with_a_name_of_the_c_is_refused():
-    text = CELL_OF.replace("@F@", "tanh").replace("(x, h", "(state, h").replace("x[t, j]", "state[t, j]")
+    text = CELL_OF.replace("@F@", "tanh").replace("(x, h", "(first, h").replace("x[t, j]", "first[t, j]")
     text = (
         text.replace('states="h"', 'states="h", inputs="v"').replace("h, W", "h, v, W").replace("/ 2", "/ 2 + v[t, n]")
     )
     space: dict = {"__name__": "cells"}
     exec(HEAD + textwrap.dedent(text), space)
-    with pytest.raises(DeriveError, match="another use for the name state of an input; rename the input"):
+    with pytest.raises(DeriveError, match="another use for the name first of an input; rename the input"):
         backends.named("plain").files(model(space["mine"]), {"I": 1, "H": 2})

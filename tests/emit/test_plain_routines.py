@@ -27,7 +27,7 @@ def simple(program):
 
 def layers(name):
     lstm, gru = registry.cell("lstm").normal(), registry.cell("gru").normal()
-    stacked = stack(lstm, gru, lstm.meta["output"])
+    stacked = stack(lstm, gru, lstm.facts.output)
     return {"stack": stacked, "both directions": both_directions(gru), "all": both_directions(stacked)}[name]
 
 
