@@ -1,7 +1,17 @@
-"""What generated modules need at run time: checking of arguments, memory, calls into C. Imports NumPy only."""
+"""What generated modules need at run time: checking of arguments, memory, calls into C. Imports NumPy and derive.errors only."""
 
 from .cell import Cell
-from .errors import DtypeError, KernelError, ShapeError
+from .errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    DtypeError,
+    KernelError,
+    NotCompiledError,
+    NotPicklableError,
+    OutOfMemoryError,
+    PlanInUseError,
+    ShapeError,
+)
 from .extension import compiled
 from .isa import cpu
 from .kept import KEPT, release
@@ -11,11 +21,17 @@ from .tape import Tape
 
 __all__ = [
     "KEPT",
+    "ArgumentError",
+    "ArgumentTypeError",
     "Cell",
     "DtypeError",
     "KernelError",
     "Memory",
+    "NotCompiledError",
+    "NotPicklableError",
+    "OutOfMemoryError",
     "Plan",
+    "PlanInUseError",
     "ShapeError",
     "Tape",
     "compiled",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DtypeError, ShapeError
+from .errors import ArgumentTypeError, DtypeError, OutOfMemoryError, ShapeError
 from .spec import Shape, show
 
 Array = NDArray[Any]
@@ -47,7 +47,7 @@ def amount(nbytes: int) -> str:
 def require_memory(nbytes: int, where: str, what: str) -> None:
     """Raise MemoryError for what cannot fit; a system that overcommits would kill the process instead."""
     if nbytes > MEMORY:
-        raise MemoryError(
+        raise OutOfMemoryError(
             f"{where}: {what} needs {amount(nbytes)}, and this machine has {amount(MEMORY)}; "
             "use smaller sizes, a smaller batch or shorter sequences"
         )
@@ -82,12 +82,14 @@ def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, 
     """
     wanted = "float32 or float64" if dtype is None else dtype.name
     if not isinstance(value, np.ndarray):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{where}: {name} must be a NumPy array of {wanted}, found {type(value).__name__}; "
             f"convert it with np.asarray({name}, dtype=np.{dtype.name if dtype else 'float32'})"
         )
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{where}: {name} is a masked array, and the mask would be lost; pass {name}.filled(...)")
+        raise ArgumentTypeError(
+            f"{where}: {name} is a masked array, and the mask would be lost; pass {name}.filled(...)"
+        )
     found = value.dtype
     if found in FLOATS and (dtype is None or found == dtype):
         return value.view(np.ndarray)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array
+from .errors import ArgumentError, ArgumentTypeError
 from .initial import initializer
 from .inputs import check_lengths, check_tape, check_threads, check_wrt
 from .memory import estimator
@@ -165,7 +166,7 @@ class Cell:
         written = tape._call
         problem = written.problem
         if d_out is None and d_state is None:
-            raise ValueError(f"{where}: d_out and d_state are both None; give at least one")
+            raise ArgumentError(f"{where}: d_out and d_state are both None; give at least one")
         if d_out is None:
             seed = np.zeros(problem.out_shape, problem.dtype)
         else:
@@ -257,11 +258,13 @@ class Cell:
         # C computes the others in any case and needs a place for them; dL/dx it can leave away.
         return grads, [*(arrays[:1] if "x" in wanted else [None]), *arrays[1:]]
 
-    def _foreign(self, tape: object) -> Exception:
+    def _foreign(self, tape: object) -> ArgumentError | ArgumentTypeError:
         name = self._spec.name
         where = f"{name}.backward"
         if not isinstance(tape, Tape):
-            return TypeError(f"{where}: tape must be the third result of {name}.forward, found {type(tape).__name__}")
+            return ArgumentTypeError(
+                f"{where}: tape must be the third result of {name}.forward, found {type(tape).__name__}"
+            )
         if tape.cell != name:
-            return ValueError(f"{where}: tape was made by {tape.cell}.forward; use {tape.cell}.backward for it")
-        return ValueError(f"{where}: tape was made by another build of {name}; run forward again with this one")
+            return ArgumentError(f"{where}: tape was made by {tape.cell}.forward; use {tape.cell}.backward for it")
+        return ArgumentError(f"{where}: tape was made by another build of {name}; run forward again with this one")

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .arrays import MEMORY, Array, aligned
+from .errors import OutOfMemoryError
 
 BUDGET = min(1 << 30, MEMORY // 16)  # bytes that stay between calls, in all
 SHAPES = 256  # sets of shapes that stay prepared, of all cells and dtypes together
@@ -54,7 +55,7 @@ def scratch(nbytes: int) -> Array:
         # Private: by default a forked child would write to the pages of its parent.
         pages = mmap.mmap(-1, nbytes, **({"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name != "nt" else {}))
     except (OSError, OverflowError, ValueError) as error:
-        raise MemoryError(f"the system does not give {nbytes} bytes of scratch memory: {error}") from None
+        raise OutOfMemoryError(f"the system does not give {nbytes} bytes of scratch memory: {error}") from None
     if nbytes >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         try:
             pages.madvise(mmap.MADV_HUGEPAGE)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .errors import ArgumentError
 from .inputs import check_dtype, check_size, check_tape, check_threads
 from .problem import Kernels
 from .runner import shares
@@ -50,7 +51,7 @@ def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[
         batch = 1 if batch is None else check_size(where, "batch", batch, 0)
         found = kernels[check_dtype(where, dtype).newbyteorder("=")]
         if op not in PASSES:
-            raise ValueError(f"{where}: op must be one of {', '.join(PASSES)}, found {op!r}")
+            raise ArgumentError(f"{where}: op must be one of {', '.join(PASSES)}, found {op!r}")
         every = check_tape(where, tape, steps, found.everything)
         check_threads(where, threads)
         return _memory(where, found, op, steps, batch, dims, every, threads)

@@ -12,6 +12,7 @@ import numpy as np
 from . import forks
 from .arrays import PLAIN, Arena, Array, overlap
 from .bound import GIVEN, PACK_AND_KEEP, PACKED, ZEROS, Bound
+from .errors import ArgumentError, NotPicklableError, PlanInUseError
 from .inputs import check_dims, check_lengths, check_out, check_params, check_size, check_tape, check_threads, check_wrt
 from .problem import Problem
 from .ragged import Ragged
@@ -59,7 +60,7 @@ class Plan:
         lead = (check_size(where, "steps", steps), *(() if batch is None else (check_size(where, "batch", batch, 0),)))
         check_threads(where, threads)
         if not any(extent.dim == spec.input_dim for shape in spec.params.values() for extent in shape):
-            raise ValueError(f"{where}: no parameter of {spec.name} tells the size of x; call infer instead")
+            raise ArgumentError(f"{where}: no parameter of {spec.name} tells the size of x; call infer instead")
         arrays = check_params(where, spec, params, None)
         dims = spec.solve(dict(zip(spec.params, (array.shape for array in arrays), strict=True)), 0)
         x_shape = (*lead, dims[spec.input_dim])
@@ -236,10 +237,10 @@ class Plan:
 
     # -- what a call is made of --------------------------------------------------------------------------------------
 
-    def _busy(self, op: str) -> RuntimeError:
+    def _busy(self, op: str) -> PlanInUseError:
         # Asking first and then `with`, not acquire and try: an interrupt between those two would leave the lock closed.
         name = self._reader.spec.name
-        return RuntimeError(f"{name}.plan.{op}: the plan is running, in another thread; make one for each thread")
+        return PlanInUseError(f"{name}.plan.{op}: the plan is running, in another thread; make one for each thread")
 
     def _prepare_infer(self) -> Bound:
         bound = Bound(self, "infer", {})
@@ -326,7 +327,7 @@ class Plan:
             where, dim = f"{self._reader.spec.name}.infer", self._reader.spec.output_dim
             out = check_out(where, out, problem.dtype, dim, problem.out_shape, {"x": x})
         if out is not self._out and np.may_share_memory(out, self._arena.memory):
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._reader.spec.name}.infer: out {show(out.shape)} overlaps an array of the plan; "
                 "pass memory of its own, or leave it away"
             )
@@ -354,7 +355,7 @@ class Plan:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         name = self._reader.spec.name
-        raise TypeError(
+        raise NotPicklableError(
             f"{name}.plan: a plan holds memory that C works in, and can be neither copied nor pickled; "
             f"make another one with {name}.plan(plan.params, steps, batch), in each process its own"
         )

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from .errors import ArgumentError
+
 Shape = tuple[int, ...]
 
 _EXTENT = re.compile(r"(?:(?P<factor>[1-9]\d*)\*)?(?P<dim>[A-Za-z_]\w*)")
@@ -56,12 +58,14 @@ class Spec:
         self.init: dict[str, str] = dict(raw["init"])
         known = {extent.dim for shape in self.params.values() for extent in shape} | {self.input_dim}
         if lost := [dim for dim in self.dims if dim not in known]:
-            raise ValueError(f"{self.name}: no parameter and not x has the dimension {lost[0]}: its size is unknown")
+            raise ArgumentError(f"{self.name}: no parameter and not x has the dimension {lost[0]}: its size is unknown")
 
     def _extent(self, text: str) -> Extent:
         match = _EXTENT.fullmatch(text)
         if match is None or match["dim"] not in self.dims:
-            raise ValueError(f"{self.name}: {text!r} is no multiple of a dimension; dimensions: {', '.join(self.dims)}")
+            raise ArgumentError(
+                f"{self.name}: {text!r} is no multiple of a dimension; dimensions: {', '.join(self.dims)}"
+            )
         return Extent(int(match["factor"] or 1), match["dim"])
 
     def solve(self, shapes: Mapping[str, Shape], input_size: int) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .arrays import Array, aligned, amount, require_memory
+from .errors import NotPicklableError
 from .ragged import Ragged
 from .runner import Call
 
@@ -47,7 +48,7 @@ class Tape:
         return made
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
+        raise NotPicklableError(
             f"a tape of {self.cell} holds memory in the order of this process, and cannot be pickled; "
             f"call {self.cell}.backward where {self.cell}.forward was called, and send the gradients"
         )
