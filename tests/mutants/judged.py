@@ -25,7 +25,7 @@ PATIENCE = 600  # seconds: only what waits for ever takes so long
 COMPUTING = 200  # seconds of a processor: only what loops for ever takes so long
 MEMORY = 8 << 30  # bytes of address space, where no sanitizer wants more
 COPIED = ("derive", "templates", "tests", "examples", "benchmarks", "docs", ".ci", "pyproject.toml", "setup.py")
-COPIED += ("Makefile", "MANIFEST.in", "README.md", "LICENSE")
+COPIED += ("Makefile", "MANIFEST.in", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
 
 # What calls a module that is compiled as it ships; of templates it sees what `_module` has made.
 CALLED = "rnn"
