@@ -18,13 +18,16 @@ Their comparison          terms.py and coefficients.py bring both into one form,
 Values, verdicts          values.py runs both, judge.py puts everything together, report.py prints it
 """
 
+from typing import Any
+
 from derive.audit.findings import Finding, Verdict
 from derive.audit.judge import Audit, Row, audit
 from derive.audit.loading import in_file
 from derive.audit.notation import Sum, derivation
 from derive.audit.written import Derivation
 from derive.ir import T, t
-from derive.notation import Rational, cell, exp, i, j, k, log, loss, m, n, o, relu, sigmoid, softplus, sqrt, tanh
+from derive.ir.functions import IN_CELLS
+from derive.notation import Rational, cell, i, j, k, loss, m, n, o, sqrt
 
 __all__ = [
     "Audit",
@@ -38,20 +41,21 @@ __all__ = [
     "audit",
     "cell",
     "derivation",
-    "exp",
     "i",
     "in_file",
     "j",
     "k",
-    "log",
     "loss",
     "m",
     "n",
     "o",
-    "relu",
-    "sigmoid",
-    "softplus",
     "sqrt",
     "t",
-    "tanh",
+    *IN_CELLS,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in IN_CELLS:
+        return IN_CELLS[name]
+    raise AttributeError(f"derive.audit has no name {name!r}; functions are {', '.join(sorted(IN_CELLS))}")
