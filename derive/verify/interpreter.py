@@ -219,6 +219,8 @@ class _Interpreter:
         if self.dtype == object:
             import mpmath
 
+            if not sp.sympify(value).is_Rational:  # pi, which derivatives bring along
+                return np.asarray(mpmath.mpf(str(sp.N(value, mpmath.mp.dps + 5))), dtype=object)
             number = sp.Rational(value)
             return np.asarray(mpmath.mpf(int(number.p)) / int(number.q), dtype=object)
         return np.asarray(float(value), dtype=self.dtype)
