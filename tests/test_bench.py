@@ -82,7 +82,7 @@ def test_contenders_take_turns_between_probes(monkeypatch: pytest.MonkeyPatch) -
 
     def probe(number: int) -> None:
         order.append(f"probe {number}")
-        clock.now += 1.0  # counts for nobody
+        clock.now += 1.0  # counts for no contender
 
     calls = {"fast": contender("fast", 1e-4), "slow": contender("slow", 40e-3)}
     found = measure.interleave(calls, 0.15, probe, pause=lambda: None)

@@ -338,7 +338,7 @@ def cpu_features() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    """`build` and `cache_folder`, which had their home here once."""
+    """`build` and `cache_folder`, which were here once."""
     if name == "build":
         import derive
 

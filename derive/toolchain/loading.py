@@ -28,7 +28,7 @@ def loaded(name: str) -> ModuleType | None:
 
 
 def cached(folder: str, key: str) -> ModuleType:
-    """The module of an entry of the cache, the same one for all who ask; nobody sees it before it is whole.
+    """The module of an entry of the cache, the same one for all who ask; no thread sees it before it is whole.
 
     Pickles of such a module, and of what belongs to it, call this in another process.  Raises NotCompiledError where the entry
     is not there any more, or cannot be loaded; DeriveError for one that another user could have put there.

@@ -78,15 +78,15 @@ def test_a_second_regeneration_changes_nothing(tmp_path):
 def test_check_writes_nothing_and_tells_what_differs(tmp_path):
     emit.regenerate(["rnn"], target=tmp_path)
     header = tmp_path / "rnn" / "rnn.h"
-    header.write_text(header.read_text().replace("Elman", "Nobody"))
+    header.write_text(header.read_text().replace("Elman", "Somebody"))
     (tmp_path / "rnn" / "old.c").write_text("int old;\n")
     changes = {c.path: c for c in emit.regenerate(["rnn"], check=True, target=tmp_path)}
     assert (
         changes["rnn/rnn.h"].kind == "changed"
         and "-" in changes["rnn/rnn.h"].diff
-        and "Nobody" in changes["rnn/rnn.h"].diff
+        and "Somebody" in changes["rnn/rnn.h"].diff
     )
     assert changes["rnn/old.c"].kind == "removed"
-    assert "Nobody" in header.read_text() and (tmp_path / "rnn" / "old.c").exists()
+    assert "Somebody" in header.read_text() and (tmp_path / "rnn" / "old.c").exists()
     emit.regenerate(["rnn"], target=tmp_path)
-    assert "Nobody" not in header.read_text() and not (tmp_path / "rnn" / "old.c").exists()
+    assert "Somebody" not in header.read_text() and not (tmp_path / "rnn" / "old.c").exists()
