@@ -60,8 +60,9 @@ __all__ = [
     *IN_CELLS,
 ]
 
+globals().update(IN_CELLS)
+
 
 def __getattr__(name: str) -> Any:
-    if name in IN_CELLS:
-        return IN_CELLS[name]
+    """What has no name here; type checkers take its presence for any function that has a record."""
     raise AttributeError(f"derive.notation has no name {name!r}; functions are {', '.join(sorted(IN_CELLS))}")
