@@ -32,7 +32,6 @@ DEFINED_ELSEWHERE = {
     r"def reach": ("derive/ir/ranges.py", "support"),
     r"def meet": ("derive/ir/ranges.py", "intersect"),
     r"def within": ("derive/ir/ranges.py", "contains"),
-    r"class Crew": ("derive/runtime/workers.py", "ThreadPool"),
     r"known: bool": ("derive/passes/lower/lowered.py", "hoistable"),
     r"'ring'": ("templates/c/address.j2", "double buffer"),
 }
@@ -57,8 +56,6 @@ ALLOWED = {
     ("tests/emit", r"meetings?"): "a field of the C interface",
     ("tests/module", r"meetings?"): "a field of the C interface",
     ("tests/build/test_custom_cells.py", r"meetings?"): "a field of the C interface",
-    ("tests/module/test_threads.py", r"crews?"): "a name of derive/runtime, which is to come",
-    ("tests/module/test_threads.py", r"abreast"): "a name of derive/runtime, which is to come",
     ("derive/toolchain/cache/folder.py", r"homes?"): "the home folder of a user",
     ("docs/building.md", r"homes?"): "the home folder of a user",
     ("tests/build/test_cache.py", r"homes?"): "the home folder of a user",

@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from derive.cli.dump import dump
+from derive.cli.export import export
 from derive.cli.options import NotNegative, Numbers, OutputFile, Sizes, write_file
 from derive.errors import DeriveError
 from derive.terminal import MISUSE, Terminal, Unwritten, run, write_document
@@ -84,8 +85,8 @@ def list_() -> None:
 def build(cell: tuple[str, ...], check: bool) -> None:
     """Regenerate generated/ from the equations and compile it. Without CELL: all of it."""
     from derive import document
-    from derive.backends.c.emit import regenerate
     from derive.building import compile_generated
+    from derive.generation import regenerate
     from derive.terminal import tables as display
 
     console = Terminal()
@@ -338,3 +339,4 @@ def demo(output: Path) -> None:
 
 
 main.add_command(dump)
+main.add_command(export)

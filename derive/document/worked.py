@@ -73,8 +73,9 @@ def drawn(made: Model) -> check.Problem:
         return int(many or 1) * sizes[dim]
 
     params = {n: array(*map(number, shape)) for n, shape in made.meta["params"].items()}
-    x, y = array(STEPS, 1, sizes[made.meta["input"][1]]), array(STEPS, 1, sizes[made.meta["target"][1]])
-    return check.Problem(x, y, params, tuple(array(1, sizes[dim]) for dim in made.meta["states"].values()))
+    inputs = {n: array(STEPS, 1, sizes[dim]) for n, dim in made.signature.inputs.items()}
+    y = array(STEPS, 1, sizes[made.signature.target.width])
+    return check.Problem(inputs, y, params, tuple(array(1, sizes[dim]) for dim in made.meta["states"].values()))
 
 
 @cache
@@ -113,7 +114,7 @@ def _derived(
     d: Derivation, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Loss, values of the forward pass and gradients by the derived equations: first the loss's, then the cell's."""
-    output = d.primal.meta["output"]
+    output = d.primal.facts.output
     before = run(d.primal, values, sizes)
     out = _steps(d, before[output])
     of_loss = run(d.objective, {_role(d.objective, "input"): out, _role(d.objective, "target"): target}, sizes)
@@ -139,7 +140,7 @@ def _role(program: ir.Program, role: str) -> str:
 
 
 def _steps(d: Derivation, out: Any) -> Any:
-    time = d.primal.tensors[d.primal.meta["output"]].time
+    time = d.primal.tensors[d.primal.facts.output].time
     return out[1:] if time is not None and time[0] == 0 else out
 
 
@@ -172,7 +173,8 @@ def _distance(a: Any, b: Any) -> Any:
 
 
 def _compiled(d: Derivation, problem: check.Problem) -> tuple[float, dict[str, Any]]:
-    loss, grads = compiled(d.cell).loss_and_grad(problem.x, problem.y, problem.params, problem.state)
+    others = dict(list(problem.inputs.items())[1:])
+    loss, grads = compiled(d.cell).loss_and_grad(problem.x, problem.y, problem.params, problem.state, **others)
     return float(loss), grads
 
 

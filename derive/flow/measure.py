@@ -127,8 +127,8 @@ def flow(
             raise DeriveError(f"flow of {cell.name}: {name} must be at least 1, found {value}")
     module = compiled(cell)
     params = parameters(cell, module, start, H, seed)
-    spec = _Steps(module, params, samples)
-    before = spec.states_of(inputs * np.random.default_rng([seed, 1]).normal(size=(T, samples, spec.inputs)))
+    spec = _Steps(module, params, samples, H)
+    before = spec.states_of(inputs * np.random.default_rng([seed, 1]).normal(size=(T, samples, H * len(spec.inputs))))
     where = _places(spec.sizes)
     identity = np.broadcast_to(np.eye(spec.total), (samples, spec.total, spec.total))
     total, alone, last = identity, {s: identity[:, w, w] for s, w in where.items()}, identity
@@ -176,14 +176,17 @@ def compiled(cell: Cell) -> ModuleType:
 class _Steps:
     """Single steps of a compiled cell, forwards and backwards."""
 
-    def __init__(self, module: ModuleType, params: dict[str, Array], samples: int) -> None:
+    def __init__(self, module: ModuleType, params: dict[str, Array], samples: int, size: int) -> None:
         self.module, self.params, self.samples = module, params, samples
-        spec: Any = module.SPEC
-        numbers = {dim: _size(params, module, dim) for dim in spec["dims"]}
-        self.inputs = numbers[spec["input"][1]]
-        self.sizes = {state: numbers[dim] for state, dim in spec["states"].items()}
+        self.inputs = [name for name, (role, *_) in module.SPEC["arguments"].items() if role == "input"]
+        self.sizes = dict.fromkeys(module.SPEC["states"], size)
         self.total = sum(self.sizes.values())
         self.x: Array = None
+
+    def given(self, x: Array) -> tuple[Array, dict[str, Array]]:
+        """The first input, and the others by name: the parts of the last axis, one for each."""
+        first, *others = (np.ascontiguousarray(part) for part in np.split(x, len(self.inputs), axis=-1))
+        return first, dict(zip(self.inputs[1:], others, strict=True))
 
     def states_of(self, x: Array) -> list[tuple[Array, ...]]:
         """Run forwards from zero; returns the state before each step."""
@@ -192,15 +195,16 @@ class _Steps:
         found = []
         for step in range(len(x)):
             found.append(state)
-            _, state = self.module.infer(x[step : step + 1], self.params, state)
+            first, others = self.given(x[step : step + 1])
+            _, state = self.module.infer(first, self.params, state, **others)
         return found
 
     def back(self, step: int, before: list[tuple[Array, ...]], rows: Iterable[Array]) -> list[Array]:
         """Rows (samples, R, S) of derivatives by s(step) -> the same rows of derivatives by s(step-1)."""
         many = self.total
         state = tuple(np.repeat(s, many, axis=0) for s in before[step - 1])
-        x = np.repeat(self.x[step - 1], many, axis=0)[None]
-        _, _, tape = self.module.forward(x, self.params, state, threads=1)
+        first, others = self.given(np.repeat(self.x[step - 1], many, axis=0)[None])
+        _, _, tape = self.module.forward(first, self.params, state, threads=1, **others)
         found = []
         for matrix in rows:
             seeds = tuple(
@@ -211,16 +215,6 @@ class _Steps:
             parts = [grads[f"{s}0"].reshape(self.samples, many, -1) for s in self.sizes]
             found.append(np.concatenate(parts, axis=2))
         return found
-
-
-def _size(params: dict[str, Array], module: ModuleType, dim: str) -> int:
-    """The number behind a dimension, read off the shapes of the parameters: "4*H" against 128."""
-    for name, shape in module.SPEC["params"].items():
-        for axis, size in zip(shape, params[name].shape, strict=True):
-            many, _, found = axis.rpartition("*")
-            if found == dim:
-                return int(size) // int(many or 1)
-    raise DeriveError(f"{module.SPEC['name']}: no parameter has the dimension {dim}")
 
 
 def _places(sizes: dict[str, int]) -> dict[str, slice]:
@@ -292,13 +286,13 @@ def keeping(program: Program) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for equation in program.equations:
-        if equation.target not in program.meta["states"] or not equation.lhs.has(t):
+        if equation.target not in program.facts.states or not equation.lhs.has(t):
             continue
         own = equation.lhs.xreplace({t: t - 1})
         factor = equation.rhs.diff(own) if equation.rhs.has(own) else sp.Integer(0)
         for access in ir.accesses(factor, program.tensors):
             slope = factor.diff(access)
-            if ir.name_of(access) in program.meta["gates"] and slope.is_number and slope != 0:
+            if ir.name_of(access) in program.facts.gates and slope.is_number and slope != 0:
                 found[ir.name_of(access)] = 1 if slope > 0 else -1
     return found
 
@@ -309,7 +303,7 @@ def recurrent(program: Program) -> list[str]:
     for equation in program.equations:
         for total in equation.rhs.atoms(sp.Sum):
             read = {ir.name_of(a): a for a in ir.accesses(total.function, program.tensors)}
-            from_past = any(n in program.meta["states"] and ir.offset(a.indices[0]) == -1 for n, a in read.items())
+            from_past = any(n in program.facts.states and ir.offset(a.indices[0]) == -1 for n, a in read.items())
             for name in read:
                 tensor = program.tensors[name]
                 if from_past and tensor.role == "param" and len(tensor.dims) == 2 and len(set(tensor.dims)) == 1:
@@ -327,7 +321,7 @@ def _part(program: Program, params: dict[str, Array], name: str) -> Array:
     """The rows of a public array that belong to one tensor of the cell; a view."""
     array, position = parameter(program, program.tensors[name])
     whole = params[array]
-    gates = len(program.meta["gates"])
+    gates = len(program.facts.gates)
     stacked = program.tensors[name].member and not array.endswith(f"_{program.tensors[name].member}")
     rows = len(whole) // gates if stacked else len(whole)
     return whole[position * rows : (position + 1) * rows]

@@ -79,11 +79,13 @@ class Head(Definition):
         return found
 
 
-def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callable[..., None]], Cell]:
+def cell(states: str = "h", gates: str = "", inputs: str = "", **public: str) -> Callable[[Callable[..., None]], Cell]:
     """Decorator: the body of the function is the cell.  The first state is the output.
 
     `states` are the tensors that may be read at t-1 (each gets an initial value), `gates` the order in which the public
-    weight arrays stack the gates, `**public` the public names of parameters: `bias_hh="v"`.
+    weight arrays stack the gates, `**public` the public names of parameters: `bias_hh="v"`.  What is read with time and never
+    assigned is an input; `inputs` names those that could be taken for a forgotten value, because they stand behind the
+    states among the arguments and have the size of the units.
     Raises DeriveError with the cell, the equation and its line for anything that is no recurrent cell.
     """
 
@@ -91,9 +93,10 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
         raise DeriveError(
             f'cell {getattr(states, "__name__", "")}: write @cell(states="h") above it, with the names of its states'
         )
-    if not isinstance(states, str) or not isinstance(gates, str):
+    if not isinstance(states, str) or not isinstance(gates, str) or not isinstance(inputs, str):
+        more = f", inputs={inputs!r}" if inputs else ""
         raise DeriveError(
-            f'@cell(states={states!r}, gates={gates!r}): write the names in one string, as in states="h c"'
+            f'@cell(states={states!r}, gates={gates!r}{more}): write the names in one string, as in states="h c"'
         )
     if not states.split():
         raise DeriveError(
@@ -103,7 +106,7 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
     _check_public("@cell", public)
 
     def build(function: Callable[..., None]) -> Cell:
-        program = written("cell", function, states.split(), gates.split(), public)
+        program = written("cell", function, states.split(), gates.split(), public, inputs.split())
         return Cell(program.name, _doc(function), program)
 
     return build
@@ -119,8 +122,8 @@ def head(*function: Any, **public: str) -> Callable[[Callable[..., None]], Head]
 
     def build(function: Callable[..., None]) -> Head:
         program = written("head", function, [], [], public)
-        last = program.tensors[program.meta["output"]]
-        if not program.meta["inputs"] or last.time is None or len(last.dims) != 1:
+        last = program.tensors[program.facts.output]
+        if not program.facts.inputs or last.time is None or len(last.dims) != 1:
             raise DeriveError(
                 f"head {program.name}: expected a head that reads a sequence and ends in another, p[t, o] = ..., found "
                 f"{last.at()} = ... as its last equation"
@@ -135,15 +138,15 @@ def loss(function: Any = None, **options: Any) -> Head:
     if function is None or options:
         raise DeriveError("@loss(...): write @loss above the function, without brackets")
     program = written("loss", function, [], [], {})
-    if len(program.meta["inputs"]) != 2 or program.equations[-1].lhs.args:
+    if len(program.facts.inputs) != 2 or program.equations[-1].lhs.args:
         raise DeriveError(
             f"loss {program.name}: expected a prediction, a target and at last a scalar L[()] = ..., found the sequences "
-            f"{', '.join(program.meta['inputs']) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads "
+            f"{', '.join(program.facts.inputs) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads "
             f"nothing else with time"
         )
-    target = program.meta["inputs"][1]
+    target = program.facts.inputs[1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
-    objective = replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")})
+    objective = replace(program, tensors=tensors, facts=replace(program.facts, prefixes=("L", "D")))
     check_loss(f"loss {program.name}", objective)
     return Head(program.name, _doc(function), objective)
 

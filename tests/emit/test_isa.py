@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import cffi
 import numpy as np
 import pytest
-from c_tools import CELLS, MATH, NUMBERED, REALS, best_isa, folder, need, run, runnable
+from c_tools import CELLS, INCLUDE, MATH, NUMBERED, REALS, best_isa, folder, need, run, runnable
 
 import derive
 from derive.runtime import Cell
@@ -45,6 +45,7 @@ def portable(tmp_path_factory):
             "-DDERIVE_THREADS",
             "-shared",
             "-fPIC",
+            *INCLUDE,
             *code,
             extra,
             "-o",
@@ -177,7 +178,7 @@ def test_unknown_name():
 
 
 def test_unsupported_name(monkeypatch):
-    isa = importlib.import_module("derive.runtime.isa")
+    isa = importlib.import_module("derive.runtime.core.isa")
     monkeypatch.setenv("DERIVE_ISA", "avx512")
     with pytest.raises(ValueError, match="DERIVE_ISA=avx512, but this processor has only base, avx2"):
         isa.wanted(2)
@@ -186,7 +187,7 @@ def test_unsupported_name(monkeypatch):
 
 @pytest.mark.parametrize("machine", ["aarch64", "arm64"])
 def test_arm_calls_its_base_neon(monkeypatch, machine):
-    isa = importlib.import_module("derive.runtime.isa")
+    isa = importlib.import_module("derive.runtime.core.isa")
     module = SimpleNamespace(lib=SimpleNamespace(rnn_isa=lambda: 1))
     monkeypatch.setattr(isa.platform, "machine", lambda: machine)
     for name in ("", "base", "neon"):

@@ -13,9 +13,10 @@ from c_tools import CELLS, ISA_FLAGS, MATH, REALS, files, need
 from derive import ir, registry
 from derive import signature as interface
 from derive.backends.c.schedule import plan
+from derive.backends.shared.names import c_name
 from derive.pipeline import model
-from derive.runtime import extension as runtime
-from derive.signature import c_name, is_reserved
+from derive.runtime.core import extension as runtime
+from derive.signature import is_reserved
 
 WORD = r"[A-Za-z_]\w*"
 TYPE = r"(?:const |static |struct )*(?:vec|ivec|uvec|real|size_t|int|double|char|mode|args|sums|" + WORD + r"_at)"
@@ -107,7 +108,7 @@ def test_constants_and_types_of_a_file_are_reserved(cell):
         constants = {
             n for body in re.findall(r"\benum {([^}]*)}", text) for n in re.findall(rf"({WORD})[ =,}}]", body + " ")
         }
-        types = set(re.findall(rf"^typedef [^;]*?\b({WORD})(?: __attribute__.*|\[.*|\(.*)?;", text, re.M))
+        types = set(re.findall(rf"^typedef [^;]*?\b({WORD})(?: __attribute__.*|\[.*|\([^;)]*\))?;", text, re.M))
         assert {"OK", "PARTS", "SEGMENTS"} <= constants and {"real", "vec", "sums", "tile_function"} <= types
         assert not {name for name in (constants | types) - {"tile_function"} if not is_reserved(name)}
         assert is_reserved("tile_function")

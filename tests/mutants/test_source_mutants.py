@@ -6,18 +6,20 @@ from judged import Tree
 
 # Of each: file, what stands there once, what a mutant has instead, what says so.
 SAMPLE = [
-    ("templates/c/kernels.c.j2", "from + r * from_ld, width", "from - r * from_ld, width", "wrong numbers"),
+    ("templates/c/kernel.c.j2", "+ ((t - 2) * S", "+ ((t - 1) * S", "wrong numbers"),
     ("templates/c/segments.c.j2", "own.workspace = p + w.backward;", ";", "wrong numbers"),
     ("templates/c/steps.j2", "after = t < T ? rows_at(a, t + 1)", "after = t < T ? rows_at(a, t)", "wrong numbers"),
     ("templates/c/gemm.h.j2", "if (add) v += load(c + r * ldc", "v += load(c + r * ldc", "wrong numbers"),
+    ("templates/c/team.h.j2", "a->rows[t - 1], SIZE_B(a)", "a->rows[0], SIZE_B(a)", "wrong numbers"),
+    ("templates/c/vectors.h.j2", "part[k] += part[k + width]", "part[k] -= part[k + width]", "wrong numbers"),
     ("derive/passes/lower/stages.py", "if level[n] == number]", "if level[n] != number]", "a verifier"),
     ("derive/backends/c/contractions.py", "== first.slot + count", "!= first.slot + count", "a verifier"),
     ("derive/backends/c/addresses.py", "room = 1 if place.neighbour", "room = 0 if place.neighbour", "a verifier"),
     ("derive/passes/batch.py", "if not tensor.batched", "if tensor.batched", "an exception"),
     ("derive/passes/storage.py", 'kind == "tape" and name in', 'kind == "tape" and name not in', "a verifier"),
-    ("derive/runtime/spec.py", "self.factor * dims[self.dim]", "self.factor + dims[self.dim]", "wrong numbers"),
-    ("derive/runtime/runner.py", "pointer + offset if offset", "pointer - offset if offset", "wrong numbers"),
-    ("derive/runtime/ragged.py", "[start:end][::-1] for", "[start:end] for", "wrong numbers"),
+    ("derive/runtime/core/spec.py", "self.factor * dims[self.dim]", "self.factor + dims[self.dim]", "wrong numbers"),
+    ("derive/runtime/core/runner.py", "pointer + offset if offset", "pointer - offset if offset", "wrong numbers"),
+    ("derive/runtime/numpy/ragged.py", "[start:end][::-1] for", "[start:end] for", "wrong numbers"),
 ]
 
 
@@ -47,7 +49,10 @@ def test_a_mutant_is_caught(tree, path, old, new, how):
 
 def test_what_changes_nothing_is_not_caught(tree):
     """A blank more, in a template and in the runtime."""
-    for path, old in (("templates/c/gemm.h.j2", "if (add) v += "), ("derive/runtime/spec.py", "return self.factor * ")):
+    for path, old in (
+        ("templates/c/gemm.h.j2", "if (add) v += "),
+        ("derive/runtime/core/spec.py", "return self.factor * "),
+    ):
         verdict = tree.judge(mutant(path, old, f"{old} "), tests=False)
         assert (verdict.caught, verdict.changed) == ("", [])
 

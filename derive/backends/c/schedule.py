@@ -15,26 +15,25 @@ from derive import ir
 from derive.backends.c.contractions import Contractions
 from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
 from derive.backends.c.kernel_verifier import verify_kernel
-from derive.errors import DeriveError
-from derive.ir import Tensor, span
+from derive.backends.shared.names import c_name
+from derive.backends.shared.values import is_gradient_of_input, only_at_end
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
-from derive.pipeline import Model
-from derive.signature import c_name
+from derive.pipeline import Model, Routine
 
 
 @cache
-def plan(made: Model) -> tuple[Kernel, ...]:
-    """The plans of all kernels of a cell, verified; they are entries `schedule` of its trace."""
+def plan(made: Model | Routine) -> tuple[Kernel, ...]:
+    """The plans of all kernels of a cell or a routine, verified; they are entries `schedule` of its trace."""
     return tuple(
-        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage))
+        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage, k.mirrored))
         for k in made.kernels
     )
 
 
-def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
+def schedule(name: str, lowered: Lowered, storage: Storage, mirrored: bool = False) -> Kernel:
     """Lowered kernel + storage -> plan."""
-    return _Scheduling(name, lowered, storage).run()
+    return replace(_Scheduling(name, lowered, storage).run(), mirrored=mirrored)
 
 
 class _Scheduling:
@@ -80,6 +79,9 @@ class _Scheduling:
             self.storage,
             initials,
             self._finals(None),
+            self._edge_results(),
+            self._over_time(lowered.direction > 0),
+            self._over_time(lowered.direction < 0),
             [(e, places[e.target], sp.Mul(*self.tensors[e.target].dims)) for e in lowered.zeros],
         )
 
@@ -117,8 +119,28 @@ class _Scheduling:
             if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
                 name = ir.name_of(boundary.rhs)
                 if (name in made) == (loop is not None):
-                    found.append(Final(boundary, name, self.storage.places[name], boundary.target))
+                    place = self.storage.places[name]
+                    found.append(Final(boundary, name, place, boundary.target, self._initial(name)))
         return found
+
+    def _initial(self, name: str) -> str:
+        """The array of the value of a state before its first step; empty for what is no state."""
+        found = self.storage.places[name].initial
+        return found or (f"{name}_0" if f"{name}_0" in self.tensors else "")
+
+    def _edge_results(self) -> list[tuple[Place, str]]:
+        """The gradients of initial states, each with the seed of the final state: a row that never runs hands it through."""
+        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.facts.states}
+        made = dict.fromkeys(p for p in self.storage.edge.values() if p.kind == "arg")
+        return [(place, seeds.get(place.array, "")) for place in made]
+
+    def _over_time(self, wanted: bool) -> list[tuple[str, str]]:
+        """The caller's arrays with a value a step that this kernel makes: name and width of a row."""
+        if not wanted:
+            return []
+        made = {n for n in self.program.defined if self.storage.places[n].kind == "arg"}
+        places = [self.storage.places[n] for n in self.tensors if n in made]
+        return [(p.array, str(p.dim)) for p in places if p.timed and p.dim is not None]
 
     def _plan(
         self, name: str, part: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]
@@ -128,7 +150,7 @@ class _Scheduling:
         made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
         row_totals = stage.totals if stage.dim is None else []
         for equation in [*stage.pointwise, *stage.sums, *(stage.totals if stage.dim is not None else [])]:
-            ends = _only_at_end(equation.rhs, self.tensors)
+            ends = only_at_end(equation.rhs, self.tensors)
             for access in ir.accesses(equation.rhs, self.tensors):
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) in made and not by:
@@ -168,27 +190,6 @@ class _Scheduling:
         old = fields.get(c)
         written, only_end = written or bool(old and old.written), only_end or bool(old and old.only_end)
         # A backward pass may be asked for the parameters' gradients alone.
-        optional = home.kind == "arg" and self.lowered.direction < 0 and self._is_gradient_of_input(name)
+        optional = home.kind == "arg" and self.lowered.direction < 0 and is_gradient_of_input(name, self.tensors)
         fields[c] = Field(c, name, by, home, written, only_end, optional)
         return fields[c]
-
-    def _is_gradient_of_input(self, name: str) -> bool:
-        primal = self.tensors.get(self.tensors[name].primal)
-        return self.tensors[name].role == "gradient" and primal is not None and primal.role == "input"
-
-
-def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
-    """Accesses of terms that live at t = T only: their pointers are zeros at all other steps."""
-    found: set[sp.Expr] = set()
-    for term in ir.terms(rhs):
-        # Inside of the loop 1 <= t <= T holds; lower leaves such a term out at the edge.
-        guards = [g for g in term.atoms(span) if g.args[1:] != (1, ir.T)]
-        if not guards:
-            continue
-        if any(g.args[1:] != (ir.T, ir.T) for g in guards):
-            raise DeriveError(f"the term {term} lives on a range of time that has no lowering yet")
-        reads = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].role == "seed"]
-        if not reads:
-            raise DeriveError(f"the term {term} lives at t = T only but reads no seed")
-        found |= set(reads)
-    return found
