@@ -163,7 +163,7 @@ class _Job:
         return stamp
 
     def _examine(self, place: Path, stamp: entry.Stamp, tag: str, limit: float) -> entry.Stamp:
-        """Have an entry examined that nobody with this tag accepted yet; one that fails is removed."""
+        """Have an entry examined that no examination with this tag has accepted yet; one that fails is removed."""
         with acceptance.Examiner() as examiner:
             try:
                 examiner.examine(acceptance.Case(self.cell, self.loss, self.sizes, place), place / stamp.module, limit)

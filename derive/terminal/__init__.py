@@ -153,7 +153,7 @@ def prepare() -> None:
     """Make the streams of a command write whatever it has to say, and its widths those of a screen."""
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
-        if stream is None:  # closed by whoever started us
+        if stream is None:  # closed by the process that started us
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=HANDLER)

@@ -27,6 +27,8 @@ import cffi.recompiler
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from derive.errors import DeriveError
+
 FLAGS = (
     "-std=c99",
     "-O3",
@@ -135,7 +137,7 @@ def compile_folder(
         raise unwritable(here, error) from error
 
 
-def unwritable(folder: Path, error: OSError) -> Exception:
+def unwritable(folder: Path, error: OSError) -> DeriveError | RuntimeError:
     """The DeriveError for a folder in which nothing can be built."""
     at = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
     return _refusal(
@@ -144,7 +146,7 @@ def unwritable(folder: Path, error: OSError) -> Exception:
     )
 
 
-def _refusal(words: str) -> Exception:
+def _refusal(words: str) -> DeriveError | RuntimeError:
     """DeriveError; a RuntimeError with the same words for setup.py, which runs without the package."""
     try:
         from derive.errors import DeriveError
@@ -364,7 +366,7 @@ def cpu_features() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    """`build` and `cache_folder`, which had their home here once."""
+    """`build` and `cache_folder`, which were here once."""
     if name == "build":
         import derive
 

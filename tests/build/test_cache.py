@@ -1,4 +1,4 @@
-"""The cache: one builder at a time, only what is whole is loaded, and only from a folder that nobody else can change."""
+"""The cache: one builder at a time, only what is whole is loaded, and only from a folder that no other user can change."""
 
 import contextlib
 import json
@@ -276,7 +276,7 @@ def test_locks_without_a_deadlock_that_is_none(tmp_path):
 
 
 def test_a_file_system_without_locks(mine, compilations, monkeypatch):
-    """The module is built all the same; nothing of others is swept up, for nobody knows whether they are at work."""
+    """The module is built all the same; nothing of others is swept up, for there is no telling whether they are at work."""
 
     def refuse(*_):
         raise OSError(37, "No locks available")

@@ -59,7 +59,7 @@ def test_what_an_encoding_has_not_is_written_in_ascii(words: tuple[str, ...], en
     assert text.isascii() or encoding != "ascii"
     if words[0] in ("list", "latex"):  # the others have tables, whose frames are drawn otherwise
         assert [terminal.plain(line, encoding) for line in expected.split("\n")] == text.split("\n")
-    assert text.count("?") == expected.count("?"), "a character that nobody can read"
+    assert text.count("?") == expected.count("?"), "a character that no person can read"
     for symbol, word in {"∂L": "dL", "Σ_j": "Sum_j", "σ:": "sigma:"}.items():
         assert expected.count(symbol) <= text.count(word)
 

@@ -23,7 +23,7 @@ def test_the_report():
     assert done.exit_code == 0, done.output
     for words in ("lstm, training: T=20, B=8, I=5, H=16, float32, avx2, 1 thread", "bound by", "tape"):
         assert words in done.output
-    for name in ("forward", "loss", "backward", "recurrent", "reducing", "products of x", "tile  ", "threads"):
+    for name in ("forward", "loss", "backward", "recurrent", "weight gradient", "products of x", "tile  ", "threads"):
         assert name in done.output
     assert "cycles" in done.output
     assert "one, as asked" in done.output

@@ -51,11 +51,11 @@ def oracle(name: str) -> Oracle:
 @cache
 def case(name: str, steps: int):
     """Sizes, a problem of one sequence whose numbers are usual ones, and what is right."""
-    judge, made = oracle(name), model(cell_of(name))
+    right, made = oracle(name), model(cell_of(name))
     sizes = sizes_of(list(made.meta["dims"]), (5, 3, 7, 4, 6, 2), {})
     for limits in RANGES:
-        problem = draw(judge.primal, judge.target, {**sizes, "T": steps, "B": 1}, limits)
-        expected = judge.expected(problem)
+        problem = draw(right.primal, right.target, {**sizes, "T": steps, "B": 1}, limits)
+        expected = right.expected(problem)
         if expected.usual and all(np.isfinite(a).all() for a in expected.values.values()):
             return sizes, problem, expected
     raise AssertionError(f"{name}: no draw has finite results")

@@ -28,7 +28,7 @@ class Stamp:
     accepted: tuple[str, ...] = ()
 
     def with_acceptance(self, tag: str) -> Stamp:
-        """The stamp with one more that accepted the module; "" is nobody."""
+        """The stamp with one more that accepted the module; "" is none."""
         return replace(self, accepted=tuple(sorted({*self.accepted, tag} - {""})))
 
 
