@@ -42,13 +42,15 @@ MAY = {
     "costs": "errors ir notation passes pipeline runtime backends.c toolchain",
     "document": "errors shown escaping ir notation passes pipeline registry signature backends.c flow verify check",
     "demo": "errors terminal passes registry toolchain check",
-    "cli": "errors terminal registry pipeline backends.c building check costs flow audit document demo",
+    "doctor": "errors runtime toolchain",
+    "cli": "errors terminal registry pipeline backends.c building check costs flow audit document demo doctor toolchain",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {
     ("runtime", "ir"): "compiled cells run without SymPy",
     ("ir", "document"): "the notation does not know how it is shown",
     ("pipeline", "backends.c"): "the passes end where a backend begins",
+    ("doctor", "ir"): "it reports on an installation where SymPy is broken",
     ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
     ("verify", "backends.c"): "an oracle shares no code with what it checks",
 }
