@@ -22,6 +22,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 KERNELS = "_kernels"
+SHARED = ROOT / "generated" / "_lib"  # headers that the C of all folders reads
 
 
 def compiled_folders() -> list[Path]:
@@ -108,7 +109,10 @@ setup(
         Extension(
             f"derive.generated.{folder.name}.{KERNELS}",
             sources=sorted(str(file.relative_to(ROOT)) for file in folder.glob("*.c")),
-            depends=["derive/toolchain/compiler.py", *sorted(str(file.relative_to(ROOT)) for file in folder.glob("*.h"))],
+            depends=[
+                "derive/toolchain/compiler.py",
+                *sorted(str(file.relative_to(ROOT)) for place in (folder, SHARED) for file in place.glob("*.h")),
+            ],
         )
         for folder in compiled_folders()
     ],

@@ -13,17 +13,18 @@ from typing import Any
 _DERIVE = """
 import time
 began = time.perf_counter()
-from derive import emit, registry
-emit.files(registry.cell("lstm"))
+from derive import generation, registry
+generation.files(registry.cell("lstm"))
 print(time.perf_counter() - began)
 """
 _COMPILE = """
 import tempfile, time
 from pathlib import Path
-from derive import compiler, emit, registry
-made = emit.files(registry.cell("lstm"))
+from derive import generation, registry
+from derive.toolchain import compiler
+made = generation.files(registry.cell("lstm"))
 with tempfile.TemporaryDirectory() as folder:
-    emit.write(Path(folder), made)
+    generation.write(Path(folder), made)
     began = time.perf_counter()
     compiler.compile_folder(folder)
     print(time.perf_counter() - began)

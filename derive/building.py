@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from derive import registry
-from derive.backends.c import emit
+from derive import generation, registry
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
 from derive.toolchain import cache, compiler, loading
@@ -121,7 +120,7 @@ class _Job:
     @staticmethod
     def of(cell: Cell, loss: Head | None, sizes: Mapping[str, int]) -> _Job:
         with _deriving:
-            made, plain = emit.files(cell, loss), emit.files(cell, loss, documented=False)
+            made, plain = generation.files(cell, loss), generation.files(cell, loss, documented=False)
         said = json.dumps([plain, compiler.toolchain(_defines(cell, sizes))], sort_keys=True)
         return _Job(cell, loss, sizes, made, hashlib.sha256(said.encode()).hexdigest())
 
@@ -200,7 +199,7 @@ def _sweep(root: Path, name: str) -> None:
 
 def _fixed(cell: Cell, sizes: Mapping[str, int]) -> dict[str, int]:
     """The sizes that are fixed, as plain integers in the order of their names, after a check of names and values."""
-    known = (*cell.program().meta["sizes"], "B")
+    known = (*cell.program().facts.sizes, "B")
     found = {}
     for name, size in sizes.items():
         if name not in known:

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from derive import ir, registry
-from derive.backends.c.render import ROOT
 from derive.building import build
 from derive.errors import DeriveError
 from derive.ir import Program
 from derive.passes.adjoint import adjoint_name
 from derive.pipeline import Model, model
+from derive.rendering import ROOT
 from derive.signature import parameter
 from derive.toolchain.compiler import compile_folder
 from derive.verify.interpreter import run as interpret
@@ -281,7 +281,7 @@ def _dims(made: Model, drawn: Problem) -> list[int]:
 
 def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
     """The values of one sequence, by the names of the cell's own tensors."""
-    primal, gates = made.primal, len(made.primal.meta["gates"])
+    primal, gates = made.primal, len(made.primal.facts.gates)
     values: dict[str, Any] = {}
     for name in primal.inputs:
         tensor = primal.tensors[name]
@@ -299,7 +299,7 @@ def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
 
 def loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]) -> Any:
     """The loss of one sequence, by the interpreter; a leading axis of the values sweeps over problems."""
-    output = primal.meta["output"]
+    output = primal.facts.output
     out = interpret(primal, values, sizes)[output]
     time = primal.tensors[output].time
     swept = out.ndim > len(primal.tensors[output].dims) + 1

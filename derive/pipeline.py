@@ -24,12 +24,13 @@ from derive.passes.adjoint import adjoint_name, vjp
 from derive.passes.batch import batch
 from derive.passes.fuse import fuse
 from derive.passes.lower import Lowered, lower
-from derive.passes.partition import Sweep, partition
+from derive.passes.partition import Sweep, partition, with_copies
+from derive.passes.peel import peel
 from derive.passes.remat import needed, rematerialise
 from derive.passes.simplify import RULES, Count, count, simplify
-from derive.passes.storage import Place, Storage, place, tape, tape_places
+from derive.passes.storage import Place, Storage, place, tape, tape_places, with_initials
 from derive.passes.storage_verifier import verify_storage
-from derive.signature import CONTROLS, argument_places, is_reserved, parameter
+from derive.signature import CONTROLS, argument_places, is_reserved, own_places, parameter
 from derive.trace import Trace
 
 SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pass
@@ -37,11 +38,15 @@ SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pas
 
 @dataclass(frozen=True)
 class LoweredKernel:
-    """One sweep over time, lowered, with the place of each of its tensors: what a backend makes code of."""
+    """One sweep over time, lowered, with the place of each of its tensors: what a backend makes code of.
+
+    `mirrored`: its step t is the step T+1-t of everything that outlives the kernel, arguments and tape.
+    """
 
     name: str
     lowered: Lowered
     storage: Storage
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +93,7 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     saved = tape(first.program, second.program)
     places = tape_places(first.program, saved)
     again = trace.run("rematerialise", rematerialise, first.program, second.program)
-    states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.meta["states"]))
+    states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.facts.states))
     # Of the whole program: a kernel that reads some gates of a family only finds them where all are.
     arguments = argument_places(many)
     outputs = primal.outputs
@@ -110,6 +115,64 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, meta, trace)
 
 
+@dataclass(frozen=True, eq=False)
+class Routine:
+    """Any program as kernels that run one after the other: a function of all of its inputs.
+
+    `arguments` are the arrays of the caller, one for each input and output; `tape` holds what one kernel makes and a later
+    one reads.
+    """
+
+    name: str
+    program: Program
+    arguments: dict[str, Place]
+    tape: dict[str, Place]
+    kernels: tuple[LoweredKernel, ...]
+    trace: Trace
+
+    @property
+    def digest(self) -> str:
+        return self.program.digest
+
+    @property
+    def dims(self) -> list[str]:
+        """The dimensions of its arrays, by name, in a fixed order."""
+        found = {str(d) for x in self.program.tensors.values() for d in x.dims if d != ir.B}
+        return sorted(found)
+
+
+def routine(name: str, program: Program) -> Routine:
+    """A program for one sequence -> kernels for B of them, one for each sweep over time.
+
+    Takes what the passes make of each other: derivatives of derivatives (simplify them first), tangents, stacks.  Raises
+    DeriveError for what has no lowering.
+    """
+    trace = Trace()
+    program = trace.run("peel", peel, program)
+    many = trace.run("batch", batch, program)
+    many = needed(many, many.outputs)
+    sweeps = with_copies(many, trace.run("partition", partition, many))
+    arguments = own_places(many)
+    crossing = [
+        n
+        for k, sweep in enumerate(sweeps)
+        for n in sweep.program.defined
+        if n not in arguments
+        and sweep.program.tensors[n].time is not None
+        and any(n in later.program.tensors for later in sweeps[k + 1 :])
+    ]
+    whole = replace(many, tensors={**many.tensors, **{n: x for s in sweeps for n, x in s.program.tensors.items()}})
+    on_tape = with_initials(many, tape_places(whole, tuple(crossing)))
+    arguments = with_initials(many, arguments)
+    kernels = tuple(
+        replace(
+            _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction), mirrored=sweep.mirrored
+        )
+        for k, sweep in enumerate(sweeps, 1)
+    )
+    return Routine(name, many, arguments, on_tape, kernels, trace)
+
+
 def _forward_and_backward(program: Program) -> list[Sweep]:
     """The two sweeps of a cell: all that no seed has a part in, and the rest."""
     sweeps = partition(program, [x.name for x in program.of_role(*SEEDS)])
@@ -123,10 +186,10 @@ def _forward_and_backward(program: Program) -> list[Sweep]:
 
 def _objective(loss: Head, primal: Program, adjoint: Program) -> Program:
     """The loss and its gradient with respect to the output, under the name by which the adjoint reads it."""
-    output = primal.meta["output"]
+    output = primal.facts.output
     judge, _ = simplify(vjp(loss.of(primal.tensors[output]), [output]))
     judge = _as_seed(judge, adjoint, output)
-    return replace(judge, meta={**primal.meta, **judge.meta, "gates": (), "states": (), "output": output})
+    return replace(judge, facts=replace(judge.facts, gates=(), states=(), output=output))
 
 
 def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
@@ -157,7 +220,7 @@ def _kernel(
 def _interface(primal: Program, loss: Program) -> dict[str, Any]:
     """What the public module says of the cell; the SPEC of the generated package."""
     params: dict[str, tuple[str, ...]] = {}
-    gates = primal.meta["gates"]
+    gates = primal.facts.gates
     for tensor in primal.of_role("param"):
         array, _ = parameter(primal, tensor)
         stacked = array != f"{array}_{tensor.member}" and argument_places(primal)[tensor.name].slots > 1
@@ -168,12 +231,12 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
         names = ", ".join(x.name for x in inputs) or "none"
         raise DeriveError(f"{primal.name}: a cell reads one input sequence, found {names}")
     _check_names(primal, params)
-    output = primal.tensors[primal.meta["output"]]
+    output = primal.tensors[primal.facts.output]
     return {
         "params": params,
-        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.meta["states"]},
+        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.facts.states},
         "gates": gates,
-        "dims": primal.meta["sizes"],
+        "dims": primal.facts.sizes,
         "input": ("x", str(inputs[0].dims[0])),
         "output": (output.name, str(output.dims[0])),
         "target": ("y", str(loss.of_role("target")[0].dims[0])),
@@ -184,7 +247,7 @@ def _interface(primal: Program, loss: Program) -> dict[str, Any]:
 def _check_names(primal: Program, params: Iterable[str]) -> None:
     """A parameter is a keyword of the Python interface and a field of the C struct: it needs a name that is free."""
     taken = {"x", "y", "out", "loss", "tape", "workspace", "d_out", *CONTROLS}
-    taken |= set(primal.meta["sizes"]) | {f"{s}_{end}" for s in primal.meta["states"] for end in "0T"}
+    taken |= set(primal.facts.sizes) | {f"{s}_{end}" for s in primal.facts.states for end in "0T"}
     for name in params:
         if name in taken or is_reserved(name) or name.removeprefix("d_") in {*taken, *params} - {name}:
             raise DeriveError(

@@ -8,7 +8,16 @@ from derive.notation.public import is_stacked, parameter, public_name
 from derive.notation.reserved import CONTROLS, is_reserved
 from derive.passes.storage import Place
 
-__all__ = ["CONTROLS", "argument_places", "c_name", "initial_of", "is_reserved", "parameter", "public_name"]
+__all__ = [
+    "CONTROLS",
+    "argument_places",
+    "c_name",
+    "initial_of",
+    "is_reserved",
+    "own_places",
+    "parameter",
+    "public_name",
+]
 
 
 def c_name(name: str, offset: int) -> str:
@@ -20,9 +29,9 @@ def c_name(name: str, offset: int) -> str:
 
 def argument_places(program: Program) -> dict[str, Place]:
     """The tensors that the caller owns, by the names of the public interface."""
-    gates = list(program.meta["gates"])
+    gates = list(program.facts.gates)
     places: dict[str, Place] = {}
-    output = program.meta["output"]
+    output = program.facts.output
     for tensor in program.tensors.values():
         name = tensor.name
         primal = program.tensors[tensor.primal] if tensor.primal in program.tensors else tensor
@@ -50,10 +59,21 @@ def argument_places(program: Program) -> dict[str, Place]:
     return places
 
 
+def own_places(program: Program) -> dict[str, Place]:
+    """An array of its own for every input and every output of a program, each under the name of its tensor."""
+    names = [n for n in program.tensors if n in program.inputs or n in program.outputs]
+    found = {}
+    for name in names:
+        tensor = program.tensors[name]
+        dim = next((d for d in tensor.dims if d != ir.B), None)
+        found[name] = Place("arg", c_name(name, 0), dim=dim, timed=tensor.time is not None)
+    return found
+
+
 def initial_of(program: Program, name: str) -> str:
     """The argument that stands for a state at t = 0; empty for what is no state."""
-    return f"{name}_0" if name in program.meta["states"] else ""
+    return f"{name}_0" if name in program.facts.states else ""
 
 
 def _input(program: Program, name: str) -> str:
-    return "out" if name == program.meta["output"] else "x"
+    return "out" if name == program.facts.output else "x"

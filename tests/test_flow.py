@@ -31,9 +31,9 @@ def inputs_of(name: str, params: dict[str, Any]) -> dict[str, Any]:
 def complex_step(name: str, params: dict[str, Any], x: Any, state: tuple[Any, ...], H: int) -> Any:
     """d state(end)/d state(start), (S, S), through the interpreter: no derived equation, no C."""
     program = registry.cell(name).program()
-    states = program.meta["states"]
-    sizes = {"T": len(x), "I": x.shape[1], "H": H, **{d: H for d in program.meta["sizes"]}}
-    values = {**inputs_of(name, params), program.meta["inputs"][0]: x}
+    states = program.facts.states
+    sizes = {"T": len(x), "I": x.shape[1], "H": H, **{d: H for d in program.facts.sizes}}
+    values = {**inputs_of(name, params), program.facts.inputs[0]: x}
     values |= {f"{s}_0": value for s, value in zip(states, state, strict=True)}
     total = sum(value.size for value in state)
     start = 0

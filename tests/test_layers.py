@@ -20,6 +20,7 @@ MAY = {
     "errors": "",
     "escaping": "errors",
     "terminal": "errors",
+    "rendering": "escaping",
     "shown": "",
     "ir": "errors shown",
     "passes": "errors shown ir",
@@ -31,19 +32,22 @@ MAY = {
     "trace": "errors",
     "pipeline": "errors ir notation passes registry signature trace",
     "backends": "",
-    "backends.c": "errors escaping ir notation passes registry signature pipeline",
+    "backends.c": "errors rendering ir notation passes signature pipeline",
+    "generation": "errors rendering ir notation passes registry pipeline backends.c",
     "runtime": "",
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime signature toolchain building",
-    "building": "errors notation registry backends.c toolchain verify",
-    "check": "errors ir passes pipeline registry signature backends.c toolchain verify building",
+    "building": "errors notation registry generation toolchain verify",
+    "check": "errors rendering ir passes pipeline registry signature backends.c toolchain verify building",
     "flow": "errors ir notation registry signature building",
     "audit": "errors ir notation passes registry verify",
     "costs": "errors ir notation passes pipeline runtime backends.c toolchain",
-    "document": "errors shown escaping ir notation passes pipeline registry signature backends.c flow verify check",
+    "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c flow "
+    "verify check",
     "demo": "errors terminal passes registry toolchain check",
     "doctor": "errors runtime toolchain",
-    "cli": "errors terminal registry pipeline backends.c building check costs flow audit document demo doctor toolchain",
+    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo doctor "
+    "toolchain",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {

@@ -12,16 +12,24 @@
 `derive audit FILE` compares each equation symbolically (with the right quantities put in for what it reads) and by
 value (all of the author's equations together), and says which term is missing, extra or wrong.
 
-What an author writes     notation.py, with meaning.py and checks.py, makes the record of written.py; loading.py finds files
-The two sides             side.py has the author's equations, derived.py and reference.py the derived ones
-Their comparison          terms.py and coefficients.py bring both into one form, differences.py and compare.py find findings
-Values, verdicts          values.py runs both, judge.py puts everything together, report.py prints it
+To be read in this order:
+
+notation.py     what an author writes: @derivation, Sum, and derivations in a file
+written.py      the record of it, what each name stands for, and equations that have no meaning
+reference.py    the derived side: the adjoint of the cell, and its equations where they are read
+side.py         the author's side: equations whole, which quantity reads which, dimensions
+terms.py        a right-hand side as a list of terms, with coefficients in one form
+findings.py     verdicts, and the rules that tell what two terms have in common
+compare.py      two right-hand sides, and which equations are put in before their terms are compared
+values.py       both sides run on random values, and the errors
+judge.py        `audit`: a verdict on each equation, of terms and values together
+report.py       an audit printed
+indices.py      indices and times: put elsewhere, renamed, numbered, left out
 """
 
 from derive.audit.findings import Finding, Verdict
 from derive.audit.judge import Audit, Row, audit
-from derive.audit.loading import in_file
-from derive.audit.notation import Sum, derivation
+from derive.audit.notation import Sum, derivation, in_file
 from derive.audit.written import Derivation
 from derive.ir import T, t
 from derive.notation import Rational, cell, exp, i, j, k, log, loss, m, n, o, relu, sigmoid, softplus, sqrt, tanh

@@ -10,12 +10,10 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.audit.compare import compare
-from derive.audit.dependence import Dependence
-from derive.audit.derived import same_adjoints
 from derive.audit.findings import Finding, Verdict
 from derive.audit.indices import at, lettered, placed, reads_time, renamed
-from derive.audit.shapes import Shapes
-from derive.audit.side import Side
+from derive.audit.reference import same_adjoints
+from derive.audit.side import Dependence, Shapes, Side
 from derive.audit.terms import Term
 from derive.audit.values import Errors, Problem, errors
 from derive.audit.written import Derivation
@@ -83,7 +81,7 @@ class Audit:
         for adjoint, tensor in made.reference.program.tensors.items():
             if tensor.role in ("adjoint", "gradient"):
                 names[adjoint] = f"∂L/∂{names.get(tensor.primal, tensor.primal)}"
-        names[made.reference.seed] = made.direct or f"∂l/∂{made.reference.primal.meta['output']}"
+        names[made.reference.seed] = made.direct or f"∂l/∂{made.reference.primal.facts.output}"
         for label, adjoint in made.claims.items():
             names[same.get(adjoint, adjoint)] = names[adjoint] = label
         moves = {a: IndexedBase(names[ir.name_of(a)])[a.indices] for a in expr.atoms(Indexed) if ir.name_of(a) in names}

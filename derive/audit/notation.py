@@ -15,7 +15,8 @@ An argument is, in this order:
 
 What is claimed and not assigned is taken to be right.
 
-written.py is the record, meaning.py decides what the names stand for, checks.py says what is wrong with the equations.
+`in_file` finds the derivations of a Python file.  The record, what its names stand for and what can be wrong with its
+equations are in written.py.
 """
 
 from __future__ import annotations
@@ -24,20 +25,45 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir, registry
-from derive.audit.checks import check_equations
-from derive.audit.meaning import Meaning
 from derive.audit.reference import Reference, reference
-from derive.audit.written import Derivation, Written
+from derive.audit.written import Derivation, Meaning, Written, check_equations
 from derive.errors import DeriveError
 from derive.ir import T, t
 from derive.notation import Cell, Head
 from derive.notation.writer import Name, Writer
+from derive.registry.user_file import run_file
+
+
+def derivation(
+    of: str | Cell, *, loss: str | Head | None = None, last: bool = False, **names: str
+) -> Callable[[Callable[..., None]], Derivation]:
+    """Decorator: the body of the function is a derivation by hand of the gradients of the cell `of`.
+
+    `of` is a cell, or the name of one; `loss` a loss (its gradient then replaces the direct derivative, and its target
+    can be read by name), `last` says that the loss looks at the last step only, and `names` what the author's names
+    mean: `delta="dL/dz"`, `R="U"`.
+    """
+    if callable(of) and not isinstance(of, Cell):
+        raise DeriveError(
+            f'derivation {getattr(of, "__name__", "")}: say of which cell it is, @derivation("lstm"); there are: '
+            f"{', '.join(registry.cells())}; or give a cell of your own, made by @cell above it"
+        )
+    one = registry.cell(of) if isinstance(of, str) else of
+    judge = registry.loss(loss) if isinstance(loss, str) else loss
+    if not isinstance(one, Cell):
+        raise DeriveError(f"@derivation({of!r}): the first argument is a cell, or the name of one")
+
+    def build(function: Callable[..., None]) -> Derivation:
+        return _build(function, one, judge, last, names)
+
+    return build
 
 
 def Sum(expr: sp.Expr, *indices: Any) -> sp.Expr:  # noqa: N802  (as SymPy spells it)
@@ -64,49 +90,15 @@ def Sum(expr: sp.Expr, *indices: Any) -> sp.Expr:  # noqa: N802  (as SymPy spell
     return sp.Sum(expr, *limits)
 
 
-class _Audited(Writer):
-    """Collects equations whose left-hand sides may stand at t-1, T or a fixed time; numbers of Python become exact."""
-
-    def __init__(self, where: str, file: str) -> None:
-        super().__init__(where)
-        self.file = file
-        self.found: list[Written] = []
-
-    def write(self, name: Name, key: Any, value: Any) -> None:
-        lhs = self.access(str(name), key)
-        value = self.expression(lhs, value).replace(lambda e: e.is_Float, lambda e: sp.nsimplify(e, rational=True))
-        frame: Any = inspect.currentframe()
-        while frame is not None and frame.f_code.co_filename != self.file:
-            frame = frame.f_back
-        self.found.append(Written(str(name), lhs, self.checked(lhs, value), frame.f_lineno if frame else 0))
-
-    def number(self, value: float) -> sp.Expr:
-        return sp.nsimplify(value)
-
-
-def derivation(
-    of: str | Cell, *, loss: str | Head | None = None, last: bool = False, **names: str
-) -> Callable[[Callable[..., None]], Derivation]:
-    """Decorator: the body of the function is a derivation by hand of the gradients of the cell `of`.
-
-    `of` is a cell, or the name of one; `loss` a loss (its gradient then replaces the direct derivative, and its target
-    can be read by name), `last` says that the loss looks at the last step only, and `names` what the author's names
-    mean: `delta="dL/dz"`, `R="U"`.
-    """
-    if callable(of) and not isinstance(of, Cell):
+def in_file(path: Path) -> list[Derivation]:
+    """The derivations that a Python file defines, in order.  DeriveError for a file without one, or that cannot run."""
+    module = run_file(path, "derivations, as those in examples/audit/ do")
+    found = [x for x in vars(module).values() if isinstance(x, Derivation)]
+    if not found:
         raise DeriveError(
-            f'derivation {getattr(of, "__name__", "")}: say of which cell it is, @derivation("lstm"); there are: '
-            f"{', '.join(registry.cells())}; or give a cell of your own, made by @cell above it"
+            f'{path} defines no derivation; put @derivation("lstm") above a function whose body is the equations'
         )
-    one = registry.cell(of) if isinstance(of, str) else of
-    judge = registry.loss(loss) if isinstance(loss, str) else loss
-    if not isinstance(one, Cell):
-        raise DeriveError(f"@derivation({of!r}): the first argument is a cell, or the name of one")
-
-    def build(function: Callable[..., None]) -> Derivation:
-        return _build(function, one, judge, last, names)
-
-    return build
+    return found
 
 
 def _build(
@@ -141,6 +133,26 @@ def _build(
     )
     check_equations(where, found)
     return found
+
+
+class _Audited(Writer):
+    """Collects equations whose left-hand sides may stand at t-1, T or a fixed time; numbers of Python become exact."""
+
+    def __init__(self, where: str, file: str) -> None:
+        super().__init__(where)
+        self.file = file
+        self.found: list[Written] = []
+
+    def write(self, name: Name, key: Any, value: Any) -> None:
+        lhs = self.access(str(name), key)
+        value = self.expression(lhs, value).replace(lambda e: e.is_Float, lambda e: sp.nsimplify(e, rational=True))
+        frame: Any = inspect.currentframe()
+        while frame is not None and frame.f_code.co_filename != self.file:
+            frame = frame.f_back
+        self.found.append(Written(str(name), lhs, self.checked(lhs, value), frame.f_lineno if frame else 0))
+
+    def number(self, value: float) -> sp.Expr:
+        return sp.nsimplify(value)
 
 
 def _at_the_end(equation: Written, of: Reference, direct: str) -> Written:

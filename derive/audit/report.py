@@ -52,7 +52,7 @@ def summary(audit: Audit) -> str:
 def premises(audit: Audit) -> list[str]:
     """What the audit took for granted, in sentences."""
     made, said = audit.derivation, []
-    output = made.reference.primal.meta["output"]
+    output = made.reference.primal.facts.output
     given = sorted(n for n in made.claims if not made.assigned(n))
     if made.direct is not None:
         said.append(f"{made.direct} is the direct derivative of the loss by {output}.")

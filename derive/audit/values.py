@@ -1,6 +1,8 @@
 """The author's equations by value: run in the interpreter beside the derived ones, on the same random problem.
 
-The problem hides nothing: initial states are not zero, all weights differ, there is a loss at every step.
+The problem hides nothing: initial states are not zero, all weights differ, there is a loss at every step.  `errors` gives
+the error of each quantity, by its own equation alone and with all equations of the author; `Problem` has the values and
+makes programs of the author's equations.
 """
 
 from __future__ import annotations
@@ -16,8 +18,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.audit.indices import reads_time
-from derive.audit.shapes import Shapes
-from derive.audit.side import Piece, Side
+from derive.audit.side import Piece, Shapes, Side
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, Span, T, Tensor, t
 from derive.passes.adjoint import adjoint_name
@@ -28,6 +29,54 @@ SIZES = {"I": 3, "H": 4, "O": 2}
 TOLERANCE = 1e-9  # the interpreter computes in float64; what is above is no rounding
 LONGEST = 6
 DRAWS = 5
+
+
+def errors(
+    problem: Problem, claimed: list[str], lengths: tuple[int, ...]
+) -> tuple[dict[str, Errors], dict[str, Errors]]:
+    """Errors of each claimed quantity: by its own equation alone, and with all of the author's equations."""
+    programs = problem.program(claimed, True), problem.program(claimed, False)
+    tables: tuple[dict[str, dict[int, float]], ...] = ({n: {} for n in claimed}, {n: {} for n in claimed})
+    for length in sorted({*range(1, LONGEST + 1), *lengths}):
+        drawn = [problem.derived(length, draw) for draw in range(DRAWS if length in lengths else 1)]
+        for program, table in zip(programs, tables, strict=True):
+            if program is None:
+                table.update({label: {**table[label], length: float("nan")} for label in claimed})
+                continue
+            runs = [(reference.run(program, {n: v[n] for n in program.inputs}, sizes), v) for v, sizes in drawn]
+            for label in claimed:
+                table[label][length] = float(np.median([error_of(problem, label, r, v, length) for r, v in runs]))
+    alone, together = (
+        {
+            label: Errors({n: own[n] for n in lengths}, next((n for n, e in own.items() if e > TOLERANCE), None))
+            for label, own in table.items()
+        }
+        for table in tables
+    )
+    return alone, together
+
+
+def error_of(problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int) -> float:
+    """The normwise relative error of one quantity, on the times on which its equation is compared."""
+    name = f"{label} (written)"
+    if name not in found:
+        return float("nan")
+    adjoint = problem.side.derived.tensors[problem.derivation.claims[label]]
+    wanted, value = values[adjoint.name], found[name]
+    domain = problem.side.domain(label, adjoint)
+    if domain is not None:
+        lo = int(domain[0])
+        life = problem.life(label)
+        assert adjoint.time is not None and life is not None
+        wanted = wanted[lo - int(adjoint.time[0]) :]
+        begin, end = (int(x.subs(T, length)) for x in life)
+        padded = np.zeros_like(wanted)
+        for when in range(max(lo, begin), min(length, end) + 1):
+            padded[when - lo] = value[when - begin]
+        value = padded
+    scale = float(np.linalg.norm(wanted))
+    off = float(np.linalg.norm(value - wanted))
+    return off / scale if scale else (0.0 if off == 0 else float("inf"))
 
 
 @dataclass(frozen=True)
@@ -85,7 +134,7 @@ class Problem:
                 values[name] = np.zeros_like(values[name])
         targets = {}
         if self.of.loss is not None:
-            output = self.of.primal.tensors[self.of.primal.meta["output"]]
+            output = self.of.primal.tensors[self.of.primal.facts.output]
             forward = {n: values[n] for n in self.of.primal.inputs}
             out = reference.run(self.of.primal, forward, sizes)[output.name][-length:]
             targets = {n: rng.normal(size=out.shape) for n in self.of.targets}
@@ -164,54 +213,3 @@ def _limited(expr: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
         limits = [(s, lo, hi if s == t else dims.get(s, hi)) for s, lo, hi in expr.limits]
         return sp.Sum(_limited(expr.function, tensors), *limits)
     return expr.func(*(_limited(a, tensors) for a in expr.args))
-
-
-# -- errors ------------------------------------------------------------------------------------------------------------
-
-
-def errors(
-    problem: Problem, claimed: list[str], lengths: tuple[int, ...]
-) -> tuple[dict[str, Errors], dict[str, Errors]]:
-    """Errors of each claimed quantity: by its own equation alone, and with all of the author's equations."""
-    programs = problem.program(claimed, True), problem.program(claimed, False)
-    tables: tuple[dict[str, dict[int, float]], ...] = ({n: {} for n in claimed}, {n: {} for n in claimed})
-    for length in sorted({*range(1, LONGEST + 1), *lengths}):
-        drawn = [problem.derived(length, draw) for draw in range(DRAWS if length in lengths else 1)]
-        for program, table in zip(programs, tables, strict=True):
-            if program is None:
-                table.update({label: {**table[label], length: float("nan")} for label in claimed})
-                continue
-            runs = [(reference.run(program, {n: v[n] for n in program.inputs}, sizes), v) for v, sizes in drawn]
-            for label in claimed:
-                table[label][length] = float(np.median([error_of(problem, label, r, v, length) for r, v in runs]))
-    alone, together = (
-        {
-            label: Errors({n: own[n] for n in lengths}, next((n for n, e in own.items() if e > TOLERANCE), None))
-            for label, own in table.items()
-        }
-        for table in tables
-    )
-    return alone, together
-
-
-def error_of(problem: Problem, label: str, found: dict[str, Array], values: dict[str, Array], length: int) -> float:
-    """The normwise relative error of one quantity, on the times on which its equation is compared."""
-    name = f"{label} (written)"
-    if name not in found:
-        return float("nan")
-    adjoint = problem.side.derived.tensors[problem.derivation.claims[label]]
-    wanted, value = values[adjoint.name], found[name]
-    domain = problem.side.domain(label, adjoint)
-    if domain is not None:
-        lo = int(domain[0])
-        life = problem.life(label)
-        assert adjoint.time is not None and life is not None
-        wanted = wanted[lo - int(adjoint.time[0]) :]
-        begin, end = (int(x.subs(T, length)) for x in life)
-        padded = np.zeros_like(wanted)
-        for when in range(max(lo, begin), min(length, end) + 1):
-            padded[when - lo] = value[when - begin]
-        value = padded
-    scale = float(np.linalg.norm(wanted))
-    off = float(np.linalg.norm(value - wanted))
-    return off / scale if scale else (0.0 if off == 0 else float("inf"))

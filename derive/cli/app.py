@@ -31,6 +31,7 @@ COMMANDS = {
     "cost": "figures.cost",
     "flow": "figures.flow",
     "dump": "dump.dump",
+    "export": "export.export",
     "doctor": "doctor.doctor",
     "cache": "cache.cache",
     "demo": "demo.demo",

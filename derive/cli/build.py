@@ -25,8 +25,8 @@ def build(cell: tuple[str, ...], check: bool, as_json: bool) -> None:
     CELL is a name from `derive list`. A cell of your own is built in Python, by derive.build(cell).
     """
     from derive import document
-    from derive.backends.c.emit import regenerate
     from derive.building import compile_generated
+    from derive.generation import regenerate
     from derive.terminal import tables as display
     from derive.terminal.records import write_json
 

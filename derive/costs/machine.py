@@ -14,7 +14,7 @@ from derive.backends.c.emit import ISAS
 from derive.errors import DeriveError
 from derive.toolchain.compiler import cpu_features
 
-# Bytes of a vector and rows of a tile, as the head of templates/c/math.h.j2 has them; a test compares.
+# Bytes of a vector and rows of a tile, as the head of templates/c/vectors.h.j2 has them; a test compares.
 VECTOR_BYTES = {"base": 16, "neon": 16, "avx2": 32, "avx512": 64}
 TILE_ROWS = {"base": 3, "neon": 6, "avx2": 3, "avx512": 6}
 # Float32 flop per cycle and core: base 2 multipliers and 2 adders of 4 lanes; neon 4 fused units of 4 (2 on many cores);

@@ -248,7 +248,7 @@ class Workload:
 
 
 def chunk_steps(T: int, B: int, depth: int) -> int:
-    """Steps of time that are taken together, as the function of this name in templates/c/kernels.c.j2 says."""
+    """Steps of time that are taken together, as the function of this name in templates/c/team.h.j2 says."""
     return 1 if B >= depth else min(T, depth // B)
 
 

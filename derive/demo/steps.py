@@ -60,7 +60,7 @@ def show_derivation(console: Console) -> None:
     program = cell(CELL).program()
     adjoint = vjp(program)
     seconds = time.perf_counter() - began
-    state = program.meta["states"][-1]
+    state = program.facts.states[-1]
     console.print(
         "Each equation is differentiated on its own, and the Kronecker deltas are contracted. "
         f"Everything that reads {state}:\n"

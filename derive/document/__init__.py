@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from derive import registry
-from derive.backends.c.emit import Change, compare
-from derive.backends.c.render import ROOT
 from derive.document import listing
 from derive.document.blocks import Page, Section
 from derive.document.derivation import Derivation
@@ -26,14 +24,12 @@ from derive.document.write_html import html
 from derive.document.write_tex import tex
 from derive.document.write_text import markdown, text
 from derive.errors import DeriveError
+from derive.generation import DOCUMENTED, Change, compare
 from derive.notation import Cell, Head
+from derive.rendering import ROOT
 
 FORMS = {"tex": tex, "html": html, "md": markdown, "text": text}
 __all__ = ["FORMS", "LANGUAGES", "Derivation", "Page", "derivation", "document", "files", "regenerate", "written"]
-
-# HTML carries the formula renderer and its fonts, half a megabyte each: pages of the main cells are committed, any other
-# is a command away.
-COMMITTED_HTML = ("lstm", "gru", "rnn", "lstm_peephole", "lstm_layernorm")
 
 
 @cache
@@ -64,11 +60,9 @@ def written(cell: Cell, form: str = "tex", lang: str = "en", loss: Head | None =
 
 
 def files(cell: Cell) -> dict[str, str]:
-    """The committed documents of a cell, by file name."""
-    found = {"derivation.tex": written(cell, "tex")}
-    if cell.name in COMMITTED_HTML:
-        found["derivation.html"] = written(cell, "html")
-    return found
+    """The committed documents of a cell, by file name; none for most, for `derive latex` writes them."""
+    forms = ("tex", "html") if cell.name in DOCUMENTED else ()
+    return {f"derivation.{form}": written(cell, form) for form in forms}
 
 
 def regenerate(
@@ -78,9 +72,14 @@ def regenerate(
     changes = []
     for name in names:
         progress(name)
-        for file, made in files(registry.cell(name)).items():
-            path = ROOT / "generated" / name / file
-            changes.append(compare(path, f"{name}/{file}", made))
+        folder, made = ROOT / "generated" / name, files(registry.cell(name))
+        for file, page in made.items():
+            changes.append(compare(folder / file, f"{name}/{file}", page))
             if not check and changes[-1].kind != "same":
-                path.write_text(made, encoding="utf-8")
+                (folder / file).write_text(page, encoding="utf-8")
+        for path in sorted(folder.glob("derivation.*")):
+            if path.name not in made:
+                changes.append(Change(f"{name}/{path.name}", "removed"))
+                if not check:
+                    path.unlink()
     return changes

@@ -17,7 +17,7 @@ from derive.document.blocks import Row
 from derive.document.formula import Formula
 from derive.document.matrix import Matrices, NoMatrixForm
 from derive.document.names import Names
-from derive.ir import Equation, Program, Tensor, t
+from derive.ir import Equation, Origin, Program, Tensor, t
 from derive.notation import Cell, Head
 from derive.passes.adjoint import Step, adjoint_name, vjp
 from derive.passes.normalize import is_transcendental
@@ -36,7 +36,7 @@ class Derivation:
         self.made = model(cell, self.loss)
         self.primal = self.made.primal
         self.derived: Program = self.made.trace.after("adjoint").artefact
-        output = self.primal.tensors[self.primal.meta["output"]]
+        output = self.primal.tensors[self.primal.facts.output]
         self.judge: Program = vjp(self.loss.of(output), [output.name])
         self.stages = self._stages()
         self.saved = self.stages[1][1]
@@ -68,21 +68,21 @@ class Derivation:
 
     @property
     def states(self) -> tuple[str, ...]:
-        return tuple(self.primal.meta["states"])
+        return tuple(self.primal.facts.states)
 
     @property
     def gates(self) -> tuple[str, ...]:
-        return tuple(self.primal.meta["gates"])
+        return tuple(self.primal.facts.gates)
 
     @cached_property
     def forward(self) -> list[Equation]:
         """The equations of a step."""
-        return [e for e in self.primal.equations if e.note not in ("initial state", "final state")]
+        return [e for e in self.primal.equations if not e.origin.is_end]
 
     @cached_property
     def ends(self) -> list[Equation]:
         """The equations of the two ends of time."""
-        return [e for e in self.primal.equations if e.note in ("initial state", "final state")]
+        return [e for e in self.primal.equations if e.origin.is_end]
 
     @cached_property
     def backward(self) -> list[Equation]:
@@ -97,7 +97,7 @@ class Derivation:
     @cached_property
     def kept(self) -> list[Equation]:
         """Equations that the forward pass computes for the backward pass only."""
-        return [e for e in self.made.adjoint.equations if e.note == "saved derivative"]
+        return [e for e in self.made.adjoint.equations if e.origin is Origin.SAVED_DERIVATIVE]
 
     def readers(self, name: str) -> list[Equation]:
         """The equations that read a tensor."""

@@ -205,8 +205,8 @@ def chain(d: Derivation) -> Drawing:
     """Steps t-1, t, t+1: states run to the right, adjoints to the left."""
     gap, inner = 4.1, 0.75
     nodes, edges = [], []
-    x, e = (d.names.plain(n) for n in (d.primal.meta["inputs"][0], f"seed_{d.primal.meta['output']}"))
-    out = d.names.plain(d.primal.meta["output"])
+    x, e = (d.names.plain(n) for n in (d.primal.facts.inputs[0], f"seed_{d.primal.facts.output}"))
+    out = d.names.plain(d.primal.facts.output)
     rows = len(d.states)
     half = max(0.75, rows * inner)
     for p, when in enumerate(("t-1", "t", "t+1")):

@@ -7,7 +7,6 @@ from functools import cache
 
 from derive import ir
 from derive.backends.c import emit
-from derive.backends.c.printer import F32
 from derive.document.derivation import Derivation
 
 _ID = r"[FBPLD]'?\d+'*"
@@ -17,8 +16,8 @@ _HEAD = re.compile(r"/\* ==== (?:(\w+) =)?")  # of a kernel, named by one word; 
 
 @cache
 def source(d: Derivation) -> tuple[str, tuple[str, ...]]:
-    """Name and lines of the float32 file of a cell: the committed one, or the one that is emitted for a cell of yours."""
-    return f"{d.cell.name}_{F32.tag}.c", tuple(emit.c_source(d.made, F32).rstrip("\n").split("\n"))
+    """Name and lines of the kernels of a cell: of the committed file, or of the one that is emitted for a cell of yours."""
+    return f"{d.cell.name}_kernels.h", tuple(emit.c_kernels(d.made).rstrip("\n").split("\n"))
 
 
 def ids_of(line: str) -> list[str]:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from derive.backends.c.render import templates
 from derive.errors import DeriveError
+from derive.rendering import templates
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 _SLOT = re.compile(r"<([A-Za-z_]+)>")

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from derive.ir import Program, Tensor
+from derive.ir import Origin, Program, Tensor
 
 _GREEK = frozenset(
     "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho tau phi chi psi omega "
@@ -103,9 +103,7 @@ class Names:
 
 def _invented(*programs: Program) -> list[str]:
     """Tensors that normal form or simplification split off from an equation."""
-    found = [
-        e.target for p in programs for e in p.equations if e.note.startswith("part of") or e.note == "saved derivative"
-    ]
+    found = [e.target for p in programs for e in p.equations if e.origin in (Origin.PART, Origin.SAVED_DERIVATIVE)]
     return list(dict.fromkeys(found))
 
 

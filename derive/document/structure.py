@@ -85,9 +85,9 @@ def meaning(d: Derivation, say: Messages, name: str) -> str:
         return say("role.initial", s=d.names.plain(name.removesuffix("_0")))
     if tensor.role == "param":
         return _parameter(d, say, name)
-    if name == d.primal.meta["output"] and name in d.states:
+    if name == d.primal.facts.output and name in d.states:
         return say("role.state_output")
-    if name == d.primal.meta["output"]:
+    if name == d.primal.facts.output:
         return say("role.output")
     if name in d.states:
         return say("role.state")
@@ -100,8 +100,8 @@ def meaning(d: Derivation, say: Messages, name: str) -> str:
     readers = d.readers(name)
     if readers and all(is_transcendental(e.rhs) and ir.name_of(e.rhs.args[0]) == name for e in readers):
         return say("role.preactivation", of=say.list([f"${d.names.plain(e.target)}$" for e in readers]))
-    if equation.note.startswith("part of"):
-        whole = d.names.plain(equation.note.removeprefix("part of "))
+    if equation.whole:
+        whole = d.names.plain(equation.whole)
         return say("role.part", of=f"${whole}$", rhs=f"${'+ '.join(d.row(equation).parts)}$")
     return say("role.value" if tensor.dims else "role.scalar", of=f"[[{equation.id}]]")
 

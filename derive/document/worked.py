@@ -113,7 +113,7 @@ def _derived(
     d: Derivation, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Loss, values of the forward pass and gradients by the derived equations: first the loss's, then the cell's."""
-    output = d.primal.meta["output"]
+    output = d.primal.facts.output
     before = run(d.primal, values, sizes)
     out = _steps(d, before[output])
     judged = run(d.judge, {_role(d.judge, "input"): out, _role(d.judge, "target"): target}, sizes)
@@ -139,7 +139,7 @@ def _role(program: ir.Program, role: str) -> str:
 
 
 def _steps(d: Derivation, out: Any) -> Any:
-    time = d.primal.tensors[d.primal.meta["output"]].time
+    time = d.primal.tensors[d.primal.facts.output].time
     return out[1:] if time is not None and time[0] == 0 else out
 
 

@@ -11,7 +11,6 @@ import re
 from functools import cache
 from html import escape
 
-from derive.backends.c.render import render, templates
 from derive.document import chart, graph
 from derive.document.blocks import Block, Box, Bullets, Details, Display, Figure, Listing, Page, Paragraph, Row, Table
 from derive.document.chart import Chart
@@ -19,6 +18,7 @@ from derive.document.formula import joined
 from derive.document.listing import COMMENT
 from derive.document.markup import Piece, written
 from derive.escaping import visible
+from derive.rendering import render, templates
 
 
 def html(page: Page) -> str:

@@ -6,7 +6,6 @@ import re
 from unicodedata import east_asian_width
 
 from derive import escaping
-from derive.backends.c.render import render
 from derive.document import chart, graph
 from derive.document.blocks import (
     Block,
@@ -24,6 +23,7 @@ from derive.document.blocks import (
 )
 from derive.document.chart import Chart
 from derive.document.markup import Piece, pieces, written
+from derive.rendering import render
 
 _LINE = 58.0  # widths of a letter on a line, less what the number takes
 _SPECIAL = str.maketrans(

@@ -292,13 +292,13 @@ def keeping(program: Program) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     for equation in program.equations:
-        if equation.target not in program.meta["states"] or not equation.lhs.has(t):
+        if equation.target not in program.facts.states or not equation.lhs.has(t):
             continue
         own = equation.lhs.xreplace({t: t - 1})
         factor = equation.rhs.diff(own) if equation.rhs.has(own) else sp.Integer(0)
         for access in ir.accesses(factor, program.tensors):
             slope = factor.diff(access)
-            if ir.name_of(access) in program.meta["gates"] and slope.is_number and slope != 0:
+            if ir.name_of(access) in program.facts.gates and slope.is_number and slope != 0:
                 found[ir.name_of(access)] = 1 if slope > 0 else -1
     return found
 
@@ -309,7 +309,7 @@ def recurrent(program: Program) -> list[str]:
     for equation in program.equations:
         for total in equation.rhs.atoms(sp.Sum):
             read = {ir.name_of(a): a for a in ir.accesses(total.function, program.tensors)}
-            from_past = any(n in program.meta["states"] and ir.offset(a.indices[0]) == -1 for n, a in read.items())
+            from_past = any(n in program.facts.states and ir.offset(a.indices[0]) == -1 for n, a in read.items())
             for name in read:
                 tensor = program.tensors[name]
                 if from_past and tensor.role == "param" and len(tensor.dims) == 2 and len(set(tensor.dims)) == 1:
@@ -327,7 +327,7 @@ def _part(program: Program, params: dict[str, Array], name: str) -> Array:
     """The rows of a public array that belong to one tensor of the cell; a view."""
     array, position = parameter(program, program.tensors[name])
     whole = params[array]
-    gates = len(program.meta["gates"])
+    gates = len(program.facts.gates)
     stacked = program.tensors[name].member and not array.endswith(f"_{program.tensors[name].member}")
     rows = len(whole) // gates if stacked else len(whole)
     return whole[position * rows : (position + 1) * rows]

@@ -20,7 +20,7 @@ an expression; verifier.py checks a program, dependence.py orders it, line.py pr
 from derive.ir.access import accesses, dims_of, indices_of, names_in, offset, ordered, terms, time_of, walk
 from derive.ir.dependence import Group, dependencies, in_step, order
 from derive.ir.line import text
-from derive.ir.program import Equation, Program, Tensor, name_of, unused_name
+from derive.ir.program import Equation, Facts, Origin, Program, Tensor, name_of, unused_name
 from derive.ir.ranges import hull, meet, reach, within, without_guards
 from derive.ir.symbols import ROW, STEPS, B, Span, T, dimension, index, span, t
 from derive.ir.verifier import verify
@@ -28,7 +28,9 @@ from derive.ir.verifier import verify
 __all__ = [
     "B",
     "Equation",
+    "Facts",
     "Group",
+    "Origin",
     "Program",
     "ROW",
     "STEPS",

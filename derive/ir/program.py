@@ -7,8 +7,9 @@ in which they can be computed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -60,16 +61,46 @@ class Tensor:
         return "(" + ", ".join([*axes, *map(str, self.dims)]) + ")"
 
 
+class Origin(Enum):
+    """What brought an equation into a program; the value is the origin in words."""
+
+    EQUATION = "equation"  # a person wrote it, or differentiation derived it
+    INITIAL_STATE = "initial state"  # h(0) = h_0
+    FINAL_STATE = "final state"  # h_T = h(T)
+    PART = "part of an equation"  # normal form split it from the equation of the tensor `whole`
+    SAVED_DERIVATIVE = "saved derivative"  # the forward pass computes it for the backward pass only
+    SHARED_PRODUCT = "shared product"  # simplification found it in several equations
+    SUM = "sum"  # lowering: a sum over the units of a row
+    PRODUCT = "product"  # lowering: a matrix product
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the equation stands at one end of time and not in a step."""
+        return self in (Origin.INITIAL_STATE, Origin.FINAL_STATE)
+
+
 @dataclass(frozen=True)
 class Equation:
-    """lhs = rhs, for every value of the indices on the left; where time is free it runs over `when`."""
+    """lhs = rhs, for every value of the indices on the left; where time is free it runs over `when`.
+
+    `merged` are the IDs of equations that simplification put into this one.  A part of another equation names in `whole`
+    the tensor that the other one defines; raises DeriveError for a part without a whole, and for a whole without a part.
+    """
 
     lhs: sp.Expr
     rhs: sp.Expr
     id: str = ""
     when: Span | None = None
-    note: str = ""
+    origin: Origin = Origin.EQUATION
     merged: tuple[str, ...] = ()
+    whole: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.origin is Origin.PART) != bool(self.whole):
+            raise DeriveError(
+                f"equation {self.id or self.lhs}: the origin is {self.origin.name} and the whole is {self.whole!r}; "
+                f"a part, and nothing else, has a whole, the tensor whose equation it was split from"
+            )
 
     @property
     def target(self) -> str:
@@ -92,19 +123,40 @@ class Equation:
         return f"{self.id:>4}: {text(self.lhs)} = {text(self.rhs)}{where}"
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What the notation says about a cell, a head or a loss beside its equations.
+
+    `states` come in the order of the decorator and `gates` in the order in which public arrays stack them; `inputs` are
+    the sequences that are read, `output` is the tensor that callers get.  `public` maps a parameter (a family, or a
+    tensor of none) to its public name where the decorator gives one, `sizes` a dimension to its keyword (H:
+    hidden_size).  `lines` maps a tensor to the line that defines it or reads it first, which prints as the end of a
+    message.  `prefixes` begin the IDs of the equations and of their adjoints.
+    """
+
+    states: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    output: str = ""
+    public: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, object] = field(default_factory=dict)
+    prefixes: tuple[str, str] = ("F", "B")
+
+
 @dataclass(frozen=True, repr=False)
 class Program(Shown):
     """A list of equations with the tensors that they speak of.
 
     `outputs` are the names of interest; what nobody defines is an input.  `steps` holds the log of the pass that made
-    the program (see adjoint.py), `meta` what the notation said about the cell (states, gates, public names).
+    the program (see adjoint.py), `facts` what the notation says beside the equations.
     """
 
     name: str
     tensors: dict[str, Tensor]
     equations: tuple[Equation, ...]
     outputs: tuple[str, ...] = ()
-    meta: dict[str, Any] = field(default_factory=dict, hash=False)
+    facts: Facts = field(default_factory=Facts, hash=False)
     steps: tuple[Any, ...] = ()
     primal: Program | None = None
 

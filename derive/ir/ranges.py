@@ -8,6 +8,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive.ir.access import offset, time_of
+from derive.ir.functions import fma
 from derive.ir.program import Tensor, name_of
 from derive.ir.symbols import Span, T, span, t
 
@@ -51,6 +52,8 @@ def reach(expr: sp.Expr, tensors: dict[str, Tensor]) -> Span | None:
         return reach(expr.function, tensors) if all(symbol != t for symbol, *_ in expr.limits) else None
     if isinstance(expr, sp.Pow) and expr.exp.is_positive:
         return reach(expr.base, tensors)
+    if isinstance(expr, fma):
+        return reach(expr.args[0] * expr.args[1] + expr.args[2], tensors)
     if not isinstance(expr, (sp.Mul, sp.Add)):
         return None
     parts = [reach(a, tensors) for a in expr.args]

@@ -119,8 +119,8 @@ def head(*function: Any, **public: str) -> Callable[[Callable[..., None]], Head]
 
     def build(function: Callable[..., None]) -> Head:
         program = written("head", function, [], [], public)
-        last = program.tensors[program.meta["output"]]
-        if not program.meta["inputs"] or last.time is None or len(last.dims) != 1:
+        last = program.tensors[program.facts.output]
+        if not program.facts.inputs or last.time is None or len(last.dims) != 1:
             raise DeriveError(
                 f"head {program.name}: expected a head that reads a sequence and ends in another, p[t, o] = ..., found "
                 f"{last.at()} = ... as its last equation"
@@ -135,15 +135,15 @@ def loss(function: Any = None, **options: Any) -> Head:
     if function is None or options:
         raise DeriveError("@loss(...): write @loss above the function, without brackets")
     program = written("loss", function, [], [], {})
-    if len(program.meta["inputs"]) != 2 or program.equations[-1].lhs.args:
+    if len(program.facts.inputs) != 2 or program.equations[-1].lhs.args:
         raise DeriveError(
             f"loss {program.name}: expected a prediction, a target and at last a scalar L[()] = ..., found the sequences "
-            f"{', '.join(program.meta['inputs']) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads "
+            f"{', '.join(program.facts.inputs) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads "
             f"nothing else with time"
         )
-    target = program.meta["inputs"][1]
+    target = program.facts.inputs[1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
-    judge = replace(program, tensors=tensors, meta={**program.meta, "prefixes": ("L", "D")})
+    judge = replace(program, tensors=tensors, facts=replace(program.facts, prefixes=("L", "D")))
     check_loss(f"loss {program.name}", judge)
     return Head(program.name, _doc(function), judge)
 

@@ -19,28 +19,26 @@ from derive.notation.sizes import free_size
 
 def join(lower: Program, upper: Program, name: str) -> Program:
     """The equations of a cell and of a head that reads its output; the head's output is that of the whole."""
-    own = lower.tensors[lower.meta["output"]]
-    upper = rebind(
-        upper, own, sizes={*lower.meta["sizes"], *lower.tensors, *(x.family for x in lower.tensors.values())}
-    )
-    clash = set(upper.tensors) & {*lower.tensors, *lower.meta["sizes"]} - {lower.meta["output"]}
+    own = lower.tensors[lower.facts.output]
+    upper = rebind(upper, own, sizes={*lower.facts.sizes, *lower.tensors, *(x.family for x in lower.tensors.values())})
+    clash = set(upper.tensors) & {*lower.tensors, *lower.facts.sizes} - {lower.facts.output}
     if clash:
         raise DeriveError(f"{name}: {', '.join(sorted(clash))} means two things; rename it in the head or in the cell")
-    body = [e for e in lower.equations if not e.note]
-    ends = [e for e in lower.equations if e.note]
+    body = [e for e in lower.equations if not e.origin.is_end]
+    ends = [e for e in lower.equations if e.origin.is_end]
     equations = [*body, *upper.equations, *ends]
     numbered = [replace(e, id=f"F{p + 1}") for p, e in enumerate(equations)]
     tensors = {**lower.tensors, **{x: y for x, y in upper.tensors.items() if x not in lower.tensors}}
-    output = upper.meta["output"]
-    meta = {
-        **lower.meta,
-        "output": output,
-        "public": {**lower.meta["public"], **upper.meta["public"]},
-        "lines": {**upper.meta["lines"], **lower.meta["lines"]},
-        "sizes": {**lower.meta["sizes"], **upper.meta["sizes"]},
-    }
-    outputs = (output, *(f"{s}_T" for s in lower.meta["states"]))
-    return ir.verify(Program(name, tensors, tuple(numbered), outputs, meta))
+    output = upper.facts.output
+    facts = replace(
+        lower.facts,
+        output=output,
+        public={**lower.facts.public, **upper.facts.public},
+        lines={**upper.facts.lines, **lower.facts.lines},
+        sizes={**lower.facts.sizes, **upper.facts.sizes},
+    )
+    outputs = (output, *(f"{s}_T" for s in lower.facts.states))
+    return ir.verify(Program(name, tensors, tuple(numbered), outputs, facts))
 
 
 def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) -> Program:
@@ -48,7 +46,7 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
 
     Its own tensors get out of the way of that one and of its gradients, its own sizes out of the way of `sizes`.
     """
-    slot = program.tensors[program.meta["inputs"][0]]
+    slot = program.tensors[program.facts.inputs[0]]
     if len(slot.dims) != len(prediction.dims):
         raise DeriveError(
             f"{program.name} reads a tensor with {len(slot.dims)} axes beside time, {prediction.name} has "
@@ -56,7 +54,7 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
         )
     dims = dict(zip(slot.dims, prediction.dims, strict=True))
     taken = {*sizes, *map(str, prediction.dims), *program.tensors}
-    for size in program.meta["sizes"]:
+    for size in program.facts.sizes:
         if (dim := ir.dimension(size)) not in dims:
             dims[dim] = ir.dimension(free_size(size, taken))
             taken.add(str(dims[dim]))
@@ -70,17 +68,17 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
     tensors = {prediction.name: replace(prediction, role="input", time=ir.STEPS)}
     tensors |= {names[x.name]: renamed(x) for x in program.tensors.values() if x.name != slot.name}
     equations = [replace(e, lhs=e.lhs.xreplace(swap), rhs=e.rhs.xreplace(swap)) for e in program.equations]
-    meta = {
-        **program.meta,
-        "inputs": tuple(names[x] for x in program.meta["inputs"]),
-        "output": names[program.meta["output"]],
-        "lines": {names[x]: line for x, line in program.meta["lines"].items()},
-        "sizes": {
-            str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.meta["sizes"].items()
+    facts = replace(
+        program.facts,
+        inputs=tuple(names[x] for x in program.facts.inputs),
+        output=names[program.facts.output],
+        lines={names[x]: line for x, line in program.facts.lines.items()},
+        sizes={
+            str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.facts.sizes.items()
         },
-    }
+    )
     outputs = tuple(names[x] for x in program.outputs)
-    return replace(program, tensors=tensors, equations=tuple(equations), outputs=outputs, meta=meta)
+    return replace(program, tensors=tensors, equations=tuple(equations), outputs=outputs, facts=facts)
 
 
 def _names(program: Program, slot: Tensor, prediction: Tensor) -> dict[str, str]:

@@ -11,7 +11,7 @@ import sympy as sp
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Equation, Program, T, Tensor, t
+from derive.ir import Equation, Facts, Origin, Program, T, Tensor, t
 from derive.notation import checks
 from derive.notation.sizes import Sizes
 from derive.notation.spelling import GREEK, name_of_cell, spelled, spellings
@@ -78,17 +78,17 @@ def _program(name: str, writer: Writer, states: list[str], gates: list[str], pub
     output = states[0] if states else last.name
     if last.rank == 0:
         tensors[last.name] = replace(last, role="loss", batched=False)
-    meta = {
-        "states": tuple(states),
-        "gates": tuple(gates),
-        "inputs": tuple(inputs),
-        "output": output,
-        "public": public,
-        "lines": checks.lines_of(writer),
-        "sizes": {str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims},
-    }
+    facts = Facts(
+        states=tuple(states),
+        gates=tuple(gates),
+        inputs=tuple(inputs),
+        output=output,
+        public=public,
+        sizes={str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims},
+        lines=checks.lines_of(writer),
+    )
     outputs = (output, *(f"{s}_T" for s in states))
-    return ir.verify(Program(name, tensors, tuple(equations), outputs, meta))
+    return ir.verify(Program(name, tensors, tuple(equations), outputs, facts))
 
 
 def _tensor(item: Name, sizes: Sizes, assigned: bool) -> Tensor:
@@ -140,8 +140,10 @@ def _boundaries(where: str, states: list[str], tensors: dict[str, Tensor], count
         first = replace(body, name=f"{state}_0", role="initial", time=None, latex=f"{base}_0")
         final = replace(body, name=f"{state}_T", role="final", time=None, latex=f"{base}_T")
         tensors[first.name], tensors[final.name] = first, final
-        found.append(Equation(body.at(sp.Integer(0)), first.at(), f"F{count + len(found) + 1}", note="initial state"))
-        found.append(Equation(final.at(), body.at(T), f"F{count + len(found) + 1}", note="final state"))
+        found.append(
+            Equation(body.at(sp.Integer(0)), first.at(), f"F{count + len(found) + 1}", origin=Origin.INITIAL_STATE)
+        )
+        found.append(Equation(final.at(), body.at(T), f"F{count + len(found) + 1}", origin=Origin.FINAL_STATE))
     return found
 
 

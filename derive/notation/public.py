@@ -33,13 +33,13 @@ FIXED = {
 def public_name(program: Program, tensor: Tensor) -> str:
     """The name of a parameter in the Python and C interfaces, without the gate."""
     symbol = tensor.family or tensor.name
-    given: str = {**USUAL, **program.meta["public"]}.get(symbol, symbol)
+    given: str = {**USUAL, **program.facts.public}.get(symbol, symbol)
     return given
 
 
 def is_stacked(program: Program, tensor: Tensor) -> bool:
     """Whether the arrays of a family are stacked in one public array: a member for every gate, all of one shape."""
-    gates = list(program.meta["gates"])
+    gates = list(program.facts.gates)
     family = [x for x in program.tensors.values() if x.family == tensor.family and x.role == "param"]
     return (
         bool(tensor.family)
@@ -51,7 +51,7 @@ def is_stacked(program: Program, tensor: Tensor) -> bool:
 
 def parameter(program: Program, tensor: Tensor) -> tuple[str, int]:
     """The public array of a parameter and the gate's position in it."""
-    gates = list(program.meta["gates"])
+    gates = list(program.facts.gates)
     base = public_name(program, tensor)
     if is_stacked(program, tensor):
         return base, gates.index(tensor.member)
@@ -93,8 +93,8 @@ def check_public_names(where: str, program: Program) -> None:
 
 def _uses(program: Program) -> Mapping[str, str]:
     """The names that the interface of a cell has already, each with what it stands for."""
-    uses = {**FIXED, **{size: f"the size {size}" for size in program.meta["sizes"]}}
-    for state in program.meta["states"]:
+    uses = {**FIXED, **{size: f"the size {size}" for size in program.facts.sizes}}
+    for state in program.facts.states:
         uses |= {
             f"{state}0": f"the gradient of the initial state {state}",
             f"{state}_0": f"the initial state {state}",
@@ -110,7 +110,7 @@ def _gradient_of(name: str, others: set[str]) -> str:
 
 def _line(program: Program, tensor: Tensor) -> str:
     """Where a parameter is read first, to stand behind a message."""
-    line = program.meta["lines"].get(tensor.name)
+    line = program.facts.lines.get(tensor.name)
     return f"\n  {line}" if line is not None else ""
 
 

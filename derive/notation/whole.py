@@ -44,7 +44,7 @@ def _line_of_failure(source: Program) -> str:
 
 def _line(program: Program, name: str) -> str:
     """Where a tensor is defined, or read first, to stand behind a message."""
-    line = program.meta["lines"].get(name)
+    line = program.facts.lines.get(name)
     return f"\n  {line}" if line is not None else ""
 
 
@@ -67,9 +67,10 @@ def per_step(program: Program) -> Program:
         return sp.Sum(tensors[name].at(), (t, 1, T))
 
     rhs = last.rhs.replace(_is_over_time, number)
-    lines = {e.target: program.meta["lines"].get(last.target) for e in made}
-    meta = {**program.meta, "lines": {**lines, **program.meta["lines"]}}
-    return replace(program, tensors=tensors, equations=(*before, *made, replace(last, rhs=rhs)), meta=meta)
+    line = program.facts.lines.get(last.target)
+    lines = {e.target: line for e in made} if line is not None else {}
+    facts = replace(program.facts, lines={**lines, **program.facts.lines})
+    return replace(program, tensors=tensors, equations=(*before, *made, replace(last, rhs=rhs)), facts=facts)
 
 
 def _is_over_time(expr: sp.Expr) -> bool:
@@ -80,7 +81,7 @@ def check_whole(where: str, program: Program) -> None:
     """Raise for a public name that is taken, and for a size that stands on no array that a caller gives."""
     check_public_names(where, program)
     known = {str(d) for x in program.of_role("param", "input") for d in x.dims}
-    for size in program.meta["sizes"]:
+    for size in program.facts.sizes:
         if size not in known:
             holder = next(x for x in program.tensors.values() if size in map(str, x.dims))
             bias = f"{holder.at()} = ... + b[{holder.indices[-1]}]"
@@ -123,7 +124,7 @@ def check_loss(where: str, program: Program) -> None:
                 f"{where}: in the equation of {last.target}, {ir.text(term)} is no sum over time; a loss adds up one number a "
                 f"step, {last.target}[()] = Sum(l[t], t), where l[t] = ... may be any function{_line(program, last.target)}"
             )
-    prediction = program.tensors[program.meta["inputs"][0]]
+    prediction = program.tensors[program.facts.inputs[0]]
     for target in program.of_role("target"):
         if target.dims != prediction.dims:
             raise DeriveError(

@@ -93,7 +93,7 @@ def vjp(program: Program, wrt: Iterable[str] | None = None) -> Program:
 class _Reverse:
     def __init__(self, program: Program, wrt: tuple[str, ...]) -> None:
         self.program, self.wrt, self.order = program, wrt, _order(program)
-        self.prefix = program.meta.get("prefixes", ("F", "B"))[1] * self.order
+        self.prefix = program.facts.prefixes[1] * self.order
         self.tensors = dict(program.tensors)
         self.active = _depends_on(program, wrt)
         self.steps: list[Step] = []
@@ -129,7 +129,7 @@ class _Reverse:
             self.tensors,
             (*program.equations, *equations),
             gradients,
-            program.meta,
+            program.facts,
             steps,
             program,
         )
@@ -401,7 +401,9 @@ def jvp(program: Program, wrt: Iterable[str] | None = None) -> Program:
         equations.append(Equation(lhs, rhs, f"J{len(equations) + 1}", equation.when))
     outputs = tuple(f"t_{name}" for name in program.outputs if name in moving)
     return ir.verify(
-        Program(f"jvp of {program.name}", tensors, (*program.equations, *equations), outputs, program.meta, (), program)
+        Program(
+            f"jvp of {program.name}", tensors, (*program.equations, *equations), outputs, program.facts, (), program
+        )
     )
 
 

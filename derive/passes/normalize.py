@@ -21,14 +21,14 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Equation, Program, Tensor, t
+from derive.ir import Equation, Origin, Program, Tensor, t
 from derive.ir.functions import record_of
 from derive.passes.normal_form import contraction, refactored
 
 
 def normalize(program: Program) -> Program:
     """Program -> Program in normal form, with IDs numbered in order: F1.. for a cell, L1.. for a loss."""
-    prefix = program.meta.get("prefixes", ("F", "B"))[0]
+    prefix = program.facts.prefixes[0]
     tensors = dict(program.tensors)
     equations: list[Equation] = []
     for equation in program.equations:
@@ -139,7 +139,8 @@ class _Splitter:
         when = self.equation.when or (ir.STEPS if rhs.has(t) else None)
         tensor = Tensor(name, dims, indices, "value", when, latex=latex or name.replace("_", r"\_"))
         self.tensors[name] = tensor
-        self.made.append(Equation(tensor.at(), rhs, when=tensor.time, note=f"part of {self.equation.target}"))
+        part = Equation(tensor.at(), rhs, when=tensor.time, origin=Origin.PART, whole=self.equation.target)
+        self.made.append(part)
         return tensor.at()
 
     def _indices(self, rhs: sp.Expr) -> tuple[tuple[sp.Symbol, ...], tuple[sp.Symbol, ...]]:

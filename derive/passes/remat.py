@@ -23,7 +23,7 @@ def needed(program: Program, outputs: Iterable[str]) -> Program:
 
 def rematerialise(first: Program, second: Program) -> Program:
     """The backward pass that finds only states on its tape: the equations of all else that it reads come before its own."""
-    states = {*first.meta["states"], first.meta["output"]}
+    states = {*first.facts.states, first.facts.output}
     made = [e for e in first.equations if e.target not in states and first.tensors[e.target].time is not None]
     both = second.with_equations([*made, *second.equations], {**first.tensors, **second.tensors})
     return replace(needed(both, second.outputs), tensors=both.tensors)

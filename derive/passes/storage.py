@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import sympy as sp
+from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.ir import B, Program, Tensor
@@ -74,12 +75,22 @@ def tape(forward: Program, backward: Program) -> tuple[str, ...]:
     """The values of the forward pass that the backward pass reads, in the order of their equations."""
     read = {ir.name_of(a) for e in backward.equations for a in ir.accesses(e.rhs, backward.tensors)}
     kept = [n for n in forward.defined if n in read and forward.tensors[n].time is not None]
-    return tuple(n for n in kept if n != forward.meta["output"])
+    return tuple(n for n in kept if n != forward.facts.output)
 
 
 def tape_places(program: Program, names: tuple[str, ...]) -> dict[str, Place]:
     """Slots on the tape: values over units in one region per dimension, numbers per row in another."""
     return _slots(program, list(names), "tape", {})
+
+
+def with_initials(program: Program, places: dict[str, Place]) -> dict[str, Place]:
+    """The places with the arrays that stand in for values before the first step, as the boundaries of a program say."""
+    found = dict(places)
+    for equation in program.equations:
+        when = ir.time_of(equation.lhs, program.tensors) if isinstance(equation.lhs, Indexed) else None
+        if when in (0, ir.T + 1) and equation.target in found and isinstance(equation.rhs, Indexed):
+            found[equation.target] = replace(found[equation.target], initial=ir.name_of(equation.rhs))
+    return found
 
 
 def place(lowered: Lowered, arguments: dict[str, Place], saved: dict[str, Place]) -> Storage:
@@ -124,7 +135,7 @@ class _Placing:
         for kind, names in chosen.items():
             neighbours = {n: n in self.neighbours for n in names}
             for number, group in enumerate(self._by_loop(names) if kind == "ring" else [names]):
-                self.places |= _slots(self.program, group, kind, neighbours, f"_{number + 1}" if number else "")
+                self.places |= _slots(self.program, group, kind, neighbours, str(number + 1) if number else "")
         for name, source in initials.items():
             if name in self.places:
                 self.places[name] = replace(self.places[name], initial=ir.name_of(source))
@@ -233,10 +244,10 @@ class _Placing:
 
 
 def _slots(
-    program: Program, names: list[str], kind: str, neighbour: dict[str, bool], suffix: str = ""
+    program: Program, names: list[str], kind: str, neighbour: dict[str, bool], count: str = ""
 ) -> dict[str, Place]:
     """Places side by side; the gates of one family stand in the order in which the weights stack them."""
-    gates = list(program.meta.get("gates", ()))
+    gates = list(program.facts.gates)
     families = list(dict.fromkeys(program.tensors[n].family or n for n in names))
 
     def key(name: str) -> tuple[int, int]:
@@ -248,10 +259,10 @@ def _slots(
         group = sorted((n for n in names if unit_dim(program.tensors[n]) == dim), key=key)
         shared = any(neighbour.get(n, False) for n in group)
         for slot, name in enumerate(group):
-            first = f"{name}_0" if kind == "tape" and name in program.meta["states"] else ""
+            first = f"{name}_0" if kind == "tape" and name in program.facts.states else ""
             result[name] = Place(
                 kind,
-                f"{kind}_{dim or 'row'}{suffix}",
+                f"{kind}{count}_{dim or 'row'}",
                 slot,
                 len(group),
                 dim,

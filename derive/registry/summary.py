@@ -25,7 +25,7 @@ def summary(of: Cell | Head) -> Summary:
     program = of.program()
     count = sp.expand(sum((sp.prod(x.dims) for x in program.of_role("param")), sp.Integer(0)))
     title = next(iter((of.doc or "").strip().splitlines()), "")
-    return Summary(of.name, title, tuple(program.meta.get("states", ())), str(count))
+    return Summary(of.name, title, tuple(program.facts.states), str(count))
 
 
 def as_dict(of: Cell | Head) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def as_dict(of: Cell | Head) -> dict[str, Any]:
         "name": line.name,
         "title": line.title,
         "states": list(line.states),
-        "gates": list(program.meta.get("gates", ())),
-        "sizes": [str(size) for size in program.meta["sizes"]],
+        "gates": list(program.facts.gates),
+        "sizes": [str(size) for size in program.facts.sizes],
         "parameters": {x.name: [str(d) for d in x.dims] for x in program.of_role("param")},
         "count": line.count,
         "equations": [{"id": e.id, "text": str(e)} for e in program.equations],

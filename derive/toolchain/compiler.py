@@ -39,6 +39,7 @@ FLAGS = (
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 # A module exports its init function alone: what another library of the process calls rnn_f32_infer is not ours.
 HIDDEN = ("-fvisibility=hidden",)
+SHARED = "_lib"  # beside generated folders: the headers that all of them read, where they have none of their own
 # What the runtime asks a module beside the functions of its header; see `preamble`.
 ASKED = "\nconst char *derive_code(void);\nint derive_batch_is_fixed(void);"
 
@@ -69,6 +70,30 @@ static int derive_batch_is_fixed(void) {{ return 0; }}
 """
 
 
+def shared(folder: Path) -> list[Path]:
+    """The headers that a generated folder reads and all cells share: beside its C, or in _lib beside the folder.
+
+    Raises DeriveError where one is in neither place, and FileNotFoundError where the folder has no manifest.json.
+    """
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    places = (folder, folder.parent / SHARED)
+    found = []
+    for name in manifest.get("shared", ()):
+        path = next((place / name for place in places if (place / name).is_file()), None)
+        if path is None:
+            raise _refusal(
+                f"the C of {manifest['cell']} reads {name}, which is neither in {places[0]} nor in {places[1]}: "
+                f"`derive build` writes it, in a checkout of the project"
+            )
+        found.append(path)
+    return found
+
+
+def includes(folder: Path) -> list[Path]:
+    """The folders in which the compiler finds what the C of a generated folder includes."""
+    return list(dict.fromkeys([folder, *(path.parent for path in shared(folder))]))
+
+
 def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
     """The cffi builder of a generated folder: `set_source` is done, with sources and flags.
 
@@ -82,7 +107,7 @@ def ffibuilder(folder: str, module_name: str) -> cffi.FFI:
         module_name,
         preamble(manifest),
         sources=[str(here / s) for s in manifest["sources"]],
-        include_dirs=[str(here)],
+        include_dirs=[str(place) for place in includes(here)],
         extra_compile_args=[*FLAGS, *HIDDEN] if os.name != "nt" else [],
     )
     return ffi
@@ -224,13 +249,15 @@ def compile_into(target: Path, folder: Path, module: str, defines: Sequence[str]
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         cffi.recompiler.make_c_source(ffi, module, preamble(manifest), str(wrapper), verbose=False)
         sources = [*(folder / s for s in manifest["sources"]), wrapper]
-        objects = _objects(manifest["cell"], sources, folder, work, tuple(defines))
+        objects = _objects(manifest["cell"], sources, includes(folder), work, tuple(defines))
         built = work / target.name
         _run([*_linker(), *map(str, objects), "-lm", "-o", str(built)], manifest["cell"])
         shutil.copy(built, target)
 
 
-def _objects(cell: str, sources: list[Path], include: Path, work: Path, defines: tuple[str, ...]) -> list[Path]:
+def _objects(
+    cell: str, sources: list[Path], include: Sequence[Path], work: Path, defines: tuple[str, ...]
+) -> list[Path]:
     """Object files of the sources, the last of which is cffi's wrapper, compiled on all CPUs that there are."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -240,8 +267,8 @@ def _objects(cell: str, sources: list[Path], include: Path, work: Path, defines:
         made = work / f"{source.stem}.o"
         own = [*FLAGS, *defines] if source != sources[-1] else ["-O2", *defines, *python]
         # -iquote: a cell may be called like a header of the system.
-        place = ["-iquote", str(include), "-c", str(source), "-o", str(made)]
-        commands.append([*command(), "-fPIC", *HIDDEN, *own, *place])
+        places = [word for place in include for word in ("-iquote", str(place))]
+        commands.append([*command(), "-fPIC", *HIDDEN, *own, *places, "-c", str(source), "-o", str(made)])
         objects.append(made)
     with ThreadPoolExecutor(
         max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
@@ -299,7 +326,8 @@ def made_from(folder: Path, defines: Sequence[str] = ()) -> str:
     Raises FileNotFoundError where the folder has no manifest.json.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in (".c", ".h") and not p.name.startswith("_")):
+    own = {p for p in folder.iterdir() if p.suffix in (".c", ".h") and not p.name.startswith("_")}
+    for path in sorted({*own, *shared(folder)}, key=lambda p: p.name):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     for part in (preamble(manifest), *toolchain(defines)):

@@ -66,8 +66,8 @@ class Oracle:
 
     def __init__(self, cell: Cell, loss: Head) -> None:
         self.primal = cell.program()
-        self.output = self.primal.meta["output"]
-        self.states = tuple(self.primal.meta["states"])
+        self.output = self.primal.facts.output
+        self.states = tuple(self.primal.facts.states)
         self.adjoint = vjp(self.primal)
         self.judge = vjp(loss.of(self.primal.tensors[self.output]), [self.output])
         self.target = self.judge.of_role("target")[0]

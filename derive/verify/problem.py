@@ -97,7 +97,7 @@ def draw(
             values[name] = exact(array / np.sqrt(np.prod(array.shape[1:])) if array.ndim > 1 else array)
         else:
             values[name] = exact(numbers(name, batch, *((steps,) if tensor.time is not None else ()), *dims(tensor)))
-    output, states = program.tensors[program.meta["output"]], program.meta["states"]
+    output, states = program.tensors[program.facts.output], program.facts.states
     signed = np.random.default_rng([seed, steps, batch])
     return Problem(
         dict(sizes),
@@ -120,7 +120,7 @@ class Places:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.input = program.of_role("input")[0].name
-        self.initial = {s: f"{s}_0" for s in program.meta["states"]}
+        self.initial = {s: f"{s}_0" for s in program.facts.states}
         self.params = {x.name: parameter(program, x) for x in program.of_role("param")}
         self.arrays: dict[str, list[str]] = {}
         for name, (array, _) in sorted(self.params.items(), key=lambda item: item[1]):

@@ -86,7 +86,7 @@ def validate(
 class _Validation:
     def __init__(self, module: ModuleType, oracle: Oracle, fixed: dict[str, int]) -> None:
         self.module, self.oracle, self.fixed = module, oracle, fixed
-        self.dims = list(oracle.primal.meta["sizes"])
+        self.dims = list(oracle.primal.facts.sizes)
         self.wrong: dict[str, list[str]] = {}
         self.range = 0
 

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm",
     "digest": "95ab2635b25991f8",
-    "code": "6a156a59c645a169",
+    "code": "59ebc55e669d02bf",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",
     "digest": "fd18733f3b227247",
-    "code": "66d0ca4270232c47",
+    "code": "48faf8872506683a",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_peephole",
     "digest": "4ea37dc94dcf8099",
-    "code": "04797dab5c73b803",
+    "code": "639267d9c8a8b41e",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

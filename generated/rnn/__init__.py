@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "rnn",
     "digest": "13ecbd01a1c11af4",
-    "code": "0b31628815991b61",
+    "code": "40b4220a2d1b540e",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": [],

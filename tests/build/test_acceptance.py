@@ -9,8 +9,7 @@ import pytest
 from small_cells import CELL, cell_of, quick_compiler
 
 import derive
-from derive import building, registry
-from derive.backends.c import emit
+from derive import building, generation, registry
 from derive.errors import DeriveError
 from derive.toolchain import compiler, loading
 from derive.verify import acceptance
@@ -71,13 +70,13 @@ def broken(made, name, fault):
 @pytest.fixture
 def engine(monkeypatch):
     """Breaks the engine: what it emits is not what the equations say."""
-    files = emit.files
+    files = generation.files
 
     def with_fault(fault):
         def emitted(cell, loss=None, documented=True):
             return broken(files(cell, loss, documented), cell.name, fault)
 
-        monkeypatch.setattr(emit, "files", emitted)
+        monkeypatch.setattr(generation, "files", emitted)
 
     return with_fault
 
@@ -296,7 +295,7 @@ def test_every_loss_can_be_sent(name):
 def test_shipped_cells_are_examined(tmp_path, asked, monkeypatch):
     """`derive build` examines what it compiles, and what an installation compiled, once."""
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     made = building.compile_generated(folder)
     assert made.is_file() and asked() == 1
     building.compile_generated(folder)
@@ -316,7 +315,7 @@ def test_shipped_cells_are_examined(tmp_path, asked, monkeypatch):
 def test_a_shipped_cell_that_is_wrong(tmp_path):
     """It does not take its place, and what an installation compiled from the same C goes."""
     folder = tmp_path / "rnn"
-    emit.write(folder, broken(emit.files(registry.cell("rnn")), "rnn", FAULTS["a sign"]))
+    generation.write(folder, broken(generation.files(registry.cell("rnn")), "rnn", FAULTS["a sign"]))
     before = sorted(folder.iterdir())
     with pytest.raises(acceptance.Rejected, match="rnn: the compiled module does not compute"):
         building.compile_generated(folder)

@@ -17,8 +17,7 @@ import pytest
 from small_cells import CELL, USE, cell_of, python, quick_compiler, script
 
 import derive
-from derive import building, registry
-from derive.backends.c import emit
+from derive import building, generation, registry
 from derive.errors import DeriveError
 from derive.toolchain import cache, compiler, loading
 from derive.toolchain.cache import entry, files, locks
@@ -411,7 +410,7 @@ def test_what_is_loaded_stays_loaded(mine, compilations):
 def test_a_module_in_place_is_checked(tmp_path, compilations):
     """`derive build` compiles again what is damaged in generated/, and what a killed builder left goes."""
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     made = compiler.compile_folder(folder)
     whole = made.read_bytes()
     (folder / f".{made.name}.123").write_text("half")
@@ -428,7 +427,7 @@ def test_a_module_in_place_is_checked(tmp_path, compilations):
 def test_a_module_in_place_is_compiled_once(tmp_path, compilations):
     """By the first of those who want it; the lock of a folder leaves nothing in it."""
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     before = {p.name for p in folder.iterdir()}
     with ThreadPoolExecutor(6) as pool:
         made = set(pool.map(compiler.compile_folder, [folder] * 6))
@@ -479,7 +478,7 @@ def test_a_full_disk(mine, compilations, monkeypatch, when):
 def test_a_full_disk_in_place(tmp_path, monkeypatch):
     """The partial module goes, and the one that was there stays."""
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     before = sorted(folder.iterdir())
 
     def half(target, *_):

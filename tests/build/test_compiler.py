@@ -14,8 +14,7 @@ import pytest
 from small_cells import CELL, USE, cell_of, python, quick_compiler
 
 import derive
-from derive import registry
-from derive.backends.c import emit
+from derive import generation, registry
 from derive.errors import DeriveError
 from derive.losses.readout import readout
 from derive.toolchain import compiler
@@ -66,14 +65,14 @@ def test_the_second_call_compiles_nothing(tmp_path, cache, counted, capfd):
 
 def test_nothing_is_printed(tmp_path, capfd):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     assert compiler.compile_folder(folder).is_file()
     assert capfd.readouterr() == ("", "")
 
 
 def test_compiling_in_place_notices_changes(tmp_path, counted):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     made = compiler.compile_folder(folder)
     first = counted()
     assert compiler.compile_folder(folder) == made and counted() == first
@@ -88,7 +87,7 @@ def test_compiling_in_place_notices_changes(tmp_path, counted):
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("key") / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     return folder
 
 
@@ -151,7 +150,7 @@ def test_a_compiler_that_fails(tmp_path, cache, monkeypatch):
 
 def test_source_that_is_no_c(tmp_path):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
     (folder / "rnn_f32.c").write_text("this is no C\n")
     with pytest.raises(DeriveError, match=r"(?s)compiling rnn failed \(.*rnn_f32.*\):.*error"):
         compiler.compile_folder(folder)
@@ -197,7 +196,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_a_full_disk_while_compiling(tmp_path, monkeypatch):
     folder = tmp_path / "rnn"
-    emit.write(folder, emit.files(registry.cell("rnn")))
+    generation.write(folder, generation.files(registry.cell("rnn")))
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -304,7 +303,7 @@ def test_the_wheel(tmp_path):
     leave = shutil.ignore_patterns(
         ".git", ".venv", "*.so", "*.stamp", "build", "dist", "*.egg-info", "__pycache__", ".*_cache"
     )
-    shutil.copytree(emit.ROOT, source, ignore=leave)
+    shutil.copytree(generation.ROOT, source, ignore=leave)
     made = subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, source],
         capture_output=True,

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import derive
+from derive import generation
 from derive import signature as interface
-from derive.backends.c import emit
 from derive.errors import DeriveError
 from derive.toolchain import compiler
 from derive.toolchain.compiler import WARNINGS
@@ -230,7 +230,7 @@ class Problem:
                 elif tensor.role == "initial":
                     given[tensor.name] = values[tensor.name.removesuffix("_0") + "0"][row]
             made = reference.run(self.program, given, {**self.sizes, "T": self.steps})
-            out = made[self.program.meta["output"]]
+            out = made[self.program.facts.output]
             found.append((out[-self.steps :], *(made[f"{s}_T"] for s in self.module.STATES)))
         return [np.stack(parts, axis=1 if not k else 0) for k, parts in enumerate(zip(*found, strict=True))]
 
@@ -286,9 +286,9 @@ def test_names_that_are_taken(label):
     space = dict(vars(importlib.import_module("derive.notation")))
     exec(textwrap.dedent(text.replace("%", "")), space)
     with pytest.raises(DeriveError, match=f"the interface has another use for the name {label}"):
-        emit.files(space["named"])
+        generation.files(space["named"])
     exec(textwrap.dedent(text.replace("%", f', diagonal="{label}"')), space)
-    assert "diagonal" in emit.files(space["named"])["named.h"]
+    assert "diagonal" in generation.files(space["named"])["named.h"]
 
 
 @pytest.mark.parametrize("label", ["h_0", "h_T", "d_h", "d_h_T", "d_W", "seed_h"])
@@ -303,7 +303,7 @@ def test_names_of_states_and_gradients_are_taken(label):
     space = dict(vars(importlib.import_module("derive.notation")))
     with pytest.raises(DeriveError, match=f"the name {label} is taken, by .*; rename the argument"):
         exec(textwrap.dedent(text), space)
-        emit.files(space["named"])
+        generation.files(space["named"])
 
 
 @pytest.mark.parametrize("program", ["gcc", "clang"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from derive.backends.c import emit
+from derive import generation
 from derive.toolchain import compiler
 
 SETUP = ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md")
@@ -22,11 +22,14 @@ def checkout(tmp_path: Path) -> Path:
     here = tmp_path / "checkout"
     for name in SETUP:
         (here / name).parent.mkdir(exist_ok=True)
-        shutil.copy(emit.ROOT / name, here / name)
+        shutil.copy(generation.ROOT / name, here / name)
     (here / "derive" / "toolchain").mkdir(parents=True)
     for name in ("__init__.py", "toolchain/__init__.py", "toolchain/compiler.py"):
-        shutil.copy(emit.ROOT / "derive" / name, here / "derive" / name)
-    shutil.copytree(emit.ROOT / "generated" / "rnn", here / "generated" / "rnn", ignore=shutil.ignore_patterns("_k*"))
+        shutil.copy(generation.ROOT / "derive" / name, here / "derive" / name)
+    shutil.copytree(
+        generation.ROOT / "generated" / "rnn", here / "generated" / "rnn", ignore=shutil.ignore_patterns("_k*")
+    )
+    shutil.copytree(generation.ROOT / "generated" / "_lib", here / "generated" / "_lib")
     (here / "generated" / "__init__.py").write_text("")
     return here
 
@@ -78,7 +81,7 @@ def test_nothing_is_compiled_twice(checkout: Path, counted, monkeypatch: pytest.
     assert not compiler.is_current(folder, "_kernels", compiler.made_from(folder))
     # What changed is compiled again, whatever lies in the folder.
     compiler.note(folder, "_kernels", compiler.made_from(folder))
-    source = folder / "rnn_dispatch.c"
-    source.write_text(source.read_text() + "/* changed */\n")
-    build_ext(checkout, "--build-lib", "build/changed")
-    assert counted() == 3 * first
+    for times, source in enumerate((folder / "rnn_dispatch.c", checkout / "generated" / "_lib" / "derive_gemm.h"), 3):
+        source.write_text(source.read_text() + "/* changed */\n")
+        build_ext(checkout, "--build-lib", f"build/changed{times}")
+        assert counted() == times * first, f"{source.name} is part of what a module is made from"

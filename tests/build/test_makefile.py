@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from small_cells import script
 
-from derive.backends.c import emit
+from derive import generation
 
 
 @pytest.mark.parametrize("answer", [0, 1])
 def test_a_python_whose_path_has_a_space(tmp_path, answer):
     """The environment is made with it; where it is too old, the message says which it is."""
-    if not shutil.which("make") or not (emit.ROOT / "Makefile").is_file():
+    if not shutil.which("make") or not (generation.ROOT / "Makefile").is_file():
         pytest.skip("make or the Makefile is not here")
-    shutil.copy(emit.ROOT / "Makefile", tmp_path)
+    shutil.copy(generation.ROOT / "Makefile", tmp_path)
     place = tmp_path / "my tools"
     place.mkdir()
     record = tmp_path / "record"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cffi
 
+from derive import generation
 from derive.backends.c import emit
 from derive.toolchain.compiler import FLAGS, declarations
 
@@ -56,13 +57,13 @@ def files(cell, loss=None):
     """What is emitted for a cell, without the builds for particular instruction sets."""
     kept, emit.ISAS = emit.ISAS, ()
     try:
-        return emit.files(cell, loss)
+        return generation.files(cell, loss)
     finally:
         emit.ISAS = kept
 
 
 def build(cell, loss, folder: Path, how: Build = Build(), alter=lambda made: made):
-    """The module of a cell; raises what `emit.files` does, and DoesNotCompile. `alter` changes the files before."""
+    """The module of a cell; raises what `generation.files` does, and DoesNotCompile. `alter` changes the files before."""
     made = alter(files(cell, loss))
     manifest = json.loads(made["manifest.json"])
     name, header = manifest["cell"], manifest["header"]

@@ -41,7 +41,7 @@ def test_a_cell_from_a_paper(name, tmp_path):
 
     oracle = Oracle(cell, registry.loss("squared_error"))
     program, places = oracle.primal, oracle.places
-    sizes = {"T": 4, "B": 3, **sizes_of(list(program.meta["sizes"]), (5, 7, 3, 4, 6), {})}
+    sizes = {"T": 4, "B": 3, **sizes_of(list(program.facts.sizes), (5, 7, 3, 4, 6), {})}
     problem = draw(program, oracle.target, sizes, (-1.0, 1.0))
     step, values = paper_cells.CELLS[name][1], problem.values
     x, d_out = np.moveaxis(values[places.input], 0, 1), np.moveaxis(problem.d_out, 0, 1)

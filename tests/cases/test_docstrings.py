@@ -11,8 +11,7 @@ from collections import defaultdict
 
 import pytest
 
-from derive import escaping
-from derive.backends.c import emit
+from derive import escaping, generation
 from derive.document import blocks, show, write_html, write_tex, write_text
 from derive.notation import Sum, cell, j, n, t, tanh
 
@@ -47,7 +46,7 @@ def documented(doc):
 
 @pytest.fixture(scope="module")
 def files():
-    return {name: emit.files(documented(doc)) for name, doc in DOCSTRINGS.items()}
+    return {name: generation.files(documented(doc)) for name, doc in DOCSTRINGS.items()}
 
 
 def page_of(subtitle):

@@ -8,8 +8,7 @@ import unicodedata
 
 import pytest
 
-from derive import notation
-from derive.backends.c import emit
+from derive import generation, notation
 from derive.document.names import Names
 from derive.notation import Sum, cell, head, i, j, k, loss, m, n, spelling, t, tanh
 from derive.notation.reserved import RESERVED, is_reserved
@@ -53,9 +52,9 @@ def test_greek_arguments_are_parameters_under_their_spelling_and_letters_in_prin
         α[t, n] = γ[t, n] + ρ[n] * α[t - 1, n]
 
     program = mine.program()
-    made = emit.model(mine)
+    made = generation.model(mine)
     assert list(made.meta["params"]) == ["weight_ih", "lambda_", "rate"]
-    assert program.meta["states"] == ("alpha",) and program.meta["gates"] == ("gamma",)
+    assert program.facts.states == ("alpha",) and program.facts.gates == ("gamma",)
     letters = Names(program).letters
     assert letters["lambda_"].latex() == r"\lambda" and letters["W_gamma"].latex("n") == r"W_{\gamma,n}"
     assert program.tensors["lambda_"].latex == r"\lambda" and program.tensors["W_gamma"].latex == r"W_{\gamma}"
@@ -66,7 +65,7 @@ def test_the_name_of_a_cell_is_that_of_its_files():
     def _größe(x, h, W, b):
         h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + h[t - 1, n] + b[n])
 
-    assert _größe.name == "grosse" and "grosse.h" in emit.files(_größe)
+    assert _größe.name == "grosse" and "grosse.h" in generation.files(_größe)
 
 
 @pytest.mark.parametrize("name", ["features", "string", "math", "time", "stddef", "stdint", "sched", "limits", "errno"])
@@ -79,7 +78,7 @@ def test_a_cell_named_like_a_header_of_the_system(name, tmp_path):
             h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + u[n] * h[t - 1, n])
     """
     exec(textwrap.dedent(text), space)
-    emit.write(tmp_path, emit.files(space[name]))
+    generation.write(tmp_path, generation.files(space[name]))
     main = tmp_path.parent / f"{name}_main.c"
     main.write_text(f'#include "{name}.h"\n#include <stdlib.h>\n#include <{name}.h>\nint main(void) {{ return 0; }}\n')
     for source in (tmp_path / f"{name}_f32.c", main):
@@ -112,7 +111,7 @@ def test_a_head_has_sizes_of_its_own():
     program = unit.then(deep, "whole").program()
     shapes = {name: program.tensors[name].shape for name in ("E", "W", "A", "C")}
     assert shapes == {"E": "(M, I)", "W": "(H, M)", "A": "(M2, H)", "C": "(O, M2)"}
-    assert program.meta["sizes"]["M2"] == "m2_size"
+    assert program.facts.sizes["M2"] == "m2_size"
 
 
 def test_gates_of_two_sizes_have_arrays_of_their_own():
@@ -123,7 +122,7 @@ def test_gates_of_two_sizes_have_arrays_of_their_own():
         o[t, n] = tanh(Sum(W[o][n, j] * x[t, j], j))
         h[t, n] = o[t, n] * tanh(Sum(R[n, k] * c[t, k], k)) + h[t - 1, n] / 2
 
-    params = emit.model(mine).meta["params"]
+    params = generation.model(mine).meta["params"]
     assert set(params) == {"weight_ih_g", "weight_ih_o", "mix"} and params["weight_ih_g"] != params["weight_ih_o"]
 
 
@@ -150,4 +149,4 @@ def test_a_public_name_is_that_of_the_argument_or_of_the_decorator():
         o[t, n] = tanh(Sum(W[o][n, j] * x[t, j], j) + a[n])
         h[t, n] = o[t, n] * u[n] + h[t - 1, n]
 
-    assert list(emit.model(mine).meta["params"]) == ["weight_ih", "scale", "u"]
+    assert list(generation.model(mine).meta["params"]) == ["weight_ih", "scale", "u"]

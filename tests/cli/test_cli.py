@@ -140,7 +140,7 @@ def test_build_check_shows_what_would_change(monkeypatch: pytest.MonkeyPatch) ->
         SimpleNamespace(path="lstm/lstm.c", kind="changed", diff="--- a\n+++ b\n@@ -1 +1 @@\n-old line\n+new line\n"),
         SimpleNamespace(path="lstm/lstm.h", kind="same", diff=""),
     ]
-    monkeypatch.setattr("derive.backends.c.emit.regenerate", lambda names, check, progress: found)
+    monkeypatch.setattr("derive.generation.regenerate", lambda names, check, progress: found)
     result = derive("build", "lstm", "--check")
     assert result.exit_code == 1
     for words in ("lstm/lstm.c", "-old line", "+new line", "1 of 2 files would change"):

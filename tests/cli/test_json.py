@@ -45,7 +45,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     rows = [SimpleNamespace(**row, error=float("nan"), limit=np.float64(1e-13), ok=False)]
     monkeypatch.setattr("derive.check.run", lambda name: rows)
     changes = [SimpleNamespace(path="rnn/rnn.c", kind="changed", diff="-a\n+b"), SimpleNamespace(path="x", kind="same")]
-    monkeypatch.setattr("derive.backends.c.emit.regenerate", lambda names, check, progress: changes)
+    monkeypatch.setattr("derive.generation.regenerate", lambda names, check, progress: changes)
     entry = tmp_path / "cache" / "mine_0123456789abcdef"
     entry.mkdir(parents=True)
     (entry / "stamp.json").write_text(

@@ -29,7 +29,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_new_cell_builds_and_computes_what_its_equations_say(tmp_path: Path) -> None:
     assert new("mine").exit_code == 0
     cell = registry.cell("mine.py")
-    assert cell.name == "mine" and list(cell.program().meta["gates"]) == ["f", "g"]
+    assert cell.name == "mine" and list(cell.program().facts.gates) == ["f", "g"]
     module = quick.build(cell, None, tmp_path / "built")
     assert validate(module, cell) == []
     assert list(module.PARAMS) == ["weight_ih", "weight_hh", "bias"]

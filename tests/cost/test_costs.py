@@ -13,7 +13,7 @@ from sympy.tensor.indexed import Indexed
 
 import derive
 from derive import ir, registry
-from derive.backends.c.emit import ISAS, c_source
+from derive.backends.c.emit import ISAS, shared
 from derive.backends.c.printer import F32, F64
 from derive.costs.count import CHUNK_ROWS, cost
 from derive.costs.machine import PEAK, TILE_ROWS, VECTOR_BYTES, Machine
@@ -143,14 +143,14 @@ def test_bytes_of_the_lstm():
     assert found.phases[0].weights == 4 * 4 * H * H
 
 
-@pytest.mark.parametrize("real", [F32, F64], ids=lambda real: real.tag)
-def test_vectors_and_tiles_are_those_of_the_template(real):
-    text = c_source(model(registry.cell("rnn")), real)
-    head = text[: text.index("typedef real vec")]
+def test_vectors_and_tiles_are_those_of_the_template():
+    text = "".join(shared().values())
+    head = shared()["derive_vectors.h"].partition("typedef real vec")[0]
     order = ["avx512", "avx2", "neon", "base"]  # as the preprocessor asks
-    itemsize = np.dtype(real.dtype).itemsize
-    lanes = [int(v) for v in re.findall(r"#define V (\d+)", head)]
-    assert lanes == [VECTOR_BYTES[isa] // itemsize for isa in order]
+    assert [int(v) for v in re.findall(r"#define VECTOR_BYTES (\d+)", head)] == [VECTOR_BYTES[isa] for isa in order]
+    for real in (F32, F64):
+        size = np.dtype(real.dtype).itemsize
+        assert re.findall(r"#define REAL_BYTES (\d+)", shared()[f"derive_{real.tag}.h"]) == [str(size)]
     assert [int(v) for v in re.findall(r"#define ROWS (\d+)", head)] == [TILE_ROWS[isa] for isa in order]
     assert set(PEAK) == {*(isa.tag for isa in ISAS), "base", "neon"}
     assert re.findall(r"#define DEPTH (\d+)", text) == [str(CHUNK_ROWS)]

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from document_tools import CELLS, derivation, found, rows, written
 
 from derive import document
-from derive.backends.c.render import templates
 from derive.cli import main
 from derive.document import pdf
 from derive.document.unicode import unicode
 from derive.document.write_html import fragment
 from derive.errors import DeriveError
+from derive.rendering import templates
 
 ALL = [*CELLS, "minimal"]
 LANGS = ["en", "zh"]

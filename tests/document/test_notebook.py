@@ -9,8 +9,8 @@ import pytest
 from document_tools import CELLS, found
 
 from derive import document
-from derive.backends.c.render import ROOT
 from derive.passes.adjoint import jvp, vjp
+from derive.rendering import ROOT
 
 NOTEBOOK = ROOT / "examples" / "derivation.ipynb"
 

@@ -13,11 +13,11 @@ import pytest
 from document_tools import CELLS, derivation, found, rows, written
 
 from derive import document
-from derive.backends.c.render import ROOT, templates
 from derive.document import messages, structure, worked
 from derive.document.sections.steps import groups
 from derive.errors import DeriveError
 from derive.passes.adjoint import vjp
+from derive.rendering import ROOT, templates
 
 
 def test_languages_have_the_same_messages_with_the_same_slots():

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from derive import registry
-from derive.backends.c import emit
+from derive import generation, registry
 from derive.backends.c.printer import F32, F64
+from derive.backends.c.standalone import standalone
+from derive.pipeline import model
 from derive.toolchain.compiler import FLAGS, WARNINGS
 
 CELLS = tuple(registry.cells())
@@ -53,12 +54,16 @@ def runnable() -> list[str]:
 
 @cache
 def files(cell: str) -> dict[str, str]:
-    """What is emitted for a cell, by file name."""
-    return emit.files(registry.cell(cell))
+    """What is emitted for a cell, by file name; its .c files as `derive export` writes them, with what they read."""
+    return {**generation.files(registry.cell(cell)), **standalone(model(registry.cell(cell)))}
 
 
 def folder(cell: str) -> Path:
-    return emit.ROOT / "generated" / cell
+    return generation.ROOT / "generated" / cell
+
+
+SHARED = generation.ROOT / "generated" / generation.SHARED  # where the committed C finds what all cells share
+INCLUDE = ("-I", SHARED)
 
 
 def run(*command: object) -> str:
@@ -72,10 +77,12 @@ __all__ = [
     "CELLS",
     "CPP_WARNINGS",
     "FLAGS",
+    "INCLUDE",
     "ISA_FLAGS",
     "MATH",
     "NUMBERED",
     "REALS",
+    "SHARED",
     "WARNINGS",
     "best_isa",
     "compilers",

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import cffi
 import numpy as np
 import pytest
-from c_tools import CELLS, MATH, NUMBERED, REALS, best_isa, folder, need, run, runnable
+from c_tools import CELLS, INCLUDE, MATH, NUMBERED, REALS, best_isa, folder, need, run, runnable
 
 import derive
 from derive.runtime import Cell
@@ -45,6 +45,7 @@ def portable(tmp_path_factory):
             "-DDERIVE_THREADS",
             "-shared",
             "-fPIC",
+            *INCLUDE,
             *code,
             extra,
             "-o",

@@ -1,4 +1,4 @@
-"""exp, sigmoid and tanh of templates/c/math.h.j2: accurate, monotone, bounded, right at the special values."""
+"""exp, sigmoid and tanh of templates/c/math.h.j2 and type.h.j2: accurate, monotone, bounded, right at the special values."""
 
 import ctypes
 import math
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from c_tools import ISA_FLAGS, MATH, compilers, need, run, runnable
 
-from derive.backends.c.emit import render
+from derive.backends.c import emit
 from derive.backends.c.printer import F32, F64
 from derive.ir import functions
 
@@ -19,20 +19,18 @@ NAMES = ("exp", "sigmoid", "tanh")
 ULP = {record.c: record.ulp for record in functions.RECORDS}
 REALS = {"f32": F32, "f64": F64}
 VARIANTS = [(real, isa) for real in REALS for isa in ISA_FLAGS]
-HEAD = "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n"
 
 
-def header(real):
-    """The template with every function in it."""
-    calls = [record.c for record in functions.RECORDS]
-    return HEAD + render(
-        "c/math.h.j2", real=real, polynomial=functions.exponential(real.dtype), records=functions.RECORDS, calls=calls
-    )
+def header(real, work):
+    """The line that reads every function; what it reads is put beside it."""
+    for name, text in emit.shared().items():
+        (work / name).write_text(text)
+    return f'#include "derive_{real.tag}.h"\n'
 
 
-def source(real):
+def source(real, work):
     """One exported function per record: y[n] = f(x[n])."""
-    text = header(real)
+    text = header(real, work)
     for record in functions.RECORDS:
         if record.c == "fused":
             continue
@@ -55,7 +53,7 @@ def library(tmp_path_factory):
     def compiled(real, isa, compiler):
         made = work / f"{real}_{isa}_{compiler}.so"
         code = made.with_suffix(".c")
-        code.write_text(source(REALS[real]))
+        code.write_text(source(REALS[real], work))
         run(compiler, "-std=c99", "-O2", *MATH, *ISA_FLAGS[isa], "-shared", "-fPIC", code, "-o", made, "-lm")
         return ctypes.CDLL(str(made))
 
@@ -275,7 +273,7 @@ def test_every_float32(tmp_path, name, isa, record_property):
         pytest.skip(f"this processor has no {isa}")
     truth = {"exp": "exp(a)", "tanh": "tanh(a)", "sigmoid": "(1.0 / (1.0 + exp(-a)))"}[name]
     lower, upper = {"exp": ("0.0", "HUGE_VAL"), "tanh": ("-1.0", "1.0"), "sigmoid": ("0.0", "1.0")}[name]
-    text = f"{header(F32)}\n#define FUNCTION vec_{name}\n#define LOWER {lower}\n#define UPPER {upper}\n"
+    text = f"{header(F32, tmp_path)}\n#define FUNCTION vec_{name}\n#define LOWER {lower}\n#define UPPER {upper}\n"
     text += f"static double TRUTH(double a) {{ return {truth}; }}\n{EVERY}"
     (tmp_path / "every.c").write_text(text)
     run(need("gcc"), "-std=c99", "-O2", *MATH, *ISA_FLAGS[isa], tmp_path / "every.c", "-o", tmp_path / "every", "-lm")

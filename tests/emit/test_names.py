@@ -107,7 +107,7 @@ def test_constants_and_types_of_a_file_are_reserved(cell):
         constants = {
             n for body in re.findall(r"\benum {([^}]*)}", text) for n in re.findall(rf"({WORD})[ =,}}]", body + " ")
         }
-        types = set(re.findall(rf"^typedef [^;]*?\b({WORD})(?: __attribute__.*|\[.*|\(.*)?;", text, re.M))
+        types = set(re.findall(rf"^typedef [^;]*?\b({WORD})(?: __attribute__.*|\[.*|\([^;)]*\))?;", text, re.M))
         assert {"OK", "PARTS", "SEGMENTS"} <= constants and {"real", "vec", "sums", "tile_function"} <= types
         assert not {name for name in (constants | types) - {"tile_function"} if not is_reserved(name)}
         assert is_reserved("tile_function")

@@ -77,7 +77,7 @@ def _moved(access: sp.Expr, program: Program) -> Iterator[sp.Expr]:
 
 def _swapped(access: sp.Expr, program: Program) -> Iterator[sp.Expr]:
     """The same tensor of the next gate: U_i -> U_f; and i -> f, for the gates' own values."""
-    gates = program.meta["gates"]
+    gates = program.facts.gates
     tensor = program.tensors[ir.name_of(access)]
     member = tensor.member or tensor.name
     if not isinstance(access, Indexed) or member not in gates:

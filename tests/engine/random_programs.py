@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import Equation, Program, T, Tensor, t
+from derive.ir import Equation, Facts, Program, T, Tensor, t
 from derive.ir.functions import sigmoid, softplus
 from derive.passes.normalize import normalize
 
@@ -137,5 +137,5 @@ def programs(draw: Any) -> Program:
             draft.tensors[end.name] = end
             draft.equations.append(Equation(end.at(), draft.tensors[name].at(T), f"F{name}"))
         outputs = (*outputs, *(f"{s}_T" for s in states))
-    meta = {"states": tuple(states), "gates": (), "public": {}, "output": outputs[0], "inputs": ("x",), "sizes": {}}
-    return normalize(Program("random", draft.tensors, tuple(draft.equations), outputs, meta))
+    facts = Facts(states=tuple(states), output=outputs[0], inputs=("x",))
+    return normalize(Program("random", draft.tensors, tuple(draft.equations), outputs, facts))

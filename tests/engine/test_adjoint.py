@@ -90,7 +90,7 @@ def alone(program: Program, equation: ir.Equation) -> Program:
         reads |= {ir.name_of(first.rhs)}
     tensors = {n: replace(x, role="input") if n in reads else x for n, x in program.tensors.items()
                if n in reads or n == equation.target}  # fmt: skip
-    return ir.verify(Program(f"{program.name} {equation.id}", tensors, tuple(kept), (equation.target,), program.meta))
+    return ir.verify(Program(f"{program.name} {equation.id}", tensors, tuple(kept), (equation.target,), program.facts))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -171,11 +171,11 @@ def test_both_ends_of_time(cell: str) -> None:
     program = derived(cell)
     values = draw(program, SIZES)
     found = reference.run(program, values, SIZES)
-    for state in program.meta["states"]:
+    for state in program.facts.states:
         np.testing.assert_array_equal(found[f"d_{state}_0"], found[f"d_{state}"][0])
         assert program.tensors[f"d_{state}"].time == (sp.Integer(0), T)
-    first = program.meta["states"][0]
-    if program.meta["output"] == first:
+    first = program.facts.states[0]
+    if program.facts.output == first:
         last = values[f"seed_{first}"][-1] + values[f"d_{first}_T"]
         # A peephole or another reader within the step would add to it: h has none.
         np.testing.assert_allclose(found[f"d_{first}"][-1], last, rtol=1e-15)

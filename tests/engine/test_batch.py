@@ -8,7 +8,7 @@ import sympy as sp
 from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, primal, relative
 
 from derive import ir, registry
-from derive.ir import ROW, B, Equation, Program, T, Tensor, t
+from derive.ir import ROW, B, Equation, Facts, Program, T, Tensor, t
 from derive.passes.adjoint import jvp, vjp
 from derive.passes.batch import batch
 from derive.passes.normalize import normalize
@@ -98,8 +98,8 @@ def test_a_state_of_one_number_has_a_batch_index_as_well() -> None:
     step = sp.tanh(sp.Sum(w.at() * x.at(), (j, 1, size)) + h.at(t - 1) / 2)
     equations = (Equation(h.at(), step, "F1", ir.STEPS), Equation(h.at(sp.Integer(0)), first.at(), "F2"))
     tensors = {tensor.name: tensor for tensor in (x, w, h, first)}
-    meta = {"states": ("h",), "gates": (), "public": {}, "output": "h", "inputs": ("x",), "sizes": {}}
-    program = vjp(normalize(Program("single", tensors, equations, ("h",), meta)))
+    facts = Facts(states=("h",), output="h", inputs=("x",))
+    program = vjp(normalize(Program("single", tensors, equations, ("h",), facts)))
     assert batch(program).tensors["h_0"].dims == (B,)
     assert_rows(program)
     assert_rows(simplify(program)[0])

@@ -13,7 +13,7 @@ from sympy.tensor.indexed import IndexedBase
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import STEPS, Equation, Program, T, Tensor, span, t
+from derive.ir import STEPS, Equation, Facts, Origin, Program, T, Tensor, span, t
 
 n, k = ir.index("n"), ir.index("k")
 H, I = ir.dimension("H"), ir.dimension("I")
@@ -186,3 +186,39 @@ def test_digests_and_texts_are_the_same_under_any_hash_seed() -> None:
     runs = [subprocess.run([sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PATH": ""}, capture_output=True,
                            text=True, check=True).stdout for seed in ("1", "4242")]  # fmt: skip
     assert runs[0] == runs[1] and len(runs[0]) > 10000
+
+
+# -- where equations come from, and what the notation says beside them -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "whole"), [(Origin.PART, ""), (Origin.EQUATION, "y"), (Origin.SAVED_DERIVATIVE, "y")]
+)
+def test_a_part_and_nothing_else_has_a_whole(origin: Origin, whole: str) -> None:
+    with pytest.raises(DeriveError) as caught:
+        Equation(Y.at(), X.at(), "E1", STEPS, origin, whole=whole)
+    assert "equation E1" in str(caught.value) and origin.name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_equation_of_a_cell_knows_where_it_comes_from(name: str) -> None:
+    found = primal(name)
+    of_states = {
+        Origin.INITIAL_STATE: set(found.facts.states),
+        Origin.FINAL_STATE: {f"{s}_T" for s in found.facts.states},
+    }
+    for origin, targets in of_states.items():
+        assert {e.target for e in found.equations if e.origin is origin} == targets
+    for equation in found.equations:
+        at_an_end = isinstance(equation.lhs, sp.Indexed) and not equation.lhs.has(t)
+        assert equation.origin.is_end == at_an_end, equation
+        if equation.origin is Origin.PART:
+            readers = [e for e in found.defined[equation.whole] if e.when == equation.when]
+            parts = [e for e in found.equations if e.whole == equation.whole]
+            assert any(equation.target in ir.names_in(e.rhs) for e in [*readers, *parts]), equation
+
+
+def test_facts_of_a_program_that_no_notation_made_are_empty() -> None:
+    found = program(Equation(Y.at(), X.at(), "E1", STEPS), x=X, y=Y).facts
+    assert found == Facts() and not found.gates and found.prefixes == ("F", "B")
+    assert replace(found, prefixes=("L", "D")).prefixes == ("L", "D") != found.prefixes

@@ -100,7 +100,7 @@ def test_every_mutant_is_caught(cell: str, monkeypatch: pytest.MonkeyPatch, caps
         )
     assert not survivors, "\n".join(survivors)
     assert caught["drop"] and caught["sign"] and caught["time"]
-    assert bool(caught["gate"]) == bool(program.meta["gates"])
+    assert bool(caught["gate"]) == bool(program.facts.gates)
 
 
 def test_every_adjoint_equation_has_mutants(cell: str) -> None:

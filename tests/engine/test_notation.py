@@ -44,7 +44,7 @@ def test_the_index_names_are_the_writers():
 
     program = other.program()
     assert program.tensors["A"].shape == "(H, I)" and program.tensors["A"].indices == (k, m)
-    assert program.meta["inputs"] == ("u",) and program.meta["output"] == "s"
+    assert program.facts.inputs == ("u",) and program.facts.output == "s"
 
 
 def test_gates_keep_the_order_of_the_decorator_and_public_names_are_kept():
@@ -57,8 +57,8 @@ def test_gates_keep_the_order_of_the_decorator_and_public_names_are_kept():
         h[t, n] = (1 - z[t, n]) * h[t - 1, n] + z[t, n] * a[t, n]
 
     program = gated.program()
-    assert program.meta["gates"] == ("z", "a")
-    assert program.meta["public"] == {"W": "weight_in", "U": "weight_back", "b": "shift"}
+    assert program.facts.gates == ("z", "a")
+    assert program.facts.public == {"W": "weight_in", "U": "weight_back", "b": "shift"}
     tensor = program.tensors["W_z"]
     assert (tensor.family, tensor.member, tensor.shape) == ("W", "z", "(H, I)")
     assert interface.public_name(program, tensor) == "weight_in"
@@ -144,8 +144,8 @@ def test_a_head_takes_the_place_of_the_output():
 
     joined = notation.cell(states="h")(_plain).then(linear, "both")
     program = joined.program()
-    assert program.name == "both" and program.meta["output"] == "p" and program.outputs == ("p", "h_T")
-    assert program.meta["public"]["V"] == "weight_out"
+    assert program.name == "both" and program.facts.output == "p" and program.outputs == ("p", "h_T")
+    assert program.facts.public["V"] == "weight_out"
     assert [e.id for e in program.equations] == [f"F{p + 1}" for p in range(len(program.equations))]
     assert "V" in {x.name for x in program.of_role("param")} and program.tensors["V"].dims[1] == H
 

@@ -12,7 +12,7 @@ import sympy as sp
 from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, relative
 
 from derive import ir
-from derive.ir import ROW, Program, T, span, t
+from derive.ir import ROW, Origin, Program, T, span, t
 from derive.ir.functions import fma
 from derive.notation import Rational, Sum, cell, exp, j, k, n, relu, sigmoid, softplus, tanh
 from derive.passes.adjoint import vjp
@@ -32,7 +32,7 @@ def simple(request: pytest.FixtureRequest) -> Program:
 def backward(program: Program) -> list[ir.Equation]:
     """All equations of a simplified program that the forward pass does not compute."""
     forward = {e.id for e in program.primal.equations} | {
-        e.id for e in program.equations if e.note == "saved derivative"
+        e.id for e in program.equations if e.origin is Origin.SAVED_DERIVATIVE
     }
     return [e for e in program.equations if e.id not in forward]
 
@@ -51,7 +51,7 @@ def test_no_function_and_no_root_is_left_in_any_adjoint(simple: Program) -> None
 
 
 def test_the_five_cells_need_no_saved_derivative(simple: Program) -> None:
-    assert not [e for e in simple.equations if e.note == "saved derivative"]
+    assert not [e for e in simple.equations if e.origin is Origin.SAVED_DERIVATIVE]
 
 
 @pytest.mark.parametrize(("function", "saved"), [(softplus, "sigmoid"), (sp.sin, "cos"), (sp.cos, "sin")])
@@ -62,7 +62,7 @@ def test_a_derivative_that_nobody_computed_is_saved_by_the_forward_pass(function
         h[t, n] = function(z[t, n])
 
     program, counts = simplify(vjp(mine.program()))
-    extra = [e for e in program.equations if e.note == "saved derivative"]
+    extra = [e for e in program.equations if e.origin is Origin.SAVED_DERIVATIVE]
     assert [type(e.rhs).__name__ for e in extra] == [saved]
     order = [e.id for e in program.equations]
     first = order.index(adjoints(program)[0].id)
@@ -79,7 +79,7 @@ def test_the_derivative_of_exp_and_of_relu_is_at_hand() -> None:
         h[t, n] = e[t, n] + relu(z[t, n])
 
     program, _ = simplify(vjp(mine.program()))
-    assert not [e for e in program.equations if e.note == "saved derivative"]
+    assert not [e for e in program.equations if e.origin is Origin.SAVED_DERIVATIVE]
     assert not any(e.rhs.has(exp) for e in backward(program))
 
 
@@ -92,7 +92,7 @@ def test_the_same_call_in_two_adjoints_is_saved_once() -> None:
         h[t, n] = a[t, n] * b[t, n]
 
     program, _ = simplify(vjp(mine.program()))
-    assert sum(e.note == "saved derivative" for e in program.equations) <= 1
+    assert sum(e.origin is Origin.SAVED_DERIVATIVE for e in program.equations) <= 1
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def saturated(name: str, program: Program) -> dict[str, np.ndarray]:
         if x.name.startswith("b_") and x.member not in ("g", "n"):
             values[x.name] += 12.5
     forward = reference.run(program.primal, {m: values[m] for m in program.primal.inputs}, SIZES)
-    assert all(5e-7 < 1 - forward[q].min() < 1e-4 for q in program.meta["gates"] if q not in ("g", "n"))
+    assert all(5e-7 < 1 - forward[q].min() < 1e-4 for q in program.facts.gates if q not in ("g", "n"))
     return {m: a.astype(np.float32) for m, a in {**values, **forward}.items()}
 
 

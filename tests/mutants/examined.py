@@ -28,8 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "campaign"))
 import quick
 import random_cells
 
-from derive import registry
-from derive.backends.c import emit
+from derive import generation, registry
 from derive.notation import Cell, Head
 from derive.registry.user_file import run_file
 from derive.toolchain import compiler
@@ -107,10 +106,10 @@ def emitted(name: str, folder: Path, known: bool) -> tuple[Cell, Head | None, di
     """A cell, its loss and its files; `known`: by the model that lies in the folder, for only templates have changed."""
     if known:
         cell, loss, model = pickle.loads((folder / f"{name}.pickle").read_bytes())
-        emit.model = lambda *given: model
+        generation.model = lambda *given: model
     else:
         cell, loss = cell_of(name)
-    return cell, loss, emit.files(cell, loss)
+    return cell, loss, generation.files(cell, loss)
 
 
 def write(folder: Path, names: list[str]) -> None:
@@ -178,7 +177,7 @@ def shipped() -> dict[str, object]:
 
 def module(folder: Path, name: str) -> dict[str, object]:
     """Emit and compile a cell into a folder, for all instruction sets."""
-    emit.write(folder, emit.files(registry.cell(name)))
+    generation.write(folder, generation.files(registry.cell(name)))
     compiler.FLAGS = tuple(flag if flag[:2] != "-O" else "-O0" for flag in compiler.FLAGS)
     compiler.compile_folder(folder)
     return {"verdict": "right", "why": ""}

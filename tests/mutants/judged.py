@@ -43,6 +43,8 @@ SANITIZERS = ["tests/emit/test_memory.py", "-k", "sanitizers"]
 # C: whoever changes a template on purpose commits other C as well.
 TESTS: dict[str, list[list[str]]] = {
     "math.h": [["tests/emit/test_math.py"], ["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
+    "type.h": [["tests/emit/test_math.py"], ["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
+    "vectors.h": [["tests/emit/test_math.py"], ["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
     "gemm.h": [["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
     "sums.j2": [GUARDS],
     "dispatch": [["tests/emit/test_c_rules.py", "-k", "dispatch"], ["tests/build/test_custom_cells.py"]],
@@ -54,6 +56,7 @@ TESTS: dict[str, list[list[str]]] = {
     "verifier": [["tests/engine/test_verifiers.py"]],
     "simplify": [["tests/engine/test_simplify.py"], ["tests/engine/test_capture.py"]],
     "emit.py": [["tests/emit/test_names.py"], ["tests/build/test_custom_cells.py"]],
+    "generation.py": [["tests/emit/test_names.py"], ["tests/build/test_custom_cells.py"]],
     "printer": [["tests/emit/test_c_rules.py"], ["tests/emit/test_targets.py"]],
     "layout": [GUARDS, ["tests/engine/test_verifiers.py"]],
     "kept": [["tests/module/test_kept.py"], ["tests/module/test_copies.py"]],

@@ -77,7 +77,9 @@ class Contractions:
         home = self.storage.places[product.target]
         n = weight.rows if weight.transposed else weight.columns
         k = weight.columns if weight.transposed else weight.rows
-        optional = home.array if home.kind == "arg" and target.role == "gradient" else ""
+        primal = self.tensors.get(target.primal)
+        wanted = target.role == "gradient" and primal is not None and primal.role == "input"
+        optional = home.array if home.kind == "arg" and wanted else ""
         return Gemm(
             product.ids,
             f"{product.target} = {pair.weight.base}*{ir.name_of(pair.operand)}",

@@ -1,32 +1,28 @@
-"""From a cell to its files: fills templates/, writes generated/.
+"""From a model to its C: fills templates/c/.
 
-The passes decide everything; here their results are handed to Jinja.  Output is a function of the equations and the
-templates alone: no date, no path, no order that depends on a hash.
+The passes decide everything; here their results are handed to Jinja.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive import ir, registry
+from derive import ir
 from derive.backends.c import layout
 from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.printer import F32, F64, Expression, Real, size
-from derive.backends.c.render import ROOT, render
+from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
 from derive.errors import DeriveError
 from derive.ir import functions
-from derive.notation import Cell, Head
-from derive.pipeline import Model, model
+from derive.pipeline import Model, Routine
 from derive.signature import c_name
 
 
@@ -46,14 +42,23 @@ ISAS = (
 )
 
 
+REALS = (F32, F64)
+SHARED = "derive_"  # begins the name of a header that all cells share
+_PARTS: dict[str, dict[str, Any]] = {
+    "vectors": {},
+    "math": {"records": functions.RECORDS},
+    "gemm": {},
+    "team": {"hoist_rows": HOIST_ROWS},
+}
+
 # -- C --------------------------------------------------------------------------------------------------------------
 
 
 class _C:
     """What the C templates ask of the passes: spelled expressions, and whether a value is a vector."""
 
-    def __init__(self, kernel: Kernel, real: Real) -> None:
-        self.kernel, self.real = kernel, real
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
         self.tensors = kernel.program.tensors
 
     def is_vector(self, access: sp.Expr) -> bool:
@@ -67,7 +72,7 @@ class _C:
         return c_name(ir.name_of(access), by or 0)
 
     def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.real, self.spelled, self.is_vector, self._from_afar(rhs)).print(ir.without_guards(rhs))
+        return Expression(self.spelled, self.is_vector, self._from_afar(rhs)).print(ir.without_guards(rhs))
 
     def _from_afar(self, rhs: sp.Expr) -> set[sp.Expr]:
         """The accesses of another step, and of terms that live at one end of time: they are added last.
@@ -98,34 +103,62 @@ class _C:
             str(s)
             for e in [*stage.pointwise, *stage.sums, *stage.totals, *stage.scalars]
             for s in e.rhs.free_symbols
-            if s.is_integer and str(s) in self.kernel.program.meta["sizes"]
+            if s.is_integer and str(s) in self.kernel.program.facts.sizes
         }
         for item in [*stage.loads, *stage.stores.values(), *stage.scalar_loads]:
             found |= {str(item.place.dim)} if item.place.dim is not None else set()
         found |= {str(stage.dim)} if stage.dim is not None else set()
-        return [d for d in self.kernel.program.meta["sizes"] if d in found]
+        return [d for d in self.kernel.program.facts.sizes if d in found]
 
 
-def c_source(made: Model, real: Real) -> str:
-    """The C file of one scalar type."""
-    kernels = [(k, _C(k, real)) for k in plan(made)]
-    nodes = [node for k in plan(made) for e in k.program.equations for node in sp.preorder_traversal(e.rhs)]
-    calls = sorted({record.c for node in nodes if (record := functions.record_of(node)) is not None})
+def c_kernels(made: Model, alone: bool = False) -> str:
+    """The kernels of a model, for either scalar type."""
     return render(
         "c/kernels.c.j2",
         model=made,
-        real=real,
-        kernels=kernels,
-        calls=calls,
-        tape=_tape_regions(made),
-        hoist_rows=HOIST_ROWS,
+        alone=alone,
+        kernels=[(k, _C(k)) for k in plan(made)],
+        tape=tape_regions(made),
         state_tape=layout.tape_regions(next(k for k in plan(made) if k.name == "record")),
-        polynomial=functions.exponential(real.dtype),
-        records=functions.RECORDS,
     )
 
 
-def _tape_regions(made: Model) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class _Named:
+    """What the templates of kernels ask of a cell, for a routine."""
+
+    name: str
+    digest: str
+    meta: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class _Array:
+    """One member of the struct of a routine."""
+
+    array: str
+    shape: str
+    is_input: bool
+
+
+def routine_files(made: Routine, real: Real) -> dict[str, str]:
+    """Header and C of a routine in one scalar type, with the headers that they read."""
+    plans = plan(made)
+    program = made.program
+    arguments = [_Array(p.array, program.tensors[n].shape, n in program.inputs) for n, p in made.arguments.items()]
+    values = {
+        "routine": made,
+        "routine_model": _Named(made.name, made.digest, {"dims": made.dims}),
+        "real": real,
+        "arguments": arguments,
+        "kernels": [(k, _C(k)) for k in plans],
+        "tape": tape_regions(made),
+    }
+    own = {f"{made.name}.{kind}": render(f"c/routine.{kind}.j2", **values) for kind in ("h", "c")}
+    return {**own, **shared()}
+
+
+def tape_regions(made: Model | Routine) -> list[tuple[str, str]]:
     """Name and width of a row of each tape region, in order."""
     regions: dict[str, str] = {}
     for p in made.tape.values():
@@ -133,117 +166,41 @@ def _tape_regions(made: Model) -> list[tuple[str, str]]:
     return list(regions.items())
 
 
-def c_header(made: Model) -> str:
-    """The header: both scalar types, every array with its shape."""
+def c_header(made: Model, reals: Sequence[Real] = REALS) -> str:
+    """The header: some scalar types, every array with its shape."""
     return render(
         "c/header.h.j2",
         model=made,
-        reals=(F32, F64),
-        tape=_tape_regions(made),
+        reals=reals,
+        tape=tape_regions(made),
         text=lambda expr: ir.text(expr, ascii=True),
     )
 
 
-def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict[str, str]:
-    """Every generated file of a cell, by its name; `documented`: with what the cell says of itself."""
-    made = model(cell, loss)
-    if not documented:
-        made = replace(made, doc="")
-    code = {f"{made.name}.h": c_header(made), **{f"{made.name}_{r.tag}.c": c_source(made, r) for r in (F32, F64)}}
-    for isa in ISAS:
-        for real in (F32, F64):
-            code[f"{made.name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
+def code(made: Model, reals: Sequence[Real] = REALS, alone: bool = False) -> dict[str, str]:
+    """Every C file of a model, by its name; the headers that all cells share are in `shared`.
+
+    `alone`: the files say of themselves that they need no others, as backends/c/standalone.py makes them.  Raises
+    DeriveError for a cell whose header would have the name of one of those.
+    """
+    name = made.name
+    if f"{name}.h" in shared():
+        raise DeriveError(f"{name}: {name}.h is a header that the C of every cell reads; give the cell another name")
+    found = {f"{name}.h": c_header(made, reals), f"{name}_kernels.h": c_kernels(made, alone)}
+    for real in reals:
+        found[f"{name}_{real.tag}.c"] = render("c/cell.c.j2", model=made, real=real, alone=alone)
+        for isa in ISAS:
+            found[f"{name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
     splits = layout.splittable([(k, None) for k in plan(made)])
-    code[f"{made.name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=(F32, F64), isas=ISAS)
-    # A compiled module says which C it was made from: an older one may take the same arguments for something else.
-    digest = hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()[:16]
-    found = {
-        "__init__.py": render("python/module.py.j2", model=made, code=digest),
-        **code,
-        "README.md": render("python/readme.md.j2", model=made, text=ir.text, tape=_tape_regions(made)),
-    }
-    manifest = {
-        "cell": made.name,
-        "digest": made.digest,
-        "code": digest,
-        "dims": made.meta["dims"],
-        "sources": sorted(n for n in found if n.endswith(".c")),
-        "header": f"{made.name}.h",
-        "files": sorted([*found, "manifest.json"]),
-    }
-    found["manifest.json"] = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+    found[f"{name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=reals, isas=ISAS)
     return found
 
 
-# -- generated/ --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Change:
-    """What regeneration does to one file."""
-
-    path: str
-    kind: str
-    diff: str = ""
-
-
-def write(folder: Path, made: dict[str, str]) -> None:
-    """Write the files of a cell into a folder, which is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in made.items():
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-def regenerate(
-    names: Iterable[str] = (),
-    check: bool = False,
-    progress: Callable[[str], None] = lambda name: None,
-    target: Path | None = None,
-) -> list[Change]:
-    """Write generated/ (or only compare, with `check`): one Change per file, those that stay the same included."""
-    target = target or ROOT / "generated"
-    if not target.is_dir():
-        raise DeriveError(f"there is no folder {target.name}/ here: run `derive build` in a checkout of the project")
-    changes: list[Change] = []
-    chosen = list(names) or list(registry.cells())
-    for name in chosen:
-        if name not in registry.cells():
-            raise DeriveError(
-                f"{name} is no cell of derive/cells/; a cell of your own is compiled by derive.build(cell)"
-            )
-        progress(name)
-        made = files(registry.cell(name))
-        folder = target / name
-        changes += [compare(folder / file, f"{name}/{file}", text) for file, text in sorted(made.items())]
-        stale = (
-            [
-                p
-                for p in sorted(folder.iterdir())
-                if p.is_file()
-                and p.name not in made
-                and p.suffix in (".c", ".h", ".py", ".tex", ".md", ".json")
-                and p.name != "_kernels.c"
-                and p.stem != "derivation"  # derive/document writes those, for it asks the compiled C
-            ]
-            if folder.is_dir()
-            else []
-        )
-        changes += [Change(f"{name}/{p.name}", "removed") for p in stale]
-        if not check:
-            write(folder, made)
-            for p in stale:
-                p.unlink()
-    return changes
-
-
-def compare(path: Path, shown: str, text: str) -> Change:
-    """What writing a text into a file of generated/ would change."""
-    if not path.is_file():
-        return Change(shown, "new")
-    old = path.read_text(encoding="utf-8")
-    if old == text:
-        return Change(shown, "same")
-    diff = difflib.unified_diff(
-        old.splitlines(), text.splitlines(), f"generated/{shown}", f"regenerated/{shown}", lineterm=""
-    )
-    return Change(shown, "changed", "\n".join(diff))
+@cache
+def shared() -> Mapping[str, str]:
+    """The headers that the kernels of every cell read, by their names; derive_f32.h or derive_f64.h reads the others."""
+    found = {f"{SHARED}{name}.h": render(f"c/{name}.h.j2", **values) for name, values in _PARTS.items()}
+    for real in REALS:
+        polynomial = functions.exponential(real.dtype)
+        found[f"{SHARED}{real.tag}.h"] = render("c/type.h.j2", real=real, polynomial=polynomial)
+    return found

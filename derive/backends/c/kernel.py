@@ -195,17 +195,22 @@ class LoopPlan:
 
 @dataclass(frozen=True)
 class Final:
-    """A final state, copied to `array` where a row ends; `name` is the state."""
+    """A final state, copied to `array` where a row ends; `name` is the state, `initial` the array of its initial value."""
 
     equation: Equation
     name: str
     place: Place
     array: str
+    initial: str
 
 
 @dataclass
 class Kernel:
-    """Everything the template needs for one C function."""
+    """Everything the template needs for one C function.
+
+    Where sequences end at different steps: `repeated` arrays keep the last value of a row, `cleared` ones get zeros after it,
+    and of `edge_results`, the gradients of initial states, a row that does not run at all has the seed of its final state.
+    """
 
     name: str
     program: Program
@@ -222,7 +227,11 @@ class Kernel:
     storage: Storage
     initials: list[tuple[Place, str]] = field(default_factory=list)
     late_finals: list[Final] = field(default_factory=list)
+    edge_results: list[tuple[Place, str]] = field(default_factory=list)
+    repeated: list[tuple[str, str]] = field(default_factory=list)
+    cleared: list[tuple[str, str]] = field(default_factory=list)
     zeros: list[tuple[Equation, Place, sp.Expr]] = field(default_factory=list)
+    mirrored: bool = False
 
     @property
     def phases(self) -> list[PhasePlan]:

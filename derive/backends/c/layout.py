@@ -6,7 +6,7 @@ import sympy as sp
 
 from derive.backends.c.kernel import Field, Kernel, Run, StagePlan, Tile
 from derive.backends.c.printer import size
-from derive.passes.storage import Place, Region
+from derive.passes.storage import Region
 from derive.signature import c_name
 
 
@@ -141,11 +141,6 @@ def has_zeros(kernel: Kernel) -> bool:
 def end_fields(kernel: Kernel) -> list[Field]:
     """The seeds of final states: where rows end at different steps, a step sees those of the rows that end there."""
     return [f for f in kernel.fields if f.only_end]
-
-
-def edge_results(kernel: Kernel) -> list[Place]:
-    """The gradients of the initial states."""
-    return list(dict.fromkeys(p for p in kernel.storage.edge.values() if p.kind == "arg"))
 
 
 def tape_regions(kernel: Kernel) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import sympy as sp
@@ -20,6 +21,7 @@ from derive.passes.normalize import is_constant
 
 Namer = Callable[[sp.Expr], str]
 IsVector = Callable[[sp.Expr], bool]
+FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,25 @@ class Real:
 
 F32 = Real("float", "f32", "f", np.float32)
 F64 = Real("double", "f64", "", np.float64)
+
+
+def literal(value: float) -> str:
+    """A number in C that serves both scalar types: REAL(0.5).
+
+    The digits are those of double.  Where float would round them to another number than the double itself, as halfway
+    between two floats it may, each type has its own: REAL2(1.0, 1.0000000596046448).  Raises DeriveError for a number that
+    float cannot hold.
+    """
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+        beside = [float(np.nextafter(single, np.float32(to))) for to in (-np.inf, np.inf)]
+    if not np.isfinite(single):
+        raise DeriveError(f"the constant {value!r} is too large for float32, whose largest number is {FLOAT_MAX:.8g}")
+    digits = F64.literal(value)
+    away = abs(Fraction(digits) - Fraction(float(single)))
+    nearest = all(away < abs(Fraction(digits) - Fraction(b)) for b in beside if np.isfinite(b))
+    vanishes = single == 0 and value != 0
+    return f"REAL({digits})" if nearest and not vanishes else f"REAL2({F32.literal(value)[:-1]}, {digits})"
 
 
 def size(expr: sp.Expr) -> str:
@@ -80,8 +101,8 @@ class Expression:
     `last` are accesses whose terms are added after all others.
     """
 
-    def __init__(self, real: Real, name: Namer, is_vector: IsVector, last: Collection[sp.Expr] = ()) -> None:
-        self.real, self.name, self.is_vector, self.last = real, name, is_vector, last
+    def __init__(self, name: Namer, is_vector: IsVector, last: Collection[sp.Expr] = ()) -> None:
+        self.name, self.is_vector, self.last = name, is_vector, last
 
     def print(self, expr: sp.Expr) -> str:
         if isinstance(expr, Indexed) or (expr.is_Symbol and not expr.is_integer):
@@ -105,16 +126,16 @@ class Expression:
 
     def _constant(self, expr: sp.Expr) -> str:
         if expr.is_number:
-            return self.real.literal(float(expr))
+            return literal(float(expr))
         numerator, denominator = expr.as_numer_denom()
         above, below = (self._cast(e) for e in (numerator, denominator))
         return above if denominator == 1 else f"({above} / ({below}))"
 
     def _cast(self, expr: sp.Expr) -> str:
         if expr.is_number:
-            return self.real.literal(float(expr))
+            return literal(float(expr))
         if expr.is_Symbol:
-            return f"({self.real.c}){expr}"
+            return f"(real){expr}"
         if isinstance(expr, sp.Pow):
             return self._raised(self._cast(expr.base), expr.exp, "scalar_")
         parts = [self._cast(a) for a in expr.args]
@@ -129,7 +150,7 @@ class Expression:
     def _add(self, expr: sp.Add) -> str:
         scale, rest = expr.primitive()
         if scale not in (1, -1) and isinstance(rest, sp.Add):
-            return f"{self.real.literal(float(scale))} * ({self._add(rest)})"
+            return f"{literal(float(scale))} * ({self._add(rest)})"
         # Positive terms first: 1 - s, not -s + 1.
         ordered = sorted(
             expr.as_ordered_terms(),
@@ -200,7 +221,7 @@ class Expression:
     def _raised(self, text: str, power: sp.Expr, kind: str) -> str:
         """A base, as an atom, to a multiple of one half."""
         if power.is_negative:
-            return f"({self.real.literal(1.0)} / {self._raised(text, -power, kind)})"
+            return f"({literal(1.0)} / {self._raised(text, -power, kind)})"
         if power == sp.Rational(1, 2):
             return f"{kind}root({text})"
         if power.is_Integer:

@@ -19,22 +19,22 @@ from derive.errors import DeriveError
 from derive.ir import Tensor, span
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
-from derive.pipeline import Model
+from derive.pipeline import Model, Routine
 from derive.signature import c_name
 
 
 @cache
-def plan(made: Model) -> tuple[Kernel, ...]:
-    """The plans of all kernels of a cell, verified; they are entries `schedule` of its trace."""
+def plan(made: Model | Routine) -> tuple[Kernel, ...]:
+    """The plans of all kernels of a cell or a routine, verified; they are entries `schedule` of its trace."""
     return tuple(
-        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage))
+        verify_kernel(made.trace.run_for(k.name, "schedule", schedule, k.name, k.lowered, k.storage, k.mirrored))
         for k in made.kernels
     )
 
 
-def schedule(name: str, lowered: Lowered, storage: Storage) -> Kernel:
+def schedule(name: str, lowered: Lowered, storage: Storage, mirrored: bool = False) -> Kernel:
     """Lowered kernel + storage -> plan."""
-    return _Scheduling(name, lowered, storage).run()
+    return replace(_Scheduling(name, lowered, storage).run(), mirrored=mirrored)
 
 
 class _Scheduling:
@@ -80,6 +80,9 @@ class _Scheduling:
             self.storage,
             initials,
             self._finals(None),
+            self._edge_results(),
+            self._over_time(lowered.direction > 0),
+            self._over_time(lowered.direction < 0),
             [(e, places[e.target], sp.Mul(*self.tensors[e.target].dims)) for e in lowered.zeros],
         )
 
@@ -117,8 +120,28 @@ class _Scheduling:
             if isinstance(boundary.rhs, Indexed) and ir.time_of(boundary.rhs, self.tensors) == ir.T:
                 name = ir.name_of(boundary.rhs)
                 if (name in made) == (loop is not None):
-                    found.append(Final(boundary, name, self.storage.places[name], boundary.target))
+                    place = self.storage.places[name]
+                    found.append(Final(boundary, name, place, boundary.target, self._initial(name)))
         return found
+
+    def _initial(self, name: str) -> str:
+        """The array of the value of a state before its first step; empty for what is no state."""
+        found = self.storage.places[name].initial
+        return found or (f"{name}_0" if f"{name}_0" in self.tensors else "")
+
+    def _edge_results(self) -> list[tuple[Place, str]]:
+        """The gradients of initial states, each with the seed of the final state: a row that never runs hands it through."""
+        seeds = {f"d_{name}_0": f"d_{name}_T" for name in self.program.facts.states}
+        made = dict.fromkeys(p for p in self.storage.edge.values() if p.kind == "arg")
+        return [(place, seeds.get(place.array, "")) for place in made]
+
+    def _over_time(self, wanted: bool) -> list[tuple[str, str]]:
+        """The caller's arrays with a value a step that this kernel makes: name and width of a row."""
+        if not wanted:
+            return []
+        made = {n for n in self.program.defined if self.storage.places[n].kind == "arg"}
+        places = [self.storage.places[n] for n in self.tensors if n in made]
+        return [(p.array, str(p.dim)) for p in places if p.timed and p.dim is not None]
 
     def _plan(
         self, name: str, part: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]
@@ -187,8 +210,9 @@ def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
             continue
         if any(g.args[1:] != (ir.T, ir.T) for g in guards):
             raise DeriveError(f"the term {term} lives on a range of time that has no lowering yet")
-        reads = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].role == "seed"]
+        given = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].batched]
+        reads = [a for a in given if tensors[ir.name_of(a)].time is None]
         if not reads:
-            raise DeriveError(f"the term {term} lives at t = T only but reads no seed")
+            raise DeriveError(f"the term {term} lives at t = T only but reads nothing that is given for that step")
         found |= set(reads)
     return found

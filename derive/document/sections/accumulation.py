@@ -42,7 +42,7 @@ def _explained(d: Derivation, say: Messages, equation: Equation) -> list[Block]:
         found[kind] += 1
         w = d.names.letters[parent.target].latex((), "t" if d.tensors[parent.target].time is not None else "")
         reasons.append(say(f"parents.{kind}", v=v, w=w, parent=f"[[{step.parent}]]", step=step.id))
-    if name == d.primal.meta["output"]:
+    if name == d.primal.facts.output:
         e = d.names.letters[f"seed_{name}"].latex((), "t")
         reasons.insert(0, say("parents.loss", v=v, e=e))
     inside = say(
@@ -59,7 +59,7 @@ def _explained(d: Derivation, say: Messages, equation: Equation) -> list[Block]:
 def _kind(d: Derivation, step: Step) -> str:
     """Whether the reader stands at the same step, at the next, or at one end of time."""
     parent = d.primal.equation(step.parent)
-    if parent.note in ("final state", "initial state"):
+    if parent.origin.is_end:
         return "end"
     name = step.read.partition("[")[0]
     later = any(ir.name_of(a) == name and ir.offset(ir.time_of(a, d.tensors)) == -1 for a in d.reads(parent))

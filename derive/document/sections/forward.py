@@ -9,7 +9,7 @@ from derive.document import graph, structure
 from derive.document.blocks import Block, Display, Figure, Paragraph, Row, Table
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
-from derive.ir import Equation
+from derive.ir import Equation, Origin
 from derive.ir.functions import BY_CLASS
 from derive.passes.normalize import is_transcendental
 
@@ -22,7 +22,7 @@ def equations(d: Derivation, say: Messages) -> list[Block]:
         key = d.shape_key(equation.rhs)
         rows.append(d.row(equation, braces=key not in seen))
         seen.add(key)
-    split = [e for e in d.forward if e.note.startswith("part of")]
+    split = [e for e in d.forward if e.origin is Origin.PART]
     blocks: list[Block] = [Paragraph(say("forward.list", n=len(d.forward))), Display(tuple(rows))]
     if split:
         names = say.list([f"${d.names.plain(e.target)}$" for e in split])
@@ -45,12 +45,12 @@ def _has_indices(d: Derivation, equation: Equation) -> bool:
 
 
 def _error(d: Derivation) -> str:
-    return d.names.letters[f"seed_{d.primal.meta['output']}"].latex((), "t")
+    return d.names.letters[f"seed_{d.primal.facts.output}"].latex((), "t")
 
 
 def _loss_row(d: Derivation, equation: Equation) -> Row:
     """An equation of the loss; the adjoint of the prediction is the error signal that the cell receives."""
-    output = d.primal.meta["output"]
+    output = d.primal.facts.output
     own = d.row(equation, matrix=False)
     if equation.target != f"d_{output}":
         return own

@@ -20,7 +20,7 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
     """Inputs, the forward pass, and every gradient: derived | finite difference | compiled C."""
     found = worked.work(d)
     given = [Row(d.names.plain(n), (_array(v),)) for n, v in found.inputs.items()]
-    output = d.primal.tensors[d.primal.meta["output"]]
+    output = d.primal.tensors[d.primal.facts.output]
     given.append(Row(d.names.plain(_target(d)), (_array(found.target),)))
     head = tuple(say(f"worked.head.{k}") for k in ("gradient", "derived", "difference", "compiled"))
     rows: list[tuple[str, ...]] = [("$L$", worked.shown(found.loss), "", worked.shown(found.compiled_loss))]
@@ -62,7 +62,7 @@ def _heads(say: Messages) -> tuple[str, ...]:
 
 
 def _adjoints(d: Derivation) -> list[str]:
-    output = d.primal.meta["output"]
+    output = d.primal.facts.output
     return [f"seed_{output}", *(e.target for e in d.compiled if d.tensors[e.target].role == "adjoint")]
 
 

@@ -52,7 +52,7 @@ def _code(d: Derivation, tensor: Tensor) -> str:
             rows = f"{first}:{last}"
             return f"`{array}[{rows}]`"
         return f"`{array}`"
-    if tensor.name == d.primal.meta["output"]:
+    if tensor.name == d.primal.facts.output:
         return f"`{tensor.name}`, `out`"
     return f"`{tensor.name}`"
 

@@ -12,7 +12,7 @@ from derive.document.blocks import Block, Box, Bullets, Display, Figure, Paragra
 from derive.document.derivation import Derivation
 from derive.document.formula import joined
 from derive.document.messages import Messages
-from derive.ir import Equation, T, t
+from derive.ir import Equation, Origin, T, t
 
 
 def boundaries(d: Derivation, say: Messages) -> list[Block]:
@@ -50,7 +50,7 @@ def boundaries(d: Derivation, say: Messages) -> list[Block]:
 def algorithm(d: Derivation, say: Messages) -> list[Block]:
     """The two loops with the equations that the C runs, then what they cost."""
     lines: list[tuple[int, str]] = [(0, say("algorithm.start"))]
-    lines += [(1, _assigned(d, e)) for e in d.ends if e.note == "initial state"]
+    lines += [(1, _assigned(d, e)) for e in d.ends if e.origin is Origin.INITIAL_STATE]
     lines += [(0, say("algorithm.forward"))]
     order = ir.in_step(d.primal, [e.target for e in d.forward])
     lines += [(1, _assigned(d, e)) for name in order for e in d.forward if e.target == name]

@@ -12,7 +12,7 @@ from derive.passes.adjoint import Step
 
 def chain_rule(d: Derivation, say: Messages) -> list[Block]:
     """What holds for any ordered list of equations, and what it means for this one."""
-    output = d.primal.meta["output"]
+    output = d.primal.facts.output
     h, e = d.names.plain(output), d.names.letters[f"seed_{output}"].latex((), "t")
     return [
         Paragraph(say("chain.list")),

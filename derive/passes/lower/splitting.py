@@ -10,7 +10,7 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import ROW, Equation, Program, T, Tensor, span, t
+from derive.ir import ROW, Equation, Origin, Program, T, Tensor, span, t
 from derive.passes.lower.lowered import Pair, Product
 
 
@@ -33,7 +33,7 @@ def split_sums(program: Program) -> Split:
         splitter = _Splitter(program, equation, tensors, products, sums)
         rhs = splitter.visit(equation.rhs) if equation.rhs.has(sp.Sum) else equation.rhs
         made = splitter.made[-1] if splitter.made else None
-        if made is not None and made.note == "product" and rhs == made.lhs and equation.when == made.when:
+        if made is not None and made.origin is Origin.PRODUCT and rhs == made.lhs and equation.when == made.when:
             # The equation is the product: no second name for it.
             product = products.pop(made.target)
             del tensors[made.target]
@@ -158,7 +158,7 @@ class _Splitter:
                 sp.Add(*(sp.Sum(p.weight * p.operand, (p.index, 1, T)) for p in ordered)),
                 self.equation.id,
                 life,
-                "product",
+                Origin.PRODUCT,
             )
         )
         self.products[name] = Product(name, "", ordered, self.equation.ids)
@@ -178,7 +178,7 @@ class _Splitter:
         name = ir.unused_name(f"sum_{target.name}", self.tensors)
         self.tensors[name] = replace(target, name=name, role="sum", latex="", primal="")
         self.sums.add(name)
-        self.made.append(Equation(self.tensors[name].at(), total, self.equation.id, self.equation.when, "sum"))
+        self.made.append(Equation(self.tensors[name].at(), total, self.equation.id, self.equation.when, Origin.SUM))
         return self.tensors[name].at()
 
     def _over_time(self, totals: list[sp.Expr]) -> sp.Expr:
@@ -201,7 +201,7 @@ class _Splitter:
                     )
                 pairs += [Pair(left[0], right[0], t)] * int(number)
             self.products[target.name] = Product(target.name, "reducing", tuple(pairs), self.equation.ids)
-            self.made.append(replace(self.equation, rhs=sp.Add(*totals), note="product"))
+            self.made.append(replace(self.equation, rhs=sp.Add(*totals), origin=Origin.PRODUCT, whole=""))
         return sp.Add(*totals)
 
 

@@ -22,7 +22,7 @@ import sympy as sp
 
 from derive import ir
 from derive.errors import EngineError
-from derive.ir import ROW, B, Equation, t
+from derive.ir import ROW, STEPS, B, Equation, t
 from derive.passes.lower.lowered import Lowered, Phase, Product, Stage
 
 # Within a stage: what may be read by what comes later in it.
@@ -115,6 +115,8 @@ class _Verifier:
     def _product(self, moment: Moment, product: Product) -> None:
         ids = ", ".join(product.ids)
         equation = self.equations.get(product.target)
+        if equation is not None:
+            self._sums_over_time(ids, equation)
         if equation is not None and moment.what != "edge" and not _same(product, equation):
             raise self.fail(ids, f"the pairs of {product.target} are not the sum {ir.text(equation.rhs)}")
         wanted = "recurrent" if moment.what in ("loop", "edge") else "parallel"
@@ -173,9 +175,16 @@ class _Verifier:
     def _unit(self, name: str) -> sp.Symbol | None:
         return next((d for d in self.tensors[name].dims if d != B), None)
 
+    def _sums_over_time(self, ids: str, equation: Equation) -> None:
+        """A kernel adds up the steps 1..T; a sum over others would lose or invent some."""
+        for total in equation.rhs.atoms(sp.Sum):
+            if any(symbol == t and (low, high) != STEPS for symbol, low, high in total.limits):
+                raise self.fail(ids, f"{ir.text(total)} runs over other steps than 1..T")
+
     def _shape(self, moment: Moment, stage: Stage, equation: Equation) -> None:
         ids, target = equation.id, equation.target
         totals = list(ir.terms(equation.rhs)) if equation.rhs != 0 else []
+        self._sums_over_time(ids, equation)
         if moment.kind == LAST:
             over = [tuple(s for s, *_ in x.limits) for term in totals for x in term.atoms(sp.Sum)]
             timed = self.tensors[target].time is not None

@@ -18,7 +18,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import Equation, Program, Tensor, span, t
+from derive.ir import Equation, Program, T, Tensor, span, t
 from derive.passes.adjoint import accented
 from derive.passes.simplify.lifetimes import lifetime
 from derive.passes.simplify.scope import adjoint_ids
@@ -35,7 +35,7 @@ def make_carries(program: Program) -> Program:
         moved: dict[int, list[sp.Expr]] = {}
         if equation.id in new and equation.lhs.has(t):
             for term in ir.terms(equation.rhs):
-                by = _shift(term, tensors, adjoint)
+                by = _shift(term, equation, tensors, adjoint)
                 if by:
                     moved.setdefault(by, []).append(term)
         # One value that is there anyway needs no second name.
@@ -70,15 +70,42 @@ def make_carries(program: Program) -> Program:
     return program.with_equations(equations, tensors)
 
 
-def _shift(term: sp.Expr, tensors: dict[str, Tensor], new: Collection[str]) -> int:
-    """The k for which a pointwise term is computed at t+k: there stands the adjoint in it, and nothing beyond t and t+k."""
+def _shift(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor], new: Collection[str]) -> int:
+    """The k for which a pointwise term has to be computed at t+k, where adjoints stand in it; 0 where it may stay."""
     if term.has(sp.Sum, span):
         return 0
     offsets = {a: ir.offset(when) for a in ir.accesses(term, tensors) if (when := ir.time_of(a, tensors)) is not None}
-    steps = {by for access, by in offsets.items() if ir.name_of(access) in new}
-    by = steps.pop() if len(steps) == 1 else None
-    if not by or None in offsets.values():
+    moving = [a for a in offsets if ir.name_of(a) in new or tensors[ir.name_of(a)].role == "adjoint"]
+    steps = [by for by in offsets.values() if by is not None]
+    ahead = {offsets[a] for a in moving} - {0}
+    if len(steps) < len(offsets) or len(ahead) != 1:
         return 0
-    # Forwards in time a factor of the step itself, as in t_c[t-1]*f[t], does not exist yet a step earlier.
-    low, high = (0, by) if by > 0 else (by, by)
-    return by if all(low <= k <= high for k in offsets.values() if k is not None) else 0
+    (by,) = ahead
+    if by is None or any(k * by < 0 or abs(k) > abs(by) for k in steps):  # beyond the two steps that it joins
+        return 0
+    rest = [a for a in offsets if a not in moving]
+    # Of two adjoints one may be of an earlier sweep over time, whose array ends at T.
+    return (
+        by
+        if len([a for a in moving if offsets[a] == by]) > 1
+        or any(_is_out_of_reach(a, term, equation, tensors) for a in rest)
+        else 0
+    )
+
+
+def _is_out_of_reach(access: sp.Expr, term: sp.Expr, equation: Equation, tensors: dict[str, Tensor]) -> bool:
+    """Whether a loop, or the step at its end, would read an access where no array has it.
+
+    Values are there for the steps 1..T, and a step before the first where an initial value is read as the neighbour.
+    """
+    assert equation.when is not None
+    life, by = tensors[ir.name_of(access)].time, ir.offset(ir.time_of(access, tensors))
+    assert life is not None and by is not None
+    low, high = ir.meet(equation.when, ir.STEPS)
+    beyond = by and (life[0] > low + by or (high + by - life[1]).is_positive)
+    alive = ir.reach(term, tensors) or equation.when
+    for edge in (sp.Integer(0), T + 1):
+        lives_there = ir.within((edge, edge), equation.when) and ir.within((edge, edge), alive)
+        if lives_there and (edge + by in (0, T + 1)):
+            return True
+    return bool(beyond)

@@ -16,7 +16,7 @@ from typing import Any
 import sympy as sp
 
 from derive import ir
-from derive.ir import Equation, Program, Tensor, t
+from derive.ir import Equation, Origin, Program, Tensor, t
 from derive.passes.normalize import is_transcendental
 from derive.passes.simplify.lifetimes import living
 from derive.passes.simplify.scope import adjoint_ids, free_ids
@@ -26,7 +26,7 @@ def save_values(program: Program) -> Program:
     """Write derivatives with the values that the forward pass computed anyway.
 
     Where a derivative calls a function that the forward pass does not (softplus' = sigmoid), the forward pass gets a
-    new equation for it, marked "saved derivative".
+    new equation for it, marked Origin.SAVED_DERIVATIVE.
     """
     new = adjoint_ids(program)
     keeper = _Saved(program)
@@ -119,5 +119,5 @@ class _Saved:
             latex=name.replace("_", r"\_"),
         )
         self.tensors[name] = tensor
-        self.added.append(Equation(tensor.at(), here, next(self.ids), tensor.time, "saved derivative"))
+        self.added.append(Equation(tensor.at(), here, next(self.ids), tensor.time, Origin.SAVED_DERIVATIVE))
         return tensor.at().xreplace({t: t - by})

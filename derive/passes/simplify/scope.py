@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from derive.ir import Equation, Program
+from derive.ir import Equation, Origin, Program
 
 
 def adjoints(program: Program) -> list[Equation]:
     """The equations that the last differentiation added."""
     first = len(program.primal.equations) if program.primal is not None else 0
     forward = {e.id for e in program.primal.equations} if program.primal is not None else set()
-    return [e for e in program.equations[first:] if e.id not in forward and e.note != "saved derivative"]
+    return [e for e in program.equations[first:] if e.id not in forward and e.origin is not Origin.SAVED_DERIVATIVE]
 
 
 def adjoint_ids(program: Program) -> set[str]:

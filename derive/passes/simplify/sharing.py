@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import reduce
 from itertools import combinations
 from typing import Any
 
@@ -18,7 +19,7 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import Equation, Program, Tensor, span, t
+from derive.ir import Equation, Origin, Program, Tensor, span, t
 from derive.ir.functions import fma
 from derive.passes.normalize import is_constant
 from derive.passes.simplify.lifetimes import lifetime
@@ -49,6 +50,7 @@ class _Sharing:
             self.sites[equation.id] = (equation, products)
             target = self.tensors[equation.target]
             self.spaces.setdefault((target.dims, equation.free), []).extend(products)
+        self.steps = reduce(ir.hull, [e.when for e in program.equations if e.when is not None], ir.STEPS)
 
     def run(self) -> Program:
         for (dims, free), products in self.spaces.items():
@@ -175,11 +177,12 @@ class _Sharing:
         if not rhs.has(*indices):
             dims, indices = (), ()
         name = ir.unused_name("_".join(names[:3]), self.tensors)
-        life = lifetime(rhs, self.tensors)
+        # c[t-1] lives at T+1 as well, where no equation reads the product.
+        life = ir.meet(lifetime(rhs, self.tensors), self.steps)
         latex = "".join(self.tensors[n].latex or n for n in names[:3])
         tensor = Tensor(name, dims, indices, "shared", life, latex=rf"({latex})")
         self.tensors[name] = tensor
-        self.made.append(Equation(tensor.at(), rhs, "P", life, "shared product"))
+        self.made.append(Equation(tensor.at(), rhs, "P", life, Origin.SHARED_PRODUCT))
         return tensor.at()
 
     def _rebuild(self) -> Program:
