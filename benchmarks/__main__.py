@@ -102,7 +102,7 @@ def report(folder: Path) -> None:
     "--output", type=click.Path(path_type=Path, file_okay=False), default=results.FOLDER, help="Folder for the results."
 )
 def threads(seconds: float, output: Path) -> None:
-    """Measure calls on one thread, by sequences and by units, beside the choice of derive/runtime/split.py."""
+    """Measure calls on one thread, by sequences and by units, beside the choice of derive/runtime/core/split.py."""
     from benchmarks import threads as spreading  # the other commands need no compiled cell
 
     for path in spreading.write(spreading.run(lambda text: click.echo(text, err=True), seconds), output):

@@ -19,8 +19,8 @@ from benchmarks.shapes import ITEMSIZE, LSTM, Shape
 from benchmarks.stats import geometric_mean, spread
 from derive.generated import lstm
 from derive.runtime import Cell
-from derive.runtime import problem as problems
-from derive.runtime.split import Split, choose, cpus
+from derive.runtime.core import problem as problems
+from derive.runtime.core.split import Split, choose, cpus
 
 NAME, TABLE = "threads.json", "threads.md"
 OPERATIONS = ("infer", "loss_and_grad")
@@ -114,7 +114,7 @@ def table(found: Mapping[str, Any], processors: int, cases: list[Case]) -> str:
     regrets = [case.regret(processors) for case in cases]
     lines = [
         f"{found['machine']}, {processors} processors. Microseconds on one thread, by sequences and by units; in bold what "
-        f"`derive/runtime/split.py` chooses. Over the fastest way: geometric mean {geometric_mean(regrets):.3f}, most "
+        f"`derive/runtime/core/split.py` chooses. Over the fastest way: geometric mean {geometric_mean(regrets):.3f}, most "
         f"{max(regrets):.2f}.",
         "",
         "| T, B, I, H | dtype | call | one | batch | units | chosen over fastest |",

@@ -27,7 +27,7 @@ from derive.ir import Program
 from derive.passes.adjoint import adjoint_name
 from derive.pipeline import Model, model
 from derive.rendering import ROOT
-from derive.signature import parameter
+from derive.signature import input_names, parameter
 from derive.toolchain.compiler import compile_folder
 from derive.verify.interpreter import run as interpret
 from derive.verify.references import get as reference_of
@@ -187,12 +187,17 @@ def _weighted(primal: Program, output: str, value: Any, seeds: Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """Inputs of a call in float64, rounded to the precision that is tested."""
+    """Arguments of a call in float64, rounded to the precision that is tested; `inputs` by their public names."""
 
-    x: Any
+    inputs: dict[str, Any]
     y: Any
     params: dict[str, Any]
     state: tuple[Any, ...]
+
+    @property
+    def x(self) -> Any:
+        """The first input."""
+        return next(iter(self.inputs.values()))
 
 
 def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0) -> Problem:
@@ -207,9 +212,9 @@ def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0) ->
         return int(many or 1) * sizes[dim]
 
     params = {n: array(*map(number, shape)) for n, shape in made.meta["params"].items()}
-    x = array(sizes["T"], sizes["B"], sizes[made.meta["input"][1]])
-    y = array(sizes["T"], sizes["B"], sizes[made.meta["target"][1]])
-    return Problem(x, y, params, tuple(array(sizes["B"], sizes[d]) for d in made.meta["states"].values()))
+    inputs = {n: array(sizes["T"], sizes["B"], sizes[dim]) for n, dim in made.signature.inputs.items()}
+    y = array(sizes["T"], sizes["B"], sizes[made.signature.target.width])
+    return Problem(inputs, y, params, tuple(array(sizes["B"], sizes[d]) for d in made.meta["states"].values()))
 
 
 def compiled(
@@ -224,10 +229,10 @@ def compiled(
     sizes = {**{d: 3 for d in made.meta["dims"]}, **sizes}
     for dtype in (np.float64, np.float32):
         drawn = problem(made, sizes, dtype)
-        cast = [a.astype(dtype) for a in (drawn.x, drawn.y, *drawn.state)]
-        loss, grads = module.loss_and_grad(
-            cast[0], cast[1], {n: a.astype(dtype) for n, a in drawn.params.items()}, tuple(cast[2:])
-        )
+        x, *others = ((n, a.astype(dtype)) for n, a in drawn.inputs.items())
+        params = {n: a.astype(dtype) for n, a in drawn.params.items()}
+        state = tuple(a.astype(dtype) for a in drawn.state)
+        loss, grads = module.loss_and_grad(x[1], drawn.y.astype(dtype), params, state, **dict(others))
         expected_loss, expected = reference(drawn)
         limit = LIMIT_EPS * float(np.finfo(dtype).eps)
         pairs = {"loss": (np.asarray(loss), np.asarray(expected_loss)), **{n: (grads[n], expected[n]) for n in grads}}
@@ -271,7 +276,8 @@ def fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
 
 def _dims(made: Model, drawn: Problem) -> list[int]:
     """The sizes behind the dimensions of a problem, read off its arrays."""
-    known: dict[str, int] = {made.meta["input"][1]: drawn.x.shape[2], made.meta["target"][1]: drawn.y.shape[2]}
+    known: dict[str, int] = {made.signature.target.width: drawn.y.shape[2]}
+    known |= {dim: drawn.inputs[n].shape[2] for n, dim in made.signature.inputs.items()}
     for name, shape in made.meta["params"].items():
         for axis, size in zip(shape, drawn.params[name].shape, strict=True):
             many, _, dim = axis.rpartition("*")
@@ -293,7 +299,7 @@ def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
         elif tensor.role == "initial":
             values[name] = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))][row]
         else:
-            values[name] = drawn.x[:, row]
+            values[name] = drawn.inputs[input_names(primal)[name]][:, row]
     return values
 
 
@@ -322,4 +328,5 @@ def collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, 
         state = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))]
         grads.setdefault(key, numerics.to_mp(np.zeros_like(state)))[row] = part
     else:
-        grads.setdefault("x", numerics.to_mp(np.zeros_like(drawn.x)))[:, row] = part
+        public = input_names(made.primal)[name]
+        grads.setdefault(public, numerics.to_mp(np.zeros_like(drawn.inputs[public])))[:, row] = part

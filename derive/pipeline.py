@@ -9,7 +9,7 @@ each level.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -30,10 +30,11 @@ from derive.passes.remat import needed, rematerialise
 from derive.passes.simplify import RULES, Count, count, simplify
 from derive.passes.storage import Place, Storage, place, tape, tape_places, with_initials
 from derive.passes.storage_verifier import verify_storage
-from derive.signature import CONTROLS, argument_places, is_reserved, own_places, parameter
+from derive.signature import Signature, argument_places, own_places, signature
 from derive.trace import Trace
 
-SEEDS = ("seed",)  # roles of inputs that come with the call of the backward pass
+# What the call of the backward pass is for: its inputs, and all that is made of them (a gradient may be zero, and read none).
+BACKWARD = ("seed", "adjoint", "gradient")
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,23 @@ class Model:
     counts: tuple[Count, ...]
     kernels: tuple[LoweredKernel, ...]
     tape: dict[str, Place]
-    meta: dict[str, Any]
+    signature: Signature
     trace: Trace
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The signature in short: sizes, names and symbolic shapes, for templates and documents."""
+        made = self.signature
+        return {
+            "params": made.params,
+            "states": {a.of: a.width for a in made.of_role("initial")},
+            "gates": made.gates,
+            "dims": made.dims,
+            "inputs": made.inputs,
+            "output": (self.primal.facts.output, made.output.width),
+            "target": (made.target.name, made.target.width),
+            "init": {p: "ones" if p.startswith("gain") else "uniform" for p in made.params},
+        }
 
     @property
     def title(self) -> str:
@@ -111,8 +127,8 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
         kernel("record", needed(first.program, outputs), arguments, states, 1),
         kernel("recompute", again, arguments, states, -1),
     )
-    meta = _interface(primal, judge)
-    return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, meta, trace)
+    called = trace.run("signature", signature, primal, judge)
+    return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, called, trace)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +191,7 @@ def routine(name: str, program: Program) -> Routine:
 
 def _forward_and_backward(program: Program) -> list[Sweep]:
     """The two sweeps of a cell: all that no seed has a part in, and the rest."""
-    sweeps = partition(program, [x.name for x in program.of_role(*SEEDS)])
+    sweeps = partition(program, [x.name for x in program.of_role(*BACKWARD)])
     if len(sweeps) != 2:
         raise DeriveError(
             f"{program.name}: a cell runs forwards in time, and its adjoint backwards; found {len(sweeps)} sweeps:\n"
@@ -215,42 +231,3 @@ def _kernel(
     own = {n: p for n, p in arguments.items() if n in lowered.program.tensors}
     storage = trace.run_for(name, "storage", place, lowered, own, saved)
     return LoweredKernel(name, lowered, verify_storage(lowered, storage))
-
-
-def _interface(primal: Program, loss: Program) -> dict[str, Any]:
-    """What the public module says of the cell; the SPEC of the generated package."""
-    params: dict[str, tuple[str, ...]] = {}
-    gates = primal.facts.gates
-    for tensor in primal.of_role("param"):
-        array, _ = parameter(primal, tensor)
-        stacked = array != f"{array}_{tensor.member}" and argument_places(primal)[tensor.name].slots > 1
-        first, *rest = (str(d) for d in tensor.dims)
-        params[array] = (f"{len(gates)}*{first}" if stacked else first, *rest)
-    inputs = primal.of_role("input")
-    if len(inputs) != 1:
-        names = ", ".join(x.name for x in inputs) or "none"
-        raise DeriveError(f"{primal.name}: a cell reads one input sequence, found {names}")
-    _check_names(primal, params)
-    output = primal.tensors[primal.facts.output]
-    return {
-        "params": params,
-        "states": {s: str(primal.tensors[s].dims[0]) for s in primal.facts.states},
-        "gates": gates,
-        "dims": primal.facts.sizes,
-        "input": ("x", str(inputs[0].dims[0])),
-        "output": (output.name, str(output.dims[0])),
-        "target": ("y", str(loss.of_role("target")[0].dims[0])),
-        "init": {p: "ones" if p.startswith("gain") else "uniform" for p in params},
-    }
-
-
-def _check_names(primal: Program, params: Iterable[str]) -> None:
-    """A parameter is a keyword of the Python interface and a field of the C struct: it needs a name that is free."""
-    taken = {"x", "y", "out", "loss", "tape", "workspace", "d_out", *CONTROLS}
-    taken |= set(primal.facts.sizes) | {f"{s}_{end}" for s in primal.facts.states for end in "0T"}
-    for name in params:
-        if name in taken or is_reserved(name) or name.removeprefix("d_") in {*taken, *params} - {name}:
-            raise DeriveError(
-                f"{primal.name}: the interface has another use for the name {name}; rename the "
-                f'parameter, or give it a public name: @cell(..., weight_{name.lower()}="{name}")'
-            )

@@ -35,6 +35,7 @@ def environment() -> jinja2.Environment:
         autoescape=False,
         extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"],
     )
+    env.filters["handed"] = lambda call: [a.name for a in call.of("in", "inout", "out") if a.role != "loss"]
     env.filters["pylist"] = lambda items: json.dumps(list(items))
     env.filters["pydict"] = lambda items: json.dumps(dict(items))
     env.filters["trimmed"] = lambda text: text.strip("\n")

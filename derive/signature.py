@@ -1,30 +1,265 @@
-"""The names and places of what the caller owns: arguments of the C functions, parameters of the Python module."""
+"""What a cell is called with: every argument of every call, derived from the program.
+
+    infer           inputs, parameters, initial states                      -> output, final states
+    forward         the same                                                -> output, final states, tape
+    backward        the same, output, tape, seeds                           -> gradients
+    loss_and_grad   inputs, parameters, initial states, target, seeds       -> loss, gradients
+
+The header, the C functions, the Python module and the runtime read this list.  `argument_places` says where the tensors of a
+program lie in these arrays.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from derive import ir
-from derive.ir import Program
-from derive.notation.public import is_stacked, parameter, public_name
+from derive.errors import EngineError
+from derive.ir import Program, Tensor
+from derive.notation.public import input_names, is_stacked, parameter, public_name
 from derive.notation.reserved import CONTROLS, is_reserved
 from derive.passes.storage import Place
 
 __all__ = [
+    "AMBIGUOUS",
     "CONTROLS",
+    "Argument",
+    "Call",
+    "Signature",
+    "argument_name",
     "argument_places",
-    "c_name",
     "initial_of",
+    "input_names",
     "is_reserved",
     "own_places",
     "parameter",
     "public_name",
+    "signature",
+    "verify_signature",
 ]
 
+AMBIGUOUS = (
+    "_",
+    "_prev",
+    "_next",
+    "_ld",
+)  # endings of names that could be those of another name with an ending of ours
 
-def c_name(name: str, offset: int) -> str:
-    """The C variable of a tensor at an offset: c, c_prev, d_z_i_next. No two tensors get the same one."""
-    suffix = {0: "", -1: "_prev", 1: "_next"}[offset]
-    base = f"{name}{suffix}".replace("'", "_")
-    return f"{base}_" if is_reserved(base) or name.endswith(("_", "_prev", "_next", "_ld")) else base
+
+@dataclass(frozen=True)
+class Argument:
+    """An array, a number or a buffer that a caller owns.
+
+    `role`: input, param, initial, output, final, tape, target, loss, seed, gradient or workspace.  `shape`: its axes, each T, B
+    or a multiple of a dimension such as 4*H; a loss has none, a tape and a workspace are bytes.  `direction`: in, out, inout, or
+    scratch for what a call writes and its caller does not ask for.  `optional`: NULL says that it is not wanted.  `of`: the
+    argument whose gradient, seed or end of time it is.
+    """
+
+    name: str
+    role: str
+    shape: tuple[str, ...] = ()
+    type: str = "real"
+    direction: str = "in"
+    optional: bool = False
+    of: str = ""
+
+    @property
+    def timed(self) -> bool:
+        """Whether it has a value for each step."""
+        return "T" in self.shape
+
+    @property
+    def width(self) -> str:
+        """The size of its last axis."""
+        return self.shape[-1]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One function of a cell and its arguments, in the order in which the runtime hands them over."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+
+    def of(self, *directions: str) -> list[Argument]:
+        """The arguments of some directions."""
+        return [a for a in self.arguments if a.direction in directions]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The calls of a cell.  `dims`: the keyword of each size; `arguments`: those of all calls, in the order of the C struct."""
+
+    name: str
+    dims: dict[str, str]
+    gates: tuple[str, ...]
+    states: tuple[str, ...]
+    arguments: tuple[Argument, ...]
+    calls: tuple[Call, ...]
+
+    def of_role(self, *roles: str) -> list[Argument]:
+        """The arguments of some roles."""
+        return [a for a in self.arguments if a.role in roles]
+
+    def gradients_of(self, *roles: str) -> list[Argument]:
+        """The gradients of the arguments of some roles."""
+        of = {a.name for a in self.of_role(*roles)}
+        return [a for a in self.of_role("gradient") if a.of in of]
+
+    def call(self, name: str) -> Call:
+        """A call by its name."""
+        return next(c for c in self.calls if c.name == name)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """The size of each input, in the order of the arguments of the cell."""
+        return {a.name: a.width for a in self.of_role("input")}
+
+    @property
+    def params(self) -> dict[str, tuple[str, ...]]:
+        """The shape of each parameter."""
+        return {a.name: a.shape for a in self.of_role("param")}
+
+    @property
+    def output(self) -> Argument:
+        """What infer returns for each step."""
+        return self.of_role("output")[0]
+
+    @property
+    def target(self) -> Argument:
+        """What the loss compares the output with."""
+        return self.of_role("target")[0]
+
+    @property
+    def widths(self) -> list[str]:
+        """The widths of all arrays with time, each once."""
+        return list(dict.fromkeys(a.width for a in (*self.of_role("input"), self.output, self.target)))
+
+    def dump(self) -> str:
+        """One line for each argument, then one for each call."""
+        lines = [
+            f"  {a.name:<16} {a.role:<10} {'(' + ', '.join(a.shape) + ')' if a.type == 'real' else a.type:<16}"
+            + (f" of {a.of}" if a.of else "")
+            + (", may be NULL" if a.optional else "")
+            for a in self.arguments
+        ]
+        marks = {"in": "", "out": "out ", "inout": "in out ", "scratch": "scratch "}
+        said = [f"{c.name}({', '.join(marks[a.direction] + a.name for a in c.arguments)})" for c in self.calls]
+        return "\n".join([f"signature {self.name}", *(line.rstrip() for line in lines), *said])
+
+    def constant(self, argument: Argument) -> bool:
+        """Whether no call writes an argument."""
+        found = [a.direction for c in self.calls for a in c.arguments if a.name == argument.name]
+        return all(direction == "in" for direction in found)
+
+
+def signature(primal: Program, loss: Program) -> Signature:
+    """The calls of a cell with a loss: two programs for one sequence.  Raises EngineError for what no call can be."""
+    names = input_names(primal)
+    states = tuple(primal.facts.states)
+    params: dict[str, tuple[str, ...]] = {}
+    for tensor in primal.of_role("param"):
+        array, _ = parameter(primal, tensor)
+        first, *rest = map(str, tensor.dims)
+        many = len(primal.facts.gates) if is_stacked(primal, tensor) else 1
+        params[array] = (f"{many}*{first}" if many > 1 else first, *rest)
+
+    def row(tensor: Tensor) -> tuple[str, ...]:
+        return ("B", *map(str, tensor.dims))
+
+    def timed(tensor: Tensor) -> tuple[str, ...]:
+        return ("T", *row(tensor))
+
+    shapes = {s: row(primal.tensors[s]) for s in states}
+    out = timed(primal.tensors[primal.facts.output])
+    inputs = [Argument(public, "input", timed(primal.tensors[n])) for n, public in names.items()]
+    weights = [Argument(n, "param", shape) for n, shape in params.items()]
+    initials = [Argument(f"{s}_0", "initial", shape, of=s) for s, shape in shapes.items()]
+    output = Argument("out", "output", out, direction="out")
+    finals = [Argument(f"{s}_T", "final", shape, direction="out", of=s) for s, shape in shapes.items()]
+    tape = Argument("tape", "tape", type="bytes", direction="out")
+    target = Argument("y", "target", timed(loss.of_role("target")[0]))
+    total = Argument("loss", "loss", direction="out")
+    d_out = Argument("d_out", "seed", out, of="out")
+    seeds = [Argument(f"d_{s}_T", "seed", shape, of=f"{s}_T") for s, shape in shapes.items()]
+    gradients = [
+        Argument(f"d_{a.name}", "gradient", a.shape, "real", "out", a.role == "input", a.name)
+        for a in (*inputs, *weights, *initials)
+    ]
+    workspace = Argument("workspace", "workspace", type="bytes", direction="scratch")
+
+    reads = (*inputs, *weights, *initials)
+    results = (output, *finals)
+    calls = (
+        Call("infer", (*reads, *results, workspace)),
+        Call("forward", (*reads, *results, tape, workspace)),
+        Call("backward", (*reads, *(_as(a, "in") for a in (output, tape)), d_out, *seeds, *gradients, workspace)),
+        Call(
+            "loss_and_grad",
+            (
+                *reads,
+                target,
+                *seeds,
+                total,
+                *gradients,
+                *(_as(a, "scratch") for a in (*results, tape, d_out)),
+                workspace,
+            ),
+        ),
+    )
+    arguments = (*reads, *results, tape, target, total, d_out, *seeds, *gradients, workspace)
+    made = Signature(primal.name, dict(primal.facts.sizes), tuple(primal.facts.gates), states, arguments, calls)
+    return verify_signature(made)
+
+
+def _as(argument: Argument, direction: str) -> Argument:
+    return Argument(
+        argument.name, argument.role, argument.shape, argument.type, direction, argument.optional, argument.of
+    )
+
+
+def verify_signature(made: Signature) -> Signature:
+    """Check names, shapes and calls; return the signature or raise an EngineError that names the argument."""
+
+    def wrong(name: str, what: str) -> EngineError:
+        return EngineError(f"{made.name}: the signature is wrong at {name}: {what}")
+
+    names = [*(a.name for a in made.arguments), *CONTROLS, "T", "B", *made.dims]
+    for name in names:
+        if names.count(name) > 1:
+            raise wrong(name, "two arguments have this name")
+    by_name = {a.name: a for a in made.arguments}
+    for name in by_name:
+        if not name.isidentifier() or is_reserved(name):
+            raise wrong(name, "it is no name for a member of a struct")
+    told = {axis.rpartition("*")[2] for a in made.of_role("input", "param") for axis in a.shape}
+    for argument in made.arguments:
+        for axis in argument.shape:
+            if (dim := axis.rpartition("*")[2]) not in ("T", "B", *made.dims):
+                raise wrong(argument.name, f"its axis {axis} is no size")
+            if dim not in told:
+                raise wrong(argument.name, f"no parameter and no input tells its axis {axis}")
+        if argument.role in ("gradient", "seed"):
+            of = by_name.get(argument.of)
+            if of is None or of.shape != argument.shape:
+                raise wrong(argument.name, f"it has not the shape of {argument.of}")
+    for call in made.calls:
+        used = [a.name for a in call.arguments]
+        if lost := [n for n in used if n not in by_name or used.count(n) > 1]:
+            raise wrong(lost[0], f"{call.name} has it twice, or no struct has it")
+    if unused := [n for n in by_name if not any(n == a.name for c in made.calls for a in c.arguments)]:
+        raise wrong(unused[0], "no call has it")
+    return made
+
+
+# -- where the tensors of a program lie --------------------------------------------------------------------------------
+
+
+def argument_name(name: str) -> str:
+    """The name of a tensor as that of an array: primes become underscores, a word that has a meaning gets one behind it."""
+    base = name.replace("'", "_")
+    return f"{base}_" if is_reserved(base) or name.endswith(AMBIGUOUS) else base
 
 
 def argument_places(program: Program) -> dict[str, Place]:
@@ -32,6 +267,8 @@ def argument_places(program: Program) -> dict[str, Place]:
     gates = list(program.facts.gates)
     places: dict[str, Place] = {}
     output = program.facts.output
+    # The loss of a cell reads the cell's output.
+    names = {**input_names(program), output: "out"}
     for tensor in program.tensors.values():
         name = tensor.name
         primal = program.tensors[tensor.primal] if tensor.primal in program.tensors else tensor
@@ -43,11 +280,11 @@ def argument_places(program: Program) -> dict[str, Place]:
                 "arg", prefix + array, slot, len(gates) if slot or is_stacked(program, primal) else 1, dim
             )
         elif tensor.role in ("input", "target"):
-            places[name] = Place("arg", "y" if tensor.role == "target" else _input(program, name), dim=dim, timed=True)
+            places[name] = Place("arg", "y" if tensor.role == "target" else names[name], dim=dim, timed=True)
         elif name == output:
             places[name] = Place("arg", "out", dim=dim, timed=True, initial=initial_of(program, name))
         elif tensor.role == "gradient" and primal.role == "input":
-            places[name] = Place("arg", f"d_{_input(program, primal.name)}", dim=dim, timed=True)
+            places[name] = Place("arg", f"d_{names[primal.name]}", dim=dim, timed=True)
         elif tensor.role == "seed":
             places[name] = Place(
                 "arg", "d_out" if tensor.time is not None else name, dim=dim, timed=tensor.time is not None
@@ -66,14 +303,10 @@ def own_places(program: Program) -> dict[str, Place]:
     for name in names:
         tensor = program.tensors[name]
         dim = next((d for d in tensor.dims if d != ir.B), None)
-        found[name] = Place("arg", c_name(name, 0), dim=dim, timed=tensor.time is not None)
+        found[name] = Place("arg", argument_name(name), dim=dim, timed=tensor.time is not None)
     return found
 
 
 def initial_of(program: Program, name: str) -> str:
     """The argument that stands for a state at t = 0; empty for what is no state."""
     return f"{name}_0" if name in program.facts.states else ""
-
-
-def _input(program: Program, name: str) -> str:
-    return "out" if name == program.facts.output else "x"

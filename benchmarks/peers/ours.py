@@ -11,7 +11,7 @@ import derive
 from benchmarks.machine import processors
 from benchmarks.problem import Arrays, Contender, Problem, Unsupported, module
 from benchmarks.shapes import INFERENCE
-from derive.runtime.isa import NAMES
+from derive.runtime.core.isa import NAMES
 
 REAL = {"float32": "f32", "float64": "f64"}
 FUNCTION = {"inference": "infer", "training": "loss_and_grad"}

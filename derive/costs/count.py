@@ -27,14 +27,14 @@ from typing import Any
 
 from derive.backends.c import contractions, layout
 from derive.backends.c.kernel import Kernel, PhasePlan
-from derive.backends.c.printer import F32, F64
 from derive.backends.c.schedule import plan
+from derive.backends.shared.printer import F32, F64
 from derive.costs.machine import Machine
 from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
 from derive.errors import DeriveError
 from derive.notation import Cell
 from derive.pipeline import Model, model
-from derive.runtime import split
+from derive.runtime.core import split
 
 CHUNK_ROWS = 256  # DEPTH of templates/c/gemm.h.j2; a test compares
 CALLS = {"infer": ("infer",), "training": ("forward", "loss", "backward")}

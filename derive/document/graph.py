@@ -205,17 +205,18 @@ def chain(d: Derivation) -> Drawing:
     """Steps t-1, t, t+1: states run to the right, adjoints to the left."""
     gap, inner = 4.1, 0.75
     nodes, edges = [], []
-    x, e = (d.names.plain(n) for n in (d.primal.facts.inputs[0], f"seed_{d.primal.facts.output}"))
+    inputs, e = [d.names.plain(n) for n in d.primal.facts.inputs], d.names.plain(f"seed_{d.primal.facts.output}")
     out = d.names.plain(d.primal.facts.output)
     rows = len(d.states)
     half = max(0.75, rows * inner)
     for p, when in enumerate(("t-1", "t", "t+1")):
         middle = p * gap
         nodes.append(Node((middle, 0.0), when, "cell", (1.8, 2 * half)))
-        nodes.append(Node((middle, -half - 1.2), rf"{x}({when})", "given", (1.3, 0.6)))
+        given, bars = (r",\,".join(rf"{form % x}({when})" for x in inputs) for form in ("%s", r"\bar{%s}"))
+        nodes.append(Node((middle, -half - 1.2), given, "given", (1.3 * len(inputs), 0.6)))
         nodes.append(Node((middle, half + 1.2), rf"{out}({when})", "state", (1.3, 0.6)))
         edges.append(Edge(((middle - 0.25, -half - 0.9), (middle - 0.25, -half))))
-        edges.append(Edge(((middle + 0.25, -half), (middle + 0.25, -half - 0.9)), "back", rf"\bar{{{x}}}({when})"))
+        edges.append(Edge(((middle + 0.25, -half), (middle + 0.25, -half - 0.9)), "back", bars))
         edges.append(Edge(((middle - 0.25, half), (middle - 0.25, half + 0.9))))
         edges.append(Edge(((middle + 0.25, half + 0.9), (middle + 0.25, half)), "back", rf"{e}({when})"))
         for q, state in enumerate(d.states):

@@ -73,8 +73,9 @@ def drawn(made: Model) -> check.Problem:
         return int(many or 1) * sizes[dim]
 
     params = {n: array(*map(number, shape)) for n, shape in made.meta["params"].items()}
-    x, y = array(STEPS, 1, sizes[made.meta["input"][1]]), array(STEPS, 1, sizes[made.meta["target"][1]])
-    return check.Problem(x, y, params, tuple(array(1, sizes[dim]) for dim in made.meta["states"].values()))
+    inputs = {n: array(STEPS, 1, sizes[dim]) for n, dim in made.signature.inputs.items()}
+    y = array(STEPS, 1, sizes[made.signature.target.width])
+    return check.Problem(inputs, y, params, tuple(array(1, sizes[dim]) for dim in made.meta["states"].values()))
 
 
 @cache
@@ -172,7 +173,8 @@ def _distance(a: Any, b: Any) -> Any:
 
 
 def _compiled(d: Derivation, problem: check.Problem) -> tuple[float, dict[str, Any]]:
-    loss, grads = compiled(d.cell).loss_and_grad(problem.x, problem.y, problem.params, problem.state)
+    others = dict(list(problem.inputs.items())[1:])
+    loss, grads = compiled(d.cell).loss_and_grad(problem.x, problem.y, problem.params, problem.state, **others)
     return float(loss), grads
 
 

@@ -127,8 +127,8 @@ def flow(
             raise DeriveError(f"flow of {cell.name}: {name} must be at least 1, found {value}")
     module = compiled(cell)
     params = parameters(cell, module, start, H, seed)
-    spec = _Steps(module, params, samples)
-    before = spec.states_of(inputs * np.random.default_rng([seed, 1]).normal(size=(T, samples, spec.inputs)))
+    spec = _Steps(module, params, samples, H)
+    before = spec.states_of(inputs * np.random.default_rng([seed, 1]).normal(size=(T, samples, H * len(spec.inputs))))
     where = _places(spec.sizes)
     identity = np.broadcast_to(np.eye(spec.total), (samples, spec.total, spec.total))
     total, alone, last = identity, {s: identity[:, w, w] for s, w in where.items()}, identity
@@ -176,14 +176,17 @@ def compiled(cell: Cell) -> ModuleType:
 class _Steps:
     """Single steps of a compiled cell, forwards and backwards."""
 
-    def __init__(self, module: ModuleType, params: dict[str, Array], samples: int) -> None:
+    def __init__(self, module: ModuleType, params: dict[str, Array], samples: int, size: int) -> None:
         self.module, self.params, self.samples = module, params, samples
-        spec: Any = module.SPEC
-        numbers = {dim: _size(params, module, dim) for dim in spec["dims"]}
-        self.inputs = numbers[spec["input"][1]]
-        self.sizes = {state: numbers[dim] for state, dim in spec["states"].items()}
+        self.inputs = [name for name, (role, *_) in module.SPEC["arguments"].items() if role == "input"]
+        self.sizes = dict.fromkeys(module.SPEC["states"], size)
         self.total = sum(self.sizes.values())
         self.x: Array = None
+
+    def given(self, x: Array) -> tuple[Array, dict[str, Array]]:
+        """The first input, and the others by name: the parts of the last axis, one for each."""
+        first, *others = (np.ascontiguousarray(part) for part in np.split(x, len(self.inputs), axis=-1))
+        return first, dict(zip(self.inputs[1:], others, strict=True))
 
     def states_of(self, x: Array) -> list[tuple[Array, ...]]:
         """Run forwards from zero; returns the state before each step."""
@@ -192,15 +195,16 @@ class _Steps:
         found = []
         for step in range(len(x)):
             found.append(state)
-            _, state = self.module.infer(x[step : step + 1], self.params, state)
+            first, others = self.given(x[step : step + 1])
+            _, state = self.module.infer(first, self.params, state, **others)
         return found
 
     def back(self, step: int, before: list[tuple[Array, ...]], rows: Iterable[Array]) -> list[Array]:
         """Rows (samples, R, S) of derivatives by s(step) -> the same rows of derivatives by s(step-1)."""
         many = self.total
         state = tuple(np.repeat(s, many, axis=0) for s in before[step - 1])
-        x = np.repeat(self.x[step - 1], many, axis=0)[None]
-        _, _, tape = self.module.forward(x, self.params, state, threads=1)
+        first, others = self.given(np.repeat(self.x[step - 1], many, axis=0)[None])
+        _, _, tape = self.module.forward(first, self.params, state, threads=1, **others)
         found = []
         for matrix in rows:
             seeds = tuple(
@@ -211,16 +215,6 @@ class _Steps:
             parts = [grads[f"{s}0"].reshape(self.samples, many, -1) for s in self.sizes]
             found.append(np.concatenate(parts, axis=2))
         return found
-
-
-def _size(params: dict[str, Array], module: ModuleType, dim: str) -> int:
-    """The number behind a dimension, read off the shapes of the parameters: "4*H" against 128."""
-    for name, shape in module.SPEC["params"].items():
-        for axis, size in zip(shape, params[name].shape, strict=True):
-            many, _, found = axis.rpartition("*")
-            if found == dim:
-                return int(size) // int(many or 1)
-    raise DeriveError(f"{module.SPEC['name']}: no parameter has the dimension {dim}")
 
 
 def _places(sizes: dict[str, int]) -> dict[str, slice]:

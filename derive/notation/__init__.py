@@ -7,8 +7,9 @@
         ...
 
 The arguments *are* the tensors.  `W[q]` is the tensor W of gate q; `h[t, n] = ...` writes an equation.  A tensor that
-is assigned is a value (a state, if named so); one that is not is the input when it has a time index, a parameter when
-it has none.  Which index runs over what is found by unification: j is an input index because x[t, j] is an input.
+is assigned is a value (a state, if named so); one that is not is an input when it has a time index, a parameter when
+it has none.  Inputs stand before the states, as x does; each has a size of its own.  Which index runs over what is found
+by unification: j is an input index because x[t, j] is an input.
 Keyword arguments of `@cell` give parameters their public names: `bias_ih="b"`.
 
 Arguments may have Greek letters, as papers do; C, file names and the dict of parameters spell them: λ is params["lambda_"].

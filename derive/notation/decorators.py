@@ -79,11 +79,13 @@ class Head(Definition):
         return found
 
 
-def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callable[..., None]], Cell]:
+def cell(states: str = "h", gates: str = "", inputs: str = "", **public: str) -> Callable[[Callable[..., None]], Cell]:
     """Decorator: the body of the function is the cell.  The first state is the output.
 
     `states` are the tensors that may be read at t-1 (each gets an initial value), `gates` the order in which the public
-    weight arrays stack the gates, `**public` the public names of parameters: `bias_hh="v"`.
+    weight arrays stack the gates, `**public` the public names of parameters: `bias_hh="v"`.  What is read with time and never
+    assigned is an input; `inputs` names those that could be taken for a forgotten value, because they stand behind the
+    states among the arguments and have the size of the units.
     Raises DeriveError with the cell, the equation and its line for anything that is no recurrent cell.
     """
 
@@ -91,9 +93,10 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
         raise DeriveError(
             f'cell {getattr(states, "__name__", "")}: write @cell(states="h") above it, with the names of its states'
         )
-    if not isinstance(states, str) or not isinstance(gates, str):
+    if not isinstance(states, str) or not isinstance(gates, str) or not isinstance(inputs, str):
+        more = f", inputs={inputs!r}" if inputs else ""
         raise DeriveError(
-            f'@cell(states={states!r}, gates={gates!r}): write the names in one string, as in states="h c"'
+            f'@cell(states={states!r}, gates={gates!r}{more}): write the names in one string, as in states="h c"'
         )
     if not states.split():
         raise DeriveError(
@@ -103,7 +106,7 @@ def cell(states: str = "h", gates: str = "", **public: str) -> Callable[[Callabl
     _check_public("@cell", public)
 
     def build(function: Callable[..., None]) -> Cell:
-        program = written("cell", function, states.split(), gates.split(), public)
+        program = written("cell", function, states.split(), gates.split(), public, inputs.split())
         return Cell(program.name, _doc(function), program)
 
     return build

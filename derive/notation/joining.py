@@ -32,6 +32,7 @@ def join(lower: Program, upper: Program, name: str) -> Program:
     output = upper.facts.output
     facts = replace(
         lower.facts,
+        inputs=(*lower.facts.inputs, *upper.facts.inputs[1:]),
         output=output,
         public={**lower.facts.public, **upper.facts.public},
         lines={**upper.facts.lines, **lower.facts.lines},

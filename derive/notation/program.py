@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import sympy as sp
@@ -21,22 +21,29 @@ SIZES = {"I": "input_size", "H": "hidden_size", "O": "output_size"}  # what the 
 
 
 def written(
-    kind: str, function: Callable[..., None], states: list[str], gates: list[str], public: Mapping[str, str]
+    kind: str,
+    function: Callable[..., None],
+    states: list[str],
+    gates: list[str],
+    public: Mapping[str, str],
+    inputs: Sequence[str] = (),
 ) -> Program:
     """The program that a function writes, not yet in normal form.
 
-    `kind` is what the function is, a cell, a head or a loss; `states` and `gates` are names of arguments, `public` maps
-    public names of parameters to arguments.  Raises DeriveError with the cell, the equation and its line for what has no
-    meaning.
+    `kind` is what the function is, a cell, a head or a loss; `states`, `gates` and `inputs` are names of arguments, `public`
+    maps public names of parameters and inputs to arguments.  Raises DeriveError with the cell, the equation and its line
+    for what has no meaning.
     """
     checks.check_function(kind, function)
     where = f"{kind} {function.__name__}"
     name = name_of_cell(where, function.__name__, f"the name of the {kind}")
     arguments = list(inspect.signature(function).parameters)
-    states, gates = ([unicodedata.normalize("NFKC", name) for name in names] for names in (states, gates))
+    states, gates, inputs = (
+        [unicodedata.normalize("NFKC", name) for name in names] for names in (states, gates, inputs)
+    )
     public = {given: unicodedata.normalize("NFKC", name) for given, name in public.items()}
-    checks.check_names(where, arguments, [*states, *gates, *public.values()])
-    checks.check_arguments(where, function, states, gates)
+    checks.check_names(where, arguments, [*states, *gates, *inputs, *public.values()])
+    checks.check_arguments(where, function, states, gates, inputs)
     names = spellings(where, arguments)
     writer = Writer(where)
     writer.run(function, names.values())
@@ -46,6 +53,7 @@ def written(
         writer,
         [names[s] for s in states],
         [names[g] for g in gates],
+        [names[x] for x in inputs],
         {names[symbol]: given if given.isascii() else spelled(given) for given, symbol in _once(where, public).items()},
     )
 
@@ -58,7 +66,9 @@ def _once(where: str, public: Mapping[str, str]) -> Mapping[str, str]:
     return public
 
 
-def _program(name: str, writer: Writer, states: list[str], gates: list[str], public: dict[str, str]) -> Program:
+def _program(
+    name: str, writer: Writer, states: list[str], gates: list[str], declared: list[str], public: dict[str, str]
+) -> Program:
     where, sizes = writer.where, Sizes(writer.where, writer, states)
     assigned = [ir.name_of(lhs) for lhs, _ in writer.equations]
     checks.check_gates(writer, gates, sizes.timed)
@@ -70,7 +80,7 @@ def _program(name: str, writer: Writer, states: list[str], gates: list[str], pub
     ]
     checks.check_times(writer, states, tensors)
     checks.check_order(writer, states, tensors)
-    checks.check_inputs(writer, tensors, states)
+    checks.check_inputs(writer, tensors, states, declared)
     checks.check_ranks(writer, tensors, states)
     equations += _boundaries(where, states, tensors, len(equations))
     inputs = [x.name for x in tensors.values() if x.role == "input"]

@@ -1,8 +1,11 @@
-"""Public names: under which array a parameter goes in Python and C, and whether that name is free.
+"""Public names: under which name a parameter or an input goes in Python and C, and whether that name is free.
 
 W[i], W[f]  of a family with a member for every gate, all of one size     rows 0..H-1 and H..2H-1 of `weight_ih`
 p[i], p[f]  of a family that lacks a gate, or has gates of two sizes      `peephole_i`, `peephole_f`
 u           of no family                                                  `u`, or what the decorator calls it
+
+The only input of a cell is `x`, whatever its argument is called; of several each has its own name, and the first of them is
+the first argument of the Python functions.
 """
 
 from __future__ import annotations
@@ -28,6 +31,18 @@ FIXED = {
     "params": 'all parameters, in wrt="params"',
     **dict.fromkeys(CONTROLS, "an option of the C functions"),
 }
+
+
+# Keywords of the Python functions of a compiled cell, beside which inputs are given by their names.
+KEYWORDS = ("self", "state", "d_state", "threads", "lengths", "wrt", "steps", "dtype", "seed", "op")
+
+
+def input_names(program: Program) -> dict[str, str]:
+    """The public name of each input, in the order of the arguments of the cell."""
+    inputs = program.facts.inputs
+    if len(inputs) == 1:
+        return {inputs[0]: "x"}
+    return {name: program.facts.public.get(name, name) for name in inputs}
 
 
 def public_name(program: Program, tensor: Tensor) -> str:
@@ -59,12 +74,14 @@ def parameter(program: Program, tensor: Tensor) -> tuple[str, int]:
 
 
 def check_public_names(where: str, program: Program) -> None:
-    """Raise where a public name has another meaning, is no identifier, or belongs to two parameters.
+    """Raise where a public name has another meaning, is no identifier, or belongs to two parameters or inputs.
 
-    A parameter is a key of the dicts of parameters and of gradients, and a member of the C struct.
+    A parameter is a key of the dicts of parameters and of gradients, and a member of the C struct.  An input is a keyword of
+    the Python functions, a key of the dict of gradients, and a member of the C struct.
     """
+    _check_inputs(where, program)
     arrays: dict[str, Tensor] = {}
-    uses = _uses(program)
+    uses = {**_uses(program), **{name: f"the input {name}" for name in input_names(program).values() if name != "x"}}
     for tensor in program.of_role("param"):
         name, _ = parameter(program, tensor)
         first = arrays.setdefault(name, tensor)
@@ -88,6 +105,32 @@ def check_public_names(where: str, program: Program) -> None:
                 f"{where}: the interface has another use for the name {name}"
                 f"{f' ({use})' if use else ', a word of C or of the kernels'}; {_rename(tensor)}"
                 f"{_line(program, tensor)}"
+            )
+
+
+def _check_inputs(where: str, program: Program) -> None:
+    """Raise where one of several inputs has a name that the interface uses."""
+    found = input_names(program)
+    if len(found) < 2:
+        return
+    uses = {**_uses(program), **dict.fromkeys(KEYWORDS, "an argument of the Python functions")}
+    first = next(iter(found.values()))
+    for argument, name in found.items():
+        tensor = program.tensors[argument]
+        how = f'rename the argument, or give it a public name: @cell(..., input_{argument.lower()}="{argument}")'
+        if name == "x" and name == first:
+            continue
+        if name == "x":
+            use, how = "the first argument of the Python functions", "let x be the first argument of the cell"
+        elif list(found.values()).count(name) > 1:
+            use = "another input"
+        elif not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name) or is_reserved(name):
+            use = "a word of Python, of C or of the kernels"
+        else:
+            use = uses.get(name) or _gradient_of(name, {*uses, *found.values()})
+        if use:
+            raise DeriveError(
+                f"{where}: the interface has another use for the name {name} of an input ({use}); {how}{_line(program, tensor)}"
             )
 
 

@@ -86,7 +86,7 @@ def check_whole(where: str, program: Program) -> None:
             holder = next(x for x in program.tensors.values() if size in map(str, x.dims))
             bias = f"{holder.at()} = ... + b[{holder.indices[-1]}]"
             raise DeriveError(
-                f"{where}: {holder.name} has the size {size}, which stands on no parameter and not on the input, so that no "
+                f"{where}: {holder.name} has the size {size}, which stands on no parameter and not on an input, so that no "
                 f"call can tell it; give it a parameter of that size, such as a bias, {bias}{_line(program, holder.name)}"
             )
 

@@ -170,6 +170,10 @@ class Writer:
             )
         return found
 
+    def members(self) -> list[str]:
+        """The members of families, W[q], by their names."""
+        return [str(name) for name in self.names.values() if name.member]
+
     def position(self, label: str) -> tuple[int, int]:
         """Where a tensor stands among the arguments: by its family, then by its gate."""
         item, arguments = self.names[label], list(self.names)

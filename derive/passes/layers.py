@@ -42,6 +42,7 @@ def renamed(program: Program, mark: str, keep: Collection[str] = ()) -> Program:
             rhs=e.rhs.xreplace(swap),
             id=f"{e.id}{mark}",
             merged=tuple(f"{i}{mark}" for i in e.merged),
+            whole=names.get(e.whole, e.whole),
         )
         for e in program.equations
     ]

@@ -50,8 +50,8 @@ class Sweep:
 def partition(program: Program, later: Collection[str] = ()) -> list[Sweep]:
     """Program -> sweeps, in an order in which they can be computed.
 
-    `later` are inputs that come with a later call, as the seeds of an adjoint do: what depends on them starts a sweep of
-    its own behind all that does not.
+    `later` are tensors of a later call, the seeds of an adjoint and all that it makes: what depends on them starts a sweep
+    of its own behind all that does not.
     """
     groups = ir.order(program)
     waiting = _depending(program, later)
@@ -73,11 +73,11 @@ def partition(program: Program, later: Collection[str] = ()) -> list[Sweep]:
 
 
 def _depending(program: Program, later: Collection[str]) -> set[str]:
-    """All that reads one of these inputs, or reads what does."""
+    """These tensors, and all that reads one of them, or reads what does."""
     found = set(later)
     for group in ir.order(program):
         reads = {ir.name_of(a) for n in group.tensors for a in _reads(program, n)}
-        if reads & found:
+        if reads & found or found.intersection(group.tensors):
             found |= set(group.tensors)
     return found
 
@@ -195,10 +195,14 @@ def _reading(sweep: Sweep, name: str, copy: Tensor) -> Sweep:
 
 
 def _part(program: Program, equations: list[Equation]) -> Program:
-    """The program of some of the equations: what the others make is an input of it."""
+    """The program of some of the equations: what the others make is an input of it.
+
+    What its tensors are derivatives of stays known, read or not: it says what part they play.
+    """
     names = {e.target for e in equations} | {
         ir.name_of(a) for e in equations for a in ir.accesses(e.rhs, program.tensors)
     }
+    names |= {program.tensors[n].primal for n in names}
     return replace(
         program, equations=tuple(equations), tensors={n: x for n, x in program.tensors.items() if n in names}
     )

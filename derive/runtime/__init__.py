@@ -1,13 +1,23 @@
-"""What generated modules need at run time: checking of arguments, memory, calls into C. Imports NumPy only."""
+"""What generated modules need at run time: checking of arguments, memory, calls into C.
 
-from .cell import Cell
-from .errors import DtypeError, KernelError, ShapeError
-from .extension import compiled
-from .isa import cpu
-from .kept import KEPT, release
-from .memory import Memory
-from .plan import Plan
-from .tape import Tape
+`core` knows pointers, shapes and buffers, `numpy` is the layer of arrays above it; what stands here is loaded when it is first
+asked for, so that the core can be used where there is no NumPy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .core.errors import DtypeError, KernelError, ShapeError
+    from .core.extension import compiled
+    from .core.isa import cpu
+    from .core.kept import KEPT, release
+    from .numpy.cell import Cell
+    from .numpy.memory import Memory
+    from .numpy.plan import Plan
+    from .numpy.tape import Tape
 
 __all__ = [
     "KEPT",
@@ -22,3 +32,24 @@ __all__ = [
     "cpu",
     "release",
 ]
+
+_MODULES = {
+    "KEPT": "core.kept",
+    "Cell": "numpy.cell",
+    "DtypeError": "core.errors",
+    "KernelError": "core.errors",
+    "Memory": "numpy.memory",
+    "Plan": "numpy.plan",
+    "ShapeError": "core.errors",
+    "Tape": "numpy.tape",
+    "compiled": "core.extension",
+    "cpu": "core.isa",
+    "release": "core.kept",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f".{_MODULES[name]}", __name__), name)
+    return found

@@ -48,16 +48,24 @@ class Calls:
         places, values = oracle.places, problem.values
         sequences = {
             name: np.moveaxis(a, 0, 1).copy()
-            for name, a in (("x", values[places.input]), ("y", problem.y), ("d_out", problem.d_out))
+            for name, a in (
+                *((public, values[n]) for n, public in places.inputs.items()),
+                ("y", problem.y),
+                ("d_out", problem.d_out),
+            )
         }
         for row, length in enumerate(lengths or ()):
             for array in sequences.values():
                 array[length:, row] = np.nan
-        self.x, self.y, self.d_out = (self._fence(n, a[:, 0] if unbatched else a) for n, a in sequences.items())
+        given = {n: self._fence(n, a[:, 0] if unbatched else a) for n, a in sequences.items()}
+        self.y, self.d_out = given["y"], given["d_out"]
+        self.x, *_ = (given[n] for n in places.inputs.values())
+        self.more = {n: given[n] for n in list(places.inputs.values())[1:]}
         self.params = {n: self._fence(n, a) for n, a in places.gather({n: values[n] for n in places.params}).items()}
         self.state: Any = self._states({s: values[i] for s, i in places.initial.items()}, "0")
         self.d_state: Any = self._states(problem.d_state, " at the end")
-        self.options = {} if lengths is None else {"lengths": np.asarray(lengths)}
+        # What goes to every call behind its first arguments: the inputs after the first, and lengths.
+        self.options = {**self.more, **({} if lengths is None else {"lengths": np.asarray(lengths)})}
 
     def _states(self, arrays: dict[str, Array], end: str) -> Any:
         if self.plain:
@@ -121,9 +129,8 @@ class Calls:
         return self.module.plan(self.params, self.problem.steps, batch, **options)
 
     def can_plan(self) -> bool:
-        """Whether a plan knows all sizes: that of x must be one of a parameter."""
-        dim = self.module._cell._spec.input_dim
-        return any(extent.dim == dim for shape in self.module._cell._spec.params.values() for extent in shape)
+        """Whether a plan knows all sizes: that of each input must be one of a parameter."""
+        return not self.module._cell._spec.untold()
 
     # -- results ---------------------------------------------------------------------------------------------------------
 
@@ -137,7 +144,7 @@ class Calls:
         return {n: self._batched(n, a) for n, a in found.items()}
 
     def _gradients(self, title: str, grads: dict[str, Array], wrt: Any) -> Results:
-        names = ["x", *self.oracle.places.arrays, *(f"{s}0" for s in self.states)]
+        names = [*self.oracle.places.inputs.values(), *self.oracle.places.arrays, *(f"{s}0" for s in self.states)]
         if wrt is not None:
             asked = {wrt} if isinstance(wrt, str) else set(wrt)
             names = [n for n in names if n in asked or ("params" in asked and n in self.oracle.places.arrays)]
@@ -149,4 +156,4 @@ class Calls:
         """A result of a call without the batch axis, as it would be with it."""
         if not self.unbatched or name in self.oracle.places.arrays:
             return array
-        return array[:, None] if name in ("out", "x") else array[None]
+        return array[:, None] if name == "out" or name in self.oracle.places.inputs.values() else array[None]

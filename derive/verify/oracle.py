@@ -32,7 +32,7 @@ class Expected:
     """Results by name, (T, B, dim) or (B, dim) as a module gives them, and how far each may be off by rounding.
 
     Names: "out", "<state>_T", "loss"; "backward <gradient>" for an objective with derivatives `d_out` and `d_state`;
-    "loss <gradient>".  A gradient is "x", a parameter array or "<state>0".
+    "loss <gradient>".  A gradient is an input, a parameter array or "<state>0".
     """
 
     def __init__(self, values: dict[str, Array], usual: bool, roundings: Callable[[], Roundings]) -> None:
@@ -119,7 +119,7 @@ class Oracle:
         places = self.places
         sums = {n: results[adjoint_name(n)][part].sum(axis=0) for n in places.params}
         return {
-            "x": np.moveaxis(results[adjoint_name(places.input)][part], 0, 1),
+            **{p: np.moveaxis(results[adjoint_name(n)][part], 0, 1) for n, p in places.inputs.items()},
             **places.gather(sums),
             **{f"{s}0": results[adjoint_name(initial)][part] for s, initial in places.initial.items()},
         }
@@ -151,7 +151,7 @@ class Oracle:
         values: dict[str, Array] = {}
         for name in parts[0].values:
             arrays = [p.values[name] for p in parts]
-            if name == "out" or name.endswith(" x"):
+            if name == "out" or name.split()[-1] in self.places.inputs.values():
                 whole = np.zeros((problem.steps, problem.batch, arrays[0].shape[-1]), arrays[0].dtype)
                 for row, (array, n) in enumerate(zip(arrays, lengths, strict=True)):
                     whole[:n, row] = array[:, 0]
@@ -187,7 +187,7 @@ class Oracle:
             + sum((results[f"{s}_T"] * d).sum() for s, d in problem.d_state.items()),
             "loss": judged[self.loss].sum(),
         }
-        public = {"x": np.moveaxis(moves[self.places.input], 0, 1), **self.places.gather(moves)}
+        public = {p: np.moveaxis(moves[n], 0, 1) for n, p in self.places.inputs.items()} | self.places.gather(moves)
         public |= {f"{s}0": moves[initial] for s, initial in self.places.initial.items()}
         found = []
         for title, total in totals.items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from derive import ir
 from derive.ir import Program, Tensor
-from derive.signature import parameter
+from derive.signature import input_names, parameter
 
 Array = Any
 
@@ -25,7 +25,7 @@ class Problem:
     """What one comparison computes with, exactly representable in float32.
 
     `sizes` has T, B and every dimension of the cell.  `values` are the inputs of the cell's program by the names of its
-    tensors: parameters (*dims), the input (B, T, dim), initial states (B, dim).  `d_out` (B, T, dim) and `d_state` are the
+    tensors: parameters (*dims), inputs (B, T, dim), initial states (B, dim).  `d_out` (B, T, dim) and `d_state` are the
     derivatives of an objective with respect to the outputs and the final states, `y` (B, T, dim) the targets of the loss.
     """
 
@@ -119,7 +119,7 @@ class Places:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.input = program.of_role("input")[0].name
+        self.inputs = input_names(program)  # tensor -> public name, the first argument of the calls first
         self.initial = {s: f"{s}_0" for s in program.facts.states}
         self.params = {x.name: parameter(program, x) for x in program.of_role("param")}
         self.arrays: dict[str, list[str]] = {}
@@ -139,12 +139,17 @@ class Places:
                 found.append(f"the parameters {', '.join(names)} lie over each other in the array {array}")
             shapes = [[str(d) for d in self.program.tensors[n].dims] for n in names]
             first = f"{len(names)}*{shapes[0][0]}" if len(names) > 1 else shapes[0][0]
-            if any(s != shapes[0] for s in shapes) or list(spec["params"].get(array, ())) != [first, *shapes[0][1:]]:
+            given = list(spec["arguments"].get(array, ()))
+            if any(s != shapes[0] for s in shapes) or given != ["param", first, *shapes[0][1:]]:
                 found.append(
-                    f"the array {array} has the shape {spec['params'].get(array)}, its tensors {', '.join(names)} "
-                    f"have {shapes}"
+                    f"the array {array} has the role and the shape {given}, its tensors {', '.join(names)} have {shapes}"
                 )
-        names = ["x", *self.arrays, *(f"{s}0" for s in self.initial)]
+        names = [*self.inputs.values(), *self.arrays, *(f"{s}0" for s in self.initial)]
         found += [f"two gradients have the name {n}" for n in dict.fromkeys(names) if names.count(n) > 1]
-        found += [f"the array {a} holds no parameter" for a in spec["params"] if a not in self.arrays]
+        params = [n for n, (role, *_) in spec["arguments"].items() if role == "param"]
+        found += [f"the array {a} holds no parameter" for a in params if a not in self.arrays]
+        inputs = {n: shape for n, (role, *shape) in spec["arguments"].items() if role == "input"}
+        own = {public: ["T", "B", *map(str, self.program.tensors[n].dims)] for n, public in self.inputs.items()}
+        if list(inputs.items()) != list(own.items()):
+            found.append(f"the inputs are {inputs} in the module, and {own} in the equations")
         return found

@@ -187,12 +187,13 @@ class _Validation:
 
     def wrts(self, which: str) -> list[Any]:
         params, states = list(self.oracle.places.arrays), [f"{s}0" for s in self.oracle.states]
-        some = [None, "params", "x", tuple(states)]
+        inputs = list(self.oracle.places.inputs.values())
+        some = [None, "params", *inputs, tuple(states)]
         if which == "none":
             return [None]
         if which == "some":
             return some
-        return [*some, ("params", "x"), *params, *states, ("x", *states)]
+        return [*some, *(("params", x) for x in inputs), *params, *states, *((x, *states) for x in inputs)]
 
     @staticmethod
     def said(name: str) -> str:
@@ -205,21 +206,27 @@ class _Validation:
     # -- NaN -----------------------------------------------------------------------------------------------------------
 
     def nan(self) -> None:
-        """One NaN in x: it comes out where the equations bring it, and nowhere else."""
+        """One NaN in each input: it comes out where the equations bring it, and nowhere else."""
+        for name, public in self.oracle.places.inputs.items():
+            self.nan_in(name, public)
+
+    def nan_in(self, name: str, public: str) -> None:
+        """One NaN in one input."""
         case = Case(3, 3, SMALL, turn=2)
         problem, _ = self.problem(case, 0)
-        row, name = min(1, problem.batch - 1), self.oracle.places.input
+        row = min(1, problem.batch - 1)
         problem.values[name][row, 1, 0] = np.nan
+        inputs = self.oracle.places.inputs.values()
         with np.errstate(all="ignore"):
             wanted = self.oracle.evaluate(problem)
         for dtype in DTYPES:
             calls = Calls(self.module, self.oracle, problem, dtype)
-            where = f"with a NaN in x, {case.title(problem.sizes, dtype)}"
+            where = f"with a NaN in {public}, {case.title(problem.sizes, dtype)}"
             for label, results in self._complete(chain(calls.infer(), calls.train([None])), where):
                 for result, found in results.items():
                     if result == "out" or result.endswith("_T"):
                         ending = nan_discrepancy(result, found, wanted[result])
-                    elif result.endswith(" x") or result.split()[-1] in (f"{s}0" for s in self.oracle.states):
+                    elif result.split()[-1] in (*inputs, *(f"{s}0" for s in self.oracle.states)):
                         # Of the other sequences; how a NaN goes back through a simplified formula is not fixed.
                         others = np.delete(found, row, axis=-2)
                         ending = nan_discrepancy(result, others, np.zeros_like(others))

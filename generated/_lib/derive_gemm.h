@@ -133,14 +133,15 @@ INLINE size_t panel_vectors(size_t n, size_t N) { return least(4, (N - n + V - 1
  * initial_ld apart, and `at` is step 1. */
 struct steps {
     const real *at;
-    size_t step, ld;
+    ptrdiff_t step;
+    size_t ld;
     const real *initial;
     size_t initial_ld;
 };
 INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
 {
     if (q->initial && s == 0) return q->initial + r * q->initial_ld;
-    return q->at + (q->initial ? s - 1 : s) * q->step + r * q->ld;
+    return q->at + (ptrdiff_t)(q->initial ? s - 1 : s) * q->step + r * q->ld;
 }
 
 /* Work that several threads share is cut into blocks: part p of P takes the blocks [bound(p), bound(p + 1)). */
@@ -321,10 +322,10 @@ INLINE void get(const real *c, size_t ldc, real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, size_t c_step, size_t ldc, int add)
+NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, ptrdiff_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
-    if (!e.counts && !a.initial && a.step == e.row1 * a.ld && c_step == e.row1 * ldc) { /* no gap between the steps: one block of rows */
+    if (!e.counts && !a.initial && a.step == (ptrdiff_t)(e.row1 * a.ld) && c_step == (ptrdiff_t)(e.row1 * ldc)) { /* no gap between the steps: one block of rows */
         e.row1 *= e.steps;
         e.steps = 1;
     }
@@ -335,7 +336,7 @@ NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct s
             for (size_t rows, m = 0, end = end_row(&e, s); m < end; m += rows) {
                 const real *from = row_at(&a, s, m);
                 const size_t lda = s == 0 && a.initial ? a.initial_ld : a.ld;
-                real *to = c + s * c_step + m * ldc + n;
+                real *to = c + (ptrdiff_t)s * c_step + m * ldc + n;
                 rows = tile_rows(end - m);
                 if (columns == vectors * V)
                     tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, to, ldc, add ? to : NULL, ldc);

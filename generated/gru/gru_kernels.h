@@ -219,7 +219,7 @@ static int infer_run(const args *a)
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
-                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -444,7 +444,7 @@ static int forward_run(const args *a)
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
-                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -992,13 +992,13 @@ static int backward_run(const args *a)
         }
         /* B10, B8, B11: d_x = W_r*d_s_r, d_x = W_z*d_s_z */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, B * (4 * H), 4 * H, NULL, 0 };
-            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
+            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         /* B10, B8, B11: d_x = W_n*d_a_n */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, S * I, I, 1);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
+            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 1);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -1006,23 +1006,23 @@ static int backward_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, B * (4 * H), 4 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 2 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
                 pack_strips(share, w.left_2, q, &part, depth, H);
             }
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, B * (4 * H), 4 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
                 pack_strips(share, w.left_3, q, &part, depth, 3 * H);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);
@@ -1259,7 +1259,7 @@ static int record_run(const args *a)
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
                         copy_rows(to + 3 * V, 4 * V, NULL, 0, rows, 1 * V);
-                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, 3, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -1671,13 +1671,13 @@ static int recompute_run(const args *a)
         meet(a, share);
         /* F1, F3, F5: W_x_r = W_r*x, W_x_z = W_z*x, W_x_n = W_n*x */
         {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(share, all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (14 * H), B * (14 * H), 14 * H, 0);
+            const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+            gemm(share, all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (14 * H), (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
         }
         /* F2, F4, F6: U_h_r = U_r*h, U_h_z = U_z*h, U_h_n = U_n*h */
         {
-            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-            gemm(share, all, 3 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (14 * H) + 3 * H, B * (14 * H), 14 * H, 0);
+            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+            gemm(share, all, 3 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (14 * H) + 3 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
         }
         meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
@@ -1768,13 +1768,13 @@ static int recompute_run(const args *a)
         }
         /* B10, B8, B11: d_x = W_r*d_s_r, d_x = W_z*d_s_z */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
-            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
+            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         /* B10, B8, B11: d_x = W_n*d_a_n */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, B * (14 * H), 14 * H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, S * I, I, 1);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
+            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 1);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -1782,23 +1782,23 @@ static int recompute_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 2 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, B * (14 * H), 14 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
                 pack_strips(share, w.left_2, q, &part, depth, H);
             }
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, B * (14 * H), 14 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
                 pack_strips(share, w.left_3, q, &part, depth, 3 * H);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);

@@ -483,8 +483,8 @@ static int infer_run(const args *a)
         (void)all;
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
+            const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, 0);
         }
         meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
@@ -1033,8 +1033,8 @@ static int forward_run(const args *a)
         (void)all;
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, tape_H + (first - 1) * B * (14 * H), B * (14 * H), 14 * H, 0);
+            const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, tape_H + (first - 1) * B * (14 * H), (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
         }
         meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
@@ -2113,8 +2113,8 @@ static int backward_run(const args *a)
         }
         /* B29: d_x = W_i*d_a_i, d_x = W_f*d_a_f, d_x = W_g*d_a_g, d_x = W_o*d_a_o */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, B * (8 * H), 8 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, (ptrdiff_t)(B * (8 * H)), 8 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -2122,19 +2122,19 @@ static int backward_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, B * (8 * H), 8 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, (ptrdiff_t)(B * (8 * H)), 8 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H), B * (8 * H), 8 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H), (ptrdiff_t)(B * (8 * H)), 8 * H, NULL, 0 };
                 pack_strips(share, w.left_2, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);
@@ -2641,8 +2641,8 @@ static int record_run(const args *a)
         (void)all;
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), B * (4 * H), 4 * H, 0);
+            const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, 0);
         }
         meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
@@ -3623,13 +3623,13 @@ static int recompute_run(const args *a)
         meet(a, share);
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (21 * H), B * (21 * H), 21 * H, 0);
+            const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (21 * H), (ptrdiff_t)(B * (21 * H)), 21 * H, 0);
         }
         /* F2, F4, F6, F8: s_i = U_i*h, s_f = U_f*h, s_g = U_g*h, s_o = U_o*h */
         {
-            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (21 * H) + 4 * H, B * (21 * H), 21 * H, 0);
+            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (21 * H) + 4 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, 0);
         }
         meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
@@ -3842,8 +3842,8 @@ static int recompute_run(const args *a)
         }
         /* B29: d_x = W_i*d_a_i, d_x = W_f*d_a_f, d_x = W_g*d_a_g, d_x = W_o*d_a_o */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, B * (21 * H), 21 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -3851,19 +3851,19 @@ static int recompute_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, B * (21 * H), 21 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 13 * H, B * (21 * H), 21 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 13 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, NULL, 0 };
                 pack_strips(share, w.left_2, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);

@@ -237,7 +237,7 @@ static int infer_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -482,7 +482,7 @@ static int forward_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -1072,8 +1072,8 @@ static int backward_run(const args *a)
         }
         /* B12: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -1081,15 +1081,15 @@ static int backward_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), B * (4 * H), 4 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);
@@ -1336,7 +1336,7 @@ static int record_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -1784,13 +1784,13 @@ static int recompute_run(const args *a)
         meet(a, share);
         /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
         {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (17 * H), B * (17 * H), 17 * H, 0);
+            const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (17 * H), (ptrdiff_t)(B * (17 * H)), 17 * H, 0);
         }
         /* F1, F2, F3, F4: U_h_i = U_i*h, U_h_f = U_f*h, U_h_g = U_g*h, U_h_o = U_o*h */
         {
-            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
-            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (17 * H) + 4 * H, B * (17 * H), 17 * H, 0);
+            const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (17 * H) + 4 * H, (ptrdiff_t)(B * (17 * H)), 17 * H, 0);
         }
         meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
@@ -1896,8 +1896,8 @@ static int recompute_run(const args *a)
         }
         /* B12: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, B * (17 * H), 17 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, (ptrdiff_t)(B * (17 * H)), 17 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -1905,15 +1905,15 @@ static int recompute_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, B * (17 * H), 17 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, (ptrdiff_t)(B * (17 * H)), 17 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);

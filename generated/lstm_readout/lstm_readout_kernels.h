@@ -277,7 +277,7 @@ static int infer_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -334,8 +334,8 @@ static int infer_run(const args *a)
         }
         /* F12: V_h = V*h */
         {
-            const struct steps q = { w.chunk_H + ((first) - first + 1) * B * H, B * H, H, NULL, 0 };
-            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+            const struct steps q = { w.chunk_H + ((first) - first + 1) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, (ptrdiff_t)(B * O), O, 0);
         }
         meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
@@ -570,7 +570,7 @@ static int forward_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -633,8 +633,8 @@ static int forward_run(const args *a)
         }
         /* F12: V_h = V*h */
         {
-            const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, NULL, 0 };
-            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+            const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, (ptrdiff_t)(B * (7 * H)), 7 * H, NULL, 0 };
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, (ptrdiff_t)(B * O), O, 0);
         }
         meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
@@ -1101,8 +1101,8 @@ static int backward_run(const args *a)
         meet(a, share);
         /* B1, B2: V_seed_p = V*seed_p */
         {
-            const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
-            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), B * (5 * H), 5 * H, 0);
+            const struct steps q = { a->d_out + ((first) - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
+            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (5 * H), (ptrdiff_t)(B * (5 * H)), 5 * H, 0);
         }
         meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
@@ -1182,8 +1182,8 @@ static int backward_run(const args *a)
         }
         /* B13: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, B * (5 * H), 5 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, (ptrdiff_t)(B * (5 * H)), 5 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -1191,23 +1191,23 @@ static int backward_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, B * (5 * H), 5 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (5 * H) + H, (ptrdiff_t)(B * (5 * H)), 5 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (7 * H) + 6 * H : tape_H + (first - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (7 * H) + 6 * H : tape_H + (first - 1) * B * (7 * H) + 6 * H, (ptrdiff_t)(B * (7 * H)), 7 * H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             {
-                const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
+                const struct steps q = { a->d_out + ((first) - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
                 pack_strips(share, w.left_2, q, &part, depth, O);
             }
             {
-                const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, B * (7 * H), 7 * H, NULL, 0 };
+                const struct steps q = { tape_H + ((first) - 1) * B * (7 * H) + 6 * H, (ptrdiff_t)(B * (7 * H)), 7 * H, NULL, 0 };
                 pack_rows(share, w.right_3, q, &part, depth, H);
             }
             meet(a, share);
@@ -1484,7 +1484,7 @@ static int record_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -1542,8 +1542,8 @@ static int record_run(const args *a)
         }
         /* F12: V_h = V*h */
         {
-            const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, NULL, 0 };
-            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, B * O, O, 0);
+            const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, (ptrdiff_t)(B * (2 * H)), 2 * H, NULL, 0 };
+            gemm(share, all, O, H, q, w.weight_ho_rows, w.chunk_O + (first - first) * B * O, (ptrdiff_t)(B * O), O, 0);
         }
         meet(a, share);
         for (size_t t = first; t < first + steps; ++t) {
@@ -1939,18 +1939,18 @@ static int recompute_run(const args *a)
         meet(a, share);
         /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
         {
-            const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (18 * H), B * (18 * H), 18 * H, 0);
+            const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (18 * H), (ptrdiff_t)(B * (18 * H)), 18 * H, 0);
         }
         /* F1, F2, F3, F4: U_h_i = U_i*h, U_h_f = U_f*h, U_h_g = U_g*h, U_h_o = U_o*h */
         {
-            const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
-            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (18 * H) + 4 * H, B * (18 * H), 18 * H, 0);
+            const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, (ptrdiff_t)(B * (2 * H)), 2 * H, first > 1 ? NULL : a->h_0, H };
+            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (18 * H) + 4 * H, (ptrdiff_t)(B * (18 * H)), 18 * H, 0);
         }
         /* B1, B2: V_seed_p = V*seed_p */
         {
-            const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
-            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (18 * H) + 8 * H, B * (18 * H), 18 * H, 0);
+            const struct steps q = { a->d_out + ((first) - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
+            gemm(share, all, H, O, q, w.weight_ho_columns, w.chunk_H + (first - first) * B * (18 * H) + 8 * H, (ptrdiff_t)(B * (18 * H)), 18 * H, 0);
         }
         meet(a, share);
         for (size_t t = first + steps - 1; t >= first; --t) {
@@ -2057,8 +2057,8 @@ static int recompute_run(const args *a)
         }
         /* B13: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, B * (18 * H), 18 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, (ptrdiff_t)(B * (18 * H)), 18 * H, NULL, 0 };
+            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -2066,23 +2066,23 @@ static int recompute_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, B * (18 * H), 18 * H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * (18 * H) + 14 * H, (ptrdiff_t)(B * (18 * H)), 18 * H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, 4 * H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? tape_H + ((first - 1) - 1) * B * (2 * H) + H : tape_H + (first - 1) * B * (2 * H) + H, (ptrdiff_t)(B * (2 * H)), 2 * H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             {
-                const struct steps q = { a->d_out + ((first) - 1) * S * O, S * O, O, NULL, 0 };
+                const struct steps q = { a->d_out + ((first) - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
                 pack_strips(share, w.left_2, q, &part, depth, O);
             }
             {
-                const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, B * (2 * H), 2 * H, NULL, 0 };
+                const struct steps q = { tape_H + ((first) - 1) * B * (2 * H) + H, (ptrdiff_t)(B * (2 * H)), 2 * H, NULL, 0 };
                 pack_rows(share, w.right_3, q, &part, depth, H);
             }
             meet(a, share);

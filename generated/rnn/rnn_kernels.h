@@ -202,7 +202,7 @@ static int infer_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -395,7 +395,7 @@ static int forward_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -800,8 +800,8 @@ static int backward_run(const args *a)
         }
         /* B3: d_x = W*d_z */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
+            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -809,15 +809,15 @@ static int backward_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);
@@ -1020,7 +1020,7 @@ static int record_run(const args *a)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((block * steps + s) * B + row) * 4 * V;
                         rows = tile_rows(end - row);
-                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + s * (S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
+                        tile_of(rows, width, 0)(0, NULL, 0, I, a->x + (first - 1) * S * I + (ptrdiff_t)s * (ptrdiff_t)(S * I) + row * I, I, panels, to + 0 * V, 4 * V, NULL, 4 * V);
                     }
             }
         }
@@ -1293,8 +1293,8 @@ static int recompute_run(const args *a)
         }
         /* B3: d_x = W*d_z */
         if (a->d_x) {
-            const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, S * I, I, 0);
+            const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
+            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         meet(a, share);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
@@ -1302,15 +1302,15 @@ static int recompute_run(const args *a)
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
-                const struct steps q = { w.chunk_H + ((first) - first) * B * H, B * H, H, NULL, 0 };
+                const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
                 pack_strips(share, w.left_1, q, &part, depth, H);
             }
             {
-                const struct steps q = { a->x + ((first) - 1) * S * I, S * I, I, NULL, 0 };
+                const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
                 pack_rows(share, w.right_1, q, &part, depth, I);
             }
             {
-                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, S * H, H, first > 1 ? NULL : a->h_0, H };
+                const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
                 pack_rows(share, w.right_2, q, &part, depth, H);
             }
             meet(a, share);

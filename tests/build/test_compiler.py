@@ -91,6 +91,34 @@ def sources(tmp_path_factory):
     return folder
 
 
+def test_headers_beside_the_folder_are_read_and_part_of_the_key(sources, tmp_path, counted):
+    """As generated/ has them, in _lib; those in the folder itself come first."""
+    folder, shared = tmp_path / "rnn", tmp_path / "_lib"
+    shutil.copytree(sources, folder)
+    whole = compiler.made_from(folder)
+    shared.mkdir()
+    for path in compiler.shared(folder):
+        path.rename(shared / path.name)
+    assert compiler.made_from(folder) == whole and compiler.includes(folder) == [folder, shared]
+    compiler.compile_folder(folder)
+    first = counted()
+    (shared / "derive_gemm.h").write_text((shared / "derive_gemm.h").read_text() + "/* changed */\n")
+    compiler.compile_folder(folder)
+    assert compiler.made_from(folder) != whole and counted() == 2 * first
+    shutil.copy(sources / "derive_gemm.h", folder)
+    assert compiler.made_from(folder) == whole
+
+
+def test_a_header_that_is_nowhere_is_named_with_both_places(sources, tmp_path):
+    folder = tmp_path / "rnn"
+    shutil.copytree(sources, folder)
+    (folder / "derive_team.h").unlink()
+    for work in (compiler.compile_folder, compiler.made_from, compiler.includes):
+        with pytest.raises(DeriveError, match=r"the C of rnn reads derive_team\.h, which is neither in") as caught:
+            work(folder)
+        assert f"{folder} nor in {tmp_path / '_lib'}: `derive build` writes it" in str(caught.value)
+
+
 def test_the_key_is_stable(sources, tmp_path):
     elsewhere = tmp_path / "other"
     shutil.copytree(sources, elsewhere)

@@ -200,10 +200,10 @@ class Problem:
         params = module.init_params(dtype=np.float64, seed=seed, **{dims[d]: n for d, n in self.sizes.items()})
         rng = np.random.default_rng(seed)
         self.values = {n: a + 0.3 * rng.normal(size=a.shape) for n, a in params.items()}
-        self.values["x"] = rng.normal(size=(steps, batch, self.sizes[module.SPEC["input"][1]]))
+        self.values["x"] = rng.normal(size=(steps, batch, self.sizes[module.SPEC["arguments"]["x"][-1]]))
         for state, dim in module.SPEC["states"].items():
             self.values[f"{state}0"] = rng.normal(size=(batch, self.sizes[dim]))
-        self.d_out = rng.normal(size=(steps, batch, self.sizes[module.SPEC["output"][1]]))
+        self.d_out = rng.normal(size=(steps, batch, self.sizes[module.SPEC["arguments"]["out"][-1]]))
         self.d_state = tuple(rng.normal(size=(batch, self.sizes[d])) for d in module.SPEC["states"].values())
 
     def compiled(self):

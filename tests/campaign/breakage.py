@@ -65,11 +65,11 @@ def _moved(made):
 
 
 def _edited(made, rng, said):
-    name = next(n for n in made if n.endswith("_f64.c"))
+    name = next(n for n in made if n.endswith("_kernels.h"))
     head, _, body = made[name].partition("/* ==== infer")
     lines, places = body.split("\n"), []
     for k, line in enumerate(lines):
-        if line.lstrip().startswith(("/*", "*", "const int", "w->bytes", "return (double)", "struct", "(void)")):
+        if line.lstrip().startswith(("/*", "*", "const int", "w->bytes", "return (real)", "struct", "(void)")):
             continue
         code = line.split("/*")[0]
         places += [(k, m.start(), edit) for edit in EDITS for m in re.finditer(edit[0], code)]

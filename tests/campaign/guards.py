@@ -32,7 +32,7 @@ def reserve(nbytes: int, alignment: int) -> np.ndarray:
 
 
 def aligned(nbytes: int) -> np.ndarray:
-    """As derive.runtime.arrays.aligned."""
+    """As derive.runtime.numpy.arrays.aligned."""
     return reserve(nbytes, 64)
 
 
@@ -54,12 +54,14 @@ class _Numpy:
 
 def install() -> None:
     """Let the runtime, and the arrays that `validate` passes to it, take their memory here."""
-    import derive.runtime.cell
+    import derive.runtime.numpy.cell
     from derive.verify import calls
 
     for name, module in list(sys.modules.items()):
         if name.startswith("derive.runtime") and hasattr(module, "aligned"):
             module.aligned = aligned
-    derive.runtime.cell.np = _Numpy()
+        if name.startswith("derive.runtime") and hasattr(module, "scratch"):
+            module.scratch = lambda nbytes: memoryview(aligned(nbytes))
+    derive.runtime.numpy.cell.np = _Numpy()
     calls.FENCE = 0
     calls.memory_of = lambda count, dtype: empty((count,), dtype)

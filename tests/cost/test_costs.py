@@ -14,7 +14,7 @@ from sympy.tensor.indexed import Indexed
 import derive
 from derive import ir, registry
 from derive.backends.c.emit import ISAS, shared
-from derive.backends.c.printer import F32, F64
+from derive.backends.shared.printer import F32, F64
 from derive.costs.count import CHUNK_ROWS, cost
 from derive.costs.machine import PEAK, TILE_ROWS, VECTOR_BYTES, Machine
 from derive.costs.workload import SETTLE

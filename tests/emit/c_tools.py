@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from derive import generation, registry
-from derive.backends.c.printer import F32, F64
 from derive.backends.c.standalone import standalone
+from derive.backends.shared.printer import F32, F64
 from derive.pipeline import model
 from derive.toolchain.compiler import FLAGS, WARNINGS
 

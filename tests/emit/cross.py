@@ -87,23 +87,19 @@ int main(int count, char **words)
 
 def reads(cell: str) -> dict[str, tuple[str, ...]]:
     """Name -> symbolic shape of each array that the program reads, in order."""
-    meta = model(registry.cell(cell)).meta
-    states = {f"{n}_0": ("B", d) for n, d in meta["states"].items()}
-    seeds = {f"d_{n}_T": ("B", d) for n, d in meta["states"].items()}
-    return {"x": ("T", "B", meta["input"][1]), **meta["params"], **states, "y": ("T", "B", meta["target"][1]), **seeds}
+    return {a.name: a.shape for a in model(registry.cell(cell)).signature.call("loss_and_grad").of("in")}
 
 
 def writes(cell: str) -> dict[str, tuple[str, ...]]:
     """Name -> symbolic shape of each array that `loss_and_grad` leaves; `infer` and `forward` leave `out` and states."""
-    meta, given = model(registry.cell(cell)).meta, reads(cell)
-    gradients = {f"d_{n}": s for n, s in given.items() if n != "y" and not n.startswith("d_")}
-    return {**first(cell), "loss": ("1",), "d_out": ("T", "B", meta["output"][1]), **gradients}
+    made = model(registry.cell(cell)).signature
+    (d_out, *_), gradients = made.of_role("seed"), made.of_role("gradient")
+    return {**first(cell), "loss": ("1",), **{a.name: a.shape for a in (d_out, *gradients)}}
 
 
 def first(cell: str) -> dict[str, tuple[str, ...]]:
     """What `infer` and `forward` write, the tape aside."""
-    meta = model(registry.cell(cell)).meta
-    return {"out": ("T", "B", meta["output"][1]), **{f"{n}_T": ("B", d) for n, d in meta["states"].items()}}
+    return {a.name: a.shape for a in model(registry.cell(cell)).signature.call("infer").of("out")}
 
 
 def source(cell: str, real) -> str:

@@ -17,7 +17,7 @@ from cross import case, executed, expected, program
 from test_math import exact as exact_function
 from test_math import sample, source, ulps
 
-from derive.backends.c.printer import F32, F64
+from derive.backends.shared.printer import F32, F64
 
 TARGETS = {"aarch64": "aarch64-linux-gnu", "arm": "arm-linux-gnueabihf", "riscv64": "riscv64-linux-gnu"}
 # Every target runs the LSTM; the one with code of its own runs cells with reductions and with two products too.

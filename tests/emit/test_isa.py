@@ -178,7 +178,7 @@ def test_unknown_name():
 
 
 def test_unsupported_name(monkeypatch):
-    isa = importlib.import_module("derive.runtime.isa")
+    isa = importlib.import_module("derive.runtime.core.isa")
     monkeypatch.setenv("DERIVE_ISA", "avx512")
     with pytest.raises(ValueError, match="DERIVE_ISA=avx512, but this processor has only base, avx2"):
         isa.wanted(2)
@@ -187,7 +187,7 @@ def test_unsupported_name(monkeypatch):
 
 @pytest.mark.parametrize("machine", ["aarch64", "arm64"])
 def test_arm_calls_its_base_neon(monkeypatch, machine):
-    isa = importlib.import_module("derive.runtime.isa")
+    isa = importlib.import_module("derive.runtime.core.isa")
     module = SimpleNamespace(lib=SimpleNamespace(rnn_isa=lambda: 1))
     monkeypatch.setattr(isa.platform, "machine", lambda: machine)
     for name in ("", "base", "neon"):

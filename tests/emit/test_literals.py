@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from derive.backends.c.printer import FLOAT_MAX, literal
+from derive.backends.shared.printer import FLOAT_MAX, literal
 from derive.errors import DeriveError
 
 DIGITS = r"(-?\d+\.\d+(?:e[+-]\d+)?)"

@@ -12,7 +12,7 @@ import pytest
 from c_tools import ISA_FLAGS, MATH, compilers, need, run, runnable
 
 from derive.backends.c import emit
-from derive.backends.c.printer import F32, F64
+from derive.backends.shared.printer import F32, F64
 from derive.ir import functions
 
 NAMES = ("exp", "sigmoid", "tanh")

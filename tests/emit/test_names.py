@@ -13,9 +13,10 @@ from c_tools import CELLS, ISA_FLAGS, MATH, REALS, files, need
 from derive import ir, registry
 from derive import signature as interface
 from derive.backends.c.schedule import plan
+from derive.backends.shared.names import c_name
 from derive.pipeline import model
-from derive.runtime import extension as runtime
-from derive.signature import c_name, is_reserved
+from derive.runtime.core import extension as runtime
+from derive.signature import is_reserved
 
 WORD = r"[A-Za-z_]\w*"
 TYPE = r"(?:const |static |struct )*(?:vec|ivec|uvec|real|size_t|int|double|char|mode|args|sums|" + WORD + r"_at)"

@@ -11,7 +11,7 @@ import pytest
 from c_tools import FLAGS, files, need, run
 from cross import case, executed, source
 
-from derive.backends.c.printer import F32
+from derive.backends.shared.printer import F32
 
 SHARED = r"""
 #include <pthread.h>

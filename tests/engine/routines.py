@@ -9,7 +9,7 @@ import cffi
 import numpy as np
 
 from derive.backends.c.emit import routine_files
-from derive.backends.c.printer import F64
+from derive.backends.shared.printer import F64
 from derive.ir import B, Program
 from derive.passes.batch import batch
 from derive.pipeline import Routine

@@ -21,7 +21,7 @@ from random_programs import programs
 from sympy.tensor.indexed import IndexedBase
 
 from derive import ir
-from derive.backends.c.printer import Expression
+from derive.backends.shared.printer import Expression
 from derive.errors import DeriveError
 from derive.ir import STEPS, Equation, Origin, Program, T, Tensor, t
 from derive.ir.functions import sigmoid

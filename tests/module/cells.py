@@ -35,9 +35,9 @@ class Problem:
         rows = lead[1:]
         self.keywords = {spec["dims"][dim]: size for dim, size in self.dims.items()}
         self.params = module.init_params(**self.keywords, dtype=dtype, seed=seed)
-        self.x = normal(*lead, self.dims[spec["input"][1]])
-        self.y = normal(*lead, self.dims[spec["target"][1]])
-        self.d_out = normal(*lead, self.dims[spec["output"][1]])
+        self.x = normal(*lead, self.dims[spec["arguments"]["x"][-1]])
+        self.y = normal(*lead, self.dims[spec["arguments"]["y"][-1]])
+        self.d_out = normal(*lead, self.dims[spec["arguments"]["out"][-1]])
         self.state = tuple(normal(*rows, self.dims[dim]) for dim in spec["states"].values())
         self.d_state = tuple(normal(*rows, self.dims[dim]) for dim in spec["states"].values())
 

@@ -58,7 +58,7 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(cell):
 @pytest.mark.parametrize(("steps", "units"), [(9, 1), (9, 16), (270, 70), (9, 130)])
 def test_threads_by_units_change_no_bit(cell, dtype, steps, units, monkeypatch):
     """Where a cell cannot be shared so, asking for it changes nothing either.  270 steps are more than a chunk."""
-    from derive.runtime import split
+    from derive.runtime.core import split
 
     problem = Problem(load(cell), steps, 1, dtype, inputs=5, units=units)
     alone = problem.everything(threads=1)

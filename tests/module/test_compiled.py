@@ -127,8 +127,8 @@ def test_load_says_it_as_commands_do(copied, monkeypatch):
 def test_the_comparison_takes_no_time():
     """Importing a cell is not slower for it: some calls, and no file is opened."""
     code = (
-        "import sys, derive.generated.lstm as m; from derive.runtime.extension import check_compiled as f; "
-        "from derive.runtime.spec import Spec; s = Spec(m.SPEC); f(s, m._kernels); seen = []; "
+        "import sys, derive.generated.lstm as m; from derive.runtime.core.extension import check_compiled as f; "
+        "from derive.runtime.core.spec import Spec; s = Spec(m.SPEC); f(s, m._kernels); seen = []; "
         "sys.addaudithook(lambda event, _: seen.append(event)); sys.setprofile(lambda *_: seen.append('call')); "
         "f(s, m._kernels); sys.setprofile(None); print(len(seen), 'open' in seen)"
     )

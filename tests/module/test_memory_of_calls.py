@@ -11,8 +11,8 @@ import pytest
 from cells import CELLS, Problem, load
 
 from derive.runtime import Memory
-from derive.runtime.arrays import aligned
-from derive.runtime.kept import KEPT
+from derive.runtime.core.kept import KEPT
+from derive.runtime.numpy.arrays import aligned
 
 
 def sizes(problem):
@@ -40,12 +40,12 @@ def test_results_and_tape(cell, dtype, threads):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("op", ["infer", "forward", "loss_and_grad"])
 def test_what_a_call_allocates(op, threads, monkeypatch):
-    """Memory of a call comes from NumPy, which tells tracemalloc; here that of large blocks too."""
+    """Memory of a call comes from NumPy and from cffi, which tell tracemalloc; here that of large blocks too."""
     p = Problem(load("lstm"), 50, 64, np.float32, inputs=40, units=40)
     module = p.module
     args = (p.x, p.y, p.params) if op == "loss_and_grad" else (p.x, p.params)
     KEPT.release()
-    monkeypatch.setattr("derive.runtime.kept.scratch", aligned)
+    monkeypatch.setattr("derive.runtime.core.kept.scratch", lambda nbytes: memoryview(aligned(nbytes)))
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -100,8 +100,8 @@ import ctypes, mmap, sys
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from cells import Problem, load
-import derive.runtime.arrays as arrays, derive.runtime.tape as tape, derive.runtime.plan as plan
-import derive.runtime.runner as runner, derive.runtime.kept as store
+import derive.runtime.numpy.arrays as arrays, derive.runtime.numpy.tape as tape, derive.runtime.numpy.plan as plan
+import derive.runtime.core.runner as runner, derive.runtime.core.kept as store
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -125,7 +125,7 @@ def moved(array):
 for module in (arrays, tape, plan, runner):
     if hasattr(module, "aligned"):
         module.aligned = guarded
-store.scratch = guarded
+store.scratch = lambda nbytes: memoryview(guarded(nbytes))
 store.KEPT.budget = 0  # each block is new, and as large as it has to be
 
 cell = load(sys.argv[2])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cells import CELLS, Problem, load
 
-from derive.runtime import runner
-from derive.runtime.kept import KEPT
+from derive.runtime.core import runner
+from derive.runtime.core.kept import KEPT
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -90,8 +90,8 @@ def test_a_tape_that_no_memory_takes_is_refused_before_it_is_allocated(op, monke
     arrays = (p.x, p.params) if op == "forward" else (p.x, p.y, p.params)
     call = getattr(p.module, op)
     need = p.module.memory(**p.keywords, steps=50, batch=4, dtype=p.x.dtype, op=op)
-    monkeypatch.setattr("derive.runtime.arrays.MEMORY", need.tape - 1)
+    monkeypatch.setattr("derive.runtime.core.blocks.MEMORY", need.tape - 1)
     with pytest.raises(MemoryError, match=rf"lstm\.{op}: .* for T=50, B=4, I=3, H=5 needs .*, and this machine has"):
         call(*arrays)
-    monkeypatch.setattr("derive.runtime.arrays.MEMORY", need.total)
+    monkeypatch.setattr("derive.runtime.core.blocks.MEMORY", need.total)
     assert call(*arrays)

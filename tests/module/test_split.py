@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from derive.runtime.split import ONE, PASSES, Split, choose, microseconds
+from derive.runtime.core.split import ONE, PASSES, Split, choose, microseconds
 
 
 def lstm(size):
@@ -82,7 +82,7 @@ def test_the_model_imports_nothing_but_the_standard_library():
         "import sys, importlib.util; s = importlib.util.spec_from_file_location('split', sys.argv[1]); "
         "m = importlib.util.module_from_spec(s); s.loader.exec_module(m); print('numpy' in sys.modules, m.choose('infer', 1, 1, 1))"
     )
-    from derive.runtime import split
+    from derive.runtime.core import split
 
     done = subprocess.run([sys.executable, "-c", code, split.__file__], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("False Split(kind='one'")

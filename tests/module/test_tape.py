@@ -58,7 +58,7 @@ def test_few_sequences(cell, batch):
 @pytest.mark.parametrize("tape", ["recompute", 2])
 @pytest.mark.parametrize("cell", CELLS)
 def test_threads_by_units_change_no_bit_whatever_the_tape(cell, tape, monkeypatch):
-    from derive.runtime import split
+    from derive.runtime.core import split
 
     monkeypatch.setattr(split, "cpus", lambda: 2)
     problem = Problem(load(cell), 5, 1, np.float32, units=33)

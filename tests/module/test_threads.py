@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from cells import Problem, equal, load
 
-from derive.runtime import plan as plan_module
-from derive.runtime import runner as runner_module
-from derive.runtime import workers
+from derive.runtime.core import runner as runner_module
+from derive.runtime.core import workers
+from derive.runtime.numpy import plan as plan_module
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 quiet = pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -60,7 +60,7 @@ def test_never_more_workers_than_processors(problem):
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell where threads run")
 def test_workers_keep_off_the_processor_of_the_caller(problem):
     problem.everything(threads=2)
-    (worker, *_), allowed = workers._crew.idle, os.sched_getaffinity(0)
+    (worker, *_), allowed = workers._pool.idle, os.sched_getaffinity(0)
     if len(allowed) < 2:
         pytest.skip("there is one processor only")
     for here in sorted(allowed)[:2]:
@@ -100,11 +100,11 @@ def test_share_runs_every_job_once_in_order():
     assert sorted(done) == list(range(100))
 
 
-def test_abreast_runs_all_at_once_or_none():
+def test_a_gang_runs_all_at_once_or_none():
     count = max(workers.cpus(), 2)
     barrier = threading.Barrier(count)
-    assert sorted(workers.abreast(lambda k: barrier.wait(10) * 0 + k, range(count), None)) == list(range(count))
-    assert workers.abreast(lambda k: 1 / 0, range(count + 1), None) is None
+    assert sorted(workers.gang(lambda k: barrier.wait(10) * 0 + k, range(count), None)) == list(range(count))
+    assert workers.gang(lambda k: 1 / 0, range(count + 1), None) is None
 
 
 def test_two_that_want_all_threads_do_not_wait_for_each_other():
@@ -114,7 +114,7 @@ def test_two_that_want_all_threads_do_not_wait_for_each_other():
     def several(_):
         for _ in range(50):
             barrier = threading.Barrier(count)
-            codes = workers.abreast(lambda k, b=barrier: b.wait(10) * 0, range(count), None)
+            codes = workers.gang(lambda k, b=barrier: b.wait(10) * 0, range(count), None)
             alone.append(codes is None)
 
     at_once(4, several)
@@ -124,12 +124,12 @@ def test_two_that_want_all_threads_do_not_wait_for_each_other():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_is_not_taken_for_a_result():
     """A worker whose job raises (no function in C does) neither blocks its caller nor counts as done."""
-    crew = workers.Crew()
-    (worker,) = crew.take(1)
+    pool = workers.Pool()
+    (worker,) = pool.take(1)
     (task,) = workers._assign([worker], [lambda: 1 / 0])
     worker.wake.release()
     workers._wait([task])
-    assert worker not in crew.idle
+    assert worker not in pool.idle
 
 
 def test_waiting_is_not_cut_short_by_a_signal_handler():
@@ -158,7 +158,7 @@ def test_waiting_is_not_cut_short_by_a_signal_handler():
     before = signal.signal(signal.SIGALRM, handler)
     try:
         with pytest.raises(Stop):
-            workers.abreast(job, range(2), None)
+            workers.gang(job, range(2), None)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert ran == [1]
@@ -388,10 +388,10 @@ def test_lengths_of_a_call_that_was_cut_off_do_not_stay():
         assert after > 30
 
 
-def test_a_signal_handler_that_calls_while_workers_are_hired():
-    crew = workers.Crew()
-    with crew.lock:
-        assert len(crew.take(1)) == 1
+def test_a_signal_handler_that_calls_while_workers_start():
+    pool = workers.Pool()
+    with pool.lock:
+        assert len(pool.take(1)) == 1
 
 
 @needs_fork

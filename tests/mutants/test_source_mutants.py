@@ -17,9 +17,9 @@ SAMPLE = [
     ("derive/backends/c/addresses.py", "room = 1 if place.neighbour", "room = 0 if place.neighbour", "a verifier"),
     ("derive/passes/batch.py", "if not tensor.batched", "if tensor.batched", "an exception"),
     ("derive/passes/storage.py", 'kind == "tape" and name in', 'kind == "tape" and name not in', "a verifier"),
-    ("derive/runtime/spec.py", "self.factor * dims[self.dim]", "self.factor + dims[self.dim]", "wrong numbers"),
-    ("derive/runtime/runner.py", "pointer + offset if offset", "pointer - offset if offset", "wrong numbers"),
-    ("derive/runtime/ragged.py", "[start:end][::-1] for", "[start:end] for", "wrong numbers"),
+    ("derive/runtime/core/spec.py", "self.factor * dims[self.dim]", "self.factor + dims[self.dim]", "wrong numbers"),
+    ("derive/runtime/core/runner.py", "pointer + offset if offset", "pointer - offset if offset", "wrong numbers"),
+    ("derive/runtime/numpy/ragged.py", "[start:end][::-1] for", "[start:end] for", "wrong numbers"),
 ]
 
 
@@ -49,7 +49,10 @@ def test_a_mutant_is_caught(tree, path, old, new, how):
 
 def test_what_changes_nothing_is_not_caught(tree):
     """A blank more, in a template and in the runtime."""
-    for path, old in (("templates/c/gemm.h.j2", "if (add) v += "), ("derive/runtime/spec.py", "return self.factor * ")):
+    for path, old in (
+        ("templates/c/gemm.h.j2", "if (add) v += "),
+        ("derive/runtime/core/spec.py", "return self.factor * "),
+    ):
         verdict = tree.judge(mutant(path, old, f"{old} "), tests=False)
         assert (verdict.caught, verdict.changed) == ("", [])
 

@@ -30,7 +30,7 @@ class Draw:
 def sizes_of(module: Any, given: tuple[int, ...] = SIZES) -> dict[str, int]:
     """A size for every dimension of a module."""
     spec = module._cell._spec
-    return dict(zip(sorted({*spec.dims, *spec.states.values(), spec.input_dim}), given, strict=False))
+    return dict(zip(sorted({*spec.dims, *spec.states.values(), *spec.inputs.values()}), given, strict=False))
 
 
 def draw(
@@ -49,7 +49,7 @@ def draw(
     shapes = {n: tuple(extent(e) for e in shape) for n, shape in module.PARAMS.items()}
     state_dims = [sizes[d] for d in spec.states.values()]
     return Draw(
-        some("x", steps, batch, sizes[spec.input_dim]),
+        some("x", steps, batch, sizes[spec.inputs["x"]]),
         {n: some(n, *s) / np.sqrt(s[-1] if len(s) > 1 else 1) for n, s in shapes.items()},
         tuple(some(n, batch, d) for n, d in zip(spec.states, state_dims, strict=True)),
         rng.normal(size=(steps, batch, state_dims[0])),

@@ -17,13 +17,14 @@ from derive import ir
 from derive.backends.c import layout
 from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
-from derive.backends.c.printer import F32, F64, Expression, Real, size
 from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
+from derive.backends.shared.names import c_name
+from derive.backends.shared.printer import F32, F64, Expression, Real, size
+from derive.backends.shared.values import from_afar, has_units, integrand
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.pipeline import Model, Routine
-from derive.signature import c_name
 
 
 @dataclass(frozen=True)
@@ -65,31 +66,18 @@ class _C:
         return self.has_units(ir.name_of(access))
 
     def has_units(self, name: str) -> bool:
-        return any(d != ir.B for d in self.tensors[name].dims)
+        return has_units(self.tensors[name])
 
     def spelled(self, access: sp.Expr) -> str:
         by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
         return c_name(ir.name_of(access), by or 0)
 
     def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.spelled, self.is_vector, self._from_afar(rhs)).print(ir.without_guards(rhs))
-
-    def _from_afar(self, rhs: sp.Expr) -> set[sp.Expr]:
-        """The accesses of another step, and of terms that live at one end of time: they are added last.
-
-        What a step takes off again, as a norm does with a mean, then meets what it was added to and nothing else.
-        """
-        guarded = [a for term in ir.terms(rhs) if term.has(ir.span) for a in ir.accesses(term, self.tensors)]
-        return {*guarded, *(a for a in ir.accesses(rhs, self.tensors) if ir.offset(ir.time_of(a, self.tensors)))}
+        return Expression(self.spelled, self.is_vector, from_afar(rhs, self.tensors)).print(ir.without_guards(rhs))
 
     def integrand(self, rhs: sp.Expr) -> str:
-        """The terms under the sums of an equation, which run over the same units."""
-        parts = [
-            term.function if isinstance(term, sp.Sum) else term / total * total.function
-            for term in ir.terms(rhs)
-            for total in [next(iter(sorted(term.atoms(sp.Sum), key=sp.default_sort_key)))]
-        ]
-        return self.expr(sp.Add(*parts))
+        """The terms under the sums of an equation."""
+        return self.expr(integrand(rhs))
 
     def vector(self, rhs: sp.Expr) -> bool:
         return any(self.is_vector(a) for a in rhs.atoms(Indexed))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sympy as sp
 
 from derive.backends.c.kernel import Field, Kernel, Run, StagePlan, Tile
-from derive.backends.c.printer import size
+from derive.backends.shared.names import c_name
+from derive.backends.shared.printer import size
 from derive.passes.storage import Region
-from derive.signature import c_name
 
 
 def region_width(region: Region) -> str:

@@ -11,8 +11,8 @@ import sympy as sp
 
 from derive import rendering
 from derive.backends.c import addresses, layout
-from derive.backends.c.printer import saturated, size
-from derive.signature import c_name
+from derive.backends.shared.names import c_name
+from derive.backends.shared.printer import saturated, size
 
 
 @cache
@@ -22,6 +22,7 @@ def environment() -> jinja2.Environment:
     env.filters["size"] = lambda e: size(sp.sympify(e))
     env.filters["ids"] = lambda e: ", ".join(e.ids)
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
+    env.filters["prefixed"] = lambda name, prefix: f"{prefix}{name}"
     env.filters["saturated"] = saturated
     env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name

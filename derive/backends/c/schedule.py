@@ -15,12 +15,11 @@ from derive import ir
 from derive.backends.c.contractions import Contractions
 from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
 from derive.backends.c.kernel_verifier import verify_kernel
-from derive.errors import DeriveError
-from derive.ir import Tensor, span
+from derive.backends.shared.names import c_name
+from derive.backends.shared.values import is_gradient_of_input, only_at_end
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
 from derive.pipeline import Model, Routine
-from derive.signature import c_name
 
 
 @cache
@@ -151,7 +150,7 @@ class _Scheduling:
         made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
         row_totals = stage.totals if stage.dim is None else []
         for equation in [*stage.pointwise, *stage.sums, *(stage.totals if stage.dim is not None else [])]:
-            ends = _only_at_end(equation.rhs, self.tensors)
+            ends = only_at_end(equation.rhs, self.tensors)
             for access in ir.accesses(equation.rhs, self.tensors):
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) in made and not by:
@@ -191,28 +190,6 @@ class _Scheduling:
         old = fields.get(c)
         written, only_end = written or bool(old and old.written), only_end or bool(old and old.only_end)
         # A backward pass may be asked for the parameters' gradients alone.
-        optional = home.kind == "arg" and self.lowered.direction < 0 and self._is_gradient_of_input(name)
+        optional = home.kind == "arg" and self.lowered.direction < 0 and is_gradient_of_input(name, self.tensors)
         fields[c] = Field(c, name, by, home, written, only_end, optional)
         return fields[c]
-
-    def _is_gradient_of_input(self, name: str) -> bool:
-        primal = self.tensors.get(self.tensors[name].primal)
-        return self.tensors[name].role == "gradient" and primal is not None and primal.role == "input"
-
-
-def _only_at_end(rhs: sp.Expr, tensors: dict[str, Tensor]) -> set[sp.Expr]:
-    """Accesses of terms that live at t = T only: their pointers are zeros at all other steps."""
-    found: set[sp.Expr] = set()
-    for term in ir.terms(rhs):
-        # Inside of the loop 1 <= t <= T holds; lower leaves such a term out at the edge.
-        guards = [g for g in term.atoms(span) if g.args[1:] != (1, ir.T)]
-        if not guards:
-            continue
-        if any(g.args[1:] != (ir.T, ir.T) for g in guards):
-            raise DeriveError(f"the term {term} lives on a range of time that has no lowering yet")
-        given = [a for a in ir.accesses(term, tensors) if tensors[ir.name_of(a)].batched]
-        reads = [a for a in given if tensors[ir.name_of(a)].time is None]
-        if not reads:
-            raise DeriveError(f"the term {term} lives at t = T only but reads nothing that is given for that step")
-        found |= set(reads)
-    return found

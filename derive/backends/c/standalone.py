@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from derive.backends.c import emit
-from derive.backends.c.printer import Real
+from derive.backends.shared.printer import Real
 from derive.pipeline import Model
 from derive.rendering import DO_NOT_EDIT
 

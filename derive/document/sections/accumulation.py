@@ -120,15 +120,14 @@ def deltas(d: Derivation, say: Messages) -> list[Block]:
             Display((Row(z, (rf"\begin{{pmatrix}} {rows} \end{{pmatrix}}",)),)),
         ]
         blocks += _recursion(d, say, z)
-    boundary = [e for e in d.backward if d.tensors[e.target].role == "gradient" and _public(d, e) == "x"]
+    boundary = [e for e in d.backward if d.tensors[e.target].role == "gradient" and _primal_role(d, e) == "input"]
     if boundary:
         blocks += [Paragraph(say("deltas.input")), Display(tuple(d.row(e) for e in boundary))]
     return blocks
 
 
-def _public(d: Derivation, equation: Equation) -> str:
-    primal = d.tensors[d.tensors[equation.target].primal]
-    return "x" if primal.role == "input" else primal.role
+def _primal_role(d: Derivation, equation: Equation) -> str:
+    return d.tensors[d.tensors[equation.target].primal].role
 
 
 def _preactivations(d: Derivation) -> list[str]:
@@ -179,7 +178,7 @@ def _recursion(d: Derivation, say: Messages, z: str) -> list[Block]:
 
 def gradients(d: Derivation, say: Messages) -> list[Block]:
     """The gradient of every parameter; then stacked over the gates, as the products that the C runs."""
-    own = [e for e in d.backward if d.tensors[e.target].role == "gradient" and _public(d, e) == "param"]
+    own = [e for e in d.backward if d.tensors[e.target].role == "gradient" and _primal_role(d, e) == "param"]
     blocks: list[Block] = [
         Paragraph(say("gradients.each")),
         Display(tuple(d.row(e) for e in own)),

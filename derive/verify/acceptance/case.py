@@ -11,7 +11,7 @@ from pathlib import Path
 
 from derive import verify
 from derive.notation import Cell, Head
-from derive.runtime.isa import VARIABLE
+from derive.runtime.core.isa import VARIABLE
 
 
 @dataclass(frozen=True)

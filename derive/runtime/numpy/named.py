@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from inspect import Parameter, Signature
 from typing import Any
 
+from ..core.spec import Spec
 from .inputs import check_size
-from .spec import Spec
 
 
 def named_function(

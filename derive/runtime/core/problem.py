@@ -1,7 +1,7 @@
 """What C needs to know about a call apart from its arrays, prepared once per set of shapes.
 
-Kernels is one dtype of a cell; Problem one set of shapes, with the sizes of tape and workspaces. Problems stay between calls
-under the budget of kept.py.
+Kernels is one floating point type of a cell; Problem one set of shapes, with the sizes of tape and workspaces. Problems stay
+between calls under the budget of kept.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from .arrays import require_memory
+from .arrays import Arrays, Buffers
+from .blocks import require_memory
 from .extension import CALLS
 from .isa import best, wanted
 from .kept import KEPT
@@ -25,15 +24,19 @@ OVERHEAD = 5 << 9  # bytes of Python objects that a set of shapes takes, and as 
 
 
 class Kernels:
-    """The compiled functions of a cell for one dtype, and the problems met so far.
+    """The compiled functions of a cell for one floating point type, and the problems met so far.
 
-    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64. DERIVE_ISA is read
-    here, once, when the cell is imported: sizes and calls must agree on the instruction set.
+    `module` is a cffi API-mode module with the struct `<cell>_<real>_args`; `real` is f32 or f64; `arrays` the library of
+    arrays above, None for plain buffers. DERIVE_ISA is read here, once, when the cell is imported: sizes and calls must
+    agree on the instruction set.
     """
 
-    def __init__(self, spec: Spec, module: Any, dtype: np.dtype[Any], real: str) -> None:
+    def __init__(self, spec: Spec, module: Any, real: str, arrays: Arrays | None = None) -> None:
+        scalar = "float" if real == "f32" else "double"
         self.spec = spec
-        self.dtype = dtype
+        self.arrays: Arrays = Buffers(module.ffi, scalar) if arrays is None else arrays
+        self.dtype: Any = self.arrays.dtype
+        self.itemsize: int = module.ffi.sizeof(scalar)
         self.isa = wanted(best(module, spec.name))
         self.ffi: Any = module.ffi
         self.from_buffer: Any = module.ffi.from_buffer
@@ -42,24 +45,22 @@ class Kernels:
         self.units = bool(getattr(module.lib, f"{spec.name}_parts")())
         self.whole = bool(getattr(module.lib, "derive_batch_is_fixed", int)())
         self.everything = 2 ** (8 * self.ffi.sizeof("size_t")) - 1  # tape_every: all states, no gates
-        scalar = "float" if real == "f32" else "double"
         self.array_type: Any = self.ffi.typeof(f"{scalar}[]")
         self.loss_type: Any = self.ffi.typeof(f"{scalar} *")
         self.args_type: Any = self.ffi.typeof(f"{spec.name}_{real}_args *")
         self.sizes_type: Any = self.ffi.typeof(f"{spec.name}_sizes *")
         self.problems: dict[tuple[Shape, ...], Problem] = {}  # those that KEPT lets stay
 
-        states = tuple(spec.states)
-        self.reads = ("x", *spec.params, *(f"{s}_0" for s in states))
-        self.results = ("out", *(f"{s}_T" for s in states))
-        self.seeds = ("d_out", *(f"d_{s}_T" for s in states))
-        self.gradients = ("d_x", *(f"d_{p}" for p in spec.params), *(f"d_{s}_0" for s in states))
+        self.initials = spec.of_role("initial")
+        self.reads = spec.of_role("input", "param", "initial")
+        self.results = spec.of_role("output", "final")
+        self.seeds = spec.of_role("seed")
+        self.gradients = spec.of_role("gradient")
         self.sums = frozenset(f"d_{p}" for p in spec.params)
+        # What a call is handed over; the loss of loss_and_grad comes from the output alone, and its other seeds are zeros.
         self.fields = {
-            "infer": (*self.reads, *self.results),
-            "forward": (*self.reads, *self.results, "tape"),
-            "backward": (*self.reads, "out", "tape", *self.seeds, *self.gradients),
-            "loss_and_grad": (*self.reads, "y", *self.gradients),
+            op: tuple(n for n in names if op != "loss_and_grad" or n not in self.seeds)
+            for op, names in spec.calls.items()
         }
 
     def remember(self, key: tuple[Shape, ...], problem: Problem) -> None:
@@ -95,17 +96,17 @@ class Kernels:
 
 
 class Problem:
-    """Everything that follows from the shapes of x and the parameters, T, B and the dimensions of the cell.
+    """Everything that follows from T, B and the dimensions of the cell.
 
-    Without a batch axis the shapes are those that the caller sees, (T, H) and (H,), and B is 1 for C. `tape_every` and
-    `parts`, as in C, have an influence on sizes: `variant` makes the same problem with others.
+    `lead` is (T, B) or, without a batch axis, (T,): then the shapes are those that the caller sees, (T, H) and (H,), and B
+    is 1 for C. `tape_every` and `parts`, as in C, have an influence on sizes: `variant` makes the same problem with others.
     """
 
     def __init__(
         self,
         where: str,
         kernels: Kernels,
-        x_shape: Shape,
+        lead: Shape,
         dims: Mapping[str, int],
         tape_every: int = 0,
         parts: int = 1,
@@ -116,36 +117,39 @@ class Problem:
         self.dims = dims
         self.tape_every = tape_every
         self.parts = parts
-        self.unbatched = len(x_shape) == 2
-        self.steps = x_shape[0]
-        self.batch = 1 if self.unbatched else x_shape[1]
-        lead = x_shape[:-1]
-        self.x_shape = x_shape
-        self.out_shape = (*lead, dims[spec.output_dim])
-        self.sequences = {"x": x_shape, "y": (*lead, dims[spec.target_dim]), "d_out": self.out_shape}
-        self.state_shapes = [(*lead[1:], dims[dim]) for dim in spec.states.values()]
-        self.param_shapes = [tuple(axis.size(dims) for axis in shape) for shape in spec.params.values()]
-        self.gradient_shapes = [x_shape, *self.param_shapes, *self.state_shapes]
+        self.lead = lead
+        self.unbatched = len(lead) == 1
+        self.steps = lead[0]
+        self.batch = 1 if self.unbatched else lead[1]
+        sizes = {"T": self.steps, "B": self.batch, **dims}
+        self.shapes: dict[str, Shape] = {
+            name: tuple(axis.size(sizes) for axis in argument.shape if not (self.unbatched and axis.dim == "B"))
+            for name, argument in spec.arguments.items()
+        }
+        self.out_shape = self.shapes[spec.output]
+        self.input_shapes = [self.shapes[name] for name in spec.inputs]
+        self.state_shapes = [self.shapes[name] for name in kernels.initials]
+        self.param_shapes = [self.shapes[name] for name in spec.params]
+        self.gradient_shapes = [self.shapes[name] for name in kernels.gradients]
         # Numbers of one sequence and step in the arrays that have a batch; the others have all sequences in one.
-        self.widths = {name: self.out_shape[-1] for name in ("out", "d_out")}
-        self.widths |= {"x": x_shape[-1], "d_x": x_shape[-1], "y": self.sequences["y"][-1]}
-        for name, shape in zip(spec.states, self.state_shapes, strict=True):
-            self.widths |= {f"{d}{name}_{end}": shape[-1] for d in ("", "d_") for end in "0T"}
+        self.widths = {
+            name: self.shapes[name][-1]
+            for name, argument in spec.arguments.items()
+            if any(axis.dim == "B" for axis in argument.shape)
+        }
         self.calls: dict[tuple[object, ...], Any] = {}
         self.variants: dict[tuple[int, int], Problem] = {}
         self.key: tuple[Shape, ...] | None = None
         self.used = 0
 
-        # Without sequences C is not asked, here or later; NumPy has a limit even for arrays with nothing in them.
+        # Without sequences C is not asked, here or later; libraries have a limit even for arrays with nothing in them.
         self.sizes: Any = kernels.sizes(self.struct(self.batch), where, self) if self.batch else None
-        if not self.batch and self.steps * max(dims.values()) * self.dtype.itemsize > sys.maxsize:
+        if not self.batch and self.steps * max(dims.values()) * kernels.itemsize > sys.maxsize:
             raise MemoryError(f"{where}: {self} is too large: no machine can address its arrays")
         states = 3 * sum(map(prod, self.state_shapes))
-        require_memory((prod(self.out_shape) + states) * self.dtype.itemsize, where, f"the result for {self}")
+        require_memory((prod(self.out_shape) + states) * kernels.itemsize, where, f"the result for {self}")
         # Handed out again and again, hence read-only; never written, the pages of large ones take no memory.
-        self.zeros = [np.zeros(shape, self.dtype) for shape in self.state_shapes]
-        for array in self.zeros:
-            array.flags.writeable = False
+        self.zeros = [kernels.arrays.zeros(shape) for shape in self.state_shapes]
 
     def __str__(self) -> str:
         sizes = {"T": self.steps, "B": self.batch, **self.dims}
@@ -164,7 +168,7 @@ class Problem:
         if found is None:
             if len(self.variants) >= VARIANTS:
                 self.variants.clear()
-            found = self.variants[key] = Problem(self.kernels.spec.name, self.kernels, self.x_shape, self.dims, *key)
+            found = self.variants[key] = Problem(self.kernels.spec.name, self.kernels, self.lead, self.dims, *key)
             KEPT.charge(found.nbytes())  # before its first call
         return found
 
@@ -191,7 +195,7 @@ class Problem:
             self.steps,
             self.batch,
             sum(map(prod, self.param_shapes)),
-            itemsize=self.dtype.itemsize,
+            itemsize=self.kernels.itemsize,
             work=work,
             packed=packed,
             threads=threads,

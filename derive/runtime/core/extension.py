@@ -36,7 +36,7 @@ def check_compiled(spec: Spec, module: Any) -> None:
     missing = [function for function in functions if not hasattr(lib, function)]
     for real in () if missing else ("f32", "f64"):
         members = {member for member, _ in module.ffi.typeof(f"{name}_{real}_args").fields}
-        own = ("T", "B", *spec.dims, *spec.params, *(f"{state}_0" for state in spec.states))
+        own = ("T", "B", *spec.dims, *spec.arguments)
         missing += [f"{name}_{real}_args.{member}" for member in (*own, *CONTROLS) if member not in members]
     if missing:
         raise _stale(spec, module, f"lacks {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else ""))

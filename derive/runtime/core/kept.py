@@ -10,7 +10,6 @@ so that 300 shapes of some MiB had left 1.1 GiB in the process where a quarter o
 
 from __future__ import annotations
 
-import mmap
 import os
 import threading
 from collections.abc import Iterator
@@ -18,14 +17,10 @@ from itertools import count
 from operator import attrgetter, itemgetter
 from typing import Any, Protocol
 
-import numpy as np
-
-from .arrays import MEMORY, Array, aligned
+from .blocks import MEMORY, scratch
 
 BUDGET = min(1 << 30, MEMORY // 16)  # bytes that stay between calls, in all
 SHAPES = 256  # sets of shapes that stay prepared, of all cells and dtypes together
-MAPPED = 1 << 20  # from this size on a block has pages of its own
-HUGE = 4 << 20  # from this size on large pages are asked for, as NumPy does
 WASTE = 2  # how many times larger a block may be than what is asked for
 BLOCKS = 64  # blocks that stay at most: beyond, they are too many to look through
 LEAST = 1 << 12  # bytes from which on a block is worth it
@@ -46,23 +41,6 @@ class Prepared(Protocol):
         """Go out of the table in which calls look it up, and let go of what is idle."""
 
 
-def scratch(nbytes: int) -> Array:
-    """`nbytes` of uninitialised memory that begins on a cache line; back at the system as soon as nobody refers to it."""
-    if nbytes < MAPPED:
-        return aligned(nbytes)
-    try:
-        # Private: by default a forked child would write to the pages of its parent.
-        pages = mmap.mmap(-1, nbytes, **({"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name != "nt" else {}))
-    except (OSError, OverflowError, ValueError) as error:
-        raise MemoryError(f"the system does not give {nbytes} bytes of scratch memory: {error}") from None
-    if nbytes >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:  # a kernel without them
-            pass
-    return np.frombuffer(pages, np.uint8)
-
-
 class Kept:
     """The one account of what stays. Any thread may use it, and a signal handler that calls a cell meanwhile."""
 
@@ -70,13 +48,13 @@ class Kept:
         self.budget = budget
         self.shapes = shapes
         self.lock = threading.RLock()  # a handler may come in while its own thread is here
-        self.blocks: list[tuple[int, Array]] = []  # the oldest first
+        self.blocks: list[tuple[int, memoryview]] = []  # the oldest first
         self.prepared: dict[int, Prepared] = {}
         self.charged = 0  # bytes of `prepared`: never less than they keep, counted anew where that matters
 
     # -- scratch memory ----------------------------------------------------------------------------------------------
 
-    def take(self, nbytes: int) -> Array:
+    def take(self, nbytes: int) -> memoryview:
         """Uninitialised memory of at least `nbytes` bytes that begins on a cache line; `give` it back whole."""
         with self.lock:
             best = None
@@ -93,8 +71,8 @@ class Kept:
                 self.blocks.append(found)  # a signal handler took the one that was meant
         return scratch(nbytes)
 
-    def give(self, block: Array) -> None:
-        """A whole block from `take`, which nobody uses any longer."""
+    def give(self, block: memoryview) -> None:
+        """A whole block from `take` that no call uses any longer."""
         if LEAST <= block.nbytes <= self.budget * FULL:
             with self.lock:
                 self.blocks.append((next(CLOCK), block))
@@ -152,7 +130,7 @@ class Kept:
         self.charged, total = kinds["shapes"], sum(kinds.values())
         if total <= self.budget:  # some of it went without a word
             return
-        kept: list[tuple[int, int, Array | Prepared]]
+        kept: list[tuple[int, int, memoryview | Prepared]]
         kept = [(one.used, one.nbytes(), one) for one in list(self.prepared.values())]
         kept += [(stamp, block.nbytes, block) for stamp, block in list(self.blocks)]
         gone: set[int] = set()
@@ -160,7 +138,7 @@ class Kept:
             if total <= self.budget * FULL:
                 break
             total -= nbytes
-            if isinstance(what, np.ndarray):
+            if isinstance(what, memoryview):
                 gone.add(id(what))
             else:
                 self._drop(what)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..core.runner import Runner, for_split
 from .arrays import Array
-from .runner import Runner, for_split
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -25,8 +25,7 @@ class Bound:
         found = for_split(problem, op, split, plan._tape_every)
         self.runner = Runner(found.problem, op, found.split, ragged=True)
         self.runner.point([*kernels.spec.params, *own], [*plan._own.values(), *own.values()])
-        initial = kernels.reads[-len(kernels.spec.states) :]
-        self.reads = [self.pointers(initial, states) for states in plan._sets]
+        self.reads = [self.pointers(kernels.initials, states) for states in plan._sets]
 
     def pack(self, how: int) -> None:
         """What the next calls do about the weights in the workspace."""

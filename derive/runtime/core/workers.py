@@ -1,7 +1,7 @@
-"""Threads that wait for work. They start when first needed, never outnumber the processors, and end with the process.
+"""A pool of threads that start when first needed, never outnumber the processors, and end with the process.
 
 A worker sleeps on a lock of its own and is woken by releasing it, which takes less time than a ThreadPoolExecutor.
-Work goes only to workers that are idle, and nothing ever waits in line for one, so that calls from several Python
+Work goes only to workers that are idle, and no call ever waits in line for one, so that calls from several Python
 threads cannot block each other.
 
 A worker keeps off the processor of the thread that calls. Linux may wake it there, behind the caller, and leave both there:
@@ -85,12 +85,12 @@ class Worker:
                 del task
 
 
-class Crew:
-    """All workers of the process: one less than processors, for the caller works too, but at least one."""
+class Pool:
+    """All workers of the process: one less than processors, for the calling thread works too, but at least one."""
 
     def __init__(self) -> None:
         self.idle: list[Worker] = []
-        self.hired = 0
+        self.started = 0
         self.lock = threading.RLock()  # a signal handler that calls a cell may come in while its own thread is here
 
     def take(self, count: int) -> list[Worker]:
@@ -100,31 +100,31 @@ class Crew:
             try:
                 taken.append(self.idle.pop())
             except IndexError:
-                if not self._hire():
+                if not self._start():
                     break
         return taken
 
-    def _hire(self) -> bool:
+    def _start(self) -> bool:
         with self.lock:
-            if self.hired >= max(cpus(), 2) - 1:
+            if self.started >= max(cpus(), 2) - 1:
                 return False
-            self.hired += 1
+            self.started += 1
             try:
                 worker = Worker(self.idle)
             except RuntimeError:  # the system allows no more threads
-                self.hired -= 1
+                self.started -= 1
                 return False
         self.idle.append(worker)
         return True
 
 
-_crew = Crew()
+_pool = Pool()
 
 
 def _forget() -> None:
     """A forked child has none of its parent's threads, and a lock may be held by one of them."""
-    global _crew
-    _crew = Crew()
+    global _pool
+    _pool = Pool()
 
 
 if hasattr(os, "register_at_fork"):
@@ -172,12 +172,12 @@ def share(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -> 
                 return
             codes[k] = function(job)
 
-    workers = _crew.take(len(jobs) - 1)
+    workers = _pool.take(len(jobs) - 1)
     tasks = _assign(workers, [work] * len(workers))
     starting = map(partial.__call__, [partial(worker.wake.release) for worker in workers])
     interrupt = None
     try:
-        deque(starting, 0)  # all or none, whatever signal comes: see `abreast`
+        deque(starting, 0)  # all or none, whatever signal comes: see `gang`
         work()
     except BaseException as error:
         interrupt = error
@@ -186,15 +186,15 @@ def share(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -> 
     return codes
 
 
-def abreast(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -> list[int] | None:
-    """function(job) for all jobs at the same time, each on a thread of its own; None, and nothing done, if too few are idle.
+def gang(function: Callable[[Any], int], jobs: Sequence[Any], keep: object) -> list[int] | None:
+    """function(job) for all jobs at the same time, each on a thread of its own; None if too few are idle, and then none ran.
 
-    The jobs wait for each other, so that either all start or none. No signal handler can come in between: from the
+    The jobs wait for each other at barriers, so that either all start or none. No signal handler can come in between: from the
     first release to this thread's own job no bytecode is run, only functions written in C.
     """
-    workers = _crew.take(len(jobs) - 1)
+    workers = _pool.take(len(jobs) - 1)
     if len(workers) < len(jobs) - 1:
-        _crew.idle.extend(workers)
+        _pool.idle.extend(workers)
         return None
     codes = [-1] * len(jobs)
 

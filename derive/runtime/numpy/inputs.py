@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import DtypeError, ShapeError
+from ..core.spec import Shape, Spec, show
 from .arrays import Array, as_array, compact, overlap, require_shape
-from .errors import DtypeError, ShapeError
-from .spec import Shape, Spec, show
 
 
 def check_threads(where: str, threads: object) -> None:
@@ -33,9 +33,9 @@ def check_threads(where: str, threads: object) -> None:
 
 
 def check_wrt(where: str, spec: Spec, wrt: object) -> frozenset[str]:
-    """The names of the gradients that `wrt` asks for: "x", parameters, initial states; "params" is all parameters."""
+    """The names of the gradients that `wrt` asks for: inputs, parameters, initial states; "params" is all parameters."""
     states = [f"{state}0" for state in spec.states]
-    names = ("x", "params", *spec.params, *states)
+    names = (*spec.inputs, "params", *spec.params, *states)
     given: list[object] = [wrt] if isinstance(wrt, str) else list(wrt) if isinstance(wrt, Iterable) else [wrt]
     wanted: set[str] = set()
     for name in given:
@@ -121,17 +121,54 @@ def check_dtype(where: str, dtype: Any) -> np.dtype[Any]:
     return found
 
 
-def check_x(where: str, x: object) -> Array:
-    """x of rank 2 or 3 with at least one step."""
-    array = as_array(x, where, "x", None)
+def check_names(where: str, spec: Spec, more: Mapping[str, object], options: Iterable[str]) -> None:
+    """Every input of the cell but the first is among the keywords, and nothing else; `options` are the other keywords."""
+    first, *others = spec.inputs
+    for name in more:
+        if name not in others:
+            near = difflib.get_close_matches(name, [*others, *options], n=1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            if name == first:
+                hint = ", which is its first argument and has no keyword"
+            inputs = f"{first} first, then by keyword {', '.join(others)}" if others else f"{first} alone"
+            raise TypeError(
+                f"{where}: unexpected keyword argument {name!r}{hint}; {spec.name} reads the inputs {inputs}"
+            )
+    if missing := [name for name in others if name not in more]:
+        said = ", ".join(f"{name}={name}" for name in missing)
+        raise TypeError(
+            f"{where}: missing {', '.join(missing)}; {spec.name} reads {len(spec.inputs)} inputs, {first} as its first "
+            f"argument and the others by keyword: {where}(..., {said})"
+        )
+
+
+def check_inputs(where: str, spec: Spec, x: object, more: Mapping[str, object]) -> list[Array]:
+    """The inputs in the order of the cell: the first of rank 2 or 3 with at least one step, the others with as many.
+
+    `more` are those after the first, by name; `check_names` has seen them.
+    """
+    (first, dim), *others = spec.inputs.items()
+    array = as_array(x, where, first, None)
     if array.ndim not in (2, 3):
-        raise ShapeError(f"{where}: x must be 2D (T, I) or 3D (T, B, I), found {array.ndim}D: {show(array.shape)}")
+        raise ShapeError(
+            f"{where}: {first} must be 2D (T, {dim}) or 3D (T, B, {dim}), found {array.ndim}D: {show(array.shape)}"
+        )
     if array.shape[0] == 0:
-        raise ShapeError(f"{where}: x must have at least one step, found T=0 in shape {show(array.shape)}")
-    return array
+        raise ShapeError(f"{where}: {first} must have at least one step, found T=0 in shape {show(array.shape)}")
+    arrays = [array]
+    lead, axes = array.shape[:-1], ("T",) if array.ndim == 2 else ("T", "B")
+    for name, own in others:
+        further = as_array(more[name], where, name, array.dtype, first)
+        if further.ndim != array.ndim or further.shape[:-1] != lead:
+            raise ShapeError(
+                f"{where}: {name} must have shape {show((*axes, own))} with {show(axes)} = {show(lead)} as {first} has, "
+                f"found {show(further.shape)}"
+            )
+        arrays.append(further)
+    return arrays
 
 
-def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any] | None, like: str = "x") -> list[Array]:
+def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any] | None, like: str) -> list[Array]:
     """The parameters in the order of the cell, each with the right kind, dtype and rank.
 
     dtype: that of `like`; None: the first parameter decides.
@@ -164,32 +201,36 @@ def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any] | 
 
 
 def check_dims(
-    where: str, spec: Spec, x_shape: Shape, params: Sequence[Array], dims: Mapping[str, int] | None = None
+    where: str,
+    spec: Spec,
+    inputs: Mapping[str, Shape],
+    params: Sequence[Array],
+    dims: Mapping[str, int] | None = None,
 ) -> Mapping[str, int]:
-    """The size of each dimension; the parameters agree with one another and x with them. dims: the sizes if known."""
+    """The size of each dimension; the parameters agree with one another and `inputs`, shapes by name, with them.
+
+    dims: the sizes if known.
+    """
     if dims is None:
-        dims = spec.solve(dict(zip(spec.params, (array.shape for array in params), strict=True)), x_shape[-1])
+        widths = {name: shape[-1] for name, shape in inputs.items()}
+        dims = spec.solve(dict(zip(spec.params, (array.shape for array in params), strict=True)), widths)
     for (name, shape), array in zip(spec.params.items(), params, strict=True):
         require_shape(array, where, f"params[{name!r}]", show(shape), tuple(axis.size(dims) for axis in shape))
     for dim, size in dims.items():
         if size == 0:
             raise ShapeError(f"{where}: {spec.dims[dim]} must be at least 1, found 0")
-    expected = dims[spec.input_dim]
-    if x_shape[-1] != expected:
-        raise ShapeError(
-            f"{where}: x.shape[-1] must be equal to {spec.dims[spec.input_dim]}. Expected {expected} "
-            f"(from params[{spec.source(spec.input_dim)!r}]), got {x_shape[-1]} in shape {show(x_shape)}"
-        )
+    for name, found in inputs.items():
+        dim = spec.inputs[name]
+        if found[-1] != dims[dim]:
+            raise ShapeError(
+                f"{where}: {name}.shape[-1] must be equal to {spec.dims[dim]}. Expected {dims[dim]} "
+                f"(from {spec.source(dim)}), got {found[-1]} in shape {show(found)}"
+            )
     return dims
 
 
 def check_state(
-    where: str,
-    argument: str,
-    spec: Spec,
-    state: object,
-    dtype: np.dtype[Any],
-    shapes: Sequence[Shape],
+    where: str, argument: str, spec: Spec, state: object, dtype: np.dtype[Any], shapes: Sequence[Shape]
 ) -> list[Array | None]:
     """One entry per state of the cell, None for zeros. Where x has no batch axis, (1, H) passes for (H,)."""
     names = tuple(spec.states)
@@ -208,7 +249,7 @@ def check_state(
             arrays.append(None)
             continue
         label = f"{argument}[{k}] ({name})"
-        array = as_array(value, where, label, dtype)
+        array = as_array(value, where, label, dtype, next(iter(spec.inputs)))
         if len(shape) == 1:
             if array.shape != (1, *shape):
                 require_shape(array, where, label, f"({dim},) or (1, {dim})", shape)
@@ -220,7 +261,7 @@ def check_state(
 
 
 def check_sequence(
-    where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape, like: str = "x"
+    where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape, like: str
 ) -> Array:
     """An array over time, such as y or d_out, of exactly `shape`, ready for C. `like` has the dtype."""
     array = as_array(value, where, name, dtype, like)
@@ -231,8 +272,8 @@ def check_sequence(
 def check_out(
     where: str, out: object, dtype: np.dtype[Any], dim: str, shape: Shape, inputs: Mapping[str, Array]
 ) -> Array:
-    """`out` can take the result as it is and shares no memory with what the call reads."""
-    array = as_array(out, where, "out", dtype)
+    """`out` can take the result as it is and shares no memory with what the call reads, `inputs` by their names."""
+    array = as_array(out, where, "out", dtype, next(iter(inputs)))
     require_shape(array, where, "out", f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
     if not array.flags.c_contiguous or not array.flags.aligned:
         raise ValueError(f"{where}: out must be C-contiguous and aligned; allocate it with np.empty, or leave it away")

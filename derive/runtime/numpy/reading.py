@@ -7,12 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import FLOATS, PLAIN, Array, compact
-from .extension import check_compiled
-from .inputs import check_dims, check_out, check_params, check_sequence, check_state, check_threads, check_x
-from .kept import CLOCK
-from .problem import Kernels, Problem
-from .spec import Spec
+from ..core.extension import check_compiled
+from ..core.kept import CLOCK
+from ..core.problem import Kernels, Problem
+from ..core.spec import Spec
+from .arrays import FLOATS, PLAIN, Array, NumpyArrays, compact
+from .inputs import (
+    check_dims,
+    check_inputs,
+    check_names,
+    check_out,
+    check_params,
+    check_sequence,
+    check_state,
+    check_threads,
+)
+
+# Keywords of the functions, beside which further inputs are given.
+OPTIONS = {
+    "infer": ("state", "threads", "out", "lengths"),
+    "forward": ("state", "threads", "out", "lengths", "tape"),
+    "loss_and_grad": ("state", "threads", "lengths", "tape", "wrt"),
+    "plan.infer": ("state", "out", "lengths"),
+    "plan.loss_and_grad": ("state", "lengths"),
+}
 
 
 class Reader:
@@ -21,10 +39,13 @@ class Reader:
     def __init__(self, spec: Spec, module: Any) -> None:
         self.spec = spec
         self.names = tuple(spec.params)
+        self.first, *others = spec.inputs
+        self.others = tuple(others)  # inputs that are given by keyword
         self.n_states = len(spec.states)
         check_compiled(spec, module)
         self.kernels: dict[np.dtype[Any], Kernels] = {
-            dtype: Kernels(spec, module, dtype, real) for dtype, real in zip(FLOATS, ("f32", "f64"), strict=True)
+            dtype: Kernels(spec, module, real, NumpyArrays(dtype))
+            for dtype, real in zip(FLOATS, ("f32", "f64"), strict=True)
         }
 
     @staticmethod
@@ -32,15 +53,22 @@ class Reader:
         """Whether C can read `array` as it is. The dtypes of nearly all arrays are the same object."""
         return type(array) is np.ndarray and array.dtype is dtype and array.flags.num & PLAIN == PLAIN
 
-    def read(self, op: str, x: Any, params: Any, state: Any, threads: Any) -> tuple[Problem, list[Array]]:
-        """Checks what all calls read. Returns the problem, and [x, parameters, states] ready for C."""
+    def read(
+        self, op: str, x: Any, more: Mapping[str, Any], params: Any, state: Any, threads: Any
+    ) -> tuple[Problem, list[Array]]:
+        """Checks what all calls read. Returns the problem, and [inputs, parameters, states] ready for C.
+
+        x is the first input, `more` are the others by name, and any other keyword of the call that is none of its own.
+        """
         if threads is not None:
             check_threads(f"{self.spec.name}.{op}", threads)
         try:
             arrays = [x, *[params[name] for name in self.names]]
+            if self.others:
+                arrays[1:1] = [more[name] for name in self.others]
             problem = self.kernels[x.dtype].problems[tuple([array.shape for array in arrays])]
             dtype = problem.dtype
-            usual = type(params) is dict and len(params) == len(self.names)
+            usual = type(params) is dict and len(params) == len(self.names) and len(more) == len(self.others)
             for array in arrays:
                 # As `plain`; a call of its own for each array would cost half a microsecond in all.
                 if type(array) is not np.ndarray or array.dtype is not dtype or array.flags.num & PLAIN != PLAIN:
@@ -51,23 +79,35 @@ class Reader:
             problem.used = next(CLOCK)
             return problem, arrays + (problem.zeros if state is None else self.states(op, "state", problem, state))
         where = f"{self.spec.name}.{op}"
-        problem, arrays = self._admit(where, x, params)
+        problem, arrays = self._admit(where, op, x, more, params)
         states = problem.zeros if state is None else self.states(op, "state", problem, state)
         # Copies come last: by now all checks have passed.
-        labels = ("x", *(f"params[{name!r}]" for name in self.names))
+        labels = (self.first, *self.others, *(f"params[{name!r}]" for name in self.names))
         return problem, [compact(array, where, label) for label, array in zip(labels, arrays, strict=True)] + states
 
-    def _admit(self, where: str, x: Any, params: Any) -> tuple[Problem, list[Array]]:
-        x = check_x(where, x)
-        kernels = self.kernels[x.dtype]
-        arrays = [x, *check_params(where, self.spec, params, kernels.dtype)]
+    def _admit(self, where: str, op: str, x: Any, more: Mapping[str, Any], params: Any) -> tuple[Problem, list[Array]]:
+        check_names(where, self.spec, more, OPTIONS[op])
+        inputs = check_inputs(where, self.spec, x, more)
+        kernels = self.kernels[inputs[0].dtype]
+        weights = check_params(where, self.spec, params, kernels.dtype, self.first)
+        arrays = [*inputs, *weights]
         key = tuple(array.shape for array in arrays)
         problem = kernels.problems.get(key)
         if problem is None:
-            problem = Problem(where, kernels, x.shape, check_dims(where, self.spec, x.shape, arrays[1:]))
+            shapes = {name: array.shape for name, array in zip(self.spec.inputs, inputs, strict=True)}
+            dims = check_dims(where, self.spec, shapes, weights)
+            problem = Problem(where, kernels, inputs[0].shape[:-1], dims)
             kernels.remember(key, problem)
         problem.used = next(CLOCK)
         return problem, arrays
+
+    def inputs(self, op: str, problem: Problem, x: Any, more: Mapping[str, Any]) -> tuple[Array, ...]:
+        """The inputs of a known problem, in the order of the cell."""
+        if not self.others and not more:
+            return (self.sequence(op, self.first, problem, x),)
+        check_names(f"{self.spec.name}.{op}", self.spec, more, OPTIONS[op])
+        given = {self.first: x, **more}
+        return tuple([self.sequence(op, name, problem, given[name]) for name in self.spec.inputs])
 
     def states(self, op: str, argument: str, problem: Problem, state: Any) -> list[Array]:
         """`state` or `d_state` as arrays; zeros for None."""
@@ -85,8 +125,8 @@ class Reader:
         ]
 
     def sequence(self, op: str, name: str, problem: Problem, value: Any) -> Array:
-        """x, y or d_out of a known problem."""
-        shape = problem.sequences[name]
+        """An input, the target or the seed of the output of a known problem."""
+        shape = problem.shapes[name]
         if (
             type(value) is np.ndarray
             and value.dtype is problem.dtype
@@ -94,17 +134,26 @@ class Reader:
             and value.flags.num & PLAIN == PLAIN
         ):
             return value
-        dim = {"x": self.spec.input_dim, "y": self.spec.target_dim, "d_out": self.spec.output_dim}[name]
-        like = "the plan" if name == "x" else "x"
-        return check_sequence(f"{self.spec.name}.{op}", name, value, problem.dtype, dim, shape, like)
+        argument = self.spec.arguments[name]
+        like = "the plan" if argument.role == "input" else self.first
+        return check_sequence(f"{self.spec.name}.{op}", name, value, problem.dtype, argument.dim, shape, like)
 
-    def out(self, op: str, problem: Problem, out: Any, x: Any, params: Mapping[str, Array], state: Any) -> Array:
+    def out(
+        self,
+        op: str,
+        problem: Problem,
+        out: Any,
+        x: Any,
+        more: Mapping[str, Any],
+        params: Mapping[str, Array],
+        state: Any,
+    ) -> Array:
         """Where the result goes: `out` if it can take it, else a new array."""
         if out is None:
             return np.empty(problem.out_shape, problem.dtype)
         # The arguments themselves and not the copies made of them: else the answer depends on how x happens to lie.
-        inputs = {"x": x, **{f"params[{name!r}]": params[name] for name in self.names}}
+        inputs = {self.first: x, **more, **{f"params[{name!r}]": params[name] for name in self.names}}
         entries = (state,) if isinstance(state, np.ndarray) else state or ()
         inputs |= {f"state[{k}]": array for k, array in enumerate(entries) if array is not None}
-        where = f"{self.spec.name}.{op}"
-        return check_out(where, out, problem.dtype, self.spec.output_dim, problem.out_shape, inputs)
+        dim = self.spec.arguments[self.spec.output].dim
+        return check_out(f"{self.spec.name}.{op}", out, problem.dtype, dim, problem.out_shape, inputs)

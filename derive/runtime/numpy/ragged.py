@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .split import Split
+from ..core.runner import Call
+from ..core.split import Split
+from .arrays import Array
 
 
 class Ragged:
@@ -37,3 +39,28 @@ class Ragged:
         ends = [0, *accumulate(counts)]
         parts = [self.sorted[start:end][::-1] for start, end in pairwise(ends)]
         return [(len(part) - np.searchsorted(part, time, side="right")).astype(np.uintp) for part in parts]
+
+
+def run_ragged(call: Call, arrays: Sequence[Array | None], ragged: Ragged) -> tuple[float, list[Array | None]]:
+    """As `call.run`, with arrays in the order of the caller. Returns also the arrays that C had, in its order."""
+    rows = ragged.rows(call.counts)
+    inner = list(arrays)
+    if ragged.order is None:
+        return call.run(inner, rows), inner
+    inner = gather(call, arrays, ragged.order)
+    loss = call.run(inner, rows)
+    for k in call.scattered:
+        theirs, ours = arrays[k], inner[k]
+        if theirs is not None and ours is not None:
+            theirs[..., ragged.order, :] = ours
+    return loss, inner
+
+
+def gather(call: Call, arrays: Sequence[Array | None], order: Array) -> list[Array | None]:
+    """The arrays as C wants them: copies of inputs in the order of the rows, room for outputs."""
+    inner = list(arrays)
+    for k in (*call.gathered, *call.scattered):
+        array = arrays[k]
+        if array is not None:
+            inner[k] = np.take(array, order, -2) if k in call.gathered else np.empty_like(array)
+    return inner

@@ -6,19 +6,19 @@ a signal handler may call in between, so each running call has a runner to itsel
 
 from __future__ import annotations
 
+from array import array as numbers
 from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from .arrays import Array, aligned, require_memory
+from .blocks import require_memory
 from .errors import KernelError
 from .kept import KEPT
 from .problem import OVERHEAD, WAYS, Problem
-from .ragged import Ragged
 from .split import Split
-from .workers import abreast, share
+from .workers import gang, share
+
+Buffer = Any  # an array of the library above, or anything else with the buffer protocol
 
 # Bytes of scratch memory that a runner keeps for the next call; what has more gives it to calls of any shape, and pays for
 # that with some 40 microseconds a call: a runner is made anew. The budget holds for both.
@@ -37,7 +37,7 @@ class Part:
         self.first = first
         self.count = count
         self.tape = tape  # numbers on the tape before this part's
-        self.sums: dict[str, Array] = {}
+        self.sums: dict[str, memoryview] = {}
 
 
 class Runner:
@@ -52,9 +52,9 @@ class Runner:
         self.op = op
         self.split = split
         self.function: Any = kernels.functions[op]
-        self.memory: list[Array] = []
-        self.totals: dict[str, Array] = {}
-        self.rows: list[Array] | None = None
+        self.memory: list[memoryview] = []
+        self.totals: dict[str, Buffer] = {}
+        self.rows: Sequence[Buffer] | None = None
         self.parts = self._parts(ragged)
         self.args = self.parts[0].args
         needs = self._scratch_needs()
@@ -85,14 +85,14 @@ class Runner:
         for count in shares(problem.batch, self.split):
             args = problem.struct(count)
             args.batch = problem.batch
-            rows = np.full(problem.steps if ragged else 0, count, np.uintp)
             if ragged:
+                rows = numbers("Q" if kernels.ffi.sizeof("size_t") == 8 else "I", [count]) * problem.steps
                 args.rows = kernels.from_buffer("size_t[]", rows)
             sizes = kernels.sizes(args, kernels.spec.name, problem)
             args.rows = kernels.ffi.NULL
             parts.append(Part(args, sizes, kernels.ffi.new(kernels.loss_type), first, count, tape))
             first += count
-            tape += sizes.tape // problem.dtype.itemsize
+            tape += sizes.tape // kernels.itemsize
         return parts
 
     def _scratch_needs(self) -> dict[str, int]:
@@ -100,34 +100,31 @@ class Runner:
         problem, kernels = self.problem, self.problem.kernels
         if self.op != "loss_and_grad":
             return {}
-        itemsize = problem.dtype.itemsize
-        out = prod(problem.out_shape) * itemsize
-        finals = zip(kernels.results[1:], problem.state_shapes, strict=True)
+        between = (*kernels.results, kernels.seeds[0])
         tape = sum(part.sizes.tape for part in self.parts)
-        return {"tape": tape, "out": out, "d_out": out, **{n: prod(s) * itemsize for n, s in finals}}
+        return {"tape": tape, **{name: prod(problem.shapes[name]) * kernels.itemsize for name in between}}
 
     def _own_sums(self, part: Part) -> None:
         """Gradients of the parameters over this part's sequences, to be added to the first part's."""
         problem, kernels = self.problem, self.problem.kernels
         if self.op in ("backward", "loss_and_grad"):
-            for name, shape in zip(kernels.spec.params, problem.param_shapes, strict=True):
-                array = self._take(prod(shape) * problem.dtype.itemsize).view(problem.dtype).reshape(shape)
-                part.sums[f"d_{name}"] = array
-                setattr(part.args, f"d_{name}", kernels.from_buffer(kernels.array_type, array))
+            for name in (n for n in kernels.gradients if n in kernels.sums):
+                own = part.sums[name] = self._take(prod(problem.shapes[name]) * kernels.itemsize)
+                setattr(part.args, name, kernels.from_buffer(kernels.array_type, own))
 
-    def _take(self, nbytes: int) -> Array:
+    def _take(self, nbytes: int) -> memoryview:
         block = KEPT.take(nbytes)
         self.memory.append(block)
         return block[:nbytes]
 
     def release(self) -> None:
-        """Gives the memory to whoever calls next; the runner is of no use after that."""
+        """Gives the memory to the next call that asks for some; the runner is of no use after that."""
         for block in self.memory:
             KEPT.give(block)
 
     # -- arguments ---------------------------------------------------------------------------------------------------
 
-    def point(self, fields: Sequence[str], arrays: Sequence[Array | None]) -> None:
+    def point(self, fields: Sequence[str], arrays: Sequence[Buffer | None]) -> None:
         """Points `fields` at `arrays`, which must be contiguous, aligned and of the right size; None is NULL."""
         if len(self.parts) > 1:
             for name, array in zip(fields, arrays, strict=True):
@@ -138,11 +135,11 @@ class Runner:
         for name, array in zip(fields, arrays, strict=True):
             setattr(args, name, kernels.ffi.NULL if array is None else from_buffer(array_type, array))
 
-    def _point(self, name: str, array: Array | None) -> None:
+    def _point(self, name: str, array: Buffer | None) -> None:
         for args, field, pointer in self.pointers(name, array):
             setattr(args, field, pointer)
 
-    def pointers(self, name: str, array: Array | None) -> list[tuple[Any, str, Any]]:
+    def pointers(self, name: str, array: Buffer | None) -> list[tuple[Any, str, Any]]:
         """(struct, field, pointer) of every part, to be set by setattr; the pointers do not keep `array` alive."""
         kernels = self.problem.kernels
         pointer = kernels.ffi.NULL if array is None else kernels.from_buffer(kernels.array_type, array)
@@ -158,17 +155,20 @@ class Runner:
             for part, offset in zip(parts, offsets, strict=True)
         ]
 
-    def lengths(self, ragged: Ragged | None) -> None:
-        """How many sequences run at each step; None: all. `rows` is not None as long as a part may have some."""
+    def lengths(self, rows: Sequence[Buffer] | None) -> None:
+        """How many sequences of each part run at each step, (T,) numbers of type size_t a part; None: all.
+
+        `rows` is not None as long as a part may have some.
+        """
         kernels = self.problem.kernels
-        if ragged is None:
+        if rows is None:
             for part in self.parts:
                 part.args.rows = kernels.ffi.NULL
             self.rows = None
             return
-        self.rows = ragged.rows([part.count for part in self.parts])
-        for part, rows in zip(self.parts, self.rows, strict=True):
-            part.args.rows = kernels.from_buffer("size_t[]", rows)
+        self.rows = rows
+        for part, own in zip(self.parts, rows, strict=True):
+            part.args.rows = kernels.from_buffer("size_t[]", own)
 
     # -- the call ----------------------------------------------------------------------------------------------------
 
@@ -186,21 +186,20 @@ class Runner:
     def _by_batch(self, keep: object) -> list[int]:
         codes = share(self.function, [part.args for part in self.parts], (self, keep))
         for part in self.parts[1:]:
-            for name, array in part.sums.items():
-                self.totals[name] += array
+            for name, own in part.sums.items():
+                self.problem.kernels.arrays.add(self.totals[name], own)
         return codes
 
     def _by_units(self, keep: object) -> list[int]:
-        """All parts at once; on this thread alone if the workers are busy: the numbers are the same."""
+        """All parts at the same time; on this thread alone if the threads of the pool are busy: the numbers are the same."""
         kernels, args = self.problem.kernels, self.args
-        meeting = aligned(64)
-        meeting[:] = 0
-        args.meeting = kernels.ffi.cast("int *", kernels.from_buffer(meeting))
+        barrier = kernels.ffi.new("int[16]")  # 64 bytes of zeros
+        args.meeting = barrier
         structs = [args]
         for part in range(1, self.split.parts):
             structs.append(kernels.ffi.new(kernels.args_type, args[0]))
             structs[-1].part = part
-        codes = abreast(self.function, structs, (self, keep, meeting))
+        codes = gang(self.function, structs, (self, keep, barrier))
         if codes is not None:
             return codes
         alone = kernels.ffi.new(kernels.args_type, args[0])
@@ -233,7 +232,7 @@ class Call:
         self.idle: list[Runner] = []
         self.held = 0  # bytes of the runners that come back here
         # Where the caller's order of sequences and that of C meet. What a tape refers to is in the order of C already.
-        inputs = kernels.seeds if op == "backward" else (*kernels.reads, "y")
+        inputs = kernels.seeds if op == "backward" else (*kernels.reads, kernels.spec.target)
         outputs = kernels.results if op in ("infer", "forward") else kernels.gradients
         self.gathered = [k for k, f in enumerate(self.fields) if f in inputs and f in problem.widths]
         self.scattered = [k for k, f in enumerate(self.fields) if f in outputs and f in problem.widths]
@@ -246,8 +245,16 @@ class Call:
         name, counts = problem.kernels.spec.name, shares(problem.batch, self.split)
         return sum(int(problem.kernels.sizes(problem.struct(count), name, problem).tape) for count in counts)
 
-    def run(self, arrays: Sequence[Array | None], ragged: Ragged | None = None) -> float:
-        """Points the fields of the function at `arrays`, in the order of C, and calls; returns the loss."""
+    @property
+    def counts(self) -> list[int]:
+        """How many sequences each part has."""
+        return shares(self.problem.batch, self.split)
+
+    def run(self, arrays: Sequence[Buffer | None], rows: Sequence[Buffer] | None = None) -> float:
+        """Points the fields of the function at `arrays`, in the order of C, and calls; returns the loss.
+
+        rows: as for `Runner.lengths`, where sequences end at different steps.
+        """
         try:
             runner = self.idle.pop()
         except IndexError:
@@ -256,14 +263,14 @@ class Call:
                 self._hold(runner.nbytes)
         try:
             runner.point(self.fields, arrays)
-            if ragged is not None:
-                runner.lengths(ragged)
+            if rows is not None:
+                runner.lengths(rows)
             loss = runner.run(arrays)
-            if ragged is not None:
+            if rows is not None:
                 runner.lengths(None)
             runner.totals.clear()
         except BaseException:
-            # Nothing comes back: what the runner points to is anybody's guess.
+            # The runner does not come back: what it points to is not known.
             if runner.small:
                 self._hold(-runner.nbytes)
             raise
@@ -278,28 +285,6 @@ class Call:
         with KEPT.lock:
             self.held += nbytes
             KEPT.charge(nbytes)
-
-    def run_ragged(self, arrays: Sequence[Array | None], ragged: Ragged) -> tuple[float, list[Array | None]]:
-        """As `run`, with arrays in the order of the caller. Returns also the arrays that C had, in its order."""
-        inner = list(arrays)
-        if ragged.order is None:
-            return self.run(inner, ragged), inner
-        inner = self.gather(arrays, ragged.order)
-        loss = self.run(inner, ragged)
-        for k in self.scattered:
-            theirs, ours = arrays[k], inner[k]
-            if theirs is not None and ours is not None:
-                theirs[..., ragged.order, :] = ours
-        return loss, inner
-
-    def gather(self, arrays: Sequence[Array | None], order: Array) -> list[Array | None]:
-        """The arrays as C wants them: copies of inputs in the order of the rows, room for outputs."""
-        inner = list(arrays)
-        for k in (*self.gathered, *self.scattered):
-            array = arrays[k]
-            if array is not None:
-                inner[k] = np.take(array, order, -2) if k in self.gathered else np.empty_like(array)
-        return inner
 
 
 def call(problem: Problem, op: str, threads: int | None, tape_every: int = 0, work: int | None = None) -> Call:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -11,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DtypeError, ShapeError
-from .spec import Shape, show
+from ..core.blocks import ALIGNMENT, require_memory
+from ..core.errors import DtypeError, ShapeError
+from ..core.spec import Shape, show
 
 Array = NDArray[Any]
 
@@ -20,37 +19,6 @@ FLOATS: tuple[np.dtype[Any], np.dtype[Any]] = (np.dtype(np.float32), np.dtype(np
 
 # Bits of ndarray.flags.num. C may read an array in place if it is C-contiguous and aligned.
 PLAIN = 0x0001 | 0x0100
-ALIGNMENT = 64
-
-
-def _physical_memory() -> int:
-    try:
-        nbytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        nbytes = 0
-    return nbytes if nbytes > 0 else sys.maxsize
-
-
-MEMORY = _physical_memory()
-
-
-def amount(nbytes: int) -> str:
-    """`nbytes` for people: 512 B, 18.5 KiB, 2.3 TiB."""
-    size, unit = float(nbytes), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
-        if size < 1024 or unit == "PiB":
-            break
-        size /= 1024
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-
-
-def require_memory(nbytes: int, where: str, what: str) -> None:
-    """Raise MemoryError for what cannot fit; a system that overcommits would kill the process instead."""
-    if nbytes > MEMORY:
-        raise MemoryError(
-            f"{where}: {what} needs {amount(nbytes)}, and this machine has {amount(MEMORY)}; "
-            "use smaller sizes, a smaller batch or shorter sequences"
-        )
 
 
 def aligned(nbytes: int) -> Array:
@@ -58,6 +26,21 @@ def aligned(nbytes: int) -> Array:
     block = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
     return block[start : start + nbytes]
+
+
+class NumpyArrays:
+    """What the core asks of NumPy, for one dtype: see core/arrays.py."""
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+
+    def zeros(self, shape: Shape) -> Array:
+        array = np.zeros(shape, self.dtype)
+        array.flags.writeable = False
+        return array
+
+    def add(self, total: Array, own: memoryview) -> None:
+        total += np.frombuffer(own, self.dtype).reshape(total.shape)
 
 
 class Arena:
@@ -75,7 +58,7 @@ class Arena:
             start += size
 
 
-def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, like: str = "x") -> Array:
+def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, like: str = "") -> Array:
     """`value` as a plain ndarray, without a copy, after checking its kind and dtype.
 
     dtype None accepts float32 and float64 and is for the argument that decides the dtype of the call.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from .arrays import Array, aligned, amount, require_memory
+from ..core.blocks import amount, require_memory
+from ..core.runner import Call
+from .arrays import Array, aligned
 from .ragged import Ragged
-from .runner import Call
 
 
 class Tape:
@@ -36,7 +37,7 @@ class Tape:
         return self
 
     def __deepcopy__(self, memo: dict[int, object]) -> Tape:
-        """A tape of its own: what happens to x, params, state and out afterwards is nothing to it."""
+        """A tape of its own, with copies of x, params, state and out."""
         made: Tape = object.__new__(Tape)
         made._owner, made._call, made._ragged = self._owner, self._call, self._ragged
         made._reads = [None if array is None else array.copy() for array in self._reads]

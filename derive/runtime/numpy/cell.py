@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from ..core.problem import Problem
+from ..core.runner import Call, call, for_split
+from ..core.spec import Spec
 from .arrays import Array
 from .initial import initializer
 from .inputs import check_lengths, check_tape, check_threads, check_wrt
 from .memory import estimator
 from .plan import Plan
-from .problem import Problem
-from .ragged import Ragged
+from .ragged import Ragged, run_ragged
 from .reading import Reader
 from .reference import reduced
-from .runner import Call, call, for_split
-from .spec import Spec
 from .tape import Tape
 
 State = tuple[Array, ...]
@@ -39,7 +39,7 @@ class Cell:
         self._spec = Spec(spec)
         self._reader = Reader(self._spec, kernels)
         self._kernels = self._reader.kernels
-        self._grad_names = ("x", *self._spec.params, *(f"{state}0" for state in self._spec.states))
+        self._grad_names = (*self._spec.inputs, *self._spec.params, *(f"{state}0" for state in self._spec.states))
         self.PARAMS = {name: tuple(map(str, shape)) for name, shape in self._spec.params.items()}
         self.STATES = tuple(self._spec.states)
         self.GATES = self._spec.gates
@@ -69,6 +69,7 @@ class Cell:
         threads: int | None = None,
         out: Array | None = None,
         lengths: Any = None,
+        **inputs: Array,
     ) -> tuple[Array, State]:
         """Run the cell over a sequence, keeping nothing for gradients.
 
@@ -83,6 +84,8 @@ class Cell:
         lengths: integers (B,), each from 1 to T: how many steps of each sequence count. None means T for all; without a
         batch axis it is one integer. After its end a sequence repeats its last output, its final state is that after
         its last step, and what x has there is not read. Sequences need not be sorted.
+        inputs: of a cell with several inputs x is the first, and the others follow by their names, (T, B, J) or (T, J)
+        as x, each with a size of its own.
 
         Returns (out, state): the output of every step, (T, B, H) or (T, H), and the state after the last step, a
         tuple, each (B, H) or (H,).
@@ -90,12 +93,12 @@ class Cell:
         Raises ShapeError (a ValueError), DtypeError (a TypeError), TypeError or ValueError, naming the argument;
         MemoryError for what cannot fit.
         """
-        problem, reads = self._reader.read("infer", x, params, state, threads)
+        problem, reads = self._reader.read("infer", x, inputs, params, state, threads)
         found, ragged = self._call("infer", problem, threads, lengths)
-        result = self._reader.out("infer", problem, out, x, params, state)
+        result = self._reader.out("infer", problem, out, x, inputs, params, state)
         final = tuple([np.empty(shape, problem.dtype) for shape in problem.state_shapes])
         if ragged is not None:
-            found.run_ragged([*reads, result, *final], ragged)
+            run_ragged(found, [*reads, result, *final], ragged)
         elif problem.batch:
             found.run([*reads, result, *final])
         return result if out is None else out, final
@@ -110,6 +113,7 @@ class Cell:
         out: Array | None = None,
         lengths: Any = None,
         tape: str | int | None = None,
+        **inputs: Array,
     ) -> tuple[Array, State, Tape]:
         """Run the cell over a sequence and keep what `backward` needs.
 
@@ -120,13 +124,13 @@ class Cell:
         The other arguments, the results and the errors are those of `infer`, with a Tape as third result. The tape
         refers to x, params, state and out: do not change these in place before `backward`.
         """
-        problem, reads = self._reader.read("forward", x, params, state, threads)
+        problem, reads = self._reader.read("forward", x, inputs, params, state, threads)
         found, ragged = self._call("forward", problem, threads, lengths, tape)
-        result = self._reader.out("forward", problem, out, x, params, state)
+        result = self._reader.out("forward", problem, out, x, inputs, params, state)
         final = tuple([np.empty(shape, problem.dtype) for shape in problem.state_shapes])
         saved = Tape(self, found, reads, result, ragged)
         if ragged is not None:
-            _, inner = found.run_ragged([*reads, result, *final, saved._memory], ragged)
+            _, inner = run_ragged(found, [*reads, result, *final, saved._memory], ragged)
             saved._reads, saved._out = inner[: len(reads)], inner[len(reads)]
         elif problem.batch:
             found.run([*reads, result, *final, saved._memory])
@@ -148,11 +152,13 @@ class Cell:
         d_state: dL/d state after the last step, a tuple like state; None, or an entry None, means zeros.
         threads: checked, but a tape is read on as many threads as `forward` wrote it on.
         wrt: the gradients that are wanted, a name or several: "x", names in PARAMS, "params" for all of these, initial
-        states such as "h0". None means all. Leaving "x" away saves its matrix product; the rest is computed anyway.
+        states such as "h0". None means all. Leaving "x" away saves its matrix product; the rest is computed anyway. Of a
+        cell with several inputs each is named as it is, the first one too.
 
-        Returns a dict of new arrays: dL/dx as "x", dL/dp for every name in PARAMS, summed over time and batch, and
-        dL/d state before the first step as the state's name with a 0, such as "h0". Shapes are those of the arguments
-        of `forward`; a state given as (1, H) without a batch axis counts as (H,). The tape can be used again.
+        Returns a dict of new arrays: dL/dx as "x" (of several inputs each by its name), dL/dp for every name in PARAMS,
+        summed over time and batch, and dL/d state before the first step as the state's name with a 0, such as "h0".
+        Shapes are those of the arguments of `forward`; a state given as (1, H) without a batch axis counts as (H,). The
+        tape can be used again.
 
         Raises TypeError or ValueError for what is not a tape of this cell, and as `infer` does.
         """
@@ -169,7 +175,7 @@ class Cell:
         if d_out is None:
             seed = np.zeros(problem.out_shape, problem.dtype)
         else:
-            seed = self._reader.sequence("backward", "d_out", problem, d_out)
+            seed = self._reader.sequence("backward", problem.kernels.seeds[0], problem, d_out)
         d_final = problem.zeros if d_state is None else self._reader.states("backward", "d_state", problem, d_state)
         grads, arrays = self._gradients(problem, wanted)
         if problem.batch:
@@ -179,7 +185,7 @@ class Cell:
             if tape._ragged is None:
                 found.run(used)
             else:
-                found.run_ragged(used, tape._ragged)
+                run_ragged(found, used, tape._ragged)
         return grads
 
     def loss_and_grad(
@@ -193,6 +199,7 @@ class Cell:
         lengths: Any = None,
         tape: str | int | None = None,
         wrt: str | Iterable[str] | None = None,
+        **inputs: Array,
     ) -> tuple[float, dict[str, Array]]:
         """The loss of a sequence against the targets y, and its gradients, in one call.
 
@@ -203,13 +210,13 @@ class Cell:
 
         Returns (loss, grads): a Python float, and a dict as `backward` returns it.
         """
-        problem, reads = self._reader.read("loss_and_grad", x, params, state, threads)
-        y = self._reader.sequence("loss_and_grad", "y", problem, y)
+        problem, reads = self._reader.read("loss_and_grad", x, inputs, params, state, threads)
+        y = self._reader.sequence("loss_and_grad", self._spec.target, problem, y)
         wanted = None if wrt is None else check_wrt(f"{self._spec.name}.loss_and_grad", self._spec, wrt)
         found, ragged = self._call("loss_and_grad", problem, threads, lengths, tape)
         grads, arrays = self._gradients(problem, wanted)
         if ragged is not None:
-            return found.run_ragged([*reads, y, *arrays], ragged)[0], grads
+            return run_ragged(found, [*reads, y, *arrays], ragged)[0], grads
         return (found.run([*reads, y, *arrays]) if problem.batch else 0.0), grads
 
     def plan(
@@ -254,8 +261,9 @@ class Cell:
         if wanted is None:
             return dict(zip(names, arrays, strict=True)), arrays  # type: ignore[return-value]
         grads = {name: array for name, array in zip(names, arrays, strict=True) if name in wanted}
-        # C computes the others in any case and needs a place for them; dL/dx it can leave away.
-        return grads, [*(arrays[:1] if "x" in wanted else [None]), *arrays[1:]]
+        # C computes the others in any case and needs a place for them; those of inputs it can leave away.
+        inputs = self._spec.inputs
+        return grads, [None if n in inputs and n not in wanted else a for n, a in zip(names, arrays, strict=True)]
 
     def _foreign(self, tape: object) -> Exception:
         name = self._spec.name

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, require_memory
+from ..core.blocks import require_memory
+from ..core.spec import Spec, show
+from .arrays import Array
 from .inputs import check_dtype
-from .signature import named_function
-from .spec import Spec, show
+from .named import named_function
 
 
 def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.problem import Kernels
+from ..core.runner import shares
+from ..core.spec import Spec
+from ..core.split import PASSES, choose
 from .inputs import check_dtype, check_size, check_tape, check_threads
-from .problem import Kernels
-from .runner import shares
-from .signature import named_function
-from .spec import Spec
-from .split import PASSES, choose
+from .named import named_function
 
 
 class Memory(NamedTuple):
@@ -71,7 +71,7 @@ def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[
 def _memory(
     where: str, kernels: Kernels, op: str, steps: int, batch: int, dims: dict[str, int], every: int, threads: int | None
 ) -> Memory:
-    spec, itemsize = kernels.spec, kernels.dtype.itemsize
+    spec, itemsize = kernels.spec, kernels.itemsize
     weights = sum(prod(axis.size(dims) for axis in shape) for shape in spec.params.values())
     states = sum(batch * dims[dim] for dim in spec.states.values())
     can = {"units": kernels.units, "whole": kernels.whole}
@@ -83,11 +83,12 @@ def _memory(
         sizes = kernels.sizes(args, where, f"T={steps}, B={batch}")
         tape += 0 if op == "infer" else sizes.tape
         workspace += getattr(sizes, op)
-    out = steps * batch * dims[spec.output_dim]
+    out = steps * batch * dims[spec.arguments[spec.output].dim]
     gradients = op in ("backward", "loss_and_grad")
     if gradients and split.kind == "batch":
         workspace += (split.parts - 1) * weights * itemsize
     if op == "loss_and_grad" and batch:
         workspace += (2 * out + states) * itemsize
-    results = steps * batch * dims[spec.input_dim] + weights + states if gradients else out + states
+    inputs = steps * batch * sum(dims[dim] for dim in spec.inputs.values())
+    results = inputs + weights + states if gradients else out + states
     return Memory(tape, workspace, results * itemsize, tape + workspace + results * itemsize)

@@ -9,16 +9,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..core.problem import Problem
+from ..core.runner import Runner
+from ..core.spec import show
+from ..core.split import ONE, Split
 from . import forks
 from .arrays import PLAIN, Arena, Array, overlap
 from .bound import GIVEN, PACK_AND_KEEP, PACKED, ZEROS, Bound
 from .inputs import check_dims, check_lengths, check_out, check_params, check_size, check_tape, check_threads, check_wrt
-from .problem import Problem
 from .ragged import Ragged
 from .reading import Reader
-from .runner import Runner
-from .spec import show
-from .split import ONE, Split
 
 
 class Plan:
@@ -42,6 +42,8 @@ class Plan:
         state = None
         for sample in samples:                      # (1, I)
             out, state = plan.infer(sample, state)  # (1, H)
+
+    Inputs after the first go by their names, as to the functions of the module.
     """
 
     def __init__(
@@ -58,17 +60,15 @@ class Plan:
         where = f"{spec.name}.plan"
         lead = (check_size(where, "steps", steps), *(() if batch is None else (check_size(where, "batch", batch, 0),)))
         check_threads(where, threads)
-        if not any(extent.dim == spec.input_dim for shape in spec.params.values() for extent in shape):
-            raise ValueError(f"{where}: no parameter of {spec.name} tells the size of x; call infer instead")
-        arrays = check_params(where, spec, params, None)
-        dims = spec.solve(dict(zip(spec.params, (array.shape for array in arrays), strict=True)), 0)
-        x_shape = (*lead, dims[spec.input_dim])
+        if untold := spec.untold():
+            raise ValueError(f"{where}: no parameter of {spec.name} tells the size of {untold[0]}; call infer instead")
+        arrays = check_params(where, spec, params, None, "")
         kernels = reader.kernels[arrays[0].dtype]
         self._reader = reader
         self._threads = threads
-        self._problem = problem = Problem(where, kernels, x_shape, check_dims(where, spec, x_shape, arrays))
+        self._problem = problem = Problem(where, kernels, lead, check_dims(where, spec, {}, arrays))
         self._tape_every = check_tape(where, tape, problem.steps, kernels.everything)
-        names = ("x", *spec.params, *(f"{state}0" for state in spec.states))
+        names = (*spec.inputs, *spec.params, *(f"{state}0" for state in spec.states))
         wanted = frozenset(names) if wrt is None else check_wrt(where, spec, wrt)
         self._wanted = [name in wanted for name in names]
         self._grad_names = names
@@ -82,6 +82,8 @@ class Plan:
         self._sets = [*(tuple(states[k * n : (k + 1) * n]) for k in range(3)), tuple(problem.zeros)]
         self._out = own[-1]
         self._latest = 0
+        self._infers = (*spec.inputs, spec.output)  # what each call points to arrays of its caller
+        self._trains = (*spec.inputs, spec.target)
         self._inferring: Bound | None = None
         self._training: Bound | None = None
         self._gradients: Arena | None = None
@@ -109,7 +111,7 @@ class Plan:
     @property
     def nbytes(self) -> int:
         """Bytes of all memory that the plan holds; what a function needs is counted from its first call on."""
-        held = [self._arena.memory]
+        held: list[Any] = [self._arena.memory]
         if self._gradients is not None:
             held.append(self._gradients.memory)
         for bound in (self._inferring, self._training):
@@ -127,6 +129,7 @@ class Plan:
         *,
         out: Array | None = None,
         lengths: Any = None,
+        **inputs: Array,
     ) -> tuple[Array, tuple[Array, ...]]:
         """Run the cell over a sequence; arguments, results and errors are those of the module's `infer`.
 
@@ -140,17 +143,20 @@ class Plan:
             bound = self._inferring
             if bound is None:
                 if not self._problem.batch:
-                    return self._infer_nothing(x, state, out, lengths)
+                    return self._infer_nothing(x, inputs, state, out, lengths)
                 bound = self._prepare_infer()
             problem, runner = self._problem, bound.runner
-            given, x = x, self._outside(self._arena, self._reader.sequence("infer", "x", problem, x))
+            given = self._reader.inputs("plan.infer", problem, x, inputs)
+            reads = [self._outside(self._arena, array) for array in given]
             ragged = None if lengths is None else self._ragged("infer", lengths, runner.split)
             result = self._out if out is None else self._check_out(out, given)
             source = self._source("infer", state)
             if ragged is not None and ragged.order is not None:
-                x, source = np.take(x, ragged.order, -2), self._sort_states(source, ragged.order)
+                reads = [np.take(array, ragged.order, -2) for array in reads]
+                source = self._sort_states(source, ragged.order)
             target = 1 - self._latest
-            runner.point(("x", "out"), (x, result))
+            used = (*reads, result)
+            runner.point(self._infers, used)
             for args, field, pointer in bound.reads[source]:
                 setattr(args, field, pointer)
             for args, field, pointer in self._writes[target]:
@@ -161,9 +167,9 @@ class Plan:
             if ragged is None:
                 if runner.rows is not None:  # an interrupt cut off the call that set them
                     runner.lengths(None)
-                runner.run((x, result))
+                runner.run(used)
             else:
-                self._run_ragged(runner, ragged, (x, result), [result, *final])
+                self._run_ragged(runner, ragged, used, [result, *final])
             if not self._packed:
                 bound.pack(PACKED)
                 self._packed = True
@@ -177,6 +183,7 @@ class Plan:
         state: Sequence[Array | None] | Array | None = None,
         *,
         lengths: Any = None,
+        **inputs: Array,
     ) -> tuple[float, dict[str, Array]]:
         """The loss against the targets y and its gradients; arguments and errors are those of the module's function.
 
@@ -189,24 +196,25 @@ class Plan:
             bound = self._training
             if bound is None:
                 if not self._problem.batch:
-                    return self._train_nothing(x, y, state, lengths)
+                    return self._train_nothing(x, inputs, y, state, lengths)
                 bound = self._prepare_training()
             problem, runner = self._problem, bound.runner
-            x = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "x", problem, x))
-            y = self._outside(self._gradients, self._reader.sequence("loss_and_grad", "y", problem, y))
+            given = self._reader.inputs("plan.loss_and_grad", problem, x, inputs)
+            given = (*given, self._reader.sequence("loss_and_grad", self._trains[-1], problem, y))
+            reads = [self._outside(self._gradients, array) for array in given]
             ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner.split)
             source = self._source("loss_and_grad", state)
             if ragged is not None and ragged.order is not None:
-                x, y = np.take(x, ragged.order, -2), np.take(y, ragged.order, -2)
+                reads = [np.take(array, ragged.order, -2) for array in reads]
                 source = self._sort_states(source, ragged.order)
-            runner.point(("x", "y"), (x, y))
+            runner.point(self._trains, reads)
             for args, field, pointer in bound.reads[source]:
                 setattr(args, field, pointer)
             if ragged is None:
                 if runner.rows is not None:  # an interrupt cut off the call that set them
                     runner.lengths(None)
-                return runner.run((x, y)), self._grads
-            return self._run_ragged(runner, ragged, (x, y), self._by_row), self._grads
+                return runner.run(reads), self._grads
+            return self._run_ragged(runner, ragged, reads, self._by_row), self._grads
 
     def update(self, params: Mapping[str, Array] | None = None) -> None:
         """Take new values of the parameters: those of `params`, or, with None, those written to `self.params`.
@@ -223,7 +231,7 @@ class Plan:
                 params = self.params
             if params is not None:
                 arrays = check_params(where, self._reader.spec, params, self.dtype, "the plan")
-                check_dims(where, self._reader.spec, self._problem.x_shape, arrays, self._problem.dims)
+                check_dims(where, self._reader.spec, {}, arrays, self._problem.dims)
                 # Some may be the plan's own under another name.
                 arrays = [self._outside(self._arena, array) for array in arrays]
                 # Before the first number changes: wherever an update is cut off, `infer` packs what is in `params`.
@@ -258,31 +266,36 @@ class Plan:
     def _prepare_gradients(self) -> dict[str, Array | None]:
         """The arrays that training returns, and where C puts each gradient."""
         problem = self._problem
-        # C computes the unwanted ones in any case and needs a place for them; dL/dx it can leave away.
-        shapes = list(problem.gradient_shapes) if self._wanted[0] else [(0,), *problem.gradient_shapes[1:]]
+        # C computes the unwanted ones in any case and needs a place for them; those of inputs it can leave away.
+        inputs = self._reader.spec.inputs
+        away = [n in inputs and not wanted for n, wanted in zip(self._grad_names, self._wanted, strict=True)]
+        shapes = [(0,) if gone else shape for gone, shape in zip(away, problem.gradient_shapes, strict=True)]
         self._gradients = Arena(f"{self._reader.spec.name}.plan", shapes, problem.dtype)
         arrays: list[Array] = self._gradients.arrays
-        own: dict[str, Array | None] = dict(zip(problem.kernels.gradients, arrays, strict=True))
-        if not self._wanted[0]:
-            own["d_x"] = None
+        given = zip(problem.kernels.gradients, arrays, away, strict=True)
+        own: dict[str, Array | None] = {field: None if gone else array for field, array, gone in given}
         named = zip(self._grad_names, arrays, self._wanted, strict=True)
         self._grads = {name: array for name, array, wanted in named if wanted}
         return own
 
-    def _infer_nothing(self, x: Any, state: Any, out: Any, lengths: Any) -> tuple[Array, tuple[Array, ...]]:
+    def _infer_nothing(
+        self, x: Any, inputs: Mapping[str, Any], state: Any, out: Any, lengths: Any
+    ) -> tuple[Array, tuple[Array, ...]]:
         """`infer` without sequences: everything is checked, and C is not asked."""
-        self._reader.sequence("infer", "x", self._problem, x)
+        given = self._reader.inputs("plan.infer", self._problem, x, inputs)
         if lengths is not None:
             self._ragged("infer", lengths, ONE)
-        result = self._out if out is None else self._check_out(out, x)
+        result = self._out if out is None else self._check_out(out, given)
         self._source("infer", state)
         self._latest = 1 - self._latest
         return result if out is None else out, self._sets[self._latest]
 
-    def _train_nothing(self, x: Any, y: Any, state: Any, lengths: Any) -> tuple[float, dict[str, Array]]:
+    def _train_nothing(
+        self, x: Any, inputs: Mapping[str, Any], y: Any, state: Any, lengths: Any
+    ) -> tuple[float, dict[str, Array]]:
         """`loss_and_grad` without sequences: a loss of 0, and gradients of the parameters that are 0."""
-        for name, value in (("x", x), ("y", y)):
-            self._reader.sequence("loss_and_grad", name, self._problem, value)
+        self._reader.inputs("plan.loss_and_grad", self._problem, x, inputs)
+        self._reader.sequence("loss_and_grad", self._trains[-1], self._problem, y)
         if lengths is not None:
             self._ragged("loss_and_grad", lengths, ONE)
         self._source("loss_and_grad", state)
@@ -317,14 +330,17 @@ class Plan:
             return GIVEN
         return source
 
-    def _check_out(self, out: Any, x: Array) -> Array:
-        """`out` can take the result and is neither x nor inside of the plan."""
+    def _check_out(self, out: Any, inputs: Sequence[Array]) -> Array:
+        """`out` can take the result and is neither an input nor inside of the plan."""
         problem = self._problem
         usual = type(out) is np.ndarray and out.dtype is problem.dtype and out.shape == problem.out_shape
         # 0x0400: writeable
-        if not (usual and out.flags.num & (PLAIN | 0x0400) == PLAIN | 0x0400) or overlap(out, x):
-            where, dim = f"{self._reader.spec.name}.infer", self._reader.spec.output_dim
-            out = check_out(where, out, problem.dtype, dim, problem.out_shape, {"x": x})
+        usual = usual and out.flags.num & (PLAIN | 0x0400) == PLAIN | 0x0400
+        if not usual or any([overlap(out, array) for array in inputs]):
+            spec = self._reader.spec
+            named = dict(zip(spec.inputs, inputs, strict=True))
+            dim = spec.arguments[spec.output].dim
+            out = check_out(f"{spec.name}.infer", out, problem.dtype, dim, problem.out_shape, named)
         if out is not self._out and np.may_share_memory(out, self._arena.memory):
             raise ValueError(
                 f"{self._reader.spec.name}.infer: out {show(out.shape)} overlaps an array of the plan; "
@@ -341,7 +357,7 @@ class Plan:
     def _run_ragged(self, runner: Runner, ragged: Ragged, keep: object, results: Sequence[Array]) -> float:
         """Runs with lengths, and brings `results` into the order of the caller."""
         try:
-            runner.lengths(ragged)
+            runner.lengths(ragged.rows([part.count for part in runner.parts]))
             loss = runner.run(keep)
         finally:
             runner.lengths(None)

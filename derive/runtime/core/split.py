@@ -1,10 +1,11 @@
 """How a call is spread over threads: by sequences, by units, or not at all. A model of time; it needs no compiled cell.
 
 By "batch": sequences do not know of each other, so each thread takes some of them from the first step to the last and
-meets nobody; parameter gradients are added at the end, in the order of the parts. Each thread packs all weights.
+waits for no other; parameter gradients are added at the end, in the order of the parts. Each thread packs all weights.
 
-By "units": each thread computes some of the hidden units of all sequences. The threads meet after every step, since the
-next step reads all units; packing is shared too, and every number is computed as on one thread, to the last bit.
+By "units": each thread computes some of the hidden units of all sequences. The threads wait for each other at a barrier after
+every step, since the next step reads all units; packing is shared too, and every number is computed as on one thread, to
+the last bit.
 
 The model, in microseconds, for a call of `work` sequences times steps and `weights` parameters:
 
@@ -12,7 +13,7 @@ The model, in microseconds, for a call of `work` sequences times steps and `weig
     pack          = weights / COPY
     one           = pack + compute(batch)
     batch(p)      = pack + compute(batch / p) / p + WAKE + (p - 1) * weights / COPY    the last: sums of gradients
-    units(p)      = (pack + compute(batch)) / p + WAKE + PASSES * steps * MEET * (p - 1)
+    units(p)      = (pack + compute(batch)) / p + WAKE + PASSES * steps * BARRIER * (p - 1)
 
 half is NEAR rows where a thread has so few weights that a cache of its own holds most of them, and FAR rows where it must
 fetch them anew in each step: by units it has but a part of them. Several threads are taken if they save a quarter of the
@@ -32,7 +33,7 @@ NEAR, FAR = 1.5, 3.5  # rows at which a core reaches half of that: reading the w
 OWN = 4 << 20  # bytes of weights from which on they are far
 COPY = 4e3  # numbers packed or added in a microsecond
 WAKE = 40.0  # to hand work to a waiting thread and hear from it; 15 where nothing else runs
-MEET = 0.5  # until another thread has come to the end of a step
+BARRIER = 0.5  # until all threads have come to the end of a step
 ROWS = 4  # sequences that a thread should have: fewer leave most of a tile empty
 PASSES = {"infer": 1, "forward": 1, "backward": 2, "loss_and_grad": 3}
 
@@ -78,7 +79,7 @@ def microseconds(
     if kind == "batch":
         sums = (parts - 1) * weights / COPY if op in ("backward", "loss_and_grad") else 0.0
         return pack + compute + WAKE + sums
-    return pack / parts + compute + WAKE + PASSES[op] * steps * MEET * (parts - 1)
+    return pack / parts + compute + WAKE + PASSES[op] * steps * BARRIER * (parts - 1)
 
 
 def choose(

@@ -1,0 +1,292 @@
+"""A lowered kernel as C: blocks, each a loop over units, in one loop over time; and what is done before and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import sympy as sp
+from sympy.tensor.indexed import Indexed
+
+from derive import ir
+from derive.backends.plain.addresses import Addresses, Row, spelled, width
+from derive.backends.shared.printer import Expression, Real, literal, size
+from derive.backends.shared.values import from_afar, has_units, integrand, is_gradient_of_input, live, only_at_end
+from derive.ir import Equation
+from derive.passes.lower import Pair, Phase, Product, Stage
+from derive.passes.storage import Place, unit_dim
+from derive.pipeline import LoweredKernel
+
+REGISTERS = ("local", "tile")  # places that are variables
+
+
+@dataclass
+class Block:
+    """Statements over the units of `dim`: `before` and `after` stand around the loop, `body` in it.
+
+    `wanted` is a condition: there is nothing to do without it.
+    """
+
+    ids: str
+    dim: sp.Symbol | None
+    wanted: str = ""
+    before: list[str] = field(default_factory=list)
+    body: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Steps:
+    """Blocks in the order of their execution, with the rows that they read and write."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+
+
+class Kernel:
+    """The C of one kernel, for its template; `single`: of one step of inference."""
+
+    def __init__(self, made: LoweredKernel, arrays: dict[str, str], real: Real, single: bool = False) -> None:
+        self.name, self.real, self.single = made.name, real, single
+        self.lowered, self.storage, self.tensors = made.lowered, made.storage, made.lowered.program.tensors
+        self.direction = made.lowered.direction
+        self.addresses = Addresses(arrays, single)
+        self.written: set[str] = set()
+        self.steps, self.edge = Steps(), Steps()
+        reducing: list[Product] = []
+        for part in self.lowered.parts:
+            if isinstance(part, Phase):
+                reducing += [p for p in part.products if p.kind == "reducing"]
+                self._products([p for p in part.products if p.kind != "reducing"])
+            for stage in part.stages:
+                self._stage(stage, self.steps)
+        self._reducing(reducing)
+        for stage in self.lowered.edge:
+            self._stage(stage, self.edge, edge=True)
+        self.begin, self.finals = Steps(), Steps()
+        totals = [e.target for s in self.lowered.stages for e in s.totals]
+        for target in dict.fromkeys([*totals, *(p.target for p in reducing), *(e.target for e in self.lowered.zeros)]):
+            self._fill(target)
+        self._finals()
+        regions = self.storage.regions
+        self.buffers = [(r.name, self.addresses.rows(r), width(r)) for r in regions]
+        # What a backward loop reads a step after the last is zero.
+        self.cleared = [(r.name, width(r)) for r in regions if r.neighbour and self.direction < 0]
+
+    @property
+    def title(self) -> str:
+        """What the header calls it, in capitals."""
+        return "STEP" if self.single else self.name.upper()
+
+    @property
+    def members(self) -> list[str]:
+        """The members of `at`: those whose values are read only, those that are written."""
+        names = dict.fromkeys(n for steps in (self.begin, self.steps, self.edge, self.finals) for n in steps.rows)
+        read, written = ([f"*{n}" for n in names if (n in self.written) == how] for how in (False, True))
+        return [f"const real {', '.join(read)};"] * bool(read) + [f"real {', '.join(written)};"] * bool(written)
+
+    @property
+    def fixed(self) -> list[Row]:
+        """The rows that stay where they are."""
+        return [r for r in {**self.begin.rows, **self.steps.rows}.values() if not r.moves]
+
+    @property
+    def moving(self) -> list[Row]:
+        return [r for r in self.steps.rows.values() if r.moves]
+
+    @property
+    def at_edge(self) -> list[Row]:
+        """The rows that are elsewhere at t = 0."""
+        return [r for r in self.edge.rows.values() if self.steps.rows.get(r.name) != r]
+
+    @property
+    def at_last(self) -> list[Row]:
+        """The rows of the last step and of the final states, where they are not set already."""
+        return [r for r in self.finals.rows.values() if r.moves or self.steps.rows.get(r.name) != r]
+
+    @property
+    def size(self) -> str:
+        """The numbers in all buffers."""
+        return " + ".join(f"{rows} * ({wide})" if rows > 1 else wide for _, rows, wide in self.buffers) or "0"
+
+    # -- rows and variables --------------------------------------------------------------------------------------------
+
+    def _place(self, name: str, by: int, edge: bool) -> Place:
+        return self.storage.edge.get(name, self.storage.places[name]) if edge and not by else self.storage.places[name]
+
+    def _row(self, steps: Steps, name: str, by: int = 0, written: bool = False, edge: bool = False) -> str:
+        """The member of `at` for a tensor at an offset."""
+        row = self.addresses.row(self.tensors[name], by, self._place(name, by, edge), edge)
+        steps.rows.setdefault(row.name, row)
+        if written:
+            self.written.add(row.name)
+        return f"at.{row.name}"
+
+    def _load(self, steps: Steps, access: sp.Expr, edge: bool, at_end: bool) -> str:
+        name, by = ir.name_of(access), ir.offset(ir.time_of(access, self.tensors)) or 0
+        row = self._row(steps, name, by, edge=edge)
+        value = f"{row}[{'unit' if has_units(self.tensors[name]) else '0'}]"
+        value = f"t == T && {row} ? {value} : {literal(0.0)}" if at_end else value
+        return f"const real {spelled(name, by)} = {value};"
+
+    def _loads(
+        self, steps: Steps, right: Iterable[sp.Expr], known: set[str], edge: bool
+    ) -> tuple[list[str], list[str]]:
+        """Lines that load what expressions read and no line before has made: numbers of the row, values of units."""
+        rows: list[str] = []
+        units: list[str] = []
+        for rhs in right:
+            at_end = only_at_end(rhs, self.tensors)
+            for access in ir.accesses(rhs, self.tensors):
+                name = self._spelled(access)
+                if name not in known:
+                    known.add(name)
+                    lines = units if has_units(self.tensors[ir.name_of(access)]) else rows
+                    lines.append(self._load(steps, access, edge, access in at_end))
+        return rows, units
+
+    def _spelled(self, access: sp.Expr) -> str:
+        by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
+        return spelled(ir.name_of(access), by or 0)
+
+    def _expression(self, rhs: sp.Expr) -> str:
+        last = from_afar(rhs, self.tensors)
+        return Expression(self._spelled, lambda access: False, last).print(ir.without_guards(rhs))
+
+    def _stored(self, steps: Steps, name: str, unit: str, edge: bool, wanted: bool = False) -> list[str]:
+        """The line that stores a value, where its place is in memory; `wanted`: the caller is known to want it."""
+        if self._place(name, 0, edge).kind in REGISTERS:
+            return []
+        row = self._row(steps, name, written=True, edge=edge)
+        asks = not wanted and self._is_optional(name)
+        return [f"{f'if ({row}) ' if asks else ''}{row}[{unit}] = {spelled(name)};"]
+
+    def _is_optional(self, name: str) -> bool:
+        """Whether the caller may do without: with the gradient of an input, but not with the seed that a loss makes."""
+        return self.direction < 0 and is_gradient_of_input(name, self.tensors)
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    def _stage(self, stage: Stage, steps: Steps, edge: bool = False) -> None:
+        block = Block(_ids([*(p.ids for p in stage.products), *(e.ids for e in stage.equations)]), stage.dim)
+        known: set[str] = set()
+        row_totals = stage.totals if stage.dim is None else []
+        for equation in stage.scalars:
+            block.before += self._loads(steps, [equation.rhs], known, edge)[0]
+            block.before += self._defined(steps, equation, "0", edge)
+            known.add(spelled(equation.target))
+        block.body += self._multiplied(steps, stage.products, edge)
+        known |= {spelled(p.target) for p in stage.products}
+        stored = {e.target for e in stage.pointwise if self._place(e.target, 0, edge).kind not in REGISTERS}
+        pointwise = live(stage.pointwise, stored, [*stage.sums, *stage.totals], self.tensors)
+        made = {spelled(e.target) for e in pointwise}
+        others = [*pointwise, *stage.sums, *stage.totals]
+        rows, units = self._loads(steps, [e.rhs for e in others], known | made, edge)
+        block.before += rows
+        block.body += units
+        for equation in pointwise:
+            block.body += self._defined(steps, equation, "unit", edge)
+        for equation in stage.sums:
+            target, number = self._row(steps, equation.target, written=True, edge=edge), spelled(equation.target)
+            block.before.append(f"real {number} = {literal(0.0)};")
+            block.body.append(f"{number} += {self._expression(integrand(equation.rhs))};{_comment(equation)}")
+            block.after.append(f"{target}[0] = {number};")
+        for equation in stage.totals:
+            unit = "unit" if has_units(self.tensors[equation.target]) else "0"
+            target = self._row(steps, equation.target, written=True, edge=edge)
+            lines = block.before if row_totals else block.body
+            lines.append(f"{target}[{unit}] += {self._expression(integrand(equation.rhs))};{_comment(equation)}")
+        steps.blocks.append(block)
+
+    def _defined(self, steps: Steps, equation: Equation, unit: str, edge: bool) -> list[str]:
+        line = f"const real {spelled(equation.target)} = {self._expression(equation.rhs)};{_comment(equation)}"
+        return [line, *self._stored(steps, equation.target, unit, edge)]
+
+    # -- products ------------------------------------------------------------------------------------------------------
+
+    def _products(self, products: list[Product]) -> None:
+        """Products of a phase: a block for those of one dimension; what the caller may do without has its own."""
+        groups: dict[tuple[sp.Symbol | None, str], list[Product]] = {}
+        for product in products:
+            wanted = self._row(self.steps, product.target) if self._is_optional(product.target) else ""
+            groups.setdefault((unit_dim(self.tensors[product.target]), wanted), []).append(product)
+        for (dim, wanted), group in groups.items():
+            lines = self._multiplied(self.steps, group, edge=False)
+            self.steps.blocks.append(Block(_ids(p.ids for p in group), dim, wanted, body=lines))
+
+    def _multiplied(self, steps: Steps, products: list[Product], edge: bool) -> list[str]:
+        """Loops that add up products of the unit: those of one length share a loop."""
+        lines = [f"real {spelled(p.target)} = {literal(0.0)};" for p in products]
+        for position in range(max((len(p.pairs) for p in products), default=0)):
+            loops: dict[sp.Symbol, list[str]] = {}
+            for product in (p for p in products if position < len(p.pairs)):
+                length, term = self._term(steps, product, product.pairs[position], edge)
+                loops.setdefault(length, []).append(f"{spelled(product.target)} += {term};")
+            for length, terms in loops.items():
+                lines += _loop(size(length), terms)
+        for product in products:
+            lines += self._stored(steps, product.target, "unit", edge, wanted=True)
+        return lines
+
+    def _term(self, steps: Steps, product: Product, pair: Pair, edge: bool) -> tuple[sp.Symbol, str]:
+        """One summand of a product at index k, and how far k runs."""
+        weight, operand = self.tensors[ir.name_of(pair.weight)], self.tensors[ir.name_of(pair.operand)]
+        by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
+        first, _ = ir.indices_of(pair.weight, self.tensors)
+        element = f"k * {size(weight.dims[1])} + unit" if first == pair.index else f"unit * {size(weight.dims[1])} + k"
+        left = f"{self._row(steps, weight.name, edge=edge)}[{element}]"
+        length = unit_dim(operand)
+        assert length is not None
+        return length, f"{left} * {self._row(steps, operand.name, by, edge=edge)}[k]"
+
+    def _reducing(self, products: list[Product]) -> None:
+        """Products that sum over time: every step adds an outer product to the gradient of a weight."""
+        groups: dict[tuple[sp.Symbol, ...], list[Product]] = {}
+        for product in products:
+            groups.setdefault(self.tensors[product.target].dims, []).append(product)
+        for (rows, columns), group in groups.items():
+            lines = []
+            for product in group:
+                target = self._row(self.steps, product.target, written=True)
+                for pair in product.pairs:
+                    left, right = (
+                        self._row(self.steps, ir.name_of(a), ir.offset(ir.time_of(a, self.tensors)) or 0)
+                        for a in (pair.weight, pair.operand)
+                    )
+                    lines.append(f"{target}[unit * {size(columns)} + k] += {left}[unit] * {right}[k];")
+            self.steps.blocks.append(Block(_ids(p.ids for p in group), rows, body=_loop(size(columns), lines)))
+
+    # -- before and after the loop -------------------------------------------------------------------------------------
+
+    def _fill(self, name: str) -> None:
+        """What is added up begins with zero; so does what nothing depends on, and stays so."""
+        row = self._row(self.begin, name, written=True)
+        length = size(sp.Mul(*(d for d in self.tensors[name].dims if d != ir.B)))
+        zero = f" = {literal(0.0)};"
+        lines = [f"{row}[0]{zero}"] if length == "1" else _loop(length, [f"{row}[k]{zero}"])
+        self.begin.blocks.append(Block("", None, before=lines))
+
+    def _finals(self) -> None:
+        """Final states are copied when all steps are done."""
+        for boundary in self.lowered.boundaries:
+            if not isinstance(boundary.rhs, Indexed) or ir.time_of(boundary.rhs, self.tensors) != ir.T:
+                continue
+            name = ir.name_of(boundary.rhs)
+            source = self._row(self.finals, name)
+            target = self._row(self.finals, boundary.target, written=True)
+            lines = _loop(size(unit_dim(self.tensors[name])), [f"{target}[k] = {source}[k];"])
+            self.finals.blocks.append(Block(_ids([boundary.ids]), None, before=lines))
+
+
+def _ids(groups: Iterable[Iterable[str]]) -> str:
+    return ", ".join(dict.fromkeys(i for group in groups for i in group))
+
+
+def _comment(equation: Equation) -> str:
+    return f" /* {', '.join(equation.ids)} */"
+
+
+def _loop(length: str, lines: list[str]) -> list[str]:
+    """A loop over k; of one statement, on one line."""
+    head = f"for (size_t k = 0; k < {length}; ++k)"
+    return [f"{head} {lines[0]}"] if len(lines) == 1 else [f"{head} {{", *(f"    {line}" for line in lines), "}"]

@@ -1,0 +1,116 @@
+"""What a cell's generated module says about itself: names, symbolic shapes, dimensions. Parsed once, at import."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+Shape = tuple[int, ...]
+
+_EXTENT = re.compile(r"(?:(?P<factor>[1-9]\d*)\*)?(?P<dim>[A-Za-z_]\w*)")
+
+
+class Extent(NamedTuple):
+    """One axis of a symbolic shape, `factor * dim`: "4*H" is Extent(4, "H")."""
+
+    factor: int
+    dim: str
+
+    def __str__(self) -> str:
+        return self.dim if self.factor == 1 else f"{self.factor}*{self.dim}"
+
+    def size(self, dims: Mapping[str, int]) -> int:
+        return self.factor * dims[self.dim]
+
+
+def show(shape: Iterable[object]) -> str:
+    """A shape as Python prints a tuple, without quotes: (4*H, I), (H,)."""
+    texts = [str(axis) for axis in shape]
+    return f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
+
+
+class Argument(NamedTuple):
+    """An array of the caller: what it is for, and its axes, of which T and B are the number of steps and of sequences."""
+
+    role: str
+    shape: tuple[Extent, ...]
+
+    @property
+    def dim(self) -> str:
+        """The dimension of the last axis."""
+        return self.shape[-1].dim
+
+
+class Spec:
+    """The parsed SPEC of a generated cell.
+
+    Attributes: `name`; `digest` of the equations, `code` of the C;
+    `dims` (dimension -> keyword of init_params, in the order of the C struct); `states` (name -> dimension); `gates`;
+    `init` (parameter -> rule); `arguments` (name -> Argument, in the order of the C struct) and `calls` (function -> names of
+    its arguments).  Drawn from the arguments: `inputs` (name -> dimension), `params` (name -> tuple of Extent), `output`
+    and `target`, the names of these.
+    """
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.name: str = raw["name"]
+        self.digest: str = raw["digest"]
+        self.code: str = raw["code"]
+        self.dims: dict[str, str] = dict(raw["dims"])
+        self.states: dict[str, str] = dict(raw["states"])
+        self.gates: tuple[str, ...] = tuple(raw["gates"])
+        self.init: dict[str, str] = dict(raw["init"])
+        self.arguments: dict[str, Argument] = {
+            name: Argument(role, tuple(map(self._extent, shape))) for name, (role, *shape) in raw["arguments"].items()
+        }
+        self.calls: dict[str, tuple[str, ...]] = {op: tuple(names) for op, names in raw["calls"].items()}
+        self.inputs: dict[str, str] = {name: self.arguments[name].dim for name in self.of_role("input")}
+        self.params: dict[str, tuple[Extent, ...]] = {
+            name: self.arguments[name].shape for name in self.of_role("param")
+        }
+        (self.output,), (self.target,) = self.of_role("output"), self.of_role("target")
+        known = {extent.dim for name in self.of_role("input", "param") for extent in self.arguments[name].shape}
+        if lost := [dim for dim in self.dims if dim not in known]:
+            raise ValueError(f"{self.name}: no parameter and no input has the dimension {lost[0]}: its size is unknown")
+
+    def of_role(self, *roles: str) -> tuple[str, ...]:
+        """The names of the arguments of some roles, in the order of the C struct."""
+        return tuple(name for name, argument in self.arguments.items() if argument.role in roles)
+
+    def _extent(self, text: str) -> Extent:
+        match = _EXTENT.fullmatch(text)
+        if match is None or match["dim"] not in (*self.dims, "T", "B"):
+            raise ValueError(f"{self.name}: {text!r} is no multiple of a dimension; dimensions: {', '.join(self.dims)}")
+        return Extent(int(match["factor"] or 1), match["dim"])
+
+    def solve(self, shapes: Mapping[str, Shape], inputs: Mapping[str, int]) -> dict[str, int]:
+        """The size of each dimension, from the numeric shapes of the parameters (ranks already checked).
+
+        Where parameters disagree the size that most axes say wins, so that the odd one out gets the blame; at a tie
+        the first one. `inputs`, the last axes of those that are known, are asked only for a dimension that no parameter
+        has; 0 where they do not say it either.
+        """
+        sizes: dict[str, int] = {}
+        for dim in self.dims:
+            votes: Counter[int] = Counter()
+            for name, symbolic in self.params.items():
+                for extent, length in zip(symbolic, shapes[name], strict=True):
+                    if extent.dim == dim:
+                        # A length that is no multiple still votes, so that there is always a size to compare with.
+                        votes[length // extent.factor] += 1 if length % extent.factor else 2
+            told = next((size for name, size in inputs.items() if self.inputs[name] == dim), 0)
+            sizes[dim] = votes.most_common(1)[0][0] if votes else told
+        return sizes
+
+    def source(self, dim: str) -> str:
+        """The first parameter that has `dim`, or else the first input: where its size is said to come from."""
+        for name, shape in self.params.items():
+            if any(extent.dim == dim for extent in shape):
+                return f"params[{name!r}]"
+        return next(name for name, own in self.inputs.items() if own == dim)
+
+    def untold(self) -> list[str]:
+        """The inputs whose size no parameter has."""
+        told = {extent.dim for shape in self.params.values() for extent in shape}
+        return [name for name, dim in self.inputs.items() if dim not in told]

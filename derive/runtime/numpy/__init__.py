@@ -1,0 +1,1 @@
+"""The functions of a generated module over NumPy: checks, conversion of arrays, and what is handed back."""
