@@ -16,10 +16,10 @@ def test_names(lstm):
 def test_signatures(lstm):
     assert str(inspect.signature(lstm.init_params)).startswith("(input_size: int, hidden_size: int, dtype=")
     expected = {
-        "infer": ["x", "params", "state", "threads", "out", "lengths"],
-        "forward": ["x", "params", "state", "threads", "out", "lengths", "tape"],
+        "infer": ["x", "params", "state", "threads", "out", "lengths", "inputs"],
+        "forward": ["x", "params", "state", "threads", "out", "lengths", "tape", "inputs"],
         "backward": ["tape", "d_out", "d_state", "threads", "wrt"],
-        "loss_and_grad": ["x", "y", "params", "state", "threads", "lengths", "tape", "wrt"],
+        "loss_and_grad": ["x", "y", "params", "state", "threads", "lengths", "tape", "wrt", "inputs"],
         "plan": ["params", "steps", "batch", "threads", "tape", "wrt"],
         "memory": ["input_size", "hidden_size", "steps", "batch", "dtype", "op", "tape", "threads"],
     }

@@ -149,7 +149,7 @@ class Plan:
             given = self._reader.inputs("plan.infer", problem, x, inputs)
             reads = [self._outside(self._arena, array) for array in given]
             ragged = None if lengths is None else self._ragged("infer", lengths, runner.split)
-            result = self._out if out is None else self._check_out(out, given)
+            result = self._out if out is None else self._check_out(out, self._reader.as_given(x, inputs))
             source = self._source("infer", state)
             if ragged is not None and ragged.order is not None:
                 reads = [np.take(array, ragged.order, -2) for array in reads]
@@ -282,10 +282,10 @@ class Plan:
         self, x: Any, inputs: Mapping[str, Any], state: Any, out: Any, lengths: Any
     ) -> tuple[Array, tuple[Array, ...]]:
         """`infer` without sequences: everything is checked, and C is not asked."""
-        given = self._reader.inputs("plan.infer", self._problem, x, inputs)
+        self._reader.inputs("plan.infer", self._problem, x, inputs)
         if lengths is not None:
             self._ragged("infer", lengths, ONE)
-        result = self._out if out is None else self._check_out(out, given)
+        result = self._out if out is None else self._check_out(out, self._reader.as_given(x, inputs))
         self._source("infer", state)
         self._latest = 1 - self._latest
         return result if out is None else out, self._sets[self._latest]

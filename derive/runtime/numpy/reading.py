@@ -109,6 +109,10 @@ class Reader:
         given = {self.first: x, **more}
         return tuple([self.sequence(op, name, problem, given[name]) for name in self.spec.inputs])
 
+    def as_given(self, x: Any, more: Mapping[str, Any]) -> tuple[Array, ...]:
+        """The inputs as the caller has them, before any copy: what a result must not lie in."""
+        return tuple([np.asarray(array) for array in (x, *(more[name] for name in self.others))])
+
     def states(self, op: str, argument: str, problem: Problem, state: Any) -> list[Array]:
         """`state` or `d_state` as arrays; zeros for None."""
         if type(state) is tuple and len(state) == self.n_states:
