@@ -57,6 +57,7 @@ types: $(VENV)/installed-test
 
 generate: $(VENV)/installed-demo
 	$(BIN)/derive build
+	$(BIN)/python -m derive.cli.reference
 
 check: $(VENV)/installed-test
 	$(BIN)/derive build --check

@@ -50,7 +50,9 @@ MAY = {
     "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c "
     "backends.shared flow verify check",
     "demo": "errors terminal passes registry toolchain check",
-    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo",
+    "doctor": "errors runtime toolchain",
+    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo doctor "
+    "toolchain",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {
@@ -58,6 +60,7 @@ NEVER = {
     ("runtime.core", "runtime.numpy"): "other libraries of arrays sit on the core, where there is no NumPy",
     ("ir", "document"): "the notation does not know how it is shown",
     ("pipeline", "backends.c"): "the passes end where a backend begins",
+    ("doctor", "ir"): "it reports on an installation where SymPy is broken",
     ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
     ("passes", "backends.plain"): "passes hold mathematics; the machine comes later",
     ("backends.plain", "backends.c"): "a backend stands alone: what two of them need is in backends/shared",

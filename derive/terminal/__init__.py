@@ -23,7 +23,7 @@ from rich.text import Text
 
 from derive.errors import DeriveError
 
-MISUSE, INTERRUPTED, NO_READER = 2, 130, 141  # statuses; the last two as of a process that the signal ended
+FAILED, MISUSE, INTERRUPTED, NO_READER = 1, 2, 130, 141  # statuses; the last two as of a process that the signal ended
 NARROW, USUAL, WIDE = 20, 80, 1000  # columns: outside of the first and last the system cannot mean it
 HANDLER = "derive.ascii"  # what is done about a character that an encoding does not have
 

@@ -270,7 +270,7 @@ def _objects(
         own = [*FLAGS, *defines] if source != sources[-1] else ["-O2", *defines, *python]
         # -iquote: a cell may be called like a header of the system.
         places = [word for place in include for word in ("-iquote", str(place))]
-        commands.append([*_compiler(), "-fPIC", *HIDDEN, *own, *places, "-c", str(source), "-o", str(made)])
+        commands.append([*command(), "-fPIC", *HIDDEN, *own, *places, "-c", str(source), "-o", str(made)])
         objects.append(made)
     with ThreadPoolExecutor(
         max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
@@ -279,7 +279,7 @@ def _objects(
     return objects
 
 
-def _compiler() -> list[str]:
+def command() -> list[str]:
     """$CC, which may have arguments; else the compiler that Python was built with, if it is there; else cc."""
     words = os.environ.get("CC", "")
     try:
@@ -297,7 +297,7 @@ def _compiler() -> list[str]:
 
 def _linker() -> list[str]:
     shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
-    return [*_compiler(), *shared]
+    return [*command(), *shared]
 
 
 def _said(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -342,14 +342,14 @@ def toolchain(defines: Sequence[str] = ()) -> tuple[str, ...]:
 
     Raises DeriveError for a CC that is no command.
     """
-    own = _compiler()
+    own = command()
     return (*FLAGS, *HIDDEN, *defines, *own, version(), sys.version, platform.machine(), cpu_features())
 
 
 def version() -> str:
     """What the C compiler says of itself; empty if it says nothing or cannot be run."""
     try:
-        return _said([*_compiler(), "--version"]).stdout
+        return _said([*command(), "--version"]).stdout
     except OSError:
         return ""
 

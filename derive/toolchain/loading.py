@@ -41,6 +41,7 @@ def cached(folder: str, key: str) -> ModuleType:
             if stamp is None:
                 raise NotCompiledError(f"{place.name}: it is not in the cache any more ({place}); build the cell again")
             module = load(place, f"derive._built.{place.name}", place / stamp.module)
+            entry.note_use(place)
             module.__reference__ = (cached, (str(place), key))
             _loaded[place.name] = module
     return module

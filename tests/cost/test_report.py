@@ -87,7 +87,7 @@ def test_a_cell_of_ones_own():
     [
         (("lstmm", *SHAPE), "no cell named 'lstmm'"),
         (("no_such_file.py", *SHAPE), "no file"),
-        (("lstm", "-T", "0", "-B", "1", "-I", "1", "-H", "1"), "T=0"),
+        (("lstm", "-T", "0", "-B", "1", "-I", "1", "-H", "1"), "'-T': 0 is not in the range"),
         (("lstm", "-T", "5", "-B", "1", "-I", "1"), "not given: H"),
         (("lstm", *SHAPE, "--peak", "0"), "peak must be above 0"),
         (("lstm", *SHAPE, "--bandwidth", "1,2"), "bandwidth takes 4 figures"),
