@@ -57,12 +57,13 @@ types: $(VENV)/installed-test
 
 generate: $(VENV)/installed-demo
 	$(BIN)/derive build
+	$(BIN)/python -m derive.cli.reference
 
 check: $(VENV)/installed-test
 	$(BIN)/derive build --check
 	$(BIN)/derive check
 
-# Half an hour's patience at most: peers are installed (a gigabyte), then everything is measured, about 15 minutes.
+# Half an hour at most: peers are installed (a gigabyte), then everything is measured, about 15 minutes.
 # Options after BENCH=, such as BENCH='--quick' or BENCH='--threads 1 --cells none'; benchmarks/README.md has more.
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks run $(BENCH)

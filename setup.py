@@ -1,8 +1,9 @@
 """Compile the committed C of generated/ into one extension module per cell.
 
-Name, version, dependencies and package data stand in pyproject.toml. Here is only what cannot be written there: which
-folders of generated/ are packages, and how the C in them is compiled. Each folder with a manifest.json becomes the
-package `derive.generated.<folder>` with a compiled module `_kernels` in it, built by cffi in API mode.
+Name, dependencies and package data stand in pyproject.toml, the version in derive/__init__.py. Here is only what cannot
+be written there: which folders of generated/ are packages, and how the C in them is compiled. Each folder with a
+manifest.json becomes the package `derive.generated.<folder>` with a compiled module `_kernels` in it, built by cffi in
+API mode.
 
 This file runs in pip's isolated build environment, where only setuptools and cffi exist. `derive/toolchain/compiler.py` knows the
 sources and flags; it is loaded by its path, so that `derive/__init__.py` and with it NumPy and SymPy stay out.

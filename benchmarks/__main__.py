@@ -18,7 +18,7 @@ from benchmarks.run import run as measure
 from benchmarks.settings import Settings
 from benchmarks.shapes import ITEMSIZE, OPS, Shape
 
-README = ROOT / "README.md"
+README, FIGURES = ROOT / "README.md", ROOT / "docs" / "figures.md"
 QUICK_FOLDER = ROOT / "build" / "benchmarks"
 
 
@@ -110,20 +110,23 @@ def threads(seconds: float, output: Path) -> None:
 
 
 @main.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 if README.md is not what the results give.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a page is not what the results give.")
 def readme(check: bool) -> None:
-    """Copy the short tables into README.md, between their marks."""
-    text = README.read_text(encoding="utf-8")
-    made = tables.readme(results.read(results.FOLDER / results.NAME))
+    """Copy the short table into README.md and the others into docs/figures.md, between their marks."""
+    found = results.read(results.FOLDER / results.NAME)
+    made = tables.figures(found)
     accuracy = results.FOLDER / "accuracy.md"
     if accuracy.is_file():
         made["accuracy"] = accuracy.read_text(encoding="utf-8")
-    filled = fill(text, made)
-    if check and filled != text:
-        click.echo("README.md is not what benchmarks/results/ gives: run `python -m benchmarks readme`", err=True)
-        sys.exit(1)
-    if not check:
-        README.write_text(filled, encoding="utf-8")
+    for page, texts in ((README, tables.readme(found)), (FIGURES, made)):
+        text = page.read_text(encoding="utf-8")
+        filled = fill(text, texts)
+        if check and filled != text:
+            name = page.relative_to(ROOT)
+            click.echo(f"{name} is not what benchmarks/results/ gives: run `python -m benchmarks readme`", err=True)
+            sys.exit(1)
+        if not check:
+            page.write_text(filled, encoding="utf-8")
 
 
 if __name__ == "__main__":

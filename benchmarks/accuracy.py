@@ -1,4 +1,4 @@
-"""The largest error of any gradient of each cell, in units of the machine epsilon: the accuracy table of the README.
+"""The largest error of any gradient of each cell, in units of the machine epsilon: the table in docs/figures.md.
 
 python benchmarks/accuracy.py           prints a table, writes benchmarks/results/accuracy.md
 """

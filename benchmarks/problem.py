@@ -30,7 +30,7 @@ class Contender:
 
     call: Callable[[], Any]
     result: Callable[[Any], Arrays]
-    with_dx: bool = False  # whether training also computes the gradient of x, which nobody asks for
+    with_dx: bool = False  # whether training also computes the gradient of x, which no contender is asked for
     keeps: Any = None  # what must live as long as the contender
 
 

@@ -1,4 +1,4 @@
-"""Markdown tables from the results: every figure, the cells beside the LSTM, the targets, and the short ones of README."""
+"""Markdown tables from the results: all of benchmarks.md, and the shorter ones of README.md and docs/figures.md."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from benchmarks.stats import Spread, geometric_mean, spread
 from benchmarks.targets import lines
 
 NOTHING = "–"
+# Shapes of the table in README.md: one sequence short and long, a batch, a large layer.
+SUMMARY = ((64, 1, 8, 8), (100, 1, 64, 64), (50, 32, 128, 128), (100, 64, 512, 512))
 QUIET = 0.95  # share of a processor that a thread has on a machine with nothing else to do
 
 
@@ -141,13 +143,48 @@ def skipped(results: Results) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The tables of README.md, by the name of their place
+# The tables of README.md and of docs/figures.md, by the name of their place
 
 
 def readme(results: Results) -> dict[str, str]:
     """Name -> text of every table that README.md shows."""
+    return {"summary": text} if (text := summary(results)) else {}
+
+
+def figures(results: Results) -> dict[str, str]:
+    """Name -> text of every table of docs/figures.md that the results give."""
     made = {"peers": peers(results), "cells": cells(results), "against_numpy": against_numpy(results)}
     return {name: text for name, text in made.items() if text}
+
+
+def summary(results: Results, dtype: str = "float32") -> str:
+    """The LSTM on the fewest threads, some shapes and the mean of all: times of calls, and how much faster than the best peer."""
+    known = rows(results, cell="lstm", dtype=dtype)
+    if not known:
+        return ""
+    fewest = min(row["threads"] for row in known)
+    known = [row for row in known if row["threads"] == fewest]
+    chosen = {op: [row for row in known if row["op"] == op] for op in ("inference", "training")}
+    body = []
+    for shape in dict.fromkeys(tuple(row["shape"]) for row in known):
+        found = {op: next((row for row in of if tuple(row["shape"]) == shape), None) for op, of in chosen.items()}
+        if shape in SUMMARY or len(known) <= 2 * len(SUMMARY):  # of a short run all
+            body.append([str(Shape(*shape)), *(entry for row in found.values() for entry in _summed(row))])
+    means: list[str] = []
+    for of in chosen.values():
+        ratios = [faster for row in of if (faster := ratio(row)) is not None]
+        means += ["", f"**{geometric_mean(ratios):.1f}**, least {min(ratios):.1f}" if ratios else NOTHING]
+    body.append([f"geometric mean of all {len({tuple(row['shape']) for row in known})} shapes", *means])
+    about = results["machine"]
+    packages = [name for name in ("torch", "jax", "onnxruntime", "numpy") if name in about["versions"]]
+    versions = ", ".join(f"{TITLES[name]} {about['versions'][name]}" for name in packages)
+    where = f"{about['processor']}, {fewest} thread{'s' if fewest > 1 else ''}, {dtype}; {versions}.\n\n"
+    head = ["T, B, I, H", "inference, µs", "times faster than", "training, µs", "times faster than"]
+    return where + table(head, body)
+
+
+def _summed(row: Row | None) -> list[str]:
+    return [time(seconds(row)), _faster(row)] if row else [NOTHING] * 2
 
 
 def _faster(row: Row | None) -> str:

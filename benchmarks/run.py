@@ -58,14 +58,14 @@ def _worker(threads: int, settings: Settings) -> Iterator[dict[str, Any]]:
     ) as process:
         assert process.stdout and process.stderr
         words: list[str] = []
-        # Libraries may print much: a full pipe that nobody reads would stop them.
+        # Libraries may print much: a full pipe that no process reads would stop them.
         reader = Thread(target=lambda: words.extend(process.stderr or ()), daemon=True)
         reader.start()
         try:
             for line in process.stdout:
                 yield json.loads(line)
         except BaseException:
-            process.kill()  # nobody wants what it would still measure
+            process.kill()  # what it would still measure is not wanted
             raise
         code = process.wait()
         reader.join()

@@ -54,7 +54,7 @@ def cpu() -> dict[str, Any]:
 
     In use is the best one, or the one that the environment variable DERIVE_ISA names; a cell reads it when imported.
     On 64-bit ARM "base" is shown as "neon"; DERIVE_ISA may say either.
-    Raises ValueError for a DERIVE_ISA that cannot be had, DeriveError if no cell was ever compiled.
+    Raises ArgumentError for a DERIVE_ISA that cannot be had, DeriveError if no cell was ever compiled.
     """
     import importlib
     import pkgutil

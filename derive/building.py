@@ -155,15 +155,25 @@ class _Job:
                 made.chmod(0o700)
                 if examiner:
                     examiner.examine(acceptance.Case(self.cell, self.loss, self.sizes, work), made, limit)
-            stamp = entry.stamp_of(work, self.key, made.name).with_acceptance(tag)
+            stamp = entry.stamp_of(work, self.key, made.name, self._about()).with_acceptance(tag)
             entry.write(work, stamp)
             files.publish(work, root / self.name)
         finally:
             files.remove(work)
         return stamp
 
+    def _about(self) -> dict[str, object]:
+        """What the stamp tells people."""
+        return {
+            "cell": self.cell.name,
+            "loss": self.loss.name if self.loss else "",
+            "sizes": dict(self.sizes),
+            "flags": [*compiler.FLAGS, *_defines(self.cell, self.sizes)],
+            "compiler": next(iter(compiler.version().splitlines()), ""),
+        }
+
     def _examine(self, place: Path, stamp: entry.Stamp, tag: str, limit: float) -> entry.Stamp:
-        """Have an entry examined that nobody with this tag accepted yet; one that fails is removed."""
+        """Have an entry examined that no examination with this tag has accepted yet; one that fails is removed."""
         with acceptance.Examiner() as examiner:
             try:
                 examiner.examine(acceptance.Case(self.cell, self.loss, self.sizes, place), place / stamp.module, limit)

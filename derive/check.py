@@ -250,8 +250,8 @@ def fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
     """
     import mpmath
 
-    primal, judge = made.primal, made.loss.primal
-    assert judge is not None
+    primal, objective = made.primal, made.loss.primal
+    assert objective is not None
     sizes = {**{d: n for d, n in zip(made.meta["dims"], _dims(made, drawn), strict=True)}, "T": len(drawn.x)}
     total: Any = mpmath.mpf(0)
     grads: dict[str, Any] = {}
@@ -260,13 +260,13 @@ def fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
         for row in range(drawn.x.shape[1]):
             values = {n: numerics.to_mp(a) for n, a in inputs_of(made, drawn, row).items()}
             target = numerics.to_mp(drawn.y[:, row])
-            total += loss_of(primal, judge, values, target, sizes)[()]
+            total += loss_of(primal, objective, values, target, sizes)[()]
             for name, value in values.items():
                 swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
                 flat = swept.reshape(value.size, -1)
                 for k in range(value.size):
                     flat[k, k] = flat[k, k] + step
-                losses = loss_of(primal, judge, {**values, name: swept}, target, sizes)
+                losses = loss_of(primal, objective, {**values, name: swept}, target, sizes)
                 part = np.array([mpmath.im(v) * mpmath.mpf(10) ** 40 for v in losses], dtype=object).reshape(
                     value.shape
                 )
@@ -303,7 +303,9 @@ def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
     return values
 
 
-def loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]) -> Any:
+def loss_of(
+    primal: Program, objective: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]
+) -> Any:
     """The loss of one sequence, by the interpreter; a leading axis of the values sweeps over problems."""
     output = primal.facts.output
     out = interpret(primal, values, sizes)[output]
@@ -311,8 +313,10 @@ def loss_of(primal: Program, judge: Program, values: Mapping[str, Any], target: 
     swept = out.ndim > len(primal.tensors[output].dims) + 1
     if time is not None and time[0] == 0:
         out = out[:, 1:] if swept else out[1:]
-    names = {x.role: x.name for x in judge.tensors.values() if x.name in judge.inputs}
-    return interpret(judge, {names["input"]: out, names["target"]: target}, sizes)[judge.of_role("loss")[0].name]
+    names = {x.role: x.name for x in objective.tensors.values() if x.name in objective.inputs}
+    return interpret(objective, {names["input"]: out, names["target"]: target}, sizes)[
+        objective.of_role("loss")[0].name
+    ]
 
 
 def collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, drawn: Problem) -> None:

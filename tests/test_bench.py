@@ -82,7 +82,7 @@ def test_contenders_take_turns_between_probes(monkeypatch: pytest.MonkeyPatch) -
 
     def probe(number: int) -> None:
         order.append(f"probe {number}")
-        clock.now += 1.0  # counts for nobody
+        clock.now += 1.0  # counts for no contender
 
     calls = {"fast": contender("fast", 1e-4), "slow": contender("slow", 40e-3)}
     found = measure.interleave(calls, 0.15, probe, pause=lambda: None)
@@ -294,10 +294,14 @@ def test_tables_hold_every_figure() -> None:
     assert "| 10, 1, 8, 64 | 2000 ±20% | 1500 ±20% |" in text
     assert "| PyTorch | 1.50 |" in text
     assert "jax is not installed" in text
-    short = report.readme(made)
+    short = report.figures(made)
     assert set(short) == {"peers", "against_numpy"}
     assert "1.5 (PyTorch)" in short["peers"] and "4.0 (NumPy)" in short["peers"]
     assert "| 2000 | 8000 | 4.0 | 4.0 |" in short["against_numpy"]
+    first, *lines = report.readme(made)["summary"].splitlines()
+    assert "1 thread, float32" in first
+    assert any(line.startswith("| 10, 1, 8, 64 |") and "| 2000 | 1.5 (PyTorch) |" in line for line in lines), lines
+    assert lines[-1].startswith("| geometric mean of all 1 shapes |") and "**1.5**, least 1.5" in lines[-1]
     assert "busy with other work" not in text
     made["rows"][0]["figures"]["ours"]["busy"] = 0.5
     assert "a thread had 50% of its processor" in report.full(made)
@@ -354,7 +358,7 @@ def test_tables_go_between_their_marks() -> None:
         fill("<!-- one -->\n<!-- two -->\n<!-- end -->\n", {"one": ""})
 
 
-def test_readme_shows_the_committed_results() -> None:
+def test_readme_and_the_page_of_figures_show_the_committed_results() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "readme", "--check"], cwd=ROOT, capture_output=True, text=True
     )

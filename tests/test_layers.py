@@ -19,8 +19,8 @@ PACKAGE = ROOT / "derive"
 MAY = {
     "errors": "",
     "escaping": "errors",
-    "rendering": "escaping",
     "terminal": "errors",
+    "rendering": "escaping",
     "shown": "",
     "ir": "errors shown",
     "passes": "errors shown ir",
@@ -37,9 +37,9 @@ MAY = {
     "backends.c": "errors rendering ir notation passes signature pipeline backends.shared",
     "backends.plain": "errors rendering ir passes signature pipeline backends.shared",
     "generation": "errors rendering ir notation passes registry pipeline backends.c backends.shared",
-    "runtime": "runtime.core runtime.numpy",
-    "runtime.core": "",
-    "runtime.numpy": "runtime.core",
+    "runtime": "errors runtime.core runtime.numpy",
+    "runtime.core": "errors",  # its exceptions have the base that all have; errors.py imports nothing
+    "runtime.numpy": "errors runtime.core",
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime.core signature toolchain building",
     "building": "errors notation registry generation toolchain verify",
@@ -50,7 +50,9 @@ MAY = {
     "document": "errors shown escaping rendering generation ir notation passes pipeline registry signature backends.c "
     "backends.shared flow verify check",
     "demo": "errors terminal passes registry toolchain check",
-    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo",
+    "doctor": "errors runtime toolchain",
+    "cli": "errors terminal registry pipeline backends.c generation building check costs flow audit document demo doctor "
+    "toolchain",
 }
 # What must never be, whatever the table says: reasons beside it.
 NEVER = {
@@ -58,6 +60,7 @@ NEVER = {
     ("runtime.core", "runtime.numpy"): "other libraries of arrays sit on the core, where there is no NumPy",
     ("ir", "document"): "the notation does not know how it is shown",
     ("pipeline", "backends.c"): "the passes end where a backend begins",
+    ("doctor", "ir"): "it reports on an installation where SymPy is broken",
     ("passes", "backends.c"): "passes hold mathematics; the machine comes later",
     ("passes", "backends.plain"): "passes hold mathematics; the machine comes later",
     ("backends.plain", "backends.c"): "a backend stands alone: what two of them need is in backends/shared",
@@ -66,6 +69,7 @@ NEVER = {
     ("backends.shared", "backends.plain"): "what is shared knows no backend",
     ("verify", "backends.c"): "an oracle shares no code with what it checks",
 }
+MADE = ("generated", "templates")  # what is made, or texts: no parts, though a checkout may have links to them here
 FACE = ("__init__", "__main__")  # of derive/ itself: it imports what it needs when that is asked for
 
 
@@ -113,7 +117,7 @@ def imported(path: Path, types: bool = True) -> Iterator[tuple[tuple[str, ...], 
             names = tuple(rest)
             while names and not is_module(names):
                 names = names[:-1]
-            if first == "derive" and names:
+            if first == "derive" and names and names[0] not in MADE:
                 yield names, node.lineno
 
 
@@ -154,7 +158,8 @@ def test_no_module_imports_itself_by_a_detour() -> None:
     "path", sorted((PACKAGE / "runtime").rglob("*.py")), ids=lambda path: f"{path.parent.name}/{path.name}"
 )
 def test_the_runtime_stands_alone(path: Path) -> None:
-    assert {part(names).split(".")[0] for names, _ in imported(path)} <= {"runtime"}
+    assert {part(names).split(".")[0] for names, _ in imported(path)} <= {"runtime", "errors"}
+    assert not list(imported(PACKAGE / "errors.py")), "the runtime imports derive.errors: it must stay free of imports"
     libraries = set() if "core" in path.parts else {"numpy"}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -94,7 +94,7 @@ class Kernel:
 
 
 def _arrays(problem: Problem, states: tuple[str, ...]) -> Arrays:
-    """Every array that the struct points to but for tape and workspace, by field. d_x stays NULL: nobody asks for it."""
+    """Every array that the struct points to but for tape and workspace, by field. d_x stays NULL: no call asks for it."""
     T, B, _, H = problem.shape
     shapes = {"out": (T, B, H), "d_out": (T, B, H), "loss": (1,)}
     shapes |= {f"{start}{name}_{end}": (B, H) for name in states for end in "0T" for start in ("", "d_")}

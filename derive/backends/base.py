@@ -1,8 +1,8 @@
 """What a backend owes: the seam between the passes, which hold mathematics, and the code of a machine.
 
-A backend gets a `Model` (derive/pipeline.py) and gives files.  It looks at `model.kernels` alone, each a `LoweredKernel`: a
-name, `lowered` (what is computed, in which order) and `storage` (where every tensor is).  docs/backends.md goes through it step
-by step; backends/plain is the shortest example.
+A backend gets a `Model`, or a `Routine`, of derive/pipeline.py and gives files.  It looks at the kernels, which run one after
+the other, each a `LoweredKernel`: a name, `lowered` (what is computed, in which order), `storage` (where every tensor is) and
+`mirrored`.  docs/backends.md goes through it step by step; backends/plain is the shortest example.
 
 What it handles, whatever the cell is
 
@@ -17,6 +17,7 @@ What it handles, whatever the cell is
     edge        the stages at t = 0 of a sweep backwards, after all chunks; `storage.edge` has the places of what they make
     boundaries  final states are copied when the step T is done; initial ones are read (below)
     zeros       arrays that are filled with zero
+    mirrored    the step t of the kernel is the step T+1-t of the caller's arrays and of the tape
 
 The ends of time
 

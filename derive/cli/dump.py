@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
+from derive.cli.options import json_option
 from derive.terminal import write_document
+from derive.terminal.records import write_json
+
+EXAMPLES = """\b
+derive dump lstm                  the passes, their seconds, what there is to count
+derive dump lstm --after adjoint  the equations as derived
+derive dump lstm --after schedule --kernel forward
+                                  the plan of the C kernel: tiles, buffers, loads and stores
+"""
 
 
-@click.command()
+@click.command(epilog=EXAMPLES)
 @click.argument("cell")
 @click.option(
     "--after",
@@ -22,16 +29,9 @@ from derive.terminal import write_document
     metavar="KERNEL",
     help="The kernel to look at, where a pass runs for each: infer, forward, loss, backward, record, recompute.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The list of passes as JSON: pass, kernel, seconds, counts.")
+@json_option('a list of "pass", "kernel", "seconds", and what there is to count')
 def dump(cell: str, after: str | None, kernel: str, as_json: bool) -> None:
-    r"""Print what a pass makes of CELL, a cell by name or a file of your own.
-
-    \b
-    derive dump lstm                  the passes, their seconds, what there is to count
-    derive dump lstm --after adjoint  the equations as derived
-    derive dump lstm --after schedule --kernel forward
-                                      the plan of the C kernel: tiles, buffers, loads and stores
-    """
+    """Print what a pass makes of CELL, a cell by name or a file of your own."""
     from derive import registry
     from derive.backends.c.schedule import plan
     from derive.errors import DeriveError
@@ -42,7 +42,7 @@ def dump(cell: str, after: str | None, kernel: str, as_json: bool) -> None:
     trace = made.trace
     if as_json:
         rows = [{"pass": e.name, "kernel": e.kernel, "seconds": round(e.seconds, 6), **e.counts} for e in trace.entries]
-        click.echo(json.dumps(rows, indent=2))
+        write_json(rows)
         return
     if after is None:
         if kernel:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from derive.terminal import WIDE
+
+Function = Callable[..., Any]
+
+
+class Group(click.Group):
+    """A group whose help has the first sentence of each command, however long it is."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of commands."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, command.get_short_help_str(limit=WIDE)) for name, command in found if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 class Numbers(click.ParamType):
@@ -44,21 +60,6 @@ class NotNegative(click.ParamType):
         return found
 
 
-class Sizes(click.ParamType):
-    """NAME=VALUE as a pair; which names a cell has is checked with the cell."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """Return name and size; usage error for what is no such pair."""
-        if not isinstance(value, str):
-            return value
-        name, _, number = value.partition("=")
-        if not name or not number.isdecimal():
-            self.fail(f"{value!r} is not NAME=VALUE with a whole number, such as O=3", param, ctx)
-        return name, int(number)
-
-
 class OutputFile(click.Path):
     """A file that can be written: its folder is there."""
 
@@ -77,9 +78,28 @@ class OutputFile(click.Path):
         return super().convert(value, param, ctx)  # type: ignore[return-value]
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file that the user named. Raises OSError that says which: the system does not, for a disk that is full."""
+def write_file(path: Path, data: bytes, exclusive: bool = False) -> None:
+    """Write a file that the user named; with `exclusive`, only one that is not there yet.
+
+    Raises OSError that says which file: the system does not, for a disk that is full.
+    """
     try:
+        if exclusive:
+            path.touch(exist_ok=False)
         path.write_bytes(data)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def chosen(names: tuple[str, ...]) -> list[str]:
+    """Return the cells that were named, or all; a name that is none is an error that lists those that are."""
+    from derive import registry
+
+    for name in names:
+        registry.cell(name)
+    return list(dict.fromkeys(names)) or list(registry.cells())
+
+
+def json_option(keys: str) -> Callable[[Function], Function]:
+    """Return the option --json of a command; `keys` says in its help what the JSON value holds."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print JSON: {keys}.")

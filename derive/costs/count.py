@@ -8,7 +8,7 @@ A phase is one kernel of a call.  With n threads and P flop per cycle and core, 
 
     compute     (product flop + 2 * multiplications of the equations) / (n P)      additions are taken to be fused
     weights     bytes of the packed weights of a step that smaller caches cannot hold / bytes per cycle of the cache that
-                must bring them, for the slowest one: steps go through the weights to and fro
+                must bring them, for the slowest one: steps traverse the weights in serpentine order
     latency     the longest chain of operations, each waiting for the last, from one step to the next
 
 whichever is the largest: for an LSTM max(8BHK/(nP), (4HKs/n - C)/BW, latency), with K = H where W x is made before the

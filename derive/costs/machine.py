@@ -31,7 +31,7 @@ class Machine:
     """One core, and how its caches feed it.
 
     peak: flop per cycle and core in the dtype of the report.  bandwidth: bytes per cycle and core from L1, L2, L3 and
-    DRAM.  caches: bytes in L1, L2 and L3.  clock: GHz, or None where nobody asked for seconds.
+    DRAM.  caches: bytes in L1, L2 and L3.  clock: GHz, or None where no seconds are asked for.
     """
 
     isa: str
@@ -85,7 +85,7 @@ class Machine:
     def reading_again(self, size: int, threads: int = 1) -> tuple[float, str]:
         """Cycles to read `size` bytes that were read just before, and the cache that takes them.
 
-        Whoever reads to and fro finds what a smaller cache holds in that cache, and has the others from the next one. The
+        A serpentine traversal finds what a smaller cache holds in that cache, and has the others from the next one. The
         threads have equal parts; L3 is one for all of them.
         """
         part = size / threads

@@ -97,7 +97,7 @@ def _choices(found: Cost) -> Iterator[Text]:
     how = {
         "one": "one, as asked" if s.asked == 1 else "one: more would not pay off",
         "batch": f"{s.threads}, each takes sequences from the first step to the last and reads all weights",
-        "units": f"{s.threads}, each takes units of all sequences; they meet after every step",
+        "units": f"{s.threads}, each takes units of all sequences; with a barrier after every step",
     }[s.split]
     yield _line("threads", how)
 

@@ -25,7 +25,7 @@ CHAINS = 4  # partial sums that one number of a product is cut into, at most
 class Product:
     """C[m][n] += A[m][k] * B[k][n], `times` times; `weights`: numbers that each time reads again, of packed parameters.
 
-    kind: parallel, recurrent or reducing, as in lower/.  optional: the result that the caller may leave out.
+    kind: parallel, recurrent or weight gradient.  optional: the result that the caller may leave out.
     """
 
     ids: tuple[str, ...]
@@ -95,7 +95,7 @@ class Workload:
         for stages, edge in ((self.kernel.loop_stages, False), (self.kernel.edge, True)):
             found += [p for s in stages for p in self._tile(s, edge)]
         for r in self.kernel.reduces:
-            found.append(Product(r.ids, "reducing", self.number(r.m), self.number(r.n), T * B, 1))
+            found.append(Product(r.ids, "weight gradient", self.number(r.m), self.number(r.n), T * B, 1))
         return tuple(p for p in found if p.times)
 
     def _tile(self, stage: StagePlan, edge: bool) -> Iterable[Product]:
@@ -200,10 +200,10 @@ class Workload:
         """Operations that wait for one another between a value of one step and the same value of the next, at least."""
         stages = self.kernel.loop_stages
         accesses = [a for s in stages for e in _equations(s) for a in ir.accesses(e.rhs, self.tensors)]
-        carried = {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, self.tensors))}
+        recurrent = {ir.name_of(a) for a in accesses if ir.offset(ir.time_of(a, self.tensors))}
         segments = [g for s in stages if s.tile for g in s.tile.segments if g.offset]
-        carried |= {n for n, home in self.places.items() if any(g.operand == home for g in segments)}
-        return max((self._around(name) for name in sorted(carried)), default=0.0)
+        recurrent |= {n for n, place in self.places.items() if any(g.operand == place for g in segments)}
+        return max((self._around(name) for name in sorted(recurrent)), default=0.0)
 
     def _around(self, name: str) -> float:
         """The longest path from a value through one step to itself; 0 if there is none."""

@@ -1,4 +1,4 @@
-"""What a document is made of, before anybody knows whether it becomes TeX, HTML, Markdown or text.
+"""What a document is made of, before a writer makes of it TeX, HTML, Markdown or text.
 
 Formulas are LaTeX that TeX and KaTeX both read.  Running text is plain text with four marks: $formula$, `code`,
 **strong**, and [[F3]] for a reference to an equation or [[c:976]] to a line of the C file.

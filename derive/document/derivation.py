@@ -37,19 +37,21 @@ class Derivation:
         self.primal = self.made.primal
         self.derived: Program = self.made.trace.after("adjoint").artefact
         output = self.primal.tensors[self.primal.facts.output]
-        self.judge: Program = vjp(self.loss.of(output), [output.name])
+        self.objective: Program = vjp(self.loss.of(output), [output.name])
         self.stages = self._stages()
         self.saved = self.stages[1][1]
         self.closed = inline(fold_constants(save_values(self.derived)))
         programs = [self.derived, *(p for _, p, _ in self.stages), self.closed]
-        judged = {n: x for n, x in self.made.loss.tensors.items() if n not in self.primal.tensors}
-        judged |= {n: x for n, x in self.judge.tensors.items() if n not in self.primal.tensors and n not in judged}
-        judge = Program("loss", judged, ())
-        self.names = Names(self.primal, *programs, judge)
+        of_loss = {n: x for n, x in self.made.loss.tensors.items() if n not in self.primal.tensors}
+        of_loss |= {
+            n: x for n, x in self.objective.tensors.items() if n not in self.primal.tensors and n not in of_loss
+        }
+        objective = Program("loss", of_loss, ())
+        self.names = Names(self.primal, *programs, objective)
         self.tensors: dict[str, Tensor] = {}
         for program in (*reversed(programs), self.derived):
             self.tensors = {**program.tensors, **self.tensors}
-        self.tensors |= {n: x for n, x in judged.items() if n not in self.tensors}
+        self.tensors |= {n: x for n, x in of_loss.items() if n not in self.tensors}
         self.formula = Formula(self._ranked(), self.names)
         self.matrices = Matrices(self.formula)
 

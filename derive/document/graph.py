@@ -1,7 +1,7 @@
 """The dependency graph as a drawing: laid out once, written as TikZ and as SVG.
 
 Layers are the longest paths from the inputs; a long edge passes through empty places of the layers between; places in a
-layer follow the mean of their neighbours' places, swept to and fro.  All of it is integer and sorted: same cell, same
+layer follow the mean of their neighbours' places, swept in both directions.  All of it is integer and sorted: same cell, same
 drawing.
 """
 

@@ -87,7 +87,7 @@ class Names:
         return found
 
     def _free(self, letters: tuple[str, ...]) -> tuple[str, str]:
-        """The next letter that nobody uses; when they run out the first with a number below."""
+        """The next letter that no tensor has; when they run out the first with a number below."""
         for letter in letters:
             if letter not in self.taken:
                 self.taken.add(letter)

@@ -1,6 +1,6 @@
 """How cells, programs, equations, steps and documents show themselves in a notebook.
 
-Asked by the `Shown` objects of derive/ir/; nobody else needs to import this.
+Asked by the `Shown` objects of derive/ir/; no other module needs to import this.
 """
 
 from __future__ import annotations

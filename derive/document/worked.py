@@ -117,7 +117,7 @@ def _derived(
     output = d.primal.facts.output
     before = run(d.primal, values, sizes)
     out = _steps(d, before[output])
-    judged = run(d.judge, {_role(d.judge, "input"): out, _role(d.judge, "target"): target}, sizes)
+    of_loss = run(d.objective, {_role(d.objective, "input"): out, _role(d.objective, "target"): target}, sizes)
     program = d.made.adjoint
     seeds: dict[str, Any] = {}
     for name in program.inputs:
@@ -128,10 +128,10 @@ def _derived(
             np.zeros([STEPS] * (tensor.time is not None) + [sizes[str(x)] for x in tensor.dims])
         )
     error = f"seed_{output}" if f"seed_{output}" in seeds else f"d_{output}"
-    seeds[error] = judged[f"d_{output}"]
+    seeds[error] = of_loss[f"d_{output}"]
     found = run(program, {**values, **seeds}, sizes)
     grads = {n: found[f"d_{n}"] for n in values}
-    loss = judged[d.judge.of_role("loss")[0].name]
+    loss = of_loss[d.objective.of_role("loss")[0].name]
     return loss[()], {**before, **found}, grads
 
 
@@ -148,15 +148,15 @@ def _differences(
     d: Derivation, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int], name: str, step: Any
 ) -> Any:
     """(L(v + step) - L(v - step)) / (2 step) for every entry of one input, all entries in one sweep."""
-    value, judge = values[name], d.judge.primal
-    assert judge is not None, "the loss was differentiated, so it knows what it was"
+    value, objective = values[name], d.objective.primal
+    assert objective is not None, "the loss was differentiated, so it knows what it was"
     losses = []
     for sign in (1, -1):
         swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
         flat = swept.reshape(value.size, -1)
         for k in range(value.size):
             flat[k, k] = flat[k, k] + sign * step
-        losses.append(check.loss_of(d.primal, judge, {**values, name: swept}, target, sizes))
+        losses.append(check.loss_of(d.primal, objective, {**values, name: swept}, target, sizes))
     return np.array([(a - b) / (2 * step) for a, b in zip(*losses, strict=True)], dtype=object).reshape(value.shape)
 
 

@@ -28,7 +28,7 @@ def html(page: Page) -> str:
 
 
 def fragment(page: Page) -> str:
-    """The sections alone, with formulas between $$ for whoever typesets them: notebooks."""
+    """The sections alone, with formulas between $$ for a reader that typesets them: notebooks."""
     body = _Body(page, renders=False)
     parts = [f"<h2>{body.inline(page.title)}</h2><p>{body.inline(page.abstract)}</p>"]
     for number, section in enumerate(page.sections, 1):

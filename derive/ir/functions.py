@@ -2,7 +2,9 @@
 
 A record holds what each part of the system needs: the SymPy class (with its derivative), NumPy and mpmath evaluation,
 the C spelling, LaTeX, and the bound of its error in units in the last place (ulp).  `vector` functions have a kernel in
-templates/c/math.h.j2; the others are evaluated lane by lane through the C library.
+templates/c/math.h.j2; the others are evaluated lane by lane through the C library, by the name `c` with its suffix for
+float.  A cell file imports a function by the name of its class, unless the record says that only passes write it.
+CONTRIBUTING.md adds one as an example.
 """
 
 from __future__ import annotations
@@ -91,6 +93,7 @@ class Record:
     vector: bool
     transcendental: bool
     ulp: float
+    in_cells: bool = True  # False: written by SymPy's derivatives or by passes, and by no person
 
 
 def _sigmoid(a: Any) -> Any:
@@ -175,6 +178,7 @@ RECORDS: tuple[Record, ...] = (
         True,
         False,
         0,
+        in_cells=False,
     ),
     Record(
         signum,
@@ -185,6 +189,7 @@ RECORDS: tuple[Record, ...] = (
         True,
         False,
         0,
+        in_cells=False,
     ),
     Record(
         absolute,
@@ -195,10 +200,23 @@ RECORDS: tuple[Record, ...] = (
         True,
         False,
         0,
+        in_cells=False,
     ),
-    Record(fma, lambda a, b, c: a * b + c, lambda a, b, c: a * b + c, "fused", r"\operatorname{fma}", True, False, 0.5),
+    Record(
+        fma,
+        lambda a, b, c: a * b + c,
+        lambda a, b, c: a * b + c,
+        "fused",
+        r"\operatorname{fma}",
+        True,
+        False,
+        0.5,
+        in_cells=False,
+    ),
 )
 
+# What a cell file may import, by name.
+IN_CELLS: dict[str, Any] = {record.function.__name__: record.function for record in RECORDS if record.in_cells}
 BY_CLASS: dict[Any, Record] = {record.function: record for record in RECORDS}
 
 

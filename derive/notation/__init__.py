@@ -16,33 +16,29 @@ Arguments may have Greek letters, as papers do; C, file names and the dict of pa
 A cell that means something else than what is computed, or that nothing computes yet, is refused with the equation and its
 line, when it is read or when its program is first asked for.
 
-This file holds the names that a cell file imports.  symbols.py has the words, decorators.py `@cell` and its kin,
+This file holds the names that a cell file imports; among them are the functions of derive/ir/functions.py, so that one
+that gets a record there can be imported here.  symbols.py has the words, decorators.py `@cell` and its kin,
 writer.py notes what a function writes and lines.py where; spelling.py spells names; formulas.py, checks.py, sizes.py and
 public.py say what is wrong with it, whole.py what is wrong with the whole; program.py makes a program of it, and joining.py
 puts a head on top of a cell.
 """
 
+from typing import Any
+
 from derive.ir import t
+from derive.ir.functions import IN_CELLS
 from derive.notation.decorators import Cell, Head, cell, head, loss
 from derive.notation.symbols import (
     H,
     Rational,
     Sum,
-    cos,
-    exp,
     i,
     j,
     k,
-    log,
     m,
     n,
     o,
-    relu,
-    sigmoid,
-    sin,
-    softplus,
     sqrt,
-    tanh,
 )
 
 __all__ = [
@@ -52,22 +48,22 @@ __all__ = [
     "Rational",
     "Sum",
     "cell",
-    "cos",
-    "exp",
     "head",
     "i",
     "j",
     "k",
-    "log",
     "loss",
     "m",
     "n",
     "o",
-    "relu",
-    "sigmoid",
-    "sin",
-    "softplus",
     "sqrt",
     "t",
-    "tanh",
+    *IN_CELLS,
 ]
+
+globals().update(IN_CELLS)
+
+
+def __getattr__(name: str) -> Any:
+    """What has no name here; type checkers take its presence for any function that has a record."""
+    raise AttributeError(f"derive.notation has no name {name!r}; functions are {', '.join(sorted(IN_CELLS))}")

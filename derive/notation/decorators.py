@@ -146,9 +146,9 @@ def loss(function: Any = None, **options: Any) -> Head:
         )
     target = program.facts.inputs[1]
     tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
-    judge = replace(program, tensors=tensors, facts=replace(program.facts, prefixes=("L", "D")))
-    check_loss(f"loss {program.name}", judge)
-    return Head(program.name, _doc(function), judge)
+    objective = replace(program, tensors=tensors, facts=replace(program.facts, prefixes=("L", "D")))
+    check_loss(f"loss {program.name}", objective)
+    return Head(program.name, _doc(function), objective)
 
 
 def _check_public(where: str, public: dict[str, Any]) -> None:

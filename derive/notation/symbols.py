@@ -1,4 +1,4 @@
-"""What equations are written with: indices, the number of units, functions, and sums over the range of an index."""
+"""What equations are written with: indices, the number of units, roots, and sums over the range of an index."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import sympy as sp
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import T, t
-from derive.ir.functions import relu, sigmoid, softplus
+from derive.ir.functions import IN_CELLS
 
-__all__ = ["H", "Rational", "Sum", "cos", "exp", "i", "j", "k", "log", "m", "n", "o", "relu", "sigmoid", "sin", "softplus", "sqrt",
-           "t", "tanh"]  # fmt: skip
+__all__ = ["H", "Rational", "Sum", "i", "j", "k", "m", "n", "o", "sqrt", "t"]
+WORDS = (*__all__, *IN_CELLS)  # what a cell file may import beside the decorators
 
-cos, exp, log, sin, sqrt, tanh = sp.cos, sp.exp, sp.log, sp.sin, sp.sqrt, sp.tanh
-Rational = sp.Rational
+Rational, sqrt = sp.Rational, sp.sqrt
 i, j, k, m, n, o = (ir.index(name) for name in "ijkmno")
 H = ir.dimension("H")
 

@@ -126,9 +126,9 @@ class Writer:
         text = str(error)
         if isinstance(error, NameError):
             name = getattr(error, "name", None) or ""
-            if name in symbols.__all__:
+            if name in symbols.WORDS:
                 return f"; import it: from derive.notation import {name}"
-            names = [*self.names, *symbols.__all__]
+            names = [*self.names, *symbols.WORDS]
             near = [x for x in names if x.lower() == name.lower()] or difflib.get_close_matches(name, names, 1, 0.5)
             return (f"; did you mean {near[0]}?" if near else ".") + (
                 f" A tensor is an argument of the function ({', '.join(self.names)}), a function comes from "

@@ -10,7 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .core.errors import DtypeError, KernelError, ShapeError
+    from .core.errors import (
+        ArgumentError,
+        ArgumentTypeError,
+        DtypeError,
+        KernelError,
+        NotCompiledError,
+        NotPicklableError,
+        OutOfMemoryError,
+        PlanInUseError,
+        ShapeError,
+    )
     from .core.extension import compiled
     from .core.isa import cpu
     from .core.kept import KEPT, release
@@ -21,11 +31,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEPT",
+    "ArgumentError",
+    "ArgumentTypeError",
     "Cell",
     "DtypeError",
     "KernelError",
     "Memory",
+    "NotCompiledError",
+    "NotPicklableError",
+    "OutOfMemoryError",
     "Plan",
+    "PlanInUseError",
     "ShapeError",
     "Tape",
     "compiled",
@@ -35,11 +51,17 @@ __all__ = [
 
 _MODULES = {
     "KEPT": "core.kept",
+    "ArgumentError": "core.errors",
+    "ArgumentTypeError": "core.errors",
     "Cell": "numpy.cell",
     "DtypeError": "core.errors",
     "KernelError": "core.errors",
     "Memory": "numpy.memory",
+    "NotCompiledError": "core.errors",
+    "NotPicklableError": "core.errors",
+    "OutOfMemoryError": "core.errors",
     "Plan": "numpy.plan",
+    "PlanInUseError": "core.errors",
     "ShapeError": "core.errors",
     "Tape": "numpy.tape",
     "compiled": "core.extension",

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from derive.errors import DeriveError
 
-MISUSE, INTERRUPTED, NO_READER = 2, 130, 141  # statuses; the last two as of a process that the signal ended
+FAILED, MISUSE, INTERRUPTED, NO_READER = 1, 2, 130, 141  # statuses; the last two as of a process that the signal ended
 NARROW, USUAL, WIDE = 20, 80, 1000  # columns: outside of the first and last the system cannot mean it
 HANDLER = "derive.ascii"  # what is done about a character that an encoding does not have
 
@@ -153,7 +153,7 @@ def prepare() -> None:
     """Make the streams of a command write whatever it has to say, and its widths those of a screen."""
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)
-        if stream is None:  # closed by whoever started us
+        if stream is None:  # closed by the process that started us
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=HANDLER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,16 @@ def equations(console: Console, cell: Any) -> None:
     console.print()
 
 
+def members(console: Console, found: Iterable[Any]) -> None:
+    """Print cells or losses in one line each: name, states, count of parameters, title. Long lines are left to the terminal."""
+    found = list(found)
+    rows = [(one.name, " ".join(one.states), one.count.replace("**2", "²").replace("*", "·")) for one in found]
+    widths = [max(map(len, column), default=0) for column in zip(*rows, strict=True)]
+    for row, one in zip(rows, found, strict=True):
+        name, states, count = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.print(Text.assemble((name, "bold cyan"), f"  {states}  {count}  ", (one.title, "dim")), soft_wrap=True)
+
+
 def checks(rows: Iterable[Any]) -> Table:
     """Return the table of numerical checks: one row per gradient and reference."""
     table = Table(header_style="bold", row_styles=["", "dim"])
@@ -40,6 +51,47 @@ def checks(rows: Iterable[Any]) -> Table:
         where = (row.cell, str(row.dtype), row.gradient, row.reference)
         table.add_row(*map(Text, where), f"{row.error:.1e}", f"{row.limit:.0e}", verdict, style="" if row.ok else "red")
     return table
+
+
+def entries(found: Iterable[Any]) -> Table:
+    """Return the table of what the cache holds: name, kind, what it was made for, size, last use."""
+    table = Table(header_style="bold")
+    for name in ("entry", "kind", "types", "loss, sizes"):
+        table.add_column(name, no_wrap=name == "entry")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("last use", no_wrap=True)
+    table.add_column("state")
+    for one in found:
+        sizes = [f"{name}={value}" for name, value in one.about.get("sizes", {}).items()]
+        made = ", ".join([*filter(None, [one.about.get("loss", "")]), *sizes])
+        used = datetime.fromtimestamp(one.used).strftime("%Y-%m-%d %H:%M")
+        table.add_row(*map(Text, (one.name, one.kind, ", ".join(one.types), made, size(one.size), used, one.state)))
+    return table
+
+
+def findings(console: Console, found: Iterable[Any]) -> None:
+    """Print what `derive doctor` found, part by part: state, name, finding, and below it what to do."""
+    found = list(found)
+    colours = {"ok": "green", "note": "yellow", "broken": "bold red"}
+    width = max((len(one.name) for one in found), default=0)
+    part = ""
+    for one in found:
+        if one.part != part:
+            part = one.part
+            console.print(Text(part, "bold"))
+        state = (f"{one.state:6}", colours.get(one.state, ""))
+        console.print(Text.assemble("  ", state, f"  {one.name:{width}}  {one.found}"), soft_wrap=True)
+        if one.advice:
+            console.print(Text(f"          {one.advice}", "yellow"), soft_wrap=True)
+
+
+def size(count: float) -> str:
+    """Bytes as a person reads them, with three digits."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} GiB"
 
 
 def changes(console: Console, found: Iterable[Any]) -> None:

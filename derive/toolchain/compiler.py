@@ -27,6 +27,8 @@ import cffi.recompiler
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from derive.errors import DeriveError
+
 FLAGS = (
     "-std=c99",
     "-O3",
@@ -135,7 +137,7 @@ def compile_folder(
         raise unwritable(here, error) from error
 
 
-def unwritable(folder: Path, error: OSError) -> Exception:
+def unwritable(folder: Path, error: OSError) -> DeriveError | RuntimeError:
     """The DeriveError for a folder in which nothing can be built."""
     at = f" ({error.filename})" if error.filename and str(error.filename) != str(folder) else ""
     return _refusal(
@@ -144,7 +146,7 @@ def unwritable(folder: Path, error: OSError) -> Exception:
     )
 
 
-def _refusal(words: str) -> Exception:
+def _refusal(words: str) -> DeriveError | RuntimeError:
     """DeriveError; a RuntimeError with the same words for setup.py, which runs without the package."""
     try:
         from derive.errors import DeriveError
@@ -268,7 +270,7 @@ def _objects(
         own = [*FLAGS, *defines] if source != sources[-1] else ["-O2", *defines, *python]
         # -iquote: a cell may be called like a header of the system.
         places = [word for place in include for word in ("-iquote", str(place))]
-        commands.append([*_compiler(), "-fPIC", *HIDDEN, *own, *places, "-c", str(source), "-o", str(made)])
+        commands.append([*command(), "-fPIC", *HIDDEN, *own, *places, "-c", str(source), "-o", str(made)])
         objects.append(made)
     with ThreadPoolExecutor(
         max_workers=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
@@ -277,7 +279,7 @@ def _objects(
     return objects
 
 
-def _compiler() -> list[str]:
+def command() -> list[str]:
     """$CC, which may have arguments; else the compiler that Python was built with, if it is there; else cc."""
     words = os.environ.get("CC", "")
     try:
@@ -295,7 +297,7 @@ def _compiler() -> list[str]:
 
 def _linker() -> list[str]:
     shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
-    return [*_compiler(), *shared]
+    return [*command(), *shared]
 
 
 def _said(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -340,14 +342,14 @@ def toolchain(defines: Sequence[str] = ()) -> tuple[str, ...]:
 
     Raises DeriveError for a CC that is no command.
     """
-    own = _compiler()
+    own = command()
     return (*FLAGS, *HIDDEN, *defines, *own, version(), sys.version, platform.machine(), cpu_features())
 
 
 def version() -> str:
     """What the C compiler says of itself; empty if it says nothing or cannot be run."""
     try:
-        return _said([*_compiler(), "--version"]).stdout
+        return _said([*command(), "--version"]).stdout
     except OSError:
         return ""
 
@@ -364,7 +366,7 @@ def cpu_features() -> str:
 
 
 def __getattr__(name: str) -> Any:
-    """`build` and `cache_folder`, which had their home here once."""
+    """`build` and `cache_folder`, which were here once."""
     if name == "build":
         import derive
 

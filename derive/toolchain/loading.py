@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from derive.errors import NotCompiledError
 from derive.toolchain.cache import entry
 
 _lock = threading.Lock()
@@ -27,9 +28,9 @@ def loaded(name: str) -> ModuleType | None:
 
 
 def cached(folder: str, key: str) -> ModuleType:
-    """The module of an entry of the cache, the same one for all who ask; nobody sees it before it is whole.
+    """The module of an entry of the cache, the same one for all who ask; no thread sees it before it is whole.
 
-    Pickles of such a module, and of what belongs to it, call this in another process.  Raises ImportError where the entry
+    Pickles of such a module, and of what belongs to it, call this in another process.  Raises NotCompiledError where the entry
     is not there any more, or cannot be loaded; DeriveError for one that another user could have put there.
     """
     place = Path(folder)
@@ -38,8 +39,9 @@ def cached(folder: str, key: str) -> ModuleType:
         if module is None:
             stamp = entry.read(place, key)
             if stamp is None:
-                raise ImportError(f"{place.name}: it is not in the cache any more ({place}); build the cell again")
+                raise NotCompiledError(f"{place.name}: it is not in the cache any more ({place}); build the cell again")
             module = load(place, f"derive._built.{place.name}", place / stamp.module)
+            entry.note_use(place)
             module.__reference__ = (cached, (str(place), key))
             _loaded[place.name] = module
     return module

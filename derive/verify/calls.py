@@ -28,7 +28,7 @@ class Calls:
     """The calls of a module for one problem and one dtype.
 
     Each method yields (what was called, results by the names of `Expected`).  `lengths` go to every call that takes
-    them; what nobody may read then is NaN.  `plain`: without state, d_state where they are zero; `unbatched`: without
+    them; what the call must not read then is NaN.  `plain`: without state, d_state where they are zero; `unbatched`: without
     the batch axis, for B = 1.
     """
 

@@ -39,7 +39,7 @@ def run(
     ... to integers.  Returns all tensors, inputs included; a tensor on 0..T has T+1 rows.  The dtype is that of the
     values: float, complex, or object arrays of mpmath numbers.  Inputs with one more axis in front are swept: every
     result then has that axis in front as well.  `disturb` changes what every node of every expression evaluates to: with
-    random factors near 1 it shows how far roundings can go.  `order` is that of `order_of(program)`, for whoever runs one
+    random factors near 1 it shows how far roundings can go.  `order` is that of `order_of(program)`, for a caller that runs one
     program many times.
     """
     return _Interpreter(program, values, sizes, disturb).run(order_of(program) if order is None else order)
@@ -219,6 +219,8 @@ class _Interpreter:
         if self.dtype == object:
             import mpmath
 
+            if not sp.sympify(value).is_Rational:  # pi, which derivatives bring along
+                return np.asarray(mpmath.mpf(str(sp.N(value, mpmath.mp.dps + 5))), dtype=object)
             number = sp.Rational(value)
             return np.asarray(mpmath.mpf(int(number.p)) / int(number.q), dtype=object)
         return np.asarray(float(value), dtype=self.dtype)

@@ -69,11 +69,11 @@ class Oracle:
         self.output = self.primal.facts.output
         self.states = tuple(self.primal.facts.states)
         self.adjoint = vjp(self.primal)
-        self.judge = vjp(loss.of(self.primal.tensors[self.output]), [self.output])
-        self.target = self.judge.of_role("target")[0]
-        self.loss = self.judge.of_role("loss")[0].name
+        self.objective = vjp(loss.of(self.primal.tensors[self.output]), [self.output])
+        self.target = self.objective.of_role("target")[0]
+        self.loss = self.objective.of_role("loss")[0].name
         self.places = Places(self.primal)
-        self.orders = {n: order_of(p) for n, p in vars(self).items() if n in ("primal", "adjoint", "judge")}
+        self.orders = {n: order_of(p) for n, p in vars(self).items() if n in ("primal", "adjoint", "objective")}
         self.seeds = {x.primal: x.name for x in self.adjoint.tensors.values() if x.role == "seed"}
 
     # -- one evaluation ------------------------------------------------------------------------------------------------
@@ -84,21 +84,21 @@ class Oracle:
         with np.errstate(all="ignore"):
             out = self._outputs(run(self.primal, values, problem.sizes, disturb, self.orders["primal"]))
             given = {self._prediction(): out, self.target.name: problem.y.astype(dtype)}
-            judged = run(self.judge, given, problem.sizes, disturb, self.orders["judge"])
-            seed = judged[adjoint_name(self.output)]
+            of_loss = run(self.objective, given, problem.sizes, disturb, self.orders["objective"])
+            seed = of_loss[adjoint_name(self.output)]
             results = self._backward(problem, values, seed, disturb)
         first = slice(0, problem.batch)
-        found = {"out": np.moveaxis(out, 0, 1), "loss": judged[self.loss].sum()}
+        found = {"out": np.moveaxis(out, 0, 1), "loss": of_loss[self.loss].sum()}
         found |= {f"{s}_T": results[f"{s}_T"][first] for s in self.states}
         for title, part in (("backward", first), ("loss", slice(problem.batch, None))):
             found |= {f"{title} {n}": a for n, a in self._gradients(results, part).items()}
         # NumPy's maximum is NaN where one of the numbers is; Python's depends on the order.
-        found["largest"] = np.max([np.abs(a).max(initial=0) for a in (*results.values(), *judged.values())])
+        found["largest"] = np.max([np.abs(a).max(initial=0) for a in (*results.values(), *of_loss.values())])
         return found
 
     def _prediction(self) -> str:
-        assert self.judge.primal is not None
-        return next(x.name for x in self.judge.primal.of_role("input"))
+        assert self.objective.primal is not None
+        return next(x.name for x in self.objective.primal.of_role("input"))
 
     def _outputs(self, results: Mapping[str, Array]) -> Array:
         """(B, T, dim): a state has its initial value in front."""
@@ -180,12 +180,14 @@ class Oracle:
         with np.errstate(all="ignore"):
             results = run(self.primal, values, problem.sizes, order=self.orders["primal"])
             out = self._outputs(results)
-            assert self.judge.primal is not None
-            judged = run(self.judge.primal, {self._prediction(): out, self.target.name: problem.y + 0j}, problem.sizes)
+            assert self.objective.primal is not None
+            of_loss = run(
+                self.objective.primal, {self._prediction(): out, self.target.name: problem.y + 0j}, problem.sizes
+            )
         totals = {
             "backward": (out * problem.d_out).sum()
             + sum((results[f"{s}_T"] * d).sum() for s, d in problem.d_state.items()),
-            "loss": judged[self.loss].sum(),
+            "loss": of_loss[self.loss].sum(),
         }
         public = {p: np.moveaxis(moves[n], 0, 1) for n, p in self.places.inputs.items()} | self.places.gather(moves)
         public |= {f"{s}0": moves[initial] for s, initial in self.places.initial.items()}

@@ -63,7 +63,7 @@ def quick_compiler(folder: Path) -> Path:
     """A compiler that does not optimise (it is the last -O that counts), and compiles nothing twice in a session."""
     memory = folder.parent / "objects"
     memory.mkdir(exist_ok=True)
-    cc = compiler._compiler()[0]
+    cc = compiler.command()[0]
     return script(folder / "fast-cc", REMEMBERING.format(cc=cc, memory=memory))
 
 

@@ -216,7 +216,7 @@ def test_it_is_examined_once(tmp_path, cache, asked, monkeypatch):
 
 
 def test_a_module_that_was_not_examined_is_examined_later(tmp_path, asked, engine, cache):
-    """Inside the project a module may do without; whoever asks for it by `derive.build` does not get it so."""
+    """Inside the project a module may do without; a caller of `derive.build` does not get it so."""
     cell = cell_of(tmp_path)
     module = building._build(cell, examined=False)
     assert asked() == 0
@@ -373,7 +373,7 @@ def test_a_folder_full_of_traps(tmp_path, monkeypatch):
 
 
 def test_not_enough_memory(tmp_path, cache):
-    """Sizes that no machine has memory for: said as such, for it is nobody's fault."""
+    """Sizes that no machine has memory for: said as such, for it is no fault of the engine."""
     with pytest.raises(
         DeriveError, match=r"there is not enough memory for it at the fixed sizes H=2000000000"
     ) as caught:

@@ -1,4 +1,4 @@
-"""The cache: one builder at a time, only what is whole is loaded, and only from a folder that nobody else can change."""
+"""The cache: one builder at a time, only what is whole is loaded, and only from a folder that no other user can change."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ import derive
 from derive import building, generation, registry
 from derive.errors import DeriveError
 from derive.toolchain import cache, compiler, loading
-from derive.toolchain.cache import files, locks
+from derive.toolchain.cache import entry, files, locks
 
 FUNCTIONS = ("init_params", "infer", "forward", "backward", "loss_and_grad", "plan", "memory")
 
@@ -276,7 +276,7 @@ def test_locks_without_a_deadlock_that_is_none(tmp_path):
 
 
 def test_a_file_system_without_locks(mine, compilations, monkeypatch):
-    """The module is built all the same; nothing of others is swept up, for nobody knows whether they are at work."""
+    """The module is built all the same; nothing of others is swept up, for there is no telling whether they are at work."""
 
     def refuse(*_):
         raise OSError(37, "No locks available")
@@ -346,6 +346,33 @@ def test_a_stamp_of_any_shape(mine, compilations, stamp):
     (folder / "stamp.json").write_text(stamp)
     works(derive.build(cell))
     assert len(compilations) == 1
+
+
+def test_a_stamp_tells_people_what_was_made_and_when_it_was_used(mine, compilations):
+    """And one of before, which says nothing of the kind, counts all the same."""
+    cell, folder = mine
+    about = entry.look(folder).about
+    assert about["cell"] == "mine" and about["loss"] == "" and about["sizes"] == {}
+    assert about["flags"] == list(compiler.FLAGS) and about["compiler"] in compiler.version()
+    for text in ((folder / "stamp.json").read_text(), None):
+        if text is None:
+            stamp = json.loads((folder / "stamp.json").read_text())
+            del stamp["about"]
+            (folder / "stamp.json").write_text(json.dumps(stamp))
+            loading._loaded.clear()
+        os.utime(folder / "stamp.json", (0, 0))
+        works(derive.build(cell))
+        assert (folder / "stamp.json").stat().st_mtime > 0
+    assert compilations == [] and entry.look(folder).about == {}
+
+
+def test_sizes_that_are_fixed_are_in_the_stamp(mine, compilations):
+    cell, folder = mine
+    with pytest.raises(DeriveError, match="cannot be loaded"):  # the copy has the name of the first
+        derive.build(cell, loss=registry.loss("squared_error"), sizes={"H": 4})
+    (other,) = [path for path in folder.parent.glob("mine_*") if path != folder]
+    about = entry.look(other).about
+    assert about["sizes"] == {"H": 4} and about["loss"] == "squared_error" and "-DMINE_H=4" in about["flags"]
 
 
 def test_a_stamp_that_leaves_out_files(mine, compilations):

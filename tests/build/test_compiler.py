@@ -34,7 +34,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def counted(tmp_path, monkeypatch, fast):
     """A compiler that keeps a record of what it is asked to compile or link."""
-    real = compiler._compiler()[0]
+    real = compiler.command()[0]
     script = tmp_path / "counting-cc"
     script.write_text(f'#!/bin/sh\ncase " $* " in *" -o "*) echo "$*" >> {tmp_path}/record;; esac\nexec {real} "$@"\n')
     script.chmod(0o755)
@@ -135,7 +135,7 @@ def test_the_key_changes(sources, tmp_path, monkeypatch, what):
     if what == "flags":
         monkeypatch.setattr(compiler, "FLAGS", (*compiler.FLAGS, "-g"))
     elif what == "compiler":
-        monkeypatch.setenv("CC", f"{compiler._compiler()[0]} -pipe")
+        monkeypatch.setenv("CC", f"{compiler.command()[0]} -pipe")
     elif what == "version":
         script = tmp_path / "cc"
         monkeypatch.setenv("CC", str(script))
@@ -201,7 +201,7 @@ def test_a_compiler_that_is_no_program(tmp_path, cache, monkeypatch):
 
 
 def test_the_compiler_may_have_arguments(tmp_path, cache, monkeypatch):
-    monkeypatch.setenv("CC", f"{compiler._compiler()[0]} -pipe -DNOTHING='a b'")
+    monkeypatch.setenv("CC", f"{compiler.command()[0]} -pipe -DNOTHING='a b'")
     assert derive.build(cell_of(tmp_path, "sigmoid")).STATES == ("h",)
 
 

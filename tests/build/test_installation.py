@@ -39,7 +39,7 @@ def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A compiler that does not optimise, and says how often it was asked to compile C."""
     script, record = tmp_path / "cc", tmp_path / "record"
     script.write_text(
-        f'#!/bin/sh\ncase " $* " in *" -c "*) echo >> {record};; esac\nexec {compiler._compiler()[0]} "$@" -O0\n'
+        f'#!/bin/sh\ncase " $* " in *" -c "*) echo >> {record};; esac\nexec {compiler.command()[0]} "$@" -O0\n'
     )
     script.chmod(0o755)
     monkeypatch.setenv("CC", str(script))

@@ -27,7 +27,7 @@ from shrink import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("worker.py")
-PATIENCE = 300  # seconds without a word from a worker
+SILENCE = 300  # seconds without a word from a worker
 REFUSED = 0.03
 GOOD = ("right", "refused")
 
@@ -57,7 +57,7 @@ class Worker:
             )
         process = self.process
         assert process.stdin and process.stdout
-        clock = threading.Timer(PATIENCE, process.kill)
+        clock = threading.Timer(SILENCE, process.kill)
         clock.start()
         try:
             process.stdin.write(job + "\n")

@@ -1,6 +1,6 @@
 """Memory beside pages that cannot be touched: for what the calls read and write, and for tapes and workspaces.
 
-An array ends where its page ends, or begins where it begins; new memory holds NaN, so that what nobody wrote shows.
+An array ends where its page ends, or begins where it begins; new memory holds NaN, so that what was never written shows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cells from papers that do not ship, against `validate` and against a loop in NumPy that nobody derived.
+"""Cells from papers that do not ship, against `validate` and against a loop in NumPy that was not derived.
 
 The loop knows neither the notation nor the interpreter; its derivatives are complex steps.
 """

@@ -2,7 +2,7 @@
 
     python tests/campaign/worker.py OPTIONS            files or seeds come as lines on standard input
 
-Before a cell there is the line {"begins": ...}, so that whoever reads knows which one a crash belongs to.
+Before a cell there is the line {"begins": ...}, so that the reader knows which one a crash belongs to.
 """
 
 from __future__ import annotations

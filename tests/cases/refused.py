@@ -874,12 +874,12 @@ REFUSED = {
             h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + h[t - 1, n])
 
         @loss
-        def judge(h, y, L):
+        def objective(h, y, L):
             L[()] = Sum(Sum((h[t, n] - y[t, n]) ** 2, n), t)
 
-        mine = unit.then(judge, "mine")
+        mine = unit.then(objective, "mine")
         """,
-        ("judge is a loss, which is given when the cell is built",),
+        ("objective is a loss, which is given when the cell is built",),
     ),
     "a name for the whole that is none": (
         """

@@ -128,7 +128,7 @@ def test_gates_of_two_sizes_have_arrays_of_their_own():
 
 def test_the_tensors_of_a_loss_get_out_of_the_way_of_the_output():
     @loss
-    def judge(h, y, d_y, seed_y, L):
+    def objective(h, y, d_y, seed_y, L):
         d_y[t] = Sum((h[t, n] - y[t, n]) ** 2, n)
         seed_y[t] = d_y[t] ** 2
         L[()] = Sum(seed_y[t], t)
@@ -138,7 +138,7 @@ def test_the_tensors_of_a_loss_get_out_of_the_way_of_the_output():
         y[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + y[t - 1, n])
 
     program = mine.program()
-    bound = judge.of(program.tensors["y"])
+    bound = objective.of(program.tensors["y"])
     assert bound.tensors["y"].role == "input" and bound.of_role("target")[0].name == "y_"
     assert bound.outputs == ("L",) and set(bound.defined) == {"d_y_", "seed_y_", "L"}
 

@@ -59,16 +59,16 @@ def test_a_loss_is_right(case, tmp_path):
     """Its number by NumPy, as the formula is read; its gradients, for which the formula is split, by validation."""
     text, expected = LOSSES[case]
     space = dict(vars(notation))
-    exec(f"@loss\ndef judge(h, y, L):\n    {text}\n", space)
+    exec(f"@loss\ndef objective(h, y, L):\n    {text}\n", space)
     mine = cell_of(RIGHT["the output is called y"])
-    module = quick.build(mine, space["judge"], tmp_path)
+    module = quick.build(mine, space["objective"], tmp_path)
     rng = np.random.default_rng(7)
     x, y = rng.normal(size=(4, 3, 5)), rng.normal(size=(4, 3, 6))
     params = module.init_params(input_size=5, hidden_size=6, dtype=np.float64)
     found, _ = module.loss_and_grad(x, y, params)
     out, _ = module.infer(x, params)
     assert abs(found - expected(out, y)) < 1e-13 * abs(found)
-    assert verify.validate(module, mine, space["judge"]) == []
+    assert verify.validate(module, mine, space["objective"]) == []
 
 
 def test_a_cell_called_features_can_be_built(tmp_path, monkeypatch):

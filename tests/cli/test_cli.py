@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from derive import registry
 from derive.cli import main
+from derive.cli.app import COMMANDS
 
 CELLS = ["rnn", "lstm", "gru", "lstm_peephole", "lstm_layernorm", "lstm_toy", "lstm_readout"]
 
@@ -29,8 +32,21 @@ def test_help_comes_without_the_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("list", "build", "latex", "check", "demo"):
-        assert command in done.stdout
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} ", done.stdout, re.MULTILINE), f"{command} is not in the help"
+
+
+def test_a_command_is_imported_when_it_is_asked_for() -> None:
+    """The others stay where they are, whatever they would import."""
+    program = (
+        "import sys, derive.cli\n"
+        "try: derive.cli.main(['new', '--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('derive.cli.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "derive.cli.cells" in loaded and not {"derive.cli.figures", "derive.cli.dump"} & set(loaded), done.stderr
 
 
 def test_python_m_derive_is_the_command() -> None:
@@ -39,16 +55,32 @@ def test_python_m_derive_is_the_command() -> None:
     assert done.stdout.startswith("derive, version ")
 
 
-def test_list_shows_every_cell_and_loss_with_its_equations() -> None:
+def test_list_has_a_line_for_every_cell_and_every_loss() -> None:
     result = derive("list")
     assert result.exit_code == 0
     lines = result.output.splitlines()
     for name in [*CELLS, "squared_error", "readout"]:
-        assert any(line.split()[:1] == [name] for line in lines), f"{name} is not listed"
+        assert sum(line.split()[:1] == [name] for line in lines) == 1, f"{name} has not one line"
+    (line,) = [line for line in lines if line.split()[:1] == ["lstm"]]
+    assert line.split()[1:3] == ["h", "c"], "the states come after the name"
+    assert "4·H² + 4·H·I + 4·H" in line and "LSTM with forget gate. Hochreiter & Schmidhuber 1997" in line
+    assert "F1:" not in result.output
+
+
+def test_list_with_names_shows_their_equations_in_the_order_asked_for(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        (Path(registry.__file__).parents[1] / "cells" / "rnn.py").read_text().replace("def rnn", "def mine")
+    )
+    result = derive("list", "readout", "lstm", str(mine), "lstm")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert [line.split()[0] for line in lines if line[:1].strip()] == ["readout", "lstm", "mine"]
     assert any("F1:" in line and "W_i[n, j]·x[t, j]" in line for line in lines)
+    assert not any(line.startswith("gru") for line in lines)
 
 
-@pytest.mark.parametrize("command", ["build", "check", "latex"])
+@pytest.mark.parametrize("command", ["build", "check", "latex", "list"])
 def test_an_unknown_cell_is_named_and_the_known_ones_are_listed(command: str) -> None:
     result = derive(command, "lstn")
     assert result.exit_code == 2

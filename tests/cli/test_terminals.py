@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -18,11 +19,23 @@ from click.testing import CliRunner, Result
 
 from derive import terminal
 from derive.cli import main
+from derive.doctor import Finding
 
 COST = ("cost", "lstm", "-T", "5", "-B", "2", "-I", "3", "-H", "4")
 FLOW = ("flow", "rnn", "lstm", "-T", "5", "-H", "4", "--scale", "1")
 AUDIT = ("audit", str(Path(__file__).resolve().parents[2] / "examples" / "audit" / "rnn_vignette.py"))
-COMMANDS = [("list",), COST, FLOW, AUDIT, ("latex", "rnn", "--format", "text"), ("check", "rnn"), ("cost", "lstmm")]
+COMMANDS = [
+    ("list",),
+    ("list", "lstm"),
+    ("doctor",),
+    ("cache", "ls"),
+    COST,
+    FLOW,
+    AUDIT,
+    ("latex", "rnn", "--format", "text"),
+    ("check", "rnn"),
+    ("cost", "lstmm"),
+]
 full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 
 
@@ -48,18 +61,35 @@ def few_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("derive.check.run", lambda name: rows)
 
 
+@pytest.fixture(autouse=True)
+def a_kept_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A cache with one entry, and findings that do not depend on the machine."""
+    entry = tmp_path / "cache" / "mine_0123456789abcdef"
+    entry.mkdir(parents=True)
+    (entry / "mine_f32.c").write_text("int x;")
+    about = {"cell": "mine", "loss": "", "sizes": {"H": 16}}
+    stamp = {"key": "0", "module": "m", "files": {"mine_f32.c": [6, "0"]}, "accepted": [], "about": about}
+    (entry / "stamp.json").write_text(json.dumps(stamp))
+    monkeypatch.setenv("DERIVE_CACHE", str(entry.parent))
+    found = [
+        Finding("cells", "lstm", "ok", "compiled"),
+        Finding("terminal", "encoding", "note", "σ ≤ Σ_j", "set PYTHONIOENCODING"),
+    ]
+    monkeypatch.setattr("derive.doctor.examine", lambda progress: found)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_what_an_encoding_has_not_is_written_in_ascii(words: tuple[str, ...], encoding: str) -> None:
     """The same as in UTF-8, symbol by symbol, with the same status."""
     usual, found = said(*words), said(*words, charset=encoding)
     assert found.exit_code == usual.exit_code
     text, expected = found.output, usual.output
-    assert text.strip() and "PYTHONIOENCODING" not in text
+    assert text.strip() and text.count("PYTHONIOENCODING") == expected.count("PYTHONIOENCODING")
     assert text.isascii() or encoding != "ascii"
-    if words[0] in ("list", "latex"):  # the others have tables, whose frames are drawn otherwise
+    if words[0] in ("list", "latex", "doctor"):  # the others have tables, whose frames are drawn otherwise
         assert [terminal.plain(line, encoding) for line in expected.split("\n")] == text.split("\n")
-    assert text.count("?") == expected.count("?"), "a character that nobody can read"
+    assert text.count("?") == expected.count("?"), "a character that no person can read"
     for symbol, word in {"∂L": "dL", "Σ_j": "Sum_j", "σ:": "sigma:"}.items():
         assert expected.count(symbol) <= text.count(word)
 
@@ -74,7 +104,7 @@ def test_a_process_whose_output_is_no_utf_8(encoding: str) -> None:
 def test_the_c_locale(tmp_path: Path) -> None:
     """Without the help that Python gives itself there: the terminal is ASCII."""
     locale = {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    done = derive("list", env=locale)
+    done = derive("list", "lstm", env=locale)
     assert done.returncode == 0 and b"Sum_j W_i[n, j]*x[t, j]" in done.stdout, done.stderr
     done = derive("latex", os.fsdecode(b"\xff\xe9.py"), env=locale, cwd=tmp_path)
     assert done.returncode == 2 and b"no file \\xff\\xe9.py" in b" ".join(done.stderr.split()), done.stderr
@@ -95,14 +125,14 @@ def test_a_language_that_the_terminal_cannot_show() -> None:
 
 
 @pytest.mark.parametrize("columns", ["0", "20", "33", "many", "²", "99999999999"])
-@pytest.mark.parametrize("words", [("list",), COST, FLOW, AUDIT], ids=lambda words: words[0])
+@pytest.mark.parametrize("words", [*COMMANDS[:-3], ("-h",), ("cost", "-h"), ("cache", "-h")], ids=" ".join)
 def test_no_width_takes_anything_away(words: tuple[str, ...], columns: str) -> None:
     """Every word and number of a wide screen is there, however the lines are broken."""
 
     def tokens(columns: str) -> Counter[str]:
         output = said(*words, columns=columns).output
         assert "…" not in output and len(output) < 100_000
-        return Counter(re.sub(r"[─━│╭╮╰╯]", " ", output).split())
+        return Counter(re.sub(r"[─━│╭╮╰╯┃┏┳┓┡╇┩└┴┘]", " ", output).split())
 
     assert tokens(columns) == tokens("300")
 

@@ -67,7 +67,7 @@ NO_CELL = {
 
 @pytest.mark.parametrize("given", NO_CELL)
 @pytest.mark.parametrize(
-    "command", [("cost", *SHAPE), ("latex",), ("check",), ("build",), ("flow", *SMALL)], ids=lambda c: c[0]
+    "command", [("cost", *SHAPE), ("latex",), ("check",), ("build",), ("flow", *SMALL), ("list",)], ids=lambda c: c[0]
 )
 def test_no_cell(command: tuple[str, ...], given: str) -> None:
     found = said(*command, given)
@@ -91,11 +91,19 @@ def test_no_derivation(given: str) -> None:
 
 
 NUMBERS = {
-    ("cost", "lstm"): "Missing option '-T'",
-    ("cost", "lstm", *SHAPE[2:], "-T", "-3"): "not a whole number from 1 on: T=-3",
-    ("cost", "lstm", *SHAPE[:-1], "0"): "not a whole number from 1 on: H=0",
+    ("cost", "lstm"): "lstm needs the sizes T, B, I, H; not given: T, B, I, H",
+    ("cost", "lstm", *SHAPE[2:], "-T", "-3"): "'-T': -3 is not in the range x>=1",
+    ("cost", "lstm", *SHAPE[:-1], "0"): "'-H': 0 is not in the range x>=1",
     ("cost", "lstm", *SHAPE[:-1], "1e3"): "'1e3' is not a valid integer",
     ("cost", "lstm", *SHAPE, "--size", "O=-1"): "'O=-1' is not NAME=VALUE with a whole number",
+    ("cost", "lstm", *SHAPE, "--size", "O=0"): "'O=0' is not NAME=VALUE with a whole number from 1 on",
+    ("cost", "lstm", *SHAPE, "--size", "O=3,4"): "'4' is not NAME=VALUE with a whole number",
+    ("cost", "lstm", *SHAPE, "--size", f"O={'9' * 5000}"): "is not NAME=VALUE with a whole number",
+    ("cost", "lstm", "--size", "T=5,T=6,B=2,I=3,H=4"): "the size T is given twice, as 5 and as 6",
+    ("flow", "rnn", *SMALL, "--size", "B=3"): "the sizes are T, H here; found B=3",
+    ("flow", "rnn", *SMALL, "--size", "T=6"): "the size T is given twice, as 5 and as 6",
+    ("audit", "nothing.py", "--size", "T=2,x"): "'x' is not NAME=VALUE with a whole number",
+    ("audit", "nothing.py", "-T", "2,3", "--size", "T=2,5"): "the size T is given twice, as 2,3 and as 2,5",
     ("cost", "lstm", *SHAPE, "--size", "=3"): "'=3' is not NAME=VALUE with a whole number",
     ("cost", "lstm", *SHAPE, "--size", "O=²"): "'O=²' is not NAME=VALUE with a whole number",
     ("cost", "lstm", *SHAPE, "--size", "H=3"): "the size H is given twice, as 16 and as 3",
@@ -112,8 +120,8 @@ NUMBERS = {
     ("flow", "lstm", "--inputs", "-1"): "'-1' is no finite number of at least 0",
     ("flow", "lstm", "--inputs", "x"): "'x' is no finite number of at least 0",
     ("flow", "rnn", "-H", "99999999"): "and this machine has",
-    ("audit", "nothing.py", "-T", "0"): "-T 0: lengths are numbers from 1",
-    ("audit", "nothing.py", "-T", "2,,3"): "-T 2,,3: lengths are numbers from 1",
+    ("audit", "nothing.py", "-T", "0"): "'0': lengths are numbers from 1",
+    ("audit", "nothing.py", "-T", "2,,3"): "'2,,3': lengths are numbers from 1",
     ("latex", "rnn", "--format", "doc"): "'doc' is not one of 'tex', 'pdf', 'html', 'md', 'text'",
     ("latex", "rnn", "--lang", "de"): "'de' is not one of 'en', 'zh'",
     ("latex", "rnn", "--format", "pdf"): "a PDF goes into a file: add -o FILE.pdf",
@@ -126,7 +134,9 @@ def test_wrong_numbers_and_choices(words: tuple[str, ...]) -> None:
     assert NUMBERS[words] in said(*words)
 
 
-@pytest.mark.parametrize("command", [("latex", "rnn"), ("flow", "rnn", *SMALL), ("demo",)], ids=lambda c: c[0])
+@pytest.mark.parametrize(
+    "command", [("latex", "rnn"), ("flow", "rnn", *SMALL), ("demo",), ("new", "mine")], ids=lambda c: c[0]
+)
 def test_files_that_cannot_be_written(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Said before the work begins."""
     monkeypatch.setattr("derive.document.written", None)

@@ -23,7 +23,7 @@ def test_the_report():
     assert done.exit_code == 0, done.output
     for words in ("lstm, training: T=20, B=8, I=5, H=16, float32, avx2, 1 thread", "bound by", "tape"):
         assert words in done.output
-    for name in ("forward", "loss", "backward", "recurrent", "reducing", "products of x", "tile  ", "threads"):
+    for name in ("forward", "loss", "backward", "recurrent", "weight gradient", "products of x", "tile  ", "threads"):
         assert name in done.output
     assert "cycles" in done.output
     assert "one, as asked" in done.output
@@ -87,7 +87,7 @@ def test_a_cell_of_ones_own():
     [
         (("lstmm", *SHAPE), "no cell named 'lstmm'"),
         (("no_such_file.py", *SHAPE), "no file"),
-        (("lstm", "-T", "0", "-B", "1", "-I", "1", "-H", "1"), "T=0"),
+        (("lstm", "-T", "0", "-B", "1", "-I", "1", "-H", "1"), "'-T': 0 is not in the range"),
         (("lstm", "-T", "5", "-B", "1", "-I", "1"), "not given: H"),
         (("lstm", *SHAPE, "--peak", "0"), "peak must be above 0"),
         (("lstm", *SHAPE, "--bandwidth", "1,2"), "bandwidth takes 4 figures"),

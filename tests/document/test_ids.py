@@ -20,7 +20,7 @@ def test_every_equation_has_one_label(name):
     found = labels(written(name))
     assert len(found) == len(set(found)), "a label twice"
     assert {x for x in found if not x.endswith("c")} == set(printed_ids(d))
-    program = {i for e in [*d.primal.equations, *d.made.adjoint.equations, *d.judge.equations] for i in e.ids}
+    program = {i for e in [*d.primal.equations, *d.made.adjoint.equations, *d.objective.equations] for i in e.ids}
     assert program == set(printed_ids(d)), "an equation is not printed, or something that is none"
     assert {x.removesuffix("c") for x in found if x.endswith("c")} <= {e.id for e in d.backward}
 

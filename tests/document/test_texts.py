@@ -38,7 +38,7 @@ def test_every_message_is_used():
     for key in messages.table("en"):
         head, _, last = key.rpartition(".")
         said = f'"{key}"' in used or f'"{head}.{{' in used or f'f"{head.rpartition(".")[0]}.{{' in used
-        assert said or f'"{last}"' in used or f"'{last}'" in used, f"nobody says {key}"
+        assert said or f'"{last}"' in used or f"'{last}'" in used, f"no section says {key}"
 
 
 def test_an_unknown_language_is_an_error_that_lists_those_that_there_are():

@@ -21,7 +21,8 @@ from tests.cases.right import RIGHT
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 TYPES = {"float": np.float32, "double": np.float64}
 HEAD = "import numpy, sympy\nfrom derive.notation import *\nfrom derive.notation import head\n"
-POINTERS = "weights first x y out last tape loss d_out d_last d_weights d_first d_x".split()
+# The pointers in the struct of arguments: between the two parts stand inputs, and behind them their gradients.
+FIRST, REST = ("weights", "first"), "y out last tape loss d_out d_last d_weights d_first".split()
 
 # Two layers, of which the upper one reads a product of the lower one: two loops with a phase between them.
 TWO_LAYERS = """
@@ -32,19 +33,13 @@ TWO_LAYERS = """
 """
 
 
-class Args(ctypes.Structure):
-    """The struct of arguments."""
-
-    _fields_ = [("steps", ctypes.c_size_t), *((n, ctypes.c_void_p) for n in POINTERS)]
-
-
 @cache
 def cell_of(name: str) -> Cell:
     """A shipped cell, or one of tests/cases/right.py by its title."""
     if name in registry.cells():
         return registry.cell(name)
     space: dict = {"__name__": "cells"}
-    exec(HEAD + textwrap.dedent(TWO_LAYERS if name == "two layers" else RIGHT[name]), space)
+    exec(HEAD + textwrap.dedent(OWN.get(name) or RIGHT[name]), space)
     return [found for found in space.values() if isinstance(found, Cell)][-1]
 
 
@@ -56,14 +51,23 @@ def oracle(name: str) -> Oracle:
 @cache
 def case(name: str, steps: int):
     """Sizes, a problem of one sequence whose numbers are usual ones, and what is right."""
-    judge, made = oracle(name), model(cell_of(name))
+    right, made = oracle(name), model(cell_of(name))
     sizes = sizes_of(list(made.meta["dims"]), (5, 3, 7, 4, 6, 2), {})
     for limits in RANGES:
-        problem = draw(judge.primal, judge.target, {**sizes, "T": steps, "B": 1}, limits)
-        expected = judge.expected(problem)
+        problem = draw(right.primal, right.target, {**sizes, "T": steps, "B": 1}, limits)
+        expected = right.expected(problem)
         if expected.usual and all(np.isfinite(a).all() for a in expected.values.values()):
             return sizes, problem, expected
     raise AssertionError(f"{name}: no draw has finite results")
+
+
+# Two inputs, of which one enters where no product is.
+TWO_INPUTS = """
+    @cell(states="h", inputs="v")
+    def two_inputs(x, v, h, W, U):
+        h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k) + v[t, n]) * v[t, n]
+"""
+OWN = {"two layers": TWO_LAYERS, "two inputs": TWO_INPUTS}
 
 
 class Library:
@@ -92,7 +96,7 @@ class Library:
 
     def width(self, which: str) -> int:
         """Of a row of "input", "output" or "target"."""
-        return self.sizes[self.meta[which][1]]
+        return self.sizes[self.meta["inputs"]["x"] if which == "input" else self.meta[which][1]]
 
     def joined(self, arrays, shapes) -> np.ndarray:
         """The struct of some arrays."""
@@ -112,7 +116,11 @@ class Library:
         """Call a function that trains with contiguous arrays; None is NULL."""
         assert all(a is None or (a.flags.c_contiguous and a.dtype == self.real) for a in arrays.values())
         pointers = {n: None if a is None else a.ctypes.data for n, a in arrays.items()}
-        return getattr(self.library, f"{self.prefix}_{function}")(ctypes.byref(Args(steps=steps, **pointers)))
+        inputs = list(self.meta["inputs"])
+        order = [*FIRST, *inputs, *REST, *(f"d_{n}" for n in inputs)]
+        args = (ctypes.c_size_t * (1 + len(order)))(steps, *(pointers.pop(n, None) or 0 for n in order))
+        assert not pointers, f"no argument has the name {', '.join(pointers)}"
+        return getattr(self.library, f"{self.prefix}_{function}")(args)
 
     def infer(self, weights, state, x, one_by_one: bool = False):
         """Outputs and the state after them, which is updated in place."""
@@ -129,8 +137,8 @@ class Library:
         steps = problem.steps
         weights = self.joined(places.gather(problem.values), self.params)
         first = self.joined({s: problem.values[i] for s, i in places.initial.items()}, self.states)
-        x = np.ascontiguousarray(problem.values[places.input][0], self.real)
-        given = {"weights": weights, "first": first, "x": x, "y": np.ascontiguousarray(problem.y[0], self.real)}
+        given = {"weights": weights, "first": first, "y": np.ascontiguousarray(problem.y[0], self.real)}
+        given |= {p: np.ascontiguousarray(problem.values[n][0], self.real) for n, p in places.inputs.items()}
         kept = {n: a.copy() for n, a in given.items()}
         found: dict[str, np.ndarray] = {}
         seeds = {
@@ -145,11 +153,11 @@ class Library:
                 "loss": self.empty(1),
                 "d_weights": self.empty(len(weights)),
                 "d_first": self.empty(len(first)),
-                "d_x": self.empty(*x.shape),
+                **{f"d_{p}": self.empty(*given[p].shape) for p in places.inputs.values()},
             }
             if title == "backward":
                 assert self.call("forward", steps, **given, **own) == 0
-                assert np.isnan(own["d_weights"]).all() and np.isnan(own["d_x"]).all()
+                assert np.isnan(own["d_weights"]).all()
                 assert self.call("backward", steps, **given, **own, **seeds) == 0
                 own["loss"][:] = 0
             else:
@@ -161,12 +169,18 @@ class Library:
                     assert np.isfinite(array).all(), f"{title}: {name} was not written"
             found["out"] = own["out"][:, None]
             found |= {f"{s}_T": a[None] for s, a in self.apart(own["last"], self.states).items()}
-            found[f"{title} x"] = own["d_x"][:, None]
+            found |= {f"{title} {p}": own[f"d_{p}"][:, None] for p in places.inputs.values()}
             found |= {f"{title} {p}": a for p, a in self.apart(own["d_weights"], self.params).items()}
             found |= {f"{title} {s}0": a[None] for s, a in self.apart(own["d_first"], self.states).items()}
         for name, array in kept.items():
             np.testing.assert_array_equal(given[name], array, err_msg=f"{name} was overwritten")
         return found
+
+
+def the_input(places) -> str:
+    """The tensor of the one input."""
+    (name,) = places.inputs
+    return name
 
 
 def compare(found: dict[str, np.ndarray], expected, real: str, skip: tuple[str, ...] = ()) -> None:

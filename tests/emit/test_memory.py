@@ -1,4 +1,4 @@
-"""Memory: no call touches a byte outside of its arrays, writes what it only reads, or reads what nobody wrote."""
+"""Memory: no call touches a byte outside of its arrays, writes what it only reads, or reads what was never written."""
 
 import itertools
 import subprocess
@@ -100,7 +100,7 @@ def test_sanitizers_without_vectors(cell, tmp_path):
 @pytest.mark.sanitize
 @pytest.mark.parametrize("cell", CELLS)
 def test_valgrind(cell, tmp_path):
-    """No read of what nobody wrote decides anything.  Valgrind does not know AVX-512."""
+    """No read of what was never written decides anything.  Valgrind does not know AVX-512."""
     made = program(cell, tmp_path, "-O1", "-g")
     report = execute(
         need("valgrind"),

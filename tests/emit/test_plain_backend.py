@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from c_tools import CELLS, MATH, compilers, need, run
 from plain_m4f import M4F, built, given, instructions, results, step_bytes
-from plain_tools import HEAD, STRICT, TYPES, Library, case, cell_of, compare, oracle
+from plain_tools import HEAD, STRICT, TYPES, Library, case, cell_of, compare, oracle, the_input
 from targets import host, tools
 
 from derive import backends, registry
@@ -23,6 +23,7 @@ from derive.verify.problem import without_states
 
 SAMPLE = (
     "two layers",
+    "two inputs",
     "Greek letters",
     "the output is called x and the input out",
     "gates of two sizes",
@@ -101,7 +102,7 @@ def test_steps_one_by_one_are_the_forward_pass(library, name):
     wanted = own.results(problem, places)
     last = own.joined({s: wanted[f"{s}_T"] for s in own.states}, own.states)
     for one_by_one in (True, False):
-        out, state = own.infer(weights, first, problem.values[places.input][0], one_by_one)
+        out, state = own.infer(weights, first, problem.values[the_input(places)][0], one_by_one)
         np.testing.assert_array_equal(out, wanted["out"][:, 0])
         np.testing.assert_array_equal(state, last)
 
@@ -115,7 +116,7 @@ def test_null_stands_for_zeros_and_for_what_is_not_wanted(library, name):
     wanted = own.results(problem, places)
     arrays = {
         "weights": own.joined(places.gather(problem.values), own.params),
-        "x": np.ascontiguousarray(problem.values[places.input][0]),
+        "x": np.ascontiguousarray(problem.values[the_input(places)][0]),
         "out": own.empty(3, own.width("output")),
         "tape": own.empty(own.tape),
         "d_out": np.ascontiguousarray(problem.d_out[0]),
@@ -293,7 +294,7 @@ int main(void)
 )
 def test_sanitizers_find_nothing(name, tmp_path):
     meta = model(cell_of(name)).meta
-    widths = {"WX": meta["input"][1], "WY": meta["target"][1], "WO": meta["output"][1]}
+    widths = {"WX": meta["inputs"]["x"], "WY": meta["target"][1], "WO": meta["output"][1]}
     code = written(tmp_path, name)
     (tmp_path / "main.c").write_text(TRAIN)
     macros = [f"-D{macro}=CELL_{dim}" for macro, dim in widths.items()]
@@ -401,3 +402,14 @@ def test_it_is_nothing_but_plain_c():
     for name in CELLS:
         code = made(name)["cell.c"]
         assert not re.search(r"malloc|calloc|vector_size|pthread|_Atomic|immintrin|#pragma|\bgoto\b", code)
+
+
+def test_an_input_with_a_name_of_the_c_is_refused():
+    text = CELL_OF.replace("@F@", "tanh").replace("(x, h", "(first, h").replace("x[t, j]", "first[t, j]")
+    text = (
+        text.replace('states="h"', 'states="h", inputs="v"').replace("h, W", "h, v, W").replace("/ 2", "/ 2 + v[t, n]")
+    )
+    space: dict = {"__name__": "cells"}
+    exec(HEAD + textwrap.dedent(text), space)
+    with pytest.raises(DeriveError, match="another use for the name first of an input; rename the input"):
+        backends.named("plain").files(model(space["mine"]), {"I": 1, "H": 2})

@@ -1,6 +1,6 @@
-"""Threads that share a call: what one writes and another reads, or both write, has a meeting in between.
+"""Threads that share a call: what one writes and another reads, or both write, has a barrier in between.
 
-ThreadSanitizer follows which accesses are ordered by atomic operations and finds a meeting that is missing whether or not
+ThreadSanitizer follows which accesses are ordered by atomic operations and finds a barrier that is missing whether or not
 threads ran into each other.  The results have the bits of one thread.
 """
 
@@ -39,7 +39,7 @@ static int together(int (*call)(const @CELL@_f32_args *), const @CELL@_f32_args 
 }
 
 int main("""
-# Units of several threads and one; a tail; more steps than a chunk; more rows than a block of a reducing product.
+# Units of several threads and one; a tail; more steps than a chunk; more rows than a block of a weight gradient.
 SIZES = [
     {"T": 3, "B": 1, "I": 3, "H": 21, "O": 18},
     {"T": 4, "B": 2, "I": 21, "H": 4, "O": 3},

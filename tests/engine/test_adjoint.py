@@ -182,7 +182,7 @@ def test_both_ends_of_time(cell: str) -> None:
 
 
 def test_ranges_are_there_because_they_must_be() -> None:
-    """h[t] = tanh(c[t]) for t >= 1 says nothing of c(0): without its range the term would reach the gradient of c_0."""
+    """h[t] = tanh(c[t]) for t >= 1 says nothing of c(0): without its range the term would get to the gradient of c_0."""
     from derive.notation import Sum, cell, j, n, sigmoid, tanh
 
     @cell(states="h c")

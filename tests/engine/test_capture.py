@@ -46,7 +46,7 @@ LIMIT = 1e-11
 
 
 def examples(share: float):
-    # To shrink a program takes minutes; whoever asks for more examples has them.
+    # To shrink a program takes minutes; a campaign of more examples has them.
     phases = tuple(Phase) if "DERIVE_EXAMPLES" in os.environ else (Phase.generate,)
     return settings(
         max_examples=max(1, int(EXAMPLES * share)),

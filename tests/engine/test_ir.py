@@ -176,7 +176,7 @@ def test_the_digest_sees_every_change() -> None:
 
 
 def test_digests_and_texts_are_the_same_under_any_hash_seed() -> None:
-    """SymPy orders by hash where nobody told it otherwise, and a Dummy has another name in every run."""
+    """SymPy orders by hash where it was not told otherwise, and a Dummy has another name in every run."""
     code = ("from derive import registry\nfrom derive.passes.adjoint import vjp\nfrom derive.passes.simplify import simplify\n"
             "from derive.passes.batch import batch\nfrom derive.passes.lower import lower\n"
             f"for name in {list(CELLS)!r}:\n"

@@ -75,9 +75,9 @@ def products(half: Lowered) -> dict[str, str]:
 def test_the_kinds_of_the_lstm() -> None:
     forward, backward = products(lowered("lstm", False)), products(lowered("lstm", True))
     assert forward == {**{f"W_x_{q}": "parallel" for q in "ifgo"}, **{f"U_h_{q}": "recurrent" for q in "ifgo"}}
-    reducing = {f"d_{w}_{q}" for w in "WU" for q in "ifgo"}
-    assert {target for target, kind in backward.items() if kind == "reducing"} == reducing
-    assert [kind for target, kind in backward.items() if target not in reducing].count("recurrent") == 1
+    weight_gradients = {f"d_{w}_{q}" for w in "WU" for q in "ifgo"}
+    assert {target for target, kind in backward.items() if kind == "reducing"} == weight_gradients
+    assert [kind for target, kind in backward.items() if target not in weight_gradients].count("recurrent") == 1
     assert backward["d_x"] == "parallel"
 
 
@@ -133,9 +133,9 @@ def test_four_products_with_the_deltas_are_one_segment() -> None:
 def test_the_gates_of_a_unit_lie_side_by_side_in_a_tile() -> None:
     (stage,) = [s for s in kernel("lstm", "forward").loop_stages if s.tile]
     assert stage.tile.slots == ("W_x_U_h_i", "W_x_U_h_f", "W_x_U_h_g", "W_x_U_h_o")
-    known, carried = stage.tile.segments
-    assert known.known and known.k == I and known.offset == 0 and all(known.weights)
-    assert not carried.known and carried.k == H and carried.offset == -1 and all(carried.weights)
+    hoistable, recurrent = stage.tile.segments
+    assert hoistable.known and hoistable.k == I and hoistable.offset == 0 and all(hoistable.weights)
+    assert not recurrent.known and recurrent.k == H and recurrent.offset == -1 and all(recurrent.weights)
     assert kernel("lstm", "forward").gemms == []
 
 
@@ -143,9 +143,9 @@ def test_a_gru_adds_where_its_equations_add_and_keeps_apart_what_they_keep_apart
     """n = tanh(W x + b + r (U h + b')): the two products of n are slots of their own, those of r and z are sums."""
     (stage,) = [s for s in kernel("gru", "forward").loop_stages if s.tile]
     assert stage.tile.slots == ("W_x_n", "W_x_U_h_r", "W_x_U_h_z", "U_h_n")
-    known, carried = stage.tile.segments
-    assert [w is None for w in known.weights] == [False, False, False, True]
-    assert [w is None for w in carried.weights] == [True, False, False, False]
+    hoistable, recurrent = stage.tile.segments
+    assert [w is None for w in hoistable.weights] == [False, False, False, True]
+    assert [w is None for w in recurrent.weights] == [True, False, False, False]
     runs = [(r.column, r.width, r.start) for r in stage.tile.runs]
     assert runs == [(0, 3, "zero"), (1, 3, "known")]
     assert stage.tile.clear == ((3, 1),) and stage.tile.copy == ((0, 1),)
@@ -309,7 +309,7 @@ def test_every_kernel_of_every_cell_is_lowered() -> None:
         assert [x.name for x in plan(made(name))] == [*KERNELS, "record", "recompute"]
 
 
-def test_cells_that_nobody_has_seen() -> None:
+def test_cells_that_were_never_seen() -> None:
     """Other shapes: two layers in one cell, a gate on the recurrent side, a state that is read within its step."""
 
     @cell(states="h c", gates="r z", weight_out="V")

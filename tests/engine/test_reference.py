@@ -177,6 +177,16 @@ def test_every_function_is_the_same_in_50_digits(record: Record) -> None:
     np.testing.assert_allclose(record.numpy(points), exact, rtol=8 * EPS)
 
 
+def test_a_constant_of_mathematics_has_as_many_digits_as_are_asked_for() -> None:
+    x, y = Tensor("x", (H,), (n,), "input"), Tensor("y", (H,), (n,))
+    rhs = x.at() * 2 / sp.sqrt(sp.pi) + sp.Rational(1, 3)
+    program = Program("small", {"x": x, "y": y}, (Equation(y.at(), rhs, "E1"),), ("y",))
+    with mpmath.workdps(50):
+        one = np.array([mpmath.mpf(1)], dtype=object)
+        (found,) = reference.run(ir.verify(program), {"x": one}, {"H": 1, "T": 1})["y"]
+        assert abs(found - (2 / mpmath.sqrt(mpmath.pi) + mpmath.mpf(1) / 3)) < mpmath.mpf(10) ** -48
+
+
 def test_sigmoid_does_not_overflow() -> None:
     """1/(1+exp(-a)) overflows at -800, and so does SymPy's derivative of it; the opaque function does neither."""
     a = sp.Symbol("a", real=True)

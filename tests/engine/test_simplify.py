@@ -55,7 +55,7 @@ def test_the_five_cells_need_no_saved_derivative(simple: Program) -> None:
 
 
 @pytest.mark.parametrize(("function", "saved"), [(softplus, "sigmoid"), (sp.sin, "cos"), (sp.cos, "sin")])
-def test_a_derivative_that_nobody_computed_is_saved_by_the_forward_pass(function, saved: str) -> None:
+def test_a_derivative_that_was_not_computed_is_saved_by_the_forward_pass(function, saved: str) -> None:
     @cell(states="h")
     def mine(x, h, W, U, z):
         z[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k)
@@ -269,12 +269,12 @@ def test_the_loss_leaves_no_constants_behind() -> None:
 
     from derive import registry
 
-    judge, _ = simplify(vjp(registry.loss("squared_error").of(primal("lstm").tensors["h"]), ["h"]))
-    (equation,) = adjoints(judge)
+    objective, _ = simplify(vjp(registry.loss("squared_error").of(primal("lstm").tensors["h"]), ["h"]))
+    (equation,) = adjoints(objective)
     assert equation.target == "d_h"
-    h, y = judge.tensors["h"].at(), judge.tensors["y"].at()
+    h, y = objective.tensors["h"].at(), objective.tensors["y"].at()
     assert sp.expand(equation.rhs - 2 * (h - y)) == 0
-    assert not any(x.role == "adjoint" for x in judge.tensors.values())
+    assert not any(x.role == "adjoint" for x in objective.tensors.values())
 
 
 def test_equal_products_are_computed_once_for_each_pair() -> None:

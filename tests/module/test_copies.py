@@ -45,7 +45,7 @@ def test_results_and_errors_can_be_sent():
 
 
 def test_a_copied_tape():
-    """Deep, it no longer depends on the arrays of `forward`; flat, it is the tape itself, which nobody can change."""
+    """Deep, it no longer depends on the arrays of `forward`; flat, it is the tape itself, which no caller can change."""
     p = Problem(load("lstm"), 7, 3)
     for options in ({}, {"tape": "recompute"}, {"tape": 2}, {"lengths": [7, 3, 5]}, {"threads": 2}):
         _, _, tape = p.module.forward(p.x, p.params, p.state, **options)

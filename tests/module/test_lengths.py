@@ -42,7 +42,7 @@ def alone(problem, lengths):
 
 
 def spoil(problem, lengths):
-    """NaN wherever nobody may look."""
+    """NaN wherever no call may look."""
     for b, length in enumerate(lengths):
         for array in (problem.x, problem.y, problem.d_out):
             array[length:, b] = np.nan
@@ -85,7 +85,7 @@ def test_all_steps_are_the_ordinary_call():
 
 
 @pytest.mark.parametrize("longest", [1, 3, 299])
-def test_nobody_runs_to_the_end(longest):
+def test_no_row_runs_to_the_end(longest):
     problem = Problem(load(MODULE), 300, 3)
     lengths = np.array([1, longest, longest])
     expected = alone(problem, lengths)

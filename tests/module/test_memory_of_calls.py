@@ -109,7 +109,7 @@ PAGE = mmap.PAGESIZE
 kept = []
 
 def guarded(nbytes):
-    # `nbytes` that end where a page begins that nobody may touch
+    # `nbytes` that end where a page begins that no access may touch
     size = -(-max(nbytes, 1) // PAGE) * PAGE
     memory = mmap.mmap(-1, size + PAGE)
     array = np.frombuffer(memory, np.uint8)

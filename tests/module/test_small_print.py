@@ -67,7 +67,7 @@ def test_small_scratch_memory_stays_with_its_call_and_large_is_handed_on():
 
 
 def test_a_call_that_raises_gives_up_its_scratch_memory(monkeypatch):
-    """What it points to is anybody's guess; the next call makes its own, and the account says so."""
+    """What it points to is undefined; the next call makes its own, and the account says so."""
     KEPT.release()
     p = Problem(load("lstm"), 3, 2)
     expected = p.module.infer(p.x, p.params)[0]

@@ -77,7 +77,7 @@ def test_workers_keep_off_the_processor_of_the_caller(problem):
         os.sched_setaffinity(0, allowed)
 
 
-def test_where_nobody_tells_the_processor(problem, monkeypatch):
+def test_where_the_system_does_not_tell_the_processor(problem, monkeypatch):
     expected = problem.everything(threads=2)
     monkeypatch.setattr(workers, "_processor", lambda: None)
     equal(problem.everything(threads=2), expected)

@@ -6,7 +6,7 @@
     python tests/mutants/examined.py module FOLDER CELL      a module of a cell as it ships, but for what the compiler improves
     python tests/mutants/examined.py runtime                 modules that are compiled already
 
-The last line of the output is JSON: {"verdict": "same" | "right" | "wrong", ...}.  Exceptions are not caught: whoever
+The last line of the output is JSON: {"verdict": "same" | "right" | "wrong", ...}.  Exceptions are not caught: the process that
 started the process takes them for a verdict.
 """
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from drawn import ROOT, Mutant
 from examined import FIRST, MORE
 
-PATIENCE = 600  # seconds: only what waits for ever takes so long
+TIME_LIMIT = 600  # seconds: only what waits for ever takes so long
 COMPUTING = 200  # seconds of a processor: only what loops for ever takes so long
 MEMORY = 8 << 30  # bytes of address space, where no sanitizer wants more
 COPIED = ("derive", "templates", "tests", "examples", "benchmarks", "docs", ".ci", "pyproject.toml", "setup.py")
-COPIED += ("Makefile", "MANIFEST.in", "README.md", "LICENSE")
+COPIED += ("Makefile", "MANIFEST.in", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE")
 
 # What calls a module that is compiled as it ships; of templates it sees what `_module` has made.
 CALLED = "rnn"
@@ -40,7 +40,7 @@ RULES = [
 ]
 SANITIZERS = ["tests/emit/test_memory.py", "-k", "sanitizers"]
 # By a part of the path, those that come first; then what all of an area share.  Nothing here compares with committed
-# C: whoever changes a template on purpose commits other C as well.
+# C: a change of a template on purpose commits other C as well.
 TESTS: dict[str, list[list[str]]] = {
     "math.h": [["tests/emit/test_math.py"], ["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
     "type.h": [["tests/emit/test_math.py"], ["tests/emit/test_cross.py"], ["tests/emit/test_targets.py"]],
@@ -145,8 +145,8 @@ class Tree:
                 start_new_session=True,
                 preexec_fn=_limit if limited else None,
             )
-            late = threading.Event()
-            clock = threading.Timer(PATIENCE, lambda: (late.set(), _end(process)))
+            ended = threading.Event()
+            clock = threading.Timer(TIME_LIMIT, lambda: (ended.set(), _end(process)))
             clock.start()
             try:
                 code = process.wait()
@@ -154,7 +154,7 @@ class Tree:
                 clock.cancel()
                 _end(process)
         late_too = code in (-signal.SIGXCPU, -signal.SIGKILL) and limited
-        return None if late.is_set() or late_too else code, output.read_bytes().decode("utf-8", "replace")
+        return None if ended.is_set() or late_too else code, output.read_bytes().decode("utf-8", "replace")
 
     def examine(self, *words: str) -> tuple[str, str, dict[str, object]]:
         """(how it failed, why, the JSON of examined.py)."""

@@ -43,7 +43,7 @@ def mutant(path, old, new):
 @pytest.mark.parametrize(("path", "old", "new", "how"), SAMPLE, ids=[row[0] for row in SAMPLE])
 def test_a_mutant_is_caught(tree, path, old, new, how):
     verdict = tree.judge(mutant(path, old, new), tests=False)
-    crashes = how == "wrong numbers" and verdict.how == "a signal"  # what lies before an array may be anybody's
+    crashes = how == "wrong numbers" and verdict.how == "a signal"  # what lies before an array may be any other array's
     assert verdict.how == how or crashes, verdict
 
 

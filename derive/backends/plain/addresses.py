@@ -16,10 +16,9 @@ from derive.backends.shared.printer import size
 from derive.errors import EngineError
 from derive.ir import Tensor
 from derive.passes.storage import Place, Region
-from derive.pipeline import Model
+from derive.pipeline import Model, Routine
 
 OWN = ("k",)  # a variable of the kernels that is no reserved word of the notation
-OPTIONAL = ("d_x",)  # where the caller may give no array
 
 
 def spelled(name: str, by: int = 0) -> str:
@@ -39,7 +38,9 @@ class Row:
 
 def arrays(made: Model) -> dict[str, str]:
     """The caller's arrays by the names of the passes, as members of the struct of arguments."""
-    found = {n: f"args->{n}" for n in ("x", "y", "out", "loss", "d_out", "d_x")}
+    found = {n: f"args->{n}" for n in ("y", "out", "loss", "d_out")}
+    for name in made.meta["inputs"]:
+        found |= {name: f"args->{name}", f"d_{name}": f"args->d_{name}"}
     for param in made.meta["params"]:
         found |= {param: f"args->weights->{param}", f"d_{param}": f"args->d_weights->{param}"}
     for state in made.meta["states"]:
@@ -50,19 +51,28 @@ def arrays(made: Model) -> dict[str, str]:
     return found
 
 
+def arrays_of_routine(made: Routine) -> dict[str, str]:
+    """The same for a routine, whose arrays have the names of their tensors, as those of initial values do."""
+    found = {p.array: f"args->{p.array}" for p in made.arguments.values()}
+    return found | {n: f"args->{p.array}" for n, p in made.arguments.items()}
+
+
 def width(place: Place | Region) -> str:
     """The numbers in a row of a buffer."""
     return size(place.slots * (place.dim if place.dim is not None else sp.Integer(1)))
 
 
 class Addresses:
-    """The rows of one kernel.  `single`: it is the function of one step, at t = 1."""
+    """The rows of one kernel.  `single`: it is the function of one step, at t = 1; `mirrored`: see LoweredKernel."""
 
-    def __init__(self, arrays: dict[str, str], single: bool) -> None:
-        self.arrays, self.single = arrays, single
+    def __init__(self, arrays: dict[str, str], single: bool, mirrored: bool) -> None:
+        self.arrays, self.single, self.mirrored = arrays, single, mirrored
 
-    def row(self, tensor: Tensor, by: int, place: Place, edge: bool) -> Row:
-        """The row of a tensor `by` steps from the current one, which is t = 0 at the edge."""
+    def row(self, tensor: Tensor, by: int, place: Place, edge: bool, is_optional: bool = False) -> Row:
+        """The row of a tensor `by` steps from the current one, which is t = 0 at the edge.
+
+        `is_optional`: the caller may give no array, and then there is no row.
+        """
         name = spelled(tensor.name, by)
         slot = f" + {size(place.slot * sp.Mul(*(d for d in tensor.dims if d != ir.B)))}" if place.slot else ""
         if place.kind in ("step", "edge"):
@@ -74,11 +84,11 @@ class Addresses:
         when = 0 if edge else 1 if self.single else None
         if when is not None and when + by == 0:
             return Row(name, self._initial(tensor, place), False)
-        since = str(when + by - 1) if when is not None else f"t - {1 - by}" if by < 1 else "t"
+        since = self._since(when, by)
         if place.kind == "arg":
             step = size(place.dim) if place.dim is not None else "1"
             found = self.arrays[place.array] + (f" + ({since}) * {step}" if since != "0" else "")
-            if place.array in OPTIONAL:
+            if is_optional:
                 found = f"{self.arrays[place.array]} ? {found} : NULL"
         elif place.kind == "tape":
             found = f"args->tape->{place.array}[{since}]{slot}"
@@ -88,6 +98,17 @@ class Addresses:
         if when is None and by < 0:
             found = f"t > 1 ? {found} : {self._initial(tensor, place)}"
         return Row(name, found, when is None)
+
+    def _since(self, when: int | None, by: int) -> str:
+        """The number of steps from the start of an array with all steps."""
+        if self.mirrored:
+            step = (
+                str(when + by)
+                if when is not None
+                else f"t{f' {by:+d}'.replace('+', '+ ').replace('-', '- ') if by else ''}"
+            )
+            return f"T - {step if step.isalnum() else f'({step})'}"
+        return str(when + by - 1) if when is not None else f"t - {1 - by}" if by < 1 else "t"
 
     def _initial(self, tensor: Tensor, place: Place) -> str:
         if not place.initial:

@@ -10,7 +10,7 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.backends.plain.addresses import Addresses, Row, spelled, width
-from derive.backends.shared.printer import Expression, Real, literal, size
+from derive.backends.shared.printer import Expression, Real, size
 from derive.backends.shared.values import from_afar, has_units, integrand, is_gradient_of_input, live, only_at_end
 from derive.ir import Equation
 from derive.passes.lower import Pair, Phase, Product, Stage
@@ -50,7 +50,7 @@ class Kernel:
         self.name, self.real, self.single = made.name, real, single
         self.lowered, self.storage, self.tensors = made.lowered, made.storage, made.lowered.program.tensors
         self.direction = made.lowered.direction
-        self.addresses = Addresses(arrays, single)
+        self.addresses = Addresses(arrays, single, made.mirrored)
         self.written: set[str] = set()
         self.steps, self.edge = Steps(), Steps()
         reducing: list[Product] = []
@@ -116,7 +116,8 @@ class Kernel:
 
     def _row(self, steps: Steps, name: str, by: int = 0, written: bool = False, edge: bool = False) -> str:
         """The member of `at` for a tensor at an offset."""
-        row = self.addresses.row(self.tensors[name], by, self._place(name, by, edge), edge)
+        place = self._place(name, by, edge)
+        row = self.addresses.row(self.tensors[name], by, place, edge, self._is_optional(name))
         steps.rows.setdefault(row.name, row)
         if written:
             self.written.add(row.name)
@@ -126,7 +127,7 @@ class Kernel:
         name, by = ir.name_of(access), ir.offset(ir.time_of(access, self.tensors)) or 0
         row = self._row(steps, name, by, edge=edge)
         value = f"{row}[{'unit' if has_units(self.tensors[name]) else '0'}]"
-        value = f"t == T && {row} ? {value} : {literal(0.0)}" if at_end else value
+        value = f"t == T && {row} ? {value} : {self.real.literal(0.0)}" if at_end else value
         return f"const real {spelled(name, by)} = {value};"
 
     def _loads(
@@ -151,7 +152,7 @@ class Kernel:
 
     def _expression(self, rhs: sp.Expr) -> str:
         last = from_afar(rhs, self.tensors)
-        return Expression(self._spelled, lambda access: False, last).print(ir.without_guards(rhs))
+        return Expression(self._spelled, lambda access: False, last, self.real.literal).print(ir.without_guards(rhs))
 
     def _stored(self, steps: Steps, name: str, unit: str, edge: bool, wanted: bool = False) -> list[str]:
         """The line that stores a value, where its place is in memory; `wanted`: the caller is known to want it."""
@@ -188,7 +189,7 @@ class Kernel:
             block.body += self._defined(steps, equation, "unit", edge)
         for equation in stage.sums:
             target, number = self._row(steps, equation.target, written=True, edge=edge), spelled(equation.target)
-            block.before.append(f"real {number} = {literal(0.0)};")
+            block.before.append(f"real {number} = {self.real.literal(0.0)};")
             block.body.append(f"{number} += {self._expression(integrand(equation.rhs))};{_comment(equation)}")
             block.after.append(f"{target}[0] = {number};")
         for equation in stage.totals:
@@ -216,7 +217,7 @@ class Kernel:
 
     def _multiplied(self, steps: Steps, products: list[Product], edge: bool) -> list[str]:
         """Loops that add up products of the unit: those of one length share a loop."""
-        lines = [f"real {spelled(p.target)} = {literal(0.0)};" for p in products]
+        lines = [f"real {spelled(p.target)} = {self.real.literal(0.0)};" for p in products]
         for position in range(max((len(p.pairs) for p in products), default=0)):
             loops: dict[sp.Symbol, list[str]] = {}
             for product in (p for p in products if position < len(p.pairs)):
@@ -262,7 +263,7 @@ class Kernel:
         """What is added up begins with zero; so does what nothing depends on, and stays so."""
         row = self._row(self.begin, name, written=True)
         length = size(sp.Mul(*(d for d in self.tensors[name].dims if d != ir.B)))
-        zero = f" = {literal(0.0)};"
+        zero = f" = {self.real.literal(0.0)};"
         lines = [f"{row}[0]{zero}"] if length == "1" else _loop(length, [f"{row}[k]{zero}"])
         self.begin.blocks.append(Block("", None, before=lines))
 

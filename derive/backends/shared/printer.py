@@ -21,6 +21,7 @@ from derive.passes.normalize import is_constant
 
 Namer = Callable[[sp.Expr], str]
 IsVector = Callable[[sp.Expr], bool]
+Literal = Callable[[float], str]
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
@@ -98,11 +99,13 @@ def saturated(text: str, prefix: str = "") -> str:
 class Expression:
     """Prints one right-hand side; `name` spells accesses, `is_vector` tells values of units from numbers of a row.
 
-    `last` are accesses whose terms are added after all others.
+    `last` are accesses whose terms are added after all others; `literal` writes numbers.
     """
 
-    def __init__(self, name: Namer, is_vector: IsVector, last: Collection[sp.Expr] = ()) -> None:
-        self.name, self.is_vector, self.last = name, is_vector, last
+    def __init__(
+        self, name: Namer, is_vector: IsVector, last: Collection[sp.Expr] = (), literal: Literal = literal
+    ) -> None:
+        self.name, self.is_vector, self.last, self.literal = name, is_vector, last, literal
 
     def print(self, expr: sp.Expr) -> str:
         if isinstance(expr, Indexed) or (expr.is_Symbol and not expr.is_integer):
@@ -126,14 +129,14 @@ class Expression:
 
     def _constant(self, expr: sp.Expr) -> str:
         if expr.is_number:
-            return literal(float(expr))
+            return self.literal(float(expr))
         numerator, denominator = expr.as_numer_denom()
         above, below = (self._cast(e) for e in (numerator, denominator))
         return above if denominator == 1 else f"({above} / ({below}))"
 
     def _cast(self, expr: sp.Expr) -> str:
         if expr.is_number:
-            return literal(float(expr))
+            return self.literal(float(expr))
         if expr.is_Symbol:
             return f"(real){expr}"
         if isinstance(expr, sp.Pow):
@@ -150,7 +153,7 @@ class Expression:
     def _add(self, expr: sp.Add) -> str:
         scale, rest = expr.primitive()
         if scale not in (1, -1) and isinstance(rest, sp.Add):
-            return f"{literal(float(scale))} * ({self._add(rest)})"
+            return f"{self.literal(float(scale))} * ({self._add(rest)})"
         # Positive terms first: 1 - s, not -s + 1.
         ordered = sorted(
             expr.as_ordered_terms(),
@@ -221,7 +224,7 @@ class Expression:
     def _raised(self, text: str, power: sp.Expr, kind: str) -> str:
         """A base, as an atom, to a multiple of one half."""
         if power.is_negative:
-            return f"({literal(1.0)} / {self._raised(text, -power, kind)})"
+            return f"({self.literal(1.0)} / {self._raised(text, -power, kind)})"
         if power == sp.Rational(1, 2):
             return f"{kind}root({text})"
         if power.is_Integer:

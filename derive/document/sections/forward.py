@@ -33,9 +33,9 @@ def equations(d: Derivation, say: Messages) -> list[Block]:
         Paragraph(say("forward.entries")),
         Display(tuple(d.row(e, matrix=False, id="") for e in d.forward if e.lhs.has(ir.t) and _has_indices(d, e))),
         Paragraph(say("forward.loss")),
-        Display(tuple(_loss_row(d, e) for e in d.judge.equations if e.id.startswith("L"))),
-        Paragraph(say("forward.judge", e=_error(d))),
-        Display(tuple(_loss_row(d, e) for e in d.judge.equations if not e.id.startswith("L"))),
+        Display(tuple(_loss_row(d, e) for e in d.objective.equations if e.id.startswith("L"))),
+        Paragraph(say("forward.objective", e=_error(d))),
+        Display(tuple(_loss_row(d, e) for e in d.objective.equations if not e.id.startswith("L"))),
     ]
     return blocks
 
@@ -54,7 +54,7 @@ def _loss_row(d: Derivation, equation: Equation) -> Row:
     own = d.row(equation, matrix=False)
     if equation.target != f"d_{output}":
         return own
-    free = [str(i) for i in ir.indices_of(equation.lhs, d.judge.tensors)]
+    free = [str(i) for i in ir.indices_of(equation.lhs, d.objective.tensors)]
     return Row(d.names.letters[f"seed_{output}"].latex(free, "t"), own.parts, own.where, own.id)
 
 

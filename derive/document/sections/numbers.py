@@ -48,7 +48,7 @@ def _problem(d: Derivation, say: Messages) -> str:
 
 
 def _target(d: Derivation) -> str:
-    return next(x.name for x in d.judge.tensors.values() if x.role == "target")
+    return next(x.name for x in d.objective.tensors.values() if x.role == "target")
 
 
 def _array(value: object) -> str:
@@ -93,9 +93,9 @@ def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
     head = tuple(say(f"lines.head.{k}") for k in ("equation", "lines"))
     rows = []
     for id in printed_ids(d):
-        home = _home(d, id)
-        if home:
-            rows.append((f"[[{id}]]", say("lines.merged", into=f"[[{home}]]")))
+        location = _location(d, id)
+        if location:
+            rows.append((f"[[{id}]]", say("lines.merged", into=f"[[{location}]]")))
             continue
         places = [(k, [n for _, n in own]) for k, own in groupby(listing.lines(d).get(id, ()), key=lambda p: p[0])]
         said = [f"`{kernel}` " + ", ".join(f"[[c:{n}]]" for n in numbers[:6]) for kernel, numbers in places]
@@ -108,7 +108,7 @@ def lines_and_certificate(d: Derivation, say: Messages) -> list[Block]:
         else say("certificate.failed"),
         say("certificate.double", bound=_class(errors["float64"], say)),
         say("certificate.single", bound=_class(errors["float32"], say)),
-        say("certificate.lines", n=sum(bool(listing.lines(d).get(i)) or bool(_home(d, i)) for i in printed_ids(d))),
+        say("certificate.lines", n=sum(bool(listing.lines(d).get(i)) or bool(_location(d, i)) for i in printed_ids(d))),
     ]
     return [
         Paragraph(say("lines.reading", file=f"`{name}`")),
@@ -142,7 +142,7 @@ def links(d: Derivation) -> dict[str, int]:
     return found
 
 
-def _home(d: Derivation, id: str) -> str:
+def _location(d: Derivation, id: str) -> str:
     """The equation into which another was merged, if it was."""
     found = next((e for e in [*d.compiled, *d.made.loss.equations] if id in e.merged), None)
     if found is None:
@@ -152,5 +152,5 @@ def _home(d: Derivation, id: str) -> str:
 
 def printed_ids(d: Derivation) -> list[str]:
     """The IDs of all equations: given, of the loss, derived, made by simplification."""
-    ids = [e.id for e in [*d.primal.equations, *d.kept, *d.judge.equations, *d.backward, *d.compiled]]
+    ids = [e.id for e in [*d.primal.equations, *d.kept, *d.objective.equations, *d.backward, *d.compiled]]
     return list(dict.fromkeys(ids))

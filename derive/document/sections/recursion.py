@@ -109,7 +109,7 @@ def _products(d: Derivation, equations: list[Equation]) -> dict[str, tuple[sp.Ex
                 }
                 kind = "parallel" if inputs else "recurrent"
             elif any(s == t for s, *_ in total.limits) and len(dims) == 2:
-                kind = "reducing"
+                kind = "weight_gradient"
             else:
                 continue
             found.setdefault(kind, []).append(sp.Mul(*dims.values()))

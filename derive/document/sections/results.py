@@ -51,13 +51,13 @@ def _changes(d: Derivation, say: Messages, before: Program, after: Program) -> l
 
 
 def _dissolved(d: Derivation, say: Messages, old: dict[str, Equation], new: dict[str, Equation]) -> list[Row]:
-    home = {i: e.id for e in new.values() for i in e.merged}
+    location = {i: e.id for e in new.values() for i in e.merged}
     rows = []
     for id, equation in old.items():
         if id in new:
             continue
         row = d.row(equation, id="")
-        into = say("simplified.merged", id=f"[[{id}]]", into=f"[[{home[id]}]]") if id in home else f"[[{id}]]"
+        into = say("simplified.merged", id=f"[[{id}]]", into=f"[[{location[id]}]]") if id in location else f"[[{id}]]"
         rows.append(Row(row.lhs, row.parts, note=into))
     return rows
 

@@ -8,6 +8,8 @@ import sys
 
 from _cffi_backend import FFI
 
+from .errors import OutOfMemoryError
+
 ALIGNMENT = 64  # bytes of a cache line
 MAPPED = 1 << 20  # from this size on a block has pages of its own
 HUGE = 4 << 20  # from this size on large pages are asked for, as NumPy does
@@ -40,7 +42,7 @@ def amount(nbytes: int) -> str:
 def require_memory(nbytes: int, where: str, what: str) -> None:
     """Raise MemoryError for what cannot fit; a system that overcommits would kill the process instead."""
     if nbytes > MEMORY:
-        raise MemoryError(
+        raise OutOfMemoryError(
             f"{where}: {what} needs {amount(nbytes)}, and this machine has {amount(MEMORY)}; "
             "use smaller sizes, a smaller batch or shorter sequences"
         )
@@ -56,7 +58,7 @@ def scratch(nbytes: int) -> memoryview:
         # Private: by default a forked child would write to the pages of its parent.
         pages = mmap.mmap(-1, nbytes, **({"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name != "nt" else {}))
     except (OSError, OverflowError, ValueError) as error:
-        raise MemoryError(f"the system does not give {nbytes} bytes of scratch memory: {error}") from None
+        raise OutOfMemoryError(f"the system does not give {nbytes} bytes of scratch memory: {error}") from None
     if nbytes >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
         try:
             pages.madvise(mmap.MADV_HUGEPAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from .errors import NotCompiledError
 from .spec import Spec
 
 CALLS = ("sizes", "infer", "forward", "backward", "loss_and_grad")
@@ -13,7 +14,7 @@ CONTROLS = ("tape_every", "rows", "packed", "accumulate", "batch", "workspace_si
 
 
 def compiled(package: str) -> Any:
-    """The extension module `_kernels` of a generated package. Raises ImportError if there is none that can be loaded."""
+    """The extension module `_kernels` of a generated package. Raises NotCompiledError if there is none that can be loaded."""
     try:
         return import_module(f"{package}._kernels")
     except ImportError as error:
@@ -22,11 +23,11 @@ def compiled(package: str) -> Any:
             found = "it has no compiled module `_kernels` for this Python"
         else:
             found = f"its compiled module `_kernels` cannot be loaded ({error})"
-        raise ImportError(f"{package}: {found}; run `derive build {name}`", name=package) from error
+        raise NotCompiledError(f"{package}: {found}; run `derive build {name}`", name=package) from error
 
 
 def check_compiled(spec: Spec, module: Any) -> None:
-    """Raise ImportError if a compiled module is not that of the specification, but one of an earlier generation.
+    """Raise NotCompiledError if a compiled module is not that of the specification, but one of an earlier generation.
 
     Nothing is read from files: what cffi knows of the module is compared with what the runtime uses of it.
     """
@@ -45,9 +46,9 @@ def check_compiled(spec: Spec, module: Any) -> None:
         raise _stale(spec, module, f"has the digest {code}, and the C beside the Python {spec.code}")
 
 
-def _stale(spec: Spec, module: Any, found: str) -> ImportError:
+def _stale(spec: Spec, module: Any, found: str) -> NotCompiledError:
     path = getattr(module, "__file__", None)
-    return ImportError(
+    return NotCompiledError(
         f"{spec.name}: its compiled module {found}: it was made from other C than lies beside it now; "
         f"run `derive build {spec.name}` ({path})",
         name=module.__name__,

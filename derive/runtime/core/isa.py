@@ -10,6 +10,8 @@ import os
 import platform
 from typing import Any
 
+from .errors import ArgumentError
+
 VARIABLE = "DERIVE_ISA"
 NAMES = ("base", "avx2", "avx512")  # number 1, 2, 3 of args.isa in C; 0 there means the best
 
@@ -31,11 +33,13 @@ def wanted(number: int) -> int:
         return number
     known = dict.fromkeys((*NAMES[:1], *names()))  # base is right everywhere
     if name not in known:
-        raise ValueError(f"{VARIABLE} must be one of {', '.join(known)}, or unset for the best of them; found {name!r}")
+        raise ArgumentError(
+            f"{VARIABLE} must be one of {', '.join(known)}, or unset for the best of them; found {name!r}"
+        )
     chosen = 1 if name == NAMES[0] else names().index(name) + 1
     if chosen > number:
         there = ", ".join(names()[:number])
-        raise ValueError(f"{VARIABLE}={name}, but this processor has only {there}; choose one of these")
+        raise ArgumentError(f"{VARIABLE}={name}, but this processor has only {there}; choose one of these")
     return chosen
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .arrays import Arrays, Buffers
 from .blocks import require_memory
+from .errors import OutOfMemoryError
 from .extension import CALLS
 from .isa import best, wanted
 from .kept import KEPT
@@ -80,7 +81,9 @@ class Kernels:
             try:
                 setattr(args, name, size)
             except OverflowError:
-                raise MemoryError(f"{self.spec.name}: {name}={size} is more than any machine can address") from None
+                raise OutOfMemoryError(
+                    f"{self.spec.name}: {name}={size} is more than any machine can address"
+                ) from None
         if tape_every:
             args.tape_every = tape_every
         if parts > 1:
@@ -91,7 +94,7 @@ class Kernels:
         """Bytes of the tape and of the workspace of each call. Raises MemoryError if C cannot count them."""
         sizes = self.ffi.new(self.sizes_type)
         if code := self.functions["sizes"](args, sizes):
-            raise MemoryError(f"{where}: {what} is too large: {self.message(code)}")
+            raise OutOfMemoryError(f"{where}: {what} is too large: {self.message(code)}")
         return sizes
 
 
@@ -145,7 +148,7 @@ class Problem:
         # Without sequences C is not asked, here or later; libraries have a limit even for arrays with nothing in them.
         self.sizes: Any = kernels.sizes(self.struct(self.batch), where, self) if self.batch else None
         if not self.batch and self.steps * max(dims.values()) * kernels.itemsize > sys.maxsize:
-            raise MemoryError(f"{where}: {self} is too large: no machine can address its arrays")
+            raise OutOfMemoryError(f"{where}: {self} is too large: no machine can address its arrays")
         states = 3 * sum(map(prod, self.state_shapes))
         require_memory((prod(self.out_shape) + states) * kernels.itemsize, where, f"the result for {self}")
         # Handed out again and again, hence read-only; never written, the pages of large ones take no memory.

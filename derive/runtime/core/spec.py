@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from .errors import ArgumentError
+
 Shape = tuple[int, ...]
 
 _EXTENT = re.compile(r"(?:(?P<factor>[1-9]\d*)\*)?(?P<dim>[A-Za-z_]\w*)")
@@ -72,7 +74,9 @@ class Spec:
         (self.output,), (self.target,) = self.of_role("output"), self.of_role("target")
         known = {extent.dim for name in self.of_role("input", "param") for extent in self.arguments[name].shape}
         if lost := [dim for dim in self.dims if dim not in known]:
-            raise ValueError(f"{self.name}: no parameter and no input has the dimension {lost[0]}: its size is unknown")
+            raise ArgumentError(
+                f"{self.name}: no parameter and no input has the dimension {lost[0]}: its size is unknown"
+            )
 
     def of_role(self, *roles: str) -> tuple[str, ...]:
         """The names of the arguments of some roles, in the order of the C struct."""
@@ -81,7 +85,9 @@ class Spec:
     def _extent(self, text: str) -> Extent:
         match = _EXTENT.fullmatch(text)
         if match is None or match["dim"] not in (*self.dims, "T", "B"):
-            raise ValueError(f"{self.name}: {text!r} is no multiple of a dimension; dimensions: {', '.join(self.dims)}")
+            raise ArgumentError(
+                f"{self.name}: {text!r} is no multiple of a dimension; dimensions: {', '.join(self.dims)}"
+            )
         return Extent(int(match["factor"] or 1), match["dim"])
 
     def solve(self, shapes: Mapping[str, Shape], inputs: Mapping[str, int]) -> dict[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.blocks import ALIGNMENT, require_memory
-from ..core.errors import DtypeError, ShapeError
+from ..core.errors import ArgumentTypeError, DtypeError, ShapeError
 from ..core.spec import Shape, show
 
 Array = NDArray[Any]
@@ -65,12 +65,14 @@ def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, 
     """
     wanted = "float32 or float64" if dtype is None else dtype.name
     if not isinstance(value, np.ndarray):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{where}: {name} must be a NumPy array of {wanted}, found {type(value).__name__}; "
             f"convert it with np.asarray({name}, dtype=np.{dtype.name if dtype else 'float32'})"
         )
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{where}: {name} is a masked array, and the mask would be lost; pass {name}.filled(...)")
+        raise ArgumentTypeError(
+            f"{where}: {name} is a masked array, and the mask would be lost; pass {name}.filled(...)"
+        )
     found = value.dtype
     if found in FLOATS and (dtype is None or found == dtype):
         return value.view(np.ndarray)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.problem import Problem
 from ..core.runner import Call, call, for_split
 from ..core.spec import Spec
@@ -174,7 +175,7 @@ class Cell:
         written = tape._call
         problem = written.problem
         if d_out is None and d_state is None:
-            raise ValueError(f"{where}: d_out and d_state are both None; give at least one")
+            raise ArgumentError(f"{where}: d_out and d_state are both None; give at least one")
         if d_out is None:
             seed = np.zeros(problem.out_shape, problem.dtype)
         else:
@@ -268,11 +269,13 @@ class Cell:
         inputs = self._spec.inputs
         return grads, [None if n in inputs and n not in wanted else a for n, a in zip(names, arrays, strict=True)]
 
-    def _foreign(self, tape: object) -> Exception:
+    def _foreign(self, tape: object) -> ArgumentError | ArgumentTypeError:
         name = self._spec.name
         where = f"{name}.backward"
         if not isinstance(tape, Tape):
-            return TypeError(f"{where}: tape must be the third result of {name}.forward, found {type(tape).__name__}")
+            return ArgumentTypeError(
+                f"{where}: tape must be the third result of {name}.forward, found {type(tape).__name__}"
+            )
         if tape.cell != name:
-            return ValueError(f"{where}: tape was made by {tape.cell}.forward; use {tape.cell}.backward for it")
-        return ValueError(f"{where}: tape was made by another build of {name}; run forward again with this one")
+            return ArgumentError(f"{where}: tape was made by {tape.cell}.forward; use {tape.cell}.backward for it")
+        return ArgumentError(f"{where}: tape was made by another build of {name}; run forward again with this one")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.blocks import require_memory
+from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.spec import Spec, show
 from .arrays import Array
 from .inputs import check_dtype
@@ -30,7 +31,8 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
         try:
             rng = np.random.default_rng(seed)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"{where}: seed must be an integer of at least 0, or None: {error}") from None
+            kind = ArgumentTypeError if isinstance(error, TypeError) else ArgumentError
+            raise kind(f"{where}: seed must be an integer of at least 0, or None: {error}") from None
         shapes = {name: tuple(axis.size(dims) for axis in shape) for name, shape in spec.params.items()}
         # Values are drawn in float64, so that a seed means the same numbers in both dtypes.
         draw = 8 * max(map(prod, shapes.values()), default=0)
@@ -45,7 +47,7 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
                     return np.ones(shape, dtype)
                 case "zeros":
                     return np.zeros(shape, dtype)
-            raise ValueError(f"{where}: unknown rule {rule!r}; the rules are uniform, ones, zeros")
+            raise ArgumentError(f"{where}: unknown rule {rule!r}; the rules are uniform, ones, zeros")
 
         return {name: value(spec.init[name], shape) for name, shape in shapes.items()}
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DtypeError, ShapeError
+from ..core.errors import ArgumentError, ArgumentTypeError, DtypeError, ShapeError
 from ..core.spec import Shape, Spec, show
 from .arrays import Array, as_array, compact, overlap, require_shape
 
@@ -27,9 +27,9 @@ def check_threads(where: str, threads: object) -> None:
     except TypeError:
         count = None
     if count is None or isinstance(threads, (bool, np.bool_)):
-        raise TypeError(f"{where}: threads must be None or an integer, found {threads!r}")
+        raise ArgumentTypeError(f"{where}: threads must be None or an integer, found {threads!r}")
     if count < 1:
-        raise ValueError(f"{where}: threads must be at least 1, found {count}; None means as many as pay off")
+        raise ArgumentError(f"{where}: threads must be at least 1, found {count}; None means as many as pay off")
 
 
 def check_wrt(where: str, spec: Spec, wrt: object) -> frozenset[str]:
@@ -40,14 +40,14 @@ def check_wrt(where: str, spec: Spec, wrt: object) -> frozenset[str]:
     wanted: set[str] = set()
     for name in given:
         if not isinstance(name, str):
-            raise TypeError(f"{where}: wrt must be None or names out of {', '.join(names)}, found {name!r}")
+            raise ArgumentTypeError(f"{where}: wrt must be None or names out of {', '.join(names)}, found {name!r}")
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f" (did you mean {near[0]!r}?)" if near else ""
-            raise ValueError(f"{where}: wrt has {name!r}{hint}; the gradients of {spec.name} are {', '.join(names)}")
+            raise ArgumentError(f"{where}: wrt has {name!r}{hint}; the gradients of {spec.name} are {', '.join(names)}")
         wanted |= set(spec.params) if name == "params" else {name}
     if not wanted:
-        raise ValueError(f"{where}: wrt is empty; name at least one of {', '.join(names)}, or pass None for all")
+        raise ArgumentError(f"{where}: wrt is empty; name at least one of {', '.join(names)}, or pass None for all")
     return frozenset(wanted)
 
 
@@ -63,9 +63,11 @@ def check_tape(where: str, tape: object, steps: int, everything: int) -> int:
         every = None
     wanted = 'None, "recompute", or a number of steps between saved states'
     if every is None or isinstance(tape, (bool, np.bool_)):
-        raise (ValueError if isinstance(tape, str) else TypeError)(f"{where}: tape must be {wanted}, found {tape!r}")
+        raise (ArgumentError if isinstance(tape, str) else ArgumentTypeError)(
+            f"{where}: tape must be {wanted}, found {tape!r}"
+        )
     if every < 1:
-        raise ValueError(f"{where}: tape must be {wanted}, at least 1; found {every}")
+        raise ArgumentError(f"{where}: tape must be {wanted}, at least 1; found {every}")
     return min(every, steps)
 
 
@@ -74,13 +76,15 @@ def check_lengths(where: str, lengths: object, steps: int, batch: int, unbatched
     expected = "an integer" if unbatched else "an integer array (B,)"
     plain = isinstance(lengths, (int, np.integer)) and not isinstance(lengths, bool)
     if not (isinstance(lengths, (np.ndarray, list, tuple)) or (plain and unbatched)):
-        raise TypeError(f"{where}: lengths must be None or {expected}, found {type(lengths).__name__}")
+        raise ArgumentTypeError(f"{where}: lengths must be None or {expected}, found {type(lengths).__name__}")
     if isinstance(lengths, np.ma.MaskedArray):
-        raise TypeError(f"{where}: lengths is a masked array, and the mask would be lost; pass lengths.filled(...)")
+        raise ArgumentTypeError(
+            f"{where}: lengths is a masked array, and the mask would be lost; pass lengths.filled(...)"
+        )
     try:
         array = np.asarray(lengths)
     except ValueError:  # lists of different lengths in a list
-        raise TypeError(f"{where}: lengths must be {expected}, found {lengths!r}") from None
+        raise ArgumentTypeError(f"{where}: lengths must be {expected}, found {lengths!r}") from None
     if array.size == 0 and isinstance(lengths, (list, tuple)):
         array = array.astype(np.intp)
     if array.dtype.kind not in "iu":
@@ -93,7 +97,7 @@ def check_lengths(where: str, lengths: object, steps: int, batch: int, unbatched
     bad = np.flatnonzero((array < 1) | (array > steps))
     if bad.size:
         at = "lengths" if unbatched else f"lengths[{bad[0]}]"
-        raise ValueError(f"{where}: {at} must be between 1 and T={steps}, found {array[bad[0]]}")
+        raise ArgumentError(f"{where}: {at} must be between 1 and T={steps}, found {array[bad[0]]}")
     return array.astype(np.intp)
 
 
@@ -104,9 +108,9 @@ def check_size(where: str, name: str, value: object, least: int = 1) -> int:
     except TypeError:
         size = None
     if size is None or isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{where}: {name} must be an integer, found {value!r}")
+        raise ArgumentTypeError(f"{where}: {name} must be an integer, found {value!r}")
     if size < least:
-        raise ValueError(f"{where}: {name} must be at least {least}, found {size}")
+        raise ArgumentError(f"{where}: {name} must be at least {least}, found {size}")
     return size
 
 
@@ -131,12 +135,12 @@ def check_names(where: str, spec: Spec, more: Mapping[str, object], options: Ite
             if name == first:
                 hint = ", which is its first argument and has no keyword"
             inputs = f"{first} first, then by keyword {', '.join(others)}" if others else f"{first} alone"
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"{where}: unexpected keyword argument {name!r}{hint}; {spec.name} reads the inputs {inputs}"
             )
     if missing := [name for name in others if name not in more]:
         said = ", ".join(f"{name}={name}" for name in missing)
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{where}: missing {', '.join(missing)}; {spec.name} reads {len(spec.inputs)} inputs, {first} as its first "
             f"argument and the others by keyword: {where}(..., {said})"
         )
@@ -174,7 +178,7 @@ def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any] | 
     dtype: that of `like`; None: the first parameter decides.
     """
     if not isinstance(params, Mapping):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{where}: params must be a dict with {', '.join(spec.params)}, found {type(params).__name__}; "
             f"{spec.name}.init_params makes one"
         )
@@ -186,7 +190,7 @@ def check_params(where: str, spec: Spec, params: object, dtype: np.dtype[Any] | 
             near = difflib.get_close_matches(str(name), spec.params, n=1)
             problems.append(f"unexpected {name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     if problems:
-        raise ValueError(f"{where}: params: {'; '.join(problems)}; {spec.name} has {', '.join(spec.params)}")
+        raise ArgumentError(f"{where}: params: {'; '.join(problems)}; {spec.name} has {', '.join(spec.params)}")
     if dtype is None:
         like = f"params[{next(iter(spec.params))!r}]"
         dtype = as_array(params[next(iter(spec.params))], where, like, None).dtype
@@ -240,9 +244,9 @@ def check_state(
         state = (state,)
     wanted = f"a tuple {show(names)}"
     if not isinstance(state, (tuple, list)):
-        raise TypeError(f"{where}: {argument} must be None or {wanted}, found {type(state).__name__}")
+        raise ArgumentTypeError(f"{where}: {argument} must be None or {wanted}, found {type(state).__name__}")
     if len(state) != len(names):
-        raise ValueError(f"{where}: {argument} must be {wanted} of {len(names)}, found {len(state)} entries")
+        raise ArgumentError(f"{where}: {argument} must be {wanted} of {len(names)}, found {len(state)} entries")
     arrays: list[Array | None] = []
     for k, ((name, dim), value, shape) in enumerate(zip(spec.states.items(), state, shapes, strict=True)):
         if value is None:
@@ -276,10 +280,12 @@ def check_out(
     array = as_array(out, where, "out", dtype, next(iter(inputs)))
     require_shape(array, where, "out", f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
     if not array.flags.c_contiguous or not array.flags.aligned:
-        raise ValueError(f"{where}: out must be C-contiguous and aligned; allocate it with np.empty, or leave it away")
+        raise ArgumentError(
+            f"{where}: out must be C-contiguous and aligned; allocate it with np.empty, or leave it away"
+        )
     if not array.flags.writeable:
-        raise ValueError(f"{where}: out is read-only; pass a writeable array, or leave it away")
+        raise ArgumentError(f"{where}: out is read-only; pass a writeable array, or leave it away")
     for name, array_in in inputs.items():
         if overlap(array, array_in):
-            raise ValueError(f"{where}: out overlaps {name}, which the call still reads; pass memory of its own")
+            raise ArgumentError(f"{where}: out overlaps {name}, which the call still reads; pass memory of its own")
     return array

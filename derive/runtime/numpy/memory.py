@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..core.errors import ArgumentError
 from ..core.problem import Kernels
 from ..core.runner import shares
 from ..core.spec import Spec
@@ -50,7 +51,7 @@ def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[
         batch = 1 if batch is None else check_size(where, "batch", batch, 0)
         found = kernels[check_dtype(where, dtype).newbyteorder("=")]
         if op not in PASSES:
-            raise ValueError(f"{where}: op must be one of {', '.join(PASSES)}, found {op!r}")
+            raise ArgumentError(f"{where}: op must be one of {', '.join(PASSES)}, found {op!r}")
         every = check_tape(where, tape, steps, found.everything)
         check_threads(where, threads)
         return _memory(where, found, op, steps, batch, dims, every, threads)

@@ -7,6 +7,7 @@ from inspect import Parameter, Signature, signature
 from types import FunctionType
 from typing import Any
 
+from ..core.errors import ArgumentTypeError
 from ..core.spec import Spec
 from .inputs import check_size
 
@@ -28,7 +29,7 @@ def named_function(
         try:
             given = signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
+            raise ArgumentTypeError(f"{where}: {error}; it takes {', '.join(signature.parameters)}") from None
         given.apply_defaults()
         values = given.arguments
         dims = {dim: check_size(where, keyword, values.pop(keyword)) for dim, keyword in spec.dims.items()}

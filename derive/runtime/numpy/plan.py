@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..core.errors import ArgumentError, NotPicklableError, PlanInUseError
 from ..core.problem import Problem
 from ..core.runner import Runner
 from ..core.spec import show
@@ -61,7 +62,9 @@ class Plan:
         lead = (check_size(where, "steps", steps), *(() if batch is None else (check_size(where, "batch", batch, 0),)))
         check_threads(where, threads)
         if untold := spec.untold():
-            raise ValueError(f"{where}: no parameter of {spec.name} tells the size of {untold[0]}; call infer instead")
+            raise ArgumentError(
+                f"{where}: no parameter of {spec.name} tells the size of {untold[0]}; call infer instead"
+            )
         arrays = check_params(where, spec, params, None, "")
         kernels = reader.kernels[arrays[0].dtype]
         self._reader = reader
@@ -254,10 +257,10 @@ class Plan:
 
     # -- what a call is made of --------------------------------------------------------------------------------------
 
-    def _busy(self, op: str) -> RuntimeError:
+    def _busy(self, op: str) -> PlanInUseError:
         # Asking first and then `with`, not acquire and try: an interrupt between those two would leave the lock closed.
         name = self._reader.spec.name
-        return RuntimeError(f"{name}.plan.{op}: the plan is running, in another thread; make one for each thread")
+        return PlanInUseError(f"{name}.plan.{op}: the plan is running, in another thread; make one for each thread")
 
     def _prepare_infer(self) -> Bound:
         bound = Bound(self, "infer", {})
@@ -351,7 +354,7 @@ class Plan:
             dim = spec.arguments[spec.output].dim
             out = check_out(f"{spec.name}.infer", out, problem.dtype, dim, problem.out_shape, named)
         if out is not self._out and np.may_share_memory(out, self._arena.memory):
-            raise ValueError(
+            raise ArgumentError(
                 f"{self._reader.spec.name}.infer: out {show(out.shape)} overlaps an array of the plan; "
                 "pass memory of its own, or leave it away"
             )
@@ -379,7 +382,7 @@ class Plan:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         name = self._reader.spec.name
-        raise TypeError(
+        raise NotPicklableError(
             f"{name}.plan: a plan holds memory that C works in, and can be neither copied nor pickled; "
             f"make another one with {name}.plan(plan.params, steps, batch), in each process its own"
         )

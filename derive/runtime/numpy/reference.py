@@ -10,9 +10,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pickle import PicklingError
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from ..core.errors import NotCompiledError, NotPicklableError
 
 if TYPE_CHECKING:
     from .cell import Cell
@@ -21,13 +22,13 @@ CELL, REFERENCE = "_cell", "__reference__"  # what a generated module calls its 
 
 
 def reduced(cell: Cell, kernels: Any) -> tuple[Callable[..., Cell], tuple[Any, ...]]:
-    """What `Cell.__reduce__` returns. Raises PicklingError for a cell that no other process could find."""
+    """What `Cell.__reduce__` returns. Raises NotPicklableError for a cell that no other process could find."""
     spec = cell._spec
     for module in _owners(kernels):
         if getattr(module, CELL, None) is cell:
             load, arguments = getattr(module, REFERENCE, (import_module, (module.__name__,)))
             return found_again, (spec.name, spec.code, load, arguments)
-    raise PicklingError(
+    raise NotPicklableError(
         f"{spec.name}: this cell is not that of an imported module, so that another process would not find it; "
         f"pickle what derive.generated or derive.build gives"
     )
@@ -42,11 +43,11 @@ def _owners(kernels: Any) -> list[ModuleType]:
 
 
 def found_again(name: str, code: str, load: Callable[..., ModuleType], arguments: tuple[Any, ...]) -> Cell:
-    """The cell that a reference names, in this process. Raises ImportError where its module is not here, or is another."""
+    """The cell that a reference names, in this process. Raises NotCompiledError where its module is not here, or is another."""
     module = load(*arguments)
     cell: Cell = getattr(module, CELL)
     if cell._spec.code != code:
-        raise ImportError(
+        raise NotCompiledError(
             f"{name}: it was pickled with C of the digest {code}, and {module.__name__} here has {cell._spec.code}: "
             f"the two processes must use the same build"
         )

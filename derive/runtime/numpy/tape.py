@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..core.blocks import amount, require_memory
+from ..core.errors import NotPicklableError
 from ..core.runner import Call
 from .arrays import Array, aligned
 from .ragged import Ragged
@@ -48,7 +49,7 @@ class Tape:
         return made
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
+        raise NotPicklableError(
             f"a tape of {self.cell} holds memory in the order of this process, and cannot be pickled; "
             f"call {self.cell}.backward where {self.cell}.forward was called, and send the gradients"
         )

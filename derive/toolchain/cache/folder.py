@@ -60,6 +60,14 @@ def trusted(folder: Path) -> Path:
     return real
 
 
+def existing(folder: Path) -> Path | None:
+    """The cache folder, resolved, as of `trusted`; None where there is none yet, and none is made.
+
+    Raises DeriveError as `trusted` does.
+    """
+    return trusted(folder) if os.path.lexists(folder) else None
+
+
 def check_entry(folder: Path, names: Iterable[str]) -> None:
     """Refuse an entry of the cache that another user could have put there or changed; it exists.
 

@@ -25,7 +25,7 @@ def main() -> None:
     _no_core_file()
     _say(answers, "ready", True)
     given = sys.stdin.buffer.read()
-    if not given:  # the compiler failed, or whoever asked is gone
+    if not given:  # the compiler failed, or the process that asked is gone
         return
     try:
         cell, loss, sizes, folder, extension = pickle.loads(given)
@@ -49,7 +49,7 @@ def _say(answers: Any, kind: str, what: Any) -> None:
 
 
 def _no_core_file() -> None:
-    """A crash that is expected and reported needs no core file in the folder of whoever asked."""
+    """A crash that is expected and reported needs no core file in the folder of the process that asked."""
     try:
         import resource
 

@@ -1,4 +1,4 @@
-"""The process of an examination, as seen from outside: started early, asked once, and judged by how it ends."""
+"""The process of an examination, as seen from outside: started early, asked once; how it ends is the verdict."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ __all__ = ["get"]
 
 
 def get(name: str) -> ModuleType | None:
-    """The reference module of the cell `name`, or None where nobody has written one."""
+    """The reference module of the cell `name`, or None where none is written."""
     path = f"{__name__}.{name}"
     if not name.isidentifier() or importlib.util.find_spec(path) is None:
         return None
