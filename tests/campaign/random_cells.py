@@ -304,7 +304,7 @@ class Draft:
 
 
 def text(seed: int) -> str:
-    """The file of a random cell."""
+    """The file of a random cell, with one input or with several."""
     rng = random.Random(f"cell {seed}")
     draft = Draft(rng)
     draft.ready.append(Tensor("x", "IN"))
@@ -312,6 +312,7 @@ def text(seed: int) -> str:
     for p in range(count):
         same = p and rng.random() < 0.35
         draft.states.append(Tensor(draft.name(STATES), rng.choice(draft.states).dim if same else f"D{p}"))
+    inputs = _further_inputs(random.Random(f"inputs {seed}"), draft)
     if rng.random() < 0.25:
         draft.gated()
     order = list(draft.states)
@@ -326,6 +327,8 @@ def text(seed: int) -> str:
     if rng.random() < 0.15:
         rng.shuffle(body)  # the order of lines says nothing
     names = _names(body, draft)
+    given = ["x", *(n for n in inputs if n in names)]
+    names = [n for n in names if n not in given]
     rng.shuffle(names)
     gates = f', gates="{" ".join(draft.gates)}"' if draft.gates else ""
     states = " ".join(s.name for s in draft.states)
@@ -336,11 +339,21 @@ def text(seed: int) -> str:
         "",
         "",
     ]
-    lines += [f'@cell(states="{states}"{gates})', f"def random_{seed}({', '.join(['x', *names])}):"]
+    lines += [f'@cell(states="{states}"{gates})', f"def random_{seed}({', '.join([*given, *names])}):"]
     lines += [f"    {line}" for line in body]
     if rng.random() < 0.4:
         lines += ["", "", *_loss(rng)]
     return "\n".join(lines) + "\n"
+
+
+def _further_inputs(rng: random.Random, draft: Draft) -> list[str]:
+    """Now and then one or two inputs beside x, of a size of their own or of that of a state, ready to be read."""
+    if rng.random() < 0.65:
+        return []
+    names = ["in_1", "in_2"][: rng.choice((1, 1, 2))]
+    sizes = [f"IN{p}" if rng.random() < 0.5 else rng.choice(draft.states).dim for p in range(len(names))]
+    draft.ready += [Tensor(name, size) for name, size in zip(names, sizes, strict=True)]
+    return names
 
 
 def _anchored(draft: Draft) -> list[str]:
