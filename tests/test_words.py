@@ -38,7 +38,6 @@ DEFINED_ELSEWHERE = {
 
 # Folders and files that still have older words.  One that has none any more fails the test: it leaves this list.
 TO_COME = (
-    "derive/runtime",
     "derive/passes",
     "derive/backends",
     "derive/audit",
@@ -53,6 +52,7 @@ ALLOWED = {
     ("derive/notation/reserved.py", r"meetings?"): "a field of the C interface",
     ("derive/notation/reserved.py", r"patience"): "a macro of templates/c, which is to come",
     ("derive/notation/reserved.py", r"LARGER|SMALLER"): "macros of templates/c, which are to come",
+    ("derive/runtime/core", r"meetings?"): "a field of the C interface",
     ("tests/emit", r"meetings?"): "a field of the C interface",
     ("tests/module", r"meetings?"): "a field of the C interface",
     ("tests/build/test_custom_cells.py", r"meetings?"): "a field of the C interface",
