@@ -18,9 +18,9 @@ line, when it is read or when its program is first asked for.
 
 This file holds the names that a cell file imports; among them are the functions of derive/ir/functions.py, so that one
 that gets a record there can be imported here.  symbols.py has the words, decorators.py `@cell` and its kin,
-writer.py notes what a function writes and lines.py where; spelling.py spells names; formulas.py, checks.py, sizes.py and
-public.py say what is wrong with it, whole.py what is wrong with the whole; program.py makes a program of it, and joining.py
-puts a head on top of a cell.
+writer.py notes what a function writes and lines.py where; spelling.py spells names; formulas.py, checks.py, inputs.py,
+sizes.py and public.py say what is wrong with it, whole.py what is wrong with the whole; program.py makes a program of
+it, and joining.py puts a head on top of a cell.
 """
 
 from typing import Any

@@ -13,6 +13,7 @@ from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Facts, Origin, Program, T, Tensor, t
 from derive.notation import checks
+from derive.notation.inputs import check_inputs
 from derive.notation.sizes import Sizes
 from derive.notation.spelling import GREEK, name_of_cell, spelled, spellings
 from derive.notation.writer import Name, Writer
@@ -80,7 +81,7 @@ def _program(
     ]
     checks.check_times(writer, states, tensors)
     checks.check_order(writer, states, tensors)
-    checks.check_inputs(writer, tensors, states, declared)
+    check_inputs(writer, tensors, states, declared)
     checks.check_ranks(writer, tensors, states)
     equations += _boundaries(where, states, tensors, len(equations))
     inputs = [x.name for x in tensors.values() if x.role == "input"]
