@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from derive.cli.commands import main
+from derive.cli import main
 from derive.toolchain import compiler
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +37,7 @@ def commands() -> Iterator[list[str]]:
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, with a cache and a compiler that is quick."""
     cc = tmp_path / "cc"
-    cc.write_text(f'#!/bin/sh\nexec {compiler._compiler()[0]} "$@" -O0\n')
+    cc.write_text(f'#!/bin/sh\nexec {compiler.command()[0]} "$@" -O0\n')
     cc.chmod(0o755)
     monkeypatch.setenv("CC", str(cc))
     monkeypatch.setenv("DERIVE_CACHE", str(tmp_path / "cache"))
@@ -92,7 +93,8 @@ def test_commands_on_the_pages_exist_with_their_options(words: list[str]) -> Non
         for name in (word.partition("=")[0] for word in words[1:] if "=" in word):
             assert re.search(rf"\$\({name}\)|\(origin {name}\)", makefile), f"the Makefile does not read {name}"
     elif words[0] == "derive":
-        command = main.commands[words[1]]
+        command = main.get_command(click.Context(main), words[1])
+        assert command is not None, words
         with command.make_context(words[1], words[2:]) as context:  # parses; a wrong option is an error
             assert context.params
     else:

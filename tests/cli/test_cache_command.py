@@ -152,7 +152,7 @@ def test_a_damaged_entry_is_listed_and_can_be_removed(root: Path) -> None:
 
 def test_clear_asks_first(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = names(root)
-    done = cache("clear")  # nobody is there to be asked
+    done = cache("clear")  # there is no terminal to ask at
     assert done.exit_code == 2 and "this removes 4 entries" in done.stderr and "add --yes" in done.stderr
     monkeypatch.setattr("derive.cli.cache.can_ask", lambda: True)
     done = cache("clear", given="n\n")

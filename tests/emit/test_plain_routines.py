@@ -1,4 +1,4 @@
-"""Programs that are no cell, by the plain backend: derivatives of derivatives, stacks, layers that run to and fro in time."""
+"""Programs that are no cell, by the plain backend: derivatives of derivatives, stacks, layers in both directions of time."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     lstm_0123456789abcdef            an entry
     .lstm_0123456789abcdef.xxxxxxxx  what a builder is making, or left behind when it was killed
-    reports                          reports on modules that were refused; nobody removes them but you
+    reports                          reports on modules that were refused; only you remove them
 
 Anything else in the folder is somebody else's and is left alone.
 """
