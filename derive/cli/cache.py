@@ -82,7 +82,7 @@ def clear(days: float | None, yes: bool, as_json: bool) -> None:
     if todo and not yes:
         if not can_ask():
             raise DeriveError(
-                f"this removes {_counted(len(todo))}, {total}, from {folder}; add --yes where nobody can be asked"
+                f"this removes {_counted(len(todo))}, {total}, from {folder}; without a terminal, add --yes"
             )
         if not click.confirm(f"Remove {_counted(len(todo))}, {total}, from {folder}?", err=True):
             todo = []

@@ -138,7 +138,7 @@ def antisymmetric(x, p, h):
     "lem",
     '''
     """Long expressive memory. Rusch, Mishra, Erichson & Mahoney 2022, with dt = 1."""
-    @cell(states="y z", gates="p q c", hidden="A", inputs="V_", output="R", output_in="S", output_b="d")
+    @cell(states="y z", gates="p q c", hidden="A", weight_x="V_", output="R", output_in="S", output_b="d")
     def lem(x, y, z, A, V_, b, R, S, d, p, q, c):
         p[t, n] = sigmoid(Sum(A[p][n, k] * y[t - 1, k], k) + Sum(V_[p][n, j] * x[t, j], j) + b[p][n])
         q[t, n] = sigmoid(Sum(A[q][n, k] * y[t - 1, k], k) + Sum(V_[q][n, j] * x[t, j], j) + b[q][n])
@@ -158,7 +158,7 @@ def lem(x, p, y, z):
     "cornn",
     '''
     """Coupled oscillatory RNN. Rusch & Mishra 2021: velocities z, with dt = 1/2, gamma = 1, epsilon = 2."""
-    @cell(states="y z", position="A", velocity="D", inputs="V_")
+    @cell(states="y z", position="A", velocity="D", weight_x="V_")
     def cornn(x, y, z, A, D, V_, b):
         z[t, n] = z[t - 1, n] + (tanh(Sum(A[n, k] * y[t - 1, k], k) + Sum(D[n, k] * z[t - 1, k], k)
                                       + Sum(V_[n, j] * x[t, j], j) + b[n]) - y[t - 1, n] - 2 * z[t - 1, n]) / 2

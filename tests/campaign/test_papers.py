@@ -44,11 +44,12 @@ def test_a_cell_from_a_paper(name, tmp_path):
     sizes = {"T": 4, "B": 3, **sizes_of(list(program.facts.sizes), (5, 7, 3, 4, 6), {})}
     problem = draw(program, oracle.target, sizes, (-1.0, 1.0))
     step, values = paper_cells.CELLS[name][1], problem.values
-    x, d_out = np.moveaxis(values[places.input], 0, 1), np.moveaxis(problem.d_out, 0, 1)
+    (read,) = places.inputs
+    x, d_out = np.moveaxis(values[read], 0, 1), np.moveaxis(problem.d_out, 0, 1)
 
     def objective(given):
         states = tuple(given[i] for i in places.initial.values())
-        out, final = loop(step, np.moveaxis(given[places.input], 0, 1), given, states)
+        out, final = loop(step, np.moveaxis(given[read], 0, 1), given, states)
         last = sum((a * problem.d_state[s]).sum() for s, a in zip(places.initial, final, strict=True))
         return (out * d_out).sum() + last
 
@@ -64,7 +65,7 @@ def test_a_cell_from_a_paper(name, tmp_path):
     for _ in range(4):  # a direction in everything at once sees every wrong element
         moves = {n: rng.normal(size=a.shape) for n, a in values.items()}
         slope = objective({n: a + 1j * STEP * moves[n] for n, a in values.items()}).imag / STEP
-        public = {"x": np.moveaxis(moves[places.input], 0, 1), **places.gather({n: moves[n] for n in places.params})}
+        public = {"x": np.moveaxis(moves[read], 0, 1), **places.gather({n: moves[n] for n in places.params})}
         public |= {f"{s}0": moves[i] for s, i in places.initial.items()}
         parts = [grads[n] * public[n] for n in grads]
         assert abs(slope - sum(p.sum() for p in parts)) <= 1e-12 * sum(np.abs(p).sum() for p in parts)

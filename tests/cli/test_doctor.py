@@ -190,7 +190,7 @@ def test_every_state_of_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(kept.tempfile, "TemporaryFile", closed)
     assert by_name(kept.cache())["writable"].value is False
-    monkeypatch.setenv("DERIVE_CACHE", "~nobody-at-all/x")
+    monkeypatch.setenv("DERIVE_CACHE", "~no-such-user/x")
     (folder,) = kept.cache()
     assert folder.state == BROKEN and "no home folder" in folder.found
 

@@ -92,7 +92,7 @@ int main(int count, char **words)
 @pytest.mark.parametrize("target", TARGETS)
 def test_functions(target, real, tmp_path):
     compiler, emulator = tools(target)
-    (tmp_path / "f.c").write_text(source(real) + MAIN)
+    (tmp_path / "f.c").write_text(source(real, tmp_path) + MAIN)
     run(compiler, "-std=c99", "-O2", *MATH, tmp_path / "f.c", "-o", tmp_path / "f", "-lm")
 
     def call(name, x):

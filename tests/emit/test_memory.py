@@ -131,14 +131,13 @@ class Arguments:
             setattr(self.args, name, value)
         assert self("sizes") == 0
         one = lambda shape: int(np.prod([eval(str(s), {}, sizes) for s in shape]))  # noqa: E731
-        states, dim = self.spec["states"], lambda role: self.spec[role][1]
+        states, named = self.spec["states"], {n: (role, *shape) for n, (role, *shape) in self.spec["arguments"].items()}
+        self.params = {n: tuple(shape) for n, (role, *shape) in named.items() if role == "param"}
         self.shapes = {
-            "x": ("T", "B", dim("input")),
-            "out": ("T", "B", dim("output")),
-            "y": ("T", "B", dim("target")),
+            **{n: named[n][1:] for n in ("x", "out", "y")},
             "loss": (1,),
         }
-        self.shapes |= self.spec["params"]
+        self.shapes |= self.params
         self.shapes |= {f"{s}_{e}": ("B", d) for s, d in states.items() for e in ("0", "T")}
         self.shapes |= {f"d_{n}": s for n, s in self.shapes.items() if n not in ("y", "loss")}
         self.arrays = {n: np.full(one(s), 0.25, real.dtype) for n, s in self.shapes.items()}
@@ -160,7 +159,7 @@ class Arguments:
     def needed(self, call):
         """The pointers that the header names for a call."""
         states = list(self.spec["states"])
-        reads = ["x", *self.spec["params"], *(f"{s}_0" for s in states)]
+        reads = ["x", *self.params, *(f"{s}_0" for s in states)]
         seeds, finals = [f"d_{s}_T" for s in states], [f"{s}_T" for s in states]
         grads = [f"d_{n}" for n in reads if n != "x"]
         tape = ["tape"] if self.sizes.tape else []
