@@ -9,7 +9,6 @@ each level.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -101,10 +100,10 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     for rule in RULES:
         adjoint = ir.verify(trace.run(rule.__name__, rule, adjoint))
         counts.append(count(adjoint, rule.__name__))
-    judge = trace.run("loss", _objective, loss, primal, adjoint)
+    objective = trace.run("loss", _objective, loss, primal, adjoint)
     many = trace.run("batch", batch, adjoint)
     first, second = trace.run("partition", _forward_and_backward, many)
-    judging = trace.run("batch the loss", batch, judge)
+    objectives = trace.run("batch the loss", batch, objective)
 
     saved = tape(first.program, second.program)
     places = tape_places(first.program, saved)
@@ -114,21 +113,16 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
     arguments = argument_places(many)
     outputs = primal.outputs
 
-    def kernel(
-        name: str, program: Program, own: Mapping[str, Place], on_tape: Mapping[str, Place], direction: int
-    ) -> LoweredKernel:
-        return _kernel(trace, name, program, dict(own), dict(on_tape), direction)
-
     kernels = (
-        kernel("infer", needed(first.program, outputs), arguments, {}, 1),
-        kernel("forward", needed(first.program, (*outputs, *saved)), arguments, places, 1),
-        kernel("loss", judging, argument_places(judging), {}, 0),
-        kernel("backward", second.program, arguments, places, -1),
-        kernel("record", needed(first.program, outputs), arguments, states, 1),
-        kernel("recompute", again, arguments, states, -1),
+        _kernel(trace, "infer", needed(first.program, outputs), arguments, {}, 1),
+        _kernel(trace, "forward", needed(first.program, (*outputs, *saved)), arguments, places, 1),
+        _kernel(trace, "loss", objectives, argument_places(objectives), {}, 0),
+        _kernel(trace, "backward", second.program, arguments, places, -1),
+        _kernel(trace, "record", needed(first.program, outputs), arguments, states, 1),
+        _kernel(trace, "recompute", again, arguments, states, -1),
     )
-    called = trace.run("signature", signature, primal, judge)
-    return Model(cell.name, cell.doc, primal, adjoint, judge, tuple(counts), kernels, places, called, trace)
+    called = trace.run("signature", signature, primal, objective)
+    return Model(cell.name, cell.doc, primal, adjoint, objective, tuple(counts), kernels, places, called, trace)
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +161,8 @@ def routine(name: str, program: Program) -> Routine:
     program = trace.run("peel", peel, program)
     many = trace.run("batch", batch, program)
     many = needed(many, many.outputs)
-    sweeps = with_copies(many, trace.run("partition", partition, many))
+    sweeps = trace.run("partition", partition, many)
+    sweeps = trace.run("keep copies", with_copies, many, sweeps)
     arguments = own_places(many)
     crossing = [
         n
@@ -181,9 +176,7 @@ def routine(name: str, program: Program) -> Routine:
     on_tape = with_initials(many, tape_places(whole, tuple(crossing)))
     arguments = with_initials(many, arguments)
     kernels = tuple(
-        replace(
-            _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction), mirrored=sweep.mirrored
-        )
+        _kernel(trace, f"sweep{k}", sweep.program, arguments, on_tape, sweep.direction, sweep.mirrored)
         for k, sweep in enumerate(sweeps, 1)
     )
     return Routine(name, many, arguments, on_tape, kernels, trace)
@@ -203,26 +196,32 @@ def _forward_and_backward(program: Program) -> list[Sweep]:
 def _objective(loss: Head, primal: Program, adjoint: Program) -> Program:
     """The loss and its gradient with respect to the output, under the name by which the adjoint reads it."""
     output = primal.facts.output
-    judge, _ = simplify(vjp(loss.of(primal.tensors[output]), [output]))
-    judge = _as_seed(judge, adjoint, output)
-    return replace(judge, facts=replace(judge.facts, gates=(), states=(), output=output))
+    found, _ = simplify(vjp(loss.of(primal.tensors[output]), [output]))
+    found = _as_seed(found, adjoint, output)
+    return replace(found, facts=replace(found.facts, gates=(), states=(), output=output))
 
 
-def _as_seed(judge: Program, adjoint: Program, output: str) -> Program:
+def _as_seed(objective: Program, adjoint: Program, output: str) -> Program:
     """The gradient of the loss under the name by which the adjoint of the cell reads it, its direct part of dL/dh."""
     old, new = adjoint_name(output), f"seed_{output}"
     seed = adjoint.tensors.get(new)
     tensors = {
         n if n != old else new: x if n != old else replace(x, name=new, latex=seed.latex if seed else x.latex)
-        for n, x in judge.tensors.items()
+        for n, x in objective.tensors.items()
     }
     swap = {sp.tensor.IndexedBase(old): sp.tensor.IndexedBase(new), sp.Symbol(old): sp.Symbol(new)}
-    equations = [replace(e, lhs=e.lhs.xreplace(swap), rhs=e.rhs.xreplace(swap)) for e in judge.equations]
-    return replace(judge, tensors=tensors, equations=tuple(equations), outputs=(new,))
+    equations = [replace(e, lhs=e.lhs.xreplace(swap), rhs=e.rhs.xreplace(swap)) for e in objective.equations]
+    return replace(objective, tensors=tensors, equations=tuple(equations), outputs=(new,))
 
 
 def _kernel(
-    trace: Trace, name: str, program: Program, arguments: dict[str, Place], saved: dict[str, Place], direction: int
+    trace: Trace,
+    name: str,
+    program: Program,
+    arguments: dict[str, Place],
+    saved: dict[str, Place],
+    direction: int,
+    mirrored: bool = False,
 ) -> LoweredKernel:
     """One kernel; `arguments` are the places of all that the caller owns, `direction` is that of the loops over time."""
     program = replace(program, name=f"{program.name}, {name}")
@@ -230,4 +229,4 @@ def _kernel(
     lowered = trace.run_for(name, "fuse", fuse, lowered, saved)
     own = {n: p for n, p in arguments.items() if n in lowered.program.tensors}
     storage = trace.run_for(name, "storage", place, lowered, own, saved)
-    return LoweredKernel(name, lowered, verify_storage(lowered, storage))
+    return LoweredKernel(name, lowered, verify_storage(lowered, storage), mirrored)

@@ -11,7 +11,7 @@ program lie in these arrays.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from derive import ir
 from derive.errors import EngineError
@@ -194,7 +194,10 @@ def signature(primal: Program, loss: Program) -> Signature:
     calls = (
         Call("infer", (*reads, *results, workspace)),
         Call("forward", (*reads, *results, tape, workspace)),
-        Call("backward", (*reads, *(_as(a, "in") for a in (output, tape)), d_out, *seeds, *gradients, workspace)),
+        Call(
+            "backward",
+            (*reads, *(replace(a, direction="in") for a in (output, tape)), d_out, *seeds, *gradients, workspace),
+        ),
         Call(
             "loss_and_grad",
             (
@@ -203,7 +206,7 @@ def signature(primal: Program, loss: Program) -> Signature:
                 *seeds,
                 total,
                 *gradients,
-                *(_as(a, "scratch") for a in (*results, tape, d_out)),
+                *(replace(a, direction="scratch") for a in (*results, tape, d_out)),
                 workspace,
             ),
         ),
@@ -211,12 +214,6 @@ def signature(primal: Program, loss: Program) -> Signature:
     arguments = (*reads, *results, tape, target, total, d_out, *seeds, *gradients, workspace)
     made = Signature(primal.name, dict(primal.facts.sizes), tuple(primal.facts.gates), states, arguments, calls)
     return verify_signature(made)
-
-
-def _as(argument: Argument, direction: str) -> Argument:
-    return Argument(
-        argument.name, argument.role, argument.shape, argument.type, direction, argument.optional, argument.of
-    )
 
 
 def verify_signature(made: Signature) -> Signature:

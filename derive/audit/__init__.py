@@ -22,7 +22,7 @@ terms.py        a right-hand side as a list of terms, with coefficients in one f
 findings.py     verdicts, and the rules that tell what two terms have in common
 compare.py      two right-hand sides, and which equations are put in before their terms are compared
 values.py       both sides run on random values, and the errors
-judge.py        `audit`: a verdict on each equation, of terms and values together
+verdict.py      `audit`: a verdict on each equation, of terms and values together
 report.py       an audit printed
 indices.py      indices and times: put elsewhere, renamed, numbered, left out
 """
@@ -30,8 +30,8 @@ indices.py      indices and times: put elsewhere, renamed, numbered, left out
 from typing import Any
 
 from derive.audit.findings import Finding, Verdict
-from derive.audit.judge import Audit, Row, audit
 from derive.audit.notation import Sum, derivation, in_file
+from derive.audit.verdict import Audit, Row, audit
 from derive.audit.written import Derivation
 from derive.ir import T, t
 from derive.ir.functions import IN_CELLS

@@ -35,7 +35,7 @@ from derive.audit.findings import (
 from derive.audit.terms import Coefficients, Term, Terms
 from derive.ir import Span
 
-PATIENCE = 16  # how many ways of putting equations in are tried without getting nearer
+LIMIT = 16  # how many ways of putting equations in are tried without getting nearer
 
 # A term with one thing wrong in it is nearer to the truth than a term that is not there and another that should not be.
 _WEIGHT = {Verdict.PRODUCT: 2, Verdict.MISSING: 4, Verdict.EXTRA: 4, Verdict.FACTOR: 3, Verdict.RANGE: 3}
@@ -84,7 +84,7 @@ def compare(
     seen: set[frozenset[str]] = set()
     number, idle = count(), 0
     queue: list[tuple[Any, ...]] = [(0, next(number), (), written, derived)]
-    while queue and idle < PATIENCE:
+    while queue and idle < LIMIT:
         _, _, path, left, other = heapq.heappop(queue)
         if frozenset(path) in seen:
             continue

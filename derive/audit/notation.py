@@ -56,12 +56,12 @@ def derivation(
             f"{', '.join(registry.cells())}; or give a cell of your own, made by @cell above it"
         )
     one = registry.cell(of) if isinstance(of, str) else of
-    judge = registry.loss(loss) if isinstance(loss, str) else loss
+    objective = registry.loss(loss) if isinstance(loss, str) else loss
     if not isinstance(one, Cell):
         raise DeriveError(f"@derivation({of!r}): the first argument is a cell, or the name of one")
 
     def build(function: Callable[..., None]) -> Derivation:
-        return _build(function, one, judge, last, names)
+        return _build(function, one, objective, last, names)
 
     return build
 
@@ -102,7 +102,7 @@ def in_file(path: Path) -> list[Derivation]:
 
 
 def _build(
-    function: Callable[..., None], one: Cell, judge: Head | None, last: bool, names: dict[str, str]
+    function: Callable[..., None], one: Cell, objective: Head | None, last: bool, names: dict[str, str]
 ) -> Derivation:
     where = f"derivation {function.__name__}"
     arguments = list(inspect.signature(function).parameters)
@@ -119,7 +119,7 @@ def _build(
     writer.run(function, arguments)
     if not writer.found:
         raise DeriveError(f"{where}: the function writes no equation; write dh[t, n] = ...")
-    of = reference(one, judge)
+    of = reference(one, objective)
     meaning = Meaning(where, of, writer.names, writer.found, names)
     if not meaning.claims:
         raise DeriveError(

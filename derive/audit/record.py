@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from derive.audit.findings import Finding
-from derive.audit.judge import Audit, Row
+from derive.audit.verdict import Audit, Row
 
 
 def as_dict(audit: Audit) -> dict[str, Any]:

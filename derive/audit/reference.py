@@ -31,10 +31,10 @@ def reference(cell: Cell, loss: Head | None = None) -> Reference:
     seed = f"seed_{output}" if f"seed_{output}" in program.tensors else adjoint_name(output)
     if loss is None:
         return Reference(cell.name, primal, program, seed, None, None, ())
-    judge = vjp(loss.of(primal.tensors[output]), [output])
-    direct = _inlined(judge, adjoint_name(output))
-    targets = tuple(x.name for x in judge.of_role("target"))
-    return Reference(cell.name, primal, program, seed, judge, direct, targets)
+    objective = vjp(loss.of(primal.tensors[output]), [output])
+    direct = _inlined(objective, adjoint_name(output))
+    targets = tuple(x.name for x in objective.of_role("target"))
+    return Reference(cell.name, primal, program, seed, objective, direct, targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +65,13 @@ class Reference:
         return self.program.defined[adjoint][0]
 
 
-def _inlined(judge: Program, name: str) -> sp.Expr:
+def _inlined(objective: Program, name: str) -> sp.Expr:
     """The gradient of the loss by the output in terms of output and target alone: adjoints of the loss put in."""
-    equation = judge.defined[name][0]
+    equation = objective.defined[name][0]
     rhs = equation.rhs
-    for _ in judge.equations:
-        for access in ir.accesses(rhs, judge.tensors):
-            inner = judge.defined.get(ir.name_of(access), ())
+    for _ in objective.equations:
+        for access in ir.accesses(rhs, objective.tensors):
+            inner = objective.defined.get(ir.name_of(access), ())
             if len(inner) == 1:
                 where = dict(zip(getattr(inner[0].lhs, "indices", ()), getattr(access, "indices", ()), strict=True))
                 rhs = rhs.xreplace({access: inner[0].rhs.xreplace(where)})

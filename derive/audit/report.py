@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from derive.audit.findings import Finding, Verdict
-from derive.audit.judge import Audit, Row
 from derive.audit.values import TOLERANCE
+from derive.audit.verdict import Audit, Row
 
 
 def show(console: Console, audit: Audit) -> None:

@@ -112,7 +112,7 @@ class Side:
             return None
         starts = [when[0] for _, _, when in self.pieces(label) if when is not None]
         first = sp.Integer(0 if any(s == 0 for s in starts) else 1)
-        return ir.meet((first, T), adjoint.time)
+        return ir.intersect((first, T), adjoint.time)
 
 
 # -- which reads which -------------------------------------------------------------------------------------------------

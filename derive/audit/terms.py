@@ -119,10 +119,10 @@ class Terms:
             reach.append((one.args[1] - by, one.args[2] - by))
         if when is not None:
             reach.append(when)
-        own = ir.reach(sp.Mul(*factors, evaluate=False), self.derived.tensors) if reach else None
+        own = ir.support(sp.Mul(*factors, evaluate=False), self.derived.tensors) if reach else None
         if own is not None:
             reach.append(own)
-        whole = reduce(ir.meet, reach) if reach else None
+        whole = reduce(ir.intersect, reach) if reach else None
         if whole is not None and (empty := sp.expand(whole[1] - whole[0])).is_Integer and empty < 0:
             return None
         coefficient = self.coefficients.canonical(sp.Mul(*(f for f in factors if not self.derived.has_delta(f))))

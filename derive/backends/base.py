@@ -22,7 +22,7 @@ What it handles, whatever the cell is
 The ends of time
 
     t = 1       a read of t - 1 finds `place.initial`, an array of the caller
-    t = T       in a sweep backwards a read of t + 1 finds zeros in `ring` and `chunk` places; nothing else is read after T.
+    t = T       in a sweep backwards a read of t + 1 finds zeros in `swap` and `chunk` places; nothing else is read after T.
                 A term with span(t, T, T) exists at the last step alone: its seed counts as zero before.
     t = 0       of the edge: terms that do not exist there are left out already
     sums        what `totals` and `reducing` products add up begins with zero; gradients of inputs (`d_x`) may be NULL
@@ -43,7 +43,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PRODUCTS = ("parallel", "recurrent", "reducing")
-PLACES = ("arg", "tape", "chunk", "ring", "step", "edge", "tile", "local", "total")
+PLACES = ("arg", "tape", "chunk", "swap", "step", "edge", "tile", "local", "total")
 
 
 @dataclass(frozen=True)

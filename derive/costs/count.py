@@ -272,7 +272,7 @@ class _Counting:
     def schedule(self, kernel: Kernel, asked: int | None) -> Schedule:
         """The choices for the forward kernel of the call."""
         tiles = [s.tile for s in kernel.loop_stages if s.tile]
-        known = [g for t in tiles for g in t.segments if g.known]
+        known = [g for t in tiles for g in t.segments if g.hoistable]
         first = next((n for n, p in enumerate(kernel.parts) if p.is_loop), len(kernel.parts))
         large = [g for p in kernel.parts[:first] if isinstance(p, PhasePlan) for g in p.gemms]
         before = bool(large or (known and self.hoist))

@@ -118,7 +118,7 @@ class Workload:
 
     def _ahead(self, segment: Segment) -> bool:
         """Whether the products of a segment are made before the loop."""
-        return self.hoist and segment.known
+        return self.hoist and segment.hoistable
 
     # -- equations -----------------------------------------------------------------------------------------------------
 
@@ -222,7 +222,7 @@ class Workload:
         """How deep a product is; its partial sums wait for themselves, k/CHAINS times."""
         found = -inf
         for segment in tile.segments:
-            if segment.weights[slot] is None or segment.known:
+            if segment.weights[slot] is None or segment.hoistable:
                 continue
             if segment.offset:
                 start = 0.0 if self.places[source] == segment.operand else -inf

@@ -176,13 +176,13 @@ class Derivation:
 
     def at(self, equation: Equation, when: sp.Expr) -> Equation | None:
         """An equation at one time, without the terms that have ended there; None where it does not hold."""
-        if equation.when is None or not ir.within((when, when), equation.when):
+        if equation.when is None or not ir.contains(equation.when, (when, when)):
             return None
         kept = []
         for term in ir.terms(equation.rhs):
             spans = term.atoms(ir.span)
-            alive = ir.reach(term, self.tensors)
-            if alive is not None and not ir.within((when, when), alive):
+            alive = ir.support(term, self.tensors)
+            if alive is not None and not ir.contains(alive, (when, when)):
                 continue
             body = term.xreplace({s: sp.Integer(1) for s in spans})
             kept.append(body)

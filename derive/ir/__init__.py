@@ -21,7 +21,7 @@ from derive.ir.access import accesses, dims_of, indices_of, names_in, offset, or
 from derive.ir.dependence import Group, dependencies, in_step, order
 from derive.ir.line import text
 from derive.ir.program import Equation, Facts, Origin, Program, Tensor, name_of, unused_name
-from derive.ir.ranges import hull, meet, reach, within, without_guards
+from derive.ir.ranges import contains, hull, intersect, support, without_guards
 from derive.ir.symbols import ROW, STEPS, B, Span, T, dimension, index, span, t
 from derive.ir.verifier import verify
 
@@ -38,21 +38,22 @@ __all__ = [
     "T",
     "Tensor",
     "accesses",
+    "contains",
     "dependencies",
     "dimension",
     "dims_of",
     "hull",
     "in_step",
     "index",
+    "intersect",
     "indices_of",
-    "meet",
     "name_of",
     "names_in",
     "offset",
     "order",
     "ordered",
-    "reach",
     "span",
+    "support",
     "t",
     "terms",
     "text",
@@ -60,6 +61,5 @@ __all__ = [
     "unused_name",
     "verify",
     "walk",
-    "within",
     "without_guards",
 ]

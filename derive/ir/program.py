@@ -148,7 +148,7 @@ class Facts:
 class Program(Shown):
     """A list of equations with the tensors that they speak of.
 
-    `outputs` are the names of interest; what nobody defines is an input.  `steps` holds the log of the pass that made
+    `outputs` are the names of interest; what no equation defines is an input.  `steps` holds the log of the pass that made
     the program (see adjoint.py), `facts` what the notation says beside the equations.
     """
 

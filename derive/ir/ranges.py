@@ -1,4 +1,4 @@
-"""Ranges of time, such as 1..T-1: where two of them meet, and where an expression can be other than zero."""
+"""Ranges of time, such as 1..T-1: where two of them intersect, and where an expression can be other than zero."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from derive.ir.program import Tensor, name_of
 from derive.ir.symbols import Span, T, span, t
 
 
-def meet(a: Span, b: Span) -> Span:
+def intersect(a: Span, b: Span) -> Span:
     """The intersection of two ranges whose ends are integers or T plus integers."""
     return _extreme(a[0], b[0], -1), _extreme(a[1], b[1], 1)
 
@@ -23,9 +23,9 @@ def hull(a: Span, b: Span) -> Span:
     return _extreme(a[0], b[0], 1), _extreme(a[1], b[1], -1)
 
 
-def within(a: Span, b: Span) -> bool:
-    """Whether the range a lies inside of b."""
-    return meet(a, b) == a
+def contains(whole: Span, part: Span) -> bool:
+    """Whether a range holds another."""
+    return intersect(part, whole) == part
 
 
 def _extreme(a: sp.Expr, b: sp.Expr, sign: int) -> sp.Expr:
@@ -36,7 +36,7 @@ def _extreme(a: sp.Expr, b: sp.Expr, sign: int) -> sp.Expr:
     return a if difference.coeff(T) < 0 else b
 
 
-def reach(expr: sp.Expr, tensors: dict[str, Tensor]) -> Span | None:
+def support(expr: sp.Expr, tensors: dict[str, Tensor]) -> Span | None:
     """The range of t outside of which an expression is zero because what it multiplies is; None: no such range.
 
     d_h[t+1]*o[t+1]  with d_h on 0..T, o on 1..T    ->  0..T-1
@@ -49,16 +49,16 @@ def reach(expr: sp.Expr, tensors: dict[str, Tensor]) -> Span | None:
         by, life = offset(time_of(expr, tensors)), tensors[name_of(expr)].time
         return (life[0] - by, life[1] - by) if by is not None and life is not None else None
     if isinstance(expr, sp.Sum):
-        return reach(expr.function, tensors) if all(symbol != t for symbol, *_ in expr.limits) else None
+        return support(expr.function, tensors) if all(symbol != t for symbol, *_ in expr.limits) else None
     if isinstance(expr, sp.Pow) and expr.exp.is_positive:
-        return reach(expr.base, tensors)
+        return support(expr.base, tensors)
     if isinstance(expr, fma):
-        return reach(expr.args[0] * expr.args[1] + expr.args[2], tensors)
+        return support(expr.args[0] * expr.args[1] + expr.args[2], tensors)
     if not isinstance(expr, (sp.Mul, sp.Add)):
         return None
-    parts = [reach(a, tensors) for a in expr.args]
+    parts = [support(a, tensors) for a in expr.args]
     if isinstance(expr, sp.Mul):
-        return reduce(meet, found) if (found := [p for p in parts if p is not None]) else None
+        return reduce(intersect, found) if (found := [p for p in parts if p is not None]) else None
     return None if None in parts else reduce(hull, [p for p in parts if p is not None])
 
 

@@ -14,17 +14,18 @@ RESERVED = frozenset(
     private protected public reinterpret_cast requires static_assert static_cast template this thread_local throw true
     try typeid typename typeof typeof_unqual using virtual wchar_t
     and and_eq bitand bitor not not_eq or or_eq xor xor_eq
-    size_t real ireal ureal vec ivec uvec sums mode args share tile_function strip_function
+    size_t real ireal ureal vec ivec uvec sums mode args team rank tile_function strip_function
     at acc row rows row0 unit lanes full block tile pitch T B S V H I O
-    load store splat sum first_lanes begin finish multiply reduce least most put get add_rows gemm meet idle transpose restore
+    load store splat sum first_lanes acc_init acc_store multiply reduce least most store_tile get add_rows gemm barrier
+    idle transpose restore
     flush_denormals slot_pitch exp tanh log sin cos sqrt sqrtf
     REAL REAL2 TYPED LIBM EXPORTED NEON
     OK NULL_POINTER EMPTY OVERFLOW WORKSPACE ROWS_GROW OTHER_SIZES PARTS EVERYTHING STATES SEGMENTS
     PACK PACKED PACK_AND_KEEP NOT_PACKED SETTLE
     plus times settle settle_all settle_last settle_one add_total tag_of is_tagged put_tag row_blocks is_long
-    ALIGNED DEPTH FUSED GROUP INLINE JOIN KEEP LANE LARGER LIMIT MASK MASKED NOINLINE PANEL PATIENCE PAUSE PUBLIC ROWS SHUFFLE
+    ALIGNED DEPTH FUSED GROUP INLINE JOIN KEEP LANE MAX CLAMP MASK MASKED NOINLINE PANEL SPIN_LIMIT PAUSE PUBLIC ROWS SHUFFLE
     CELL_SPLITS EXP_HIGH EXP_LOW EXP_NORMAL LN2_HIGH LN2_LOW LOG2E MANTISSA MMASK REAL_BYTES ROUNDER SATURATED VECTOR_BYTES
-    CLOCKS_PER_SEC SIGN SMALLER SPLITS TILE_ARGS UNROLL WHERE X86 YIELD
+    CLOCKS_PER_SEC SIGN MIN SELECT SPLITS TILE_ARGS UNROLL X86 YIELD
     """.split()
 )
 

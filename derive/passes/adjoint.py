@@ -321,7 +321,7 @@ def contract(
     body = sp.Mul(*(f.xreplace(rename) for f in rest))
     kept = [(rename.get(s, s), lo, hi) for s, (lo, hi) in bounds.items()]
     for part in restricted:
-        when = ir.meet(when, part) if when else part
+        when = ir.intersect(when, part) if when else part
     if read.time is not None and when is not None and not _implied(body, when, read.time, tensors):
         body = span(t, *when) * body
     body, kept = _at_one_step(body, kept)
@@ -360,8 +360,8 @@ def _names_for(
 
 def _implied(body: sp.Expr, when: Span, lifetime: Span, tensors: dict[str, Tensor]) -> bool:
     """Whether the spans of the factors of a term already confine it to `when`."""
-    reach = ir.reach(body, tensors)
-    return ir.within(ir.meet(reach, lifetime) if reach else lifetime, when)
+    reach = ir.support(body, tensors)
+    return ir.contains(when, ir.intersect(reach, lifetime) if reach else lifetime)
 
 
 # -- forward mode -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
     z_i = W_x_i + U_h_i + b_i,  W_x_i parallel, U_h_i recurrent   ->   z_i = W_x_U_h_i + b_i,  one product of two pairs
 
-The pair W x of the joined product is marked `known`: its operand is there before the loop begins.  A kernel may then
+The pair W x of the joined product is marked `hoistable`: its operand is there before the loop begins.  A kernel may then
 multiply it for many steps at once (few sequences: the weights are read once for all steps) or within the tile of the
 step (many sequences: nothing is written and read again); both give the same bits.  What is known and is not added to a
 recurrent product, as W_n x in a GRU, joins the tile as a slot of its own where only its stage reads it.
@@ -176,7 +176,7 @@ def _sum_of(rhs: sp.Expr, *accesses: sp.Expr) -> sp.Expr | None:
 
 
 def _known(pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
-    return tuple(replace(p, known=True) for p in pairs)
+    return tuple(replace(p, hoistable=True) for p in pairs)
 
 
 def _added_up(

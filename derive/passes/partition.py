@@ -5,8 +5,10 @@
 
 A group of equations that depend on each other in a circle has one direction.  It joins the earliest sweep of that direction
 in which all that it reads is there: made before, or by the sweep itself in a step that it has done already.  So forward and
-backward are two sweeps; a stack of layers is one each; two directions of a layer are two; the adjoint of an adjoint has
-four.  What one sweep makes and a later one reads is kept for all steps between them (storage.py: the tape).
+backward are two sweeps, a stack of layers is one for each, and two directions of a layer are two for each.  The adjoint of an
+adjoint adds none: a gradient is linear in its seeds, so that what is adjoint to it runs beside the values on the way forwards
+and beside the gradient on the way back.  What one sweep makes and a later one reads is kept for all steps (storage.py: the
+tape).
 
 Ends of time lie at 0 (h[0] = h_0, the adjoint of an initial state) or at T+1 (the same of a layer that reads from the end).
 A sweep has its ends on one side; one with ends at T+1 is the mirror image of one with ends at 0, and is given as that.
@@ -143,7 +145,7 @@ def _is_saved(equation: Equation) -> bool:
 
 
 def with_copies(program: Program, sweeps: list[Sweep]) -> list[Sweep]:
-    """Sweeps whose carries stay at home: what crosses to a later sweep is a copy of the value, where that is needed.
+    """Sweeps whose carries stay at location: what crosses to a later sweep is a copy of the value, where that is needed.
 
     A carry that is read a step beyond the end is zero there, and the array that keeps it for another sweep has no such step.
     """
@@ -174,7 +176,7 @@ def _reads_beyond(program: Program, name: str) -> bool:
 
 def _with_copy(sweep: Sweep, name: str, copy: Tensor) -> Sweep:
     program, inner = sweep.program, next(e for e in sweep.program.defined[name] if e.when is not None)
-    life = ir.meet(ir.STEPS, inner.when or ir.STEPS)
+    life = ir.intersect(ir.STEPS, inner.when or ir.STEPS)
     own = replace(copy, time=life)
     equation = replace(inner, lhs=own.at(), rhs=program.tensors[name].at(), id=f"{inner.id}+", when=life, merged=())
     tensors = {**program.tensors, copy.name: own}

@@ -18,7 +18,6 @@ from derive import ir
 from derive.ir import STEPS, Equation, Origin, Program, T, Tensor, span, t
 
 ENDS = (sp.Integer(0), T + 1)  # the steps next to 1..T
-START = ENDS[0]
 
 
 def peel(program: Program) -> Program:
@@ -41,7 +40,7 @@ def _apart(equation: Equation, tensors: dict[str, Tensor]) -> list[Equation]:
             continue
         inside = sp.Add(*(x for x in ir.terms(equation.rhs) if not _guards(x, end)))
         first = Equation(tensors[equation.target].at(end), value, f"{equation.id}°", origin=Origin.INITIAL_STATE)
-        return [replace(equation, rhs=inside, when=ir.meet(equation.when, STEPS)), first]
+        return [replace(equation, rhs=inside, when=ir.intersect(equation.when, STEPS)), first]
     return [equation]
 
 
@@ -52,8 +51,8 @@ def _guards(expr: sp.Expr, end: sp.Expr) -> list[span]:
 
 def _lives_at(term: sp.Expr, step: sp.Integer, tensors: dict[str, Tensor]) -> bool:
     """Whether a term can be other than zero at a step."""
-    found = ir.reach(term, tensors)
-    return found is None or (ir.within((step, step), found))
+    found = ir.support(term, tensors)
+    return found is None or (ir.contains(found, (step, step)))
 
 
 def _shifted(node: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
@@ -63,14 +62,14 @@ def _shifted(node: sp.Expr, tensors: dict[str, Tensor]) -> sp.Expr:
     limits = [x for x in node.limits if x[0] == t]
     if not limits or limits[0][1:] == STEPS:
         return node
-    found = ir.reach(node.function, tensors)
+    found = ir.support(node.function, tensors)
     if found is None:
         return node
     others = [x for x in node.limits if x[0] != t]
-    life = ir.meet(found, (limits[0][1], limits[0][2]))
-    if ir.within(life, STEPS):
+    life = ir.intersect(found, (limits[0][1], limits[0][2]))
+    if ir.contains(STEPS, life):
         return sp.Sum(node.function, *others, (t, 1, T))
     for by in (-1, 1):  # terms on 0..T-1 a step later, those on 2..T+1 a step earlier
-        if ir.within((life[0] - by, life[1] - by), STEPS):
+        if ir.contains(STEPS, (life[0] - by, life[1] - by)):
             return sp.Sum(node.function.xreplace({t: t + by}), *others, (t, 1, T))
     return node

@@ -3,7 +3,7 @@
     arg     an array of the caller: x, out, a parameter or its gradient
     tape    written by `forward`, read by `backward`: [T][B][slots*dim], one region per dimension
     chunk   some steps of time, between the phases of a kernel: [steps][B][slots*dim]
-    ring    two steps, where only the neighbouring step reads it: [2][B][slots*dim]
+    swap    a double buffer: two steps in turns, where only the neighbouring step reads it: [2][B][slots*dim]
     step    one step, between the stages of a step: [B][slots*dim]
     edge    the same for the step t = 0 of an adjoint
     tile    the products of a tile of rows and units, in the first level cache
@@ -27,7 +27,7 @@ from derive.passes.lower import Lowered, Phase, Stage
 
 @dataclass(frozen=True)
 class Place:
-    """The home of a tensor in one kernel; `slot` of `slots` side by side, each of `dim` units (None: one number)."""
+    """The location of a tensor in one kernel; `slot` of `slots` side by side, each of `dim` units (None: one number)."""
 
     kind: str
     array: str = ""
@@ -123,7 +123,7 @@ class _Placing:
             and e.target in self.program.tensors
             and self.program.tensors[e.target].time is not None
         }
-        chosen: dict[str, list[str]] = {"chunk": [], "ring": [], "step": []}
+        chosen: dict[str, list[str]] = {"chunk": [], "swap": [], "step": []}
         for name in self._written():
             if name in self.places:
                 continue
@@ -134,7 +134,7 @@ class _Placing:
                 self.places[name] = Place(kind, dim=unit_dim(self.program.tensors[name]))
         for kind, names in chosen.items():
             neighbours = {n: n in self.neighbours for n in names}
-            for number, group in enumerate(self._by_loop(names) if kind == "ring" else [names]):
+            for number, group in enumerate(self._by_loop(names) if kind == "swap" else [names]):
                 self.places |= _slots(self.program, group, kind, neighbours, str(number + 1) if number else "")
         for name, source in initials.items():
             if name in self.places:
@@ -224,7 +224,7 @@ class _Placing:
         if len(self.parts[name]) > 1 or name in self.whole:
             return "chunk"
         if name in self.neighbours:
-            return "ring"
+            return "swap"
         if any(isinstance(self.lowered.parts[p], Phase) for p in self.parts[name]):
             return "chunk" if len(self.stages[name]) > 1 else "local"
         if self._in_tile(name) and len(self.stages[name]) == 1:
@@ -237,7 +237,7 @@ class _Placing:
     def _regions(self, edge: Iterable[Place]) -> tuple[Region, ...]:
         found: dict[tuple[str, str], Region] = {}
         for p in (*self.places.values(), *edge):
-            if p.kind in ("chunk", "ring", "step", "edge"):
+            if p.kind in ("chunk", "swap", "step", "edge"):
                 old = found.get(p.region)
                 found[p.region] = Region(p.array, p.kind, p.dim, p.slots, p.neighbour or bool(old and old.neighbour))
         return tuple(found.values())

@@ -1,6 +1,6 @@
 """The verifier of storage: every value is where its readers look for it, and no two values share a place.
 
-    homes     what a kernel makes or reads has a place; a register or a tile is read by the stage that fills it alone,
+    locations     what a kernel makes or reads has a place; a register or a tile is read by the stage that fills it alone,
               a value of one step by that step alone, one of two steps by the loop alone
     apart     values that lie side by side have slots of their own, and rows of one length
     ends      what is read a step before the first is an initial state, or zeros that are laid there; nothing but zeros
@@ -49,11 +49,11 @@ class _Verifier:
                     raise self.fail(name, "it is made at t = 0, where its buffer has no room")
         for where, name, access, whole in self._reads():
             if self.tensors[name].role != "param" or self.tensors[name].time is not None:
-                self._home(where, name, ir.offset(ir.time_of(access, self.tensors)) or 0, whole)
+                self._location(where, name, ir.offset(ir.time_of(access, self.tensors)) or 0, whole)
         for boundary in self.lowered.boundaries:
             name = ir.name_of(boundary.rhs)
             if name in self.made and boundary.rhs.has(ir.T):
-                self._home(("ends", 0), name, 0, True)
+                self._location(("ends", 0), name, 0, True)
 
     def _place(self, name: str) -> Place:
         place = self.storage.places.get(name)
@@ -72,9 +72,9 @@ class _Verifier:
                     for access in ir.accesses(pair.weight * pair.operand, self.tensors):
                         yield where, ir.name_of(access), access, True
 
-    # -- homes ---------------------------------------------------------------------------------------------------------
+    # -- locations ---------------------------------------------------------------------------------------------------------
 
-    def _home(self, where: Where, name: str, by: int, whole: bool) -> None:
+    def _location(self, where: Where, name: str, by: int, whole: bool) -> None:
         part = where[0]
         place = self.storage.edge.get(name) if part == "edge" and not by else None
         place = place or self._place(name)
@@ -88,7 +88,7 @@ class _Verifier:
         elif place.kind in ("step", "edge"):
             if by or part not in (made[0], "ends") or made[0].startswith("phase"):
                 raise self.fail(name, f"a buffer of one step is read in {_said(where)}, {by:+d} steps away")
-        elif place.kind == "ring":
+        elif place.kind == "swap":
             if part.startswith("phase") or made[0].startswith("phase"):
                 raise self.fail(name, f"a buffer of two steps is read in {_said(where)}")
         if place.kind == "chunk" and by and not place.neighbour:
@@ -98,7 +98,7 @@ class _Verifier:
 
     def _end(self, where: Where, name: str, place: Place, by: int) -> None:
         """A read of the neighbouring step: what stands there at the end of time?"""
-        kept = place.kind in ("chunk", "ring")  # where zeros are laid before the first step of the loop
+        kept = place.kind in ("chunk", "swap")  # where zeros are laid before the first step of the loop
         if by * (self.lowered.direction or 1) < 0 and kept and self.lowered.direction < 0:
             return
         if by == -1 and place.initial:

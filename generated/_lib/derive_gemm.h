@@ -46,7 +46,7 @@ DERIVE_INLINE const real *multiply_few(const size_t rows, const size_t n, sums s
 }
 
 /* Where the sums begin (NULL: at zero), and where they go. */
-DERIVE_INLINE void begin(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
+DERIVE_INLINE void acc_init(const size_t rows, const size_t n, sums s, const real *from, size_t ldf)
 {
     UNROLL for (size_t r = 0; r < rows; ++r)
         UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = splat(REAL(0.0));
@@ -54,7 +54,7 @@ DERIVE_INLINE void begin(const size_t rows, const size_t n, sums s, const real *
         UNROLL for (size_t r = 0; r < rows; ++r)
             UNROLL for (size_t v = 0; v < n; ++v) s[r][v] = load(from + r * ldf + v * V, V);
 }
-DERIVE_INLINE void finish(const size_t rows, const size_t n, sums s, real *c, size_t ldc)
+DERIVE_INLINE void acc_store(const size_t rows, const size_t n, sums s, real *c, size_t ldc)
 {
     UNROLL for (size_t r = 0; r < rows; ++r)
         UNROLL for (size_t v = 0; v < n; ++v) store(c + r * ldc + v * V, s[r][v], V);
@@ -71,7 +71,7 @@ DERIVE_INLINE void add_rows(const size_t rows, const size_t n, sums s, const rea
  * next.  `_few`: for a batch of one or two rows. */
 #define TILE_ARGS size_t K1, const real *a1, size_t ld1, size_t K2, const real *a2, size_t ld2, const real *panel, real *c, size_t ldc, const real *from, size_t ldf
 typedef void tile_function(TILE_ARGS);
-#define TILE(name, rows, n, ...) NOINLINE void name(TILE_ARGS) { sums s; begin(rows, n, s, from, ldf); __VA_ARGS__ finish(rows, n, s, c, ldc); }
+#define TILE(name, rows, n, ...) NOINLINE void name(TILE_ARGS) { sums s; acc_init(rows, n, s, from, ldf); __VA_ARGS__ acc_store(rows, n, s, c, ldc); }
 #define TILE_MANY(rows, n) TILE(tile_##rows##_##n, rows, n, panel = multiply(rows, n, s, 1, K1, a1, ld1, panel); multiply(rows, n, s, 1, K2, a2, ld2, panel);)
 #define TILE_FEW(rows, n) TILE(tile_##rows##_##n##_few, rows, n, panel = multiply_few(rows, n, s, K1, a1, ld1, panel); multiply_few(rows, n, s, K2, a2, ld2, panel);)
 TILE_MANY(1, 1) TILE_MANY(1, 2) TILE_MANY(1, 3) TILE_MANY(1, 4)
@@ -110,11 +110,11 @@ INLINE tile_function *tile_of(size_t rows, size_t n, int few)
 /* The same with A packed: row r, value k at a[k*ROWS + r]; always ROWS rows.  C = A * panel + from: the product is whole before
  * it is added, since `from` may be the sum of many such products, and far larger. */
 typedef void strip_function(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
-#define STRIP(n) NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { sums s; begin(ROWS, n, s, NULL, 0); multiply(ROWS, n, s, ROWS, K, a, 1, panel); add_rows(ROWS, n, s, from, ldf); finish(ROWS, n, s, c, ldc); }
+#define STRIP(n) NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { sums s; acc_init(ROWS, n, s, NULL, 0); multiply(ROWS, n, s, ROWS, K, a, 1, panel); add_rows(ROWS, n, s, from, ldf); acc_store(ROWS, n, s, c, ldc); }
 STRIP(1) STRIP(2) STRIP(3) STRIP(4)
 
 #define PANEL (4 * V) /* columns of a panel of the large products */
-#define DEPTH 256     /* rows that a reducing product takes at a time */
+#define DEPTH 256     /* rows that a weight gradient takes at a time */
 #define GROUP (4 * ROWS) /* rows whose products wait in the first level cache for their equations */
 
 INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -144,12 +144,12 @@ INLINE const real *row_at(const struct steps *q, size_t s, size_t r)
     return q->at + (ptrdiff_t)(q->initial ? s - 1 : s) * q->step + r * q->ld;
 }
 
-/* Work that several threads share is cut into blocks: part p of P takes the blocks [bound(p), bound(p + 1)). */
-struct share {
-    size_t part, parts;
+/* Work that the threads of a team share is cut into blocks: rank p of P takes the blocks [bound(p), bound(p + 1)). */
+struct team {
+    size_t rank, size;
 };
-INLINE size_t lower_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * p.part / p.parts * block); }
-INLINE size_t upper_bound(struct share p, size_t n, size_t block) { return least(n, (n + block - 1) / block * (p.part + 1) / p.parts * block); }
+INLINE size_t lower_bound(struct team p, size_t n, size_t block) { return least(n, (n + block - 1) / block * p.rank / p.size * block); }
+INLINE size_t upper_bound(struct team p, size_t n, size_t block) { return least(n, (n + block - 1) / block * (p.rank + 1) / p.size * block); }
 
 /* Which rows of which steps: the rows row0 <= r < row1, fewer in steps in which fewer still run (counts, NULL: all do). */
 struct extent {
@@ -279,7 +279,7 @@ NOINLINE void pack_columns(real *panel, size_t width, size_t room, const real *w
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
  * `depth` values for each column, of which those of this matrix come after `before` others. */
-NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t depth, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+NOINLINE void pack_panels(struct team p, real *panels, size_t before, size_t depth, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
     const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
     /* rows of panels lie in rows of w: some rows through all panels, so that both are read and written in long pieces */
@@ -303,7 +303,7 @@ NOINLINE void pack_panels(struct share p, real *panels, size_t before, size_t de
 }
 
 /* Rows of a tile to their place in C: copied, or added. */
-INLINE void put(real *c, size_t ldc, const real *tile, size_t rows, size_t columns, int add)
+INLINE void store_tile(real *c, size_t ldc, const real *tile, size_t rows, size_t columns, int add)
 {
     for (size_t r = 0; r < rows; ++r)
         for (size_t n = 0; n < columns; n += V) {
@@ -322,7 +322,7 @@ INLINE void get(const real *c, size_t ldc, real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, ptrdiff_t c_step, size_t ldc, int add)
+NOINLINE void gemm(struct team p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, ptrdiff_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
     if (!e.counts && !a.initial && a.step == (ptrdiff_t)(e.row1 * a.ld) && c_step == (ptrdiff_t)(e.row1 * ldc)) { /* no gap between the steps: one block of rows */
@@ -343,7 +343,7 @@ NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct s
                 else {
                     if (add) get(to, ldc, tile, rows, columns);
                     tile_of(rows, vectors, 0)(0, NULL, 0, K, from, lda, panels, tile, PANEL, add ? tile : NULL, PANEL);
-                    put(to, ldc, tile, rows, columns, 0);
+                    store_tile(to, ldc, tile, rows, columns, 0);
                 }
             }
         panels += K * vectors * V;
@@ -351,7 +351,7 @@ NOINLINE void gemm(struct share p, struct extent e, size_t N, size_t K, struct s
 }
 
 /* Panels of the rows of some steps, seen as a [depth][N] matrix. */
-NOINLINE void pack_rows(struct share p, real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
+NOINLINE void pack_rows(struct team p, real *panels, struct steps q, const struct extent *e, size_t depth, size_t N)
 {
     const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
     size_t k = 0;
@@ -368,7 +368,7 @@ NOINLINE void pack_rows(struct share p, real *panels, struct steps q, const stru
 
 /* The same in strips of ROWS columns: column m of row k at strips[m/ROWS*ROWS*depth + k*ROWS + m%ROWS].  Several rows at
  * a time: one alone would touch a line of memory in every strip for a few values. */
-NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
+NOINLINE void pack_strips(struct team p, real *strips, struct steps q, const struct extent *e, size_t depth, size_t M)
 {
     const size_t from = lower_bound(p, M, ROWS), stop = upper_bound(p, M, ROWS);
     const real *row[8];
@@ -390,8 +390,8 @@ NOINLINE void pack_strips(struct share p, real *strips, struct steps q, const st
         }
 }
 
-/* C[M][N] (+)= strips^T * panels: the time-reducing products, up to DEPTH rows at a time. */
-NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
+/* C[M][N] (+)= strips^T * panels: weight gradients, up to DEPTH rows at a time. */
+NOINLINE void gemm_reduce(struct team p, size_t depth, size_t M, size_t N, const real *strips, const real *panels, real *c, size_t ldc, int add)
 {
     static strip_function *const all[4] = { strip_1, strip_2, strip_3, strip_4 };
     ALIGNED real tile[ROWS * PANEL];
@@ -404,7 +404,7 @@ NOINLINE void gemm_reduce(struct share p, size_t depth, size_t M, size_t N, cons
                 all[vectors - 1](depth, strips + m * depth, panels + n * depth, to, ldc, add ? to : NULL, ldc);
             else {
                 all[vectors - 1](depth, strips + m * depth, panels + n * depth, tile, PANEL, NULL, 0);
-                put(to, ldc, tile, rows, columns, add);
+                store_tile(to, ldc, tile, rows, columns, add);
             }
         }
     }
@@ -422,12 +422,12 @@ INLINE vec vec_keep(vec sum, vec x, vec *lost)
 {
     const vec more = vec_narrow(x + *lost), next = vec_narrow(sum + more), part = vec_narrow(next - sum);
     const vec rest = vec_narrow(sum - vec_narrow(next - part)) + vec_narrow(more - part);
-    *lost = WHERE(rest == rest, rest, splat(REAL(0.0)));
+    *lost = SELECT(rest == rest, rest, splat(REAL(0.0)));
     return next;
 }
 
 /* Settles n sums: each goes to kept[k], with lost[k], and begins again at zero. */
-NOINLINE void settle(struct share p, real *values, real *kept, real *lost, size_t n)
+NOINLINE void settle(struct team p, real *values, real *kept, real *lost, size_t n)
 {
     for (size_t k = lower_bound(p, n, V), stop = upper_bound(p, n, V); k < stop; k += V) {
         const size_t lanes = least(V, n - k);
@@ -439,7 +439,7 @@ NOINLINE void settle(struct share p, real *values, real *kept, real *lost, size_
 }
 
 /* Adds what n sums have kept to them, for the last time. */
-NOINLINE void settle_last(struct share p, real *values, real *kept, real *lost, size_t n)
+NOINLINE void settle_last(struct team p, real *values, real *kept, real *lost, size_t n)
 {
     settle(p, values, kept, lost, n);
     for (size_t k = lower_bound(p, n, V), stop = upper_bound(p, n, V); k < stop; k += V) {
@@ -451,7 +451,7 @@ NOINLINE void settle_last(struct share p, real *values, real *kept, real *lost, 
 /* A total of n numbers has three rows: sums of up to DEPTH rows, what they have kept, what that has lost. */
 INLINE void settle_all(real *total, size_t n)
 {
-    const struct share alone = { 0, 1 };
+    const struct team alone = { 0, 1 };
     settle(alone, total, total + n, total + 2 * n, n);
 }
 INLINE void settle_one(real *total)

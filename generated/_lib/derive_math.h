@@ -18,8 +18,8 @@ INLINE vec vec_root(vec x)
 }
 #define SIGN AS_INT(splat(REAL(-0.0))) /* the bit of the sign */
 INLINE vec vec_absolute(vec x) { return AS_REAL(AS_INT(x) & ~SIGN); }
-INLINE vec vec_relu(vec x) { return WHERE(x <= REAL(0.0), splat(REAL(0.0)), x); }
-INLINE vec vec_step(vec x) { return WHERE(x > REAL(0.0), splat(REAL(1.0)), WHERE(x <= REAL(0.0), splat(REAL(0.0)), x)); }
+INLINE vec vec_relu(vec x) { return SELECT(x <= REAL(0.0), splat(REAL(0.0)), x); }
+INLINE vec vec_step(vec x) { return SELECT(x > REAL(0.0), splat(REAL(1.0)), SELECT(x <= REAL(0.0), splat(REAL(0.0)), x)); }
 INLINE vec vec_signum(vec x) { return vec_step(x) - vec_step(-x); }
 
 /* Splits x = k ln 2 + r, |r| <= ln(2)/2: returns expm1(r) and, in the low bits of *shifted, k.  Adding and subtracting ROUNDER
@@ -41,7 +41,7 @@ INLINE vec inverse_power(vec shifted) { return AS_REAL((ivec)((uvec)AS_INT(splat
 /* exp(x); beyond the largest number Inf, below the smallest zero, NaN stays NaN.  Two factors 2^k: the result may be subnormal. */
 INLINE vec vec_exp(vec x)
 {
-    x = LIMIT(splat(EXP_LOW), x, splat(EXP_HIGH));
+    x = CLAMP(splat(EXP_LOW), x, splat(EXP_HIGH));
     vec shifted;
     const vec m = reduce(x, &shifted);
     const ivec k = AS_INT(shifted) - AS_INT(splat(ROUNDER)), half = k >> 1;
@@ -55,7 +55,7 @@ INLINE vec vec_exp(vec x)
  * is rounded. */
 INLINE vec vec_sigmoid(vec x)
 {
-    x = LIMIT(splat(EXP_NORMAL), x, splat(SATURATED));
+    x = CLAMP(splat(EXP_NORMAL), x, splat(SATURATED));
     vec shifted;
     const vec m = reduce(-x, &shifted) + REAL(1.0);
     const vec s = inverse_power(shifted);
@@ -66,7 +66,7 @@ INLINE vec vec_sigmoid(vec x)
 INLINE vec vec_tanh(vec x)
 {
     vec y = AS_REAL(AS_INT(x) | SIGN) * REAL(2.0);
-    y = LARGER(splat(-SATURATED), y);
+    y = MAX(splat(-SATURATED), y);
     vec shifted;
     const vec r = reduce(y, &shifted);
     const vec scale = power(shifted);

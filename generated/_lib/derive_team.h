@@ -26,18 +26,18 @@ INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[
  * first does all. */
 #if CELL_SPLITS && defined(DERIVE_THREADS) && defined(__GNUC__)
 #define SPLITS 1
-#define PATIENCE 64 /* looks, a microsecond or two: on a processor that both threads share, the other cannot come while this one looks */
-INLINE void meet(const args *a, struct share p)
+#define SPIN_LIMIT 64 /* looks, a microsecond or two: on a processor that two threads share, the other cannot arrive while this one looks */
+INLINE void barrier(const args *a, struct team p)
 {
-    int *arrived = a->meeting, *round = a->meeting + 1;
-    if (p.parts > 1) {
-        const int now = __atomic_load_n(round, __ATOMIC_RELAXED);
-        if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == (int)p.parts) {
+    int *arrived = a->meeting, *generation = a->meeting + 1;
+    if (p.size > 1) {
+        const int now = __atomic_load_n(generation, __ATOMIC_RELAXED);
+        if (__atomic_add_fetch(arrived, 1, __ATOMIC_ACQ_REL) == (int)p.size) {
             __atomic_store_n(arrived, 0, __ATOMIC_RELAXED);
-            __atomic_store_n(round, now + 1, __ATOMIC_RELEASE);
+            __atomic_store_n(generation, now + 1, __ATOMIC_RELEASE);
         } else
-            for (unsigned waited = 0; __atomic_load_n(round, __ATOMIC_ACQUIRE) == now; ++waited)
-                if (waited < PATIENCE)
+            for (unsigned waited = 0; __atomic_load_n(generation, __ATOMIC_ACQUIRE) == now; ++waited)
+                if (waited < SPIN_LIMIT)
                     PAUSE();
                 else
                     YIELD();
@@ -45,15 +45,15 @@ INLINE void meet(const args *a, struct share p)
 }
 #else
 #define SPLITS 0
-INLINE void meet(const args *a, struct share p) { (void)a, (void)p; }
+INLINE void barrier(const args *a, struct team p) { (void)a, (void)p; }
 #endif
-INLINE struct share share_of(const args *a)
+INLINE struct team team_of(const args *a)
 {
     const int together = SPLITS && a->parts > 1 && !a->rows;
-    const struct share p = { together ? a->part : 0, together ? a->parts : 1 };
+    const struct team p = { together ? a->part : 0, together ? a->parts : 1 };
     return p;
 }
 /* Whether this thread has nothing to do: the first does it all. */
-INLINE int idle(const args *a) { return a->parts > 1 && a->part > 0 && share_of(a).parts == 1; }
+INLINE int idle(const args *a) { return a->parts > 1 && a->part > 0 && team_of(a).size == 1; }
 
 #endif

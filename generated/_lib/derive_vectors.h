@@ -66,14 +66,14 @@ typedef ureal uvec __attribute__((vector_size(V * sizeof(real))));
 #define LANE(x, k) ((x)[k])
 #define AS_INT(x) ((ivec)(x))
 #define AS_REAL(x) ((vec)(x))
-#define WHERE(mask, x, y) ((vec)(((ivec)(x) & (mask)) | ((ivec)(y) & ~(mask))))
+#define SELECT(mask, x, y) ((vec)(((ivec)(x) & (mask)) | ((ivec)(y) & ~(mask))))
 /* The larger of a bound and x, and the smaller; x if it is NaN. */
 #if VECTOR_BYTES == 64
-#define LARGER(bound, x) ((vec)X86(_mm512_maskz_max)((MMASK)-1, bound, x))
-#define SMALLER(bound, x) ((vec)X86(_mm512_maskz_min)((MMASK)-1, bound, x))
+#define MAX(bound, x) ((vec)X86(_mm512_maskz_max)((MMASK)-1, bound, x))
+#define MIN(bound, x) ((vec)X86(_mm512_maskz_min)((MMASK)-1, bound, x))
 #elif VECTOR_BYTES == 32
-#define LARGER(bound, x) ((vec)X86(_mm256_max)(bound, x))
-#define SMALLER(bound, x) ((vec)X86(_mm256_min)(bound, x))
+#define MAX(bound, x) ((vec)X86(_mm256_max)(bound, x))
+#define MIN(bound, x) ((vec)X86(_mm256_min)(bound, x))
 #endif
 #else
 #define VECTOR_BYTES REAL_BYTES
@@ -108,14 +108,14 @@ static inline ivec as_int(vec x) { ivec y; memcpy(&y, &x, sizeof y); return y; }
 static inline vec as_real(ivec x) { vec y; memcpy(&y, &x, sizeof y); return y; }
 #define AS_INT(x) as_int(x)
 #define AS_REAL(x) as_real(x)
-#define WHERE(mask, x, y) ((mask) ? (x) : (y))
+#define SELECT(mask, x, y) ((mask) ? (x) : (y))
 #endif
 
-#if !defined(LARGER)
-#define LARGER(bound, x) WHERE((x) < (bound), bound, x)
-#define SMALLER(bound, x) WHERE((x) > (bound), bound, x)
+#if !defined(MAX)
+#define MAX(bound, x) SELECT((x) < (bound), bound, x)
+#define MIN(bound, x) SELECT((x) > (bound), bound, x)
 #endif
-#define LIMIT(low, x, high) SMALLER(high, LARGER(low, x))
+#define CLAMP(low, x, high) MIN(high, MAX(low, x))
 
 /* a*b + c with one rounding where the processor has an instruction for it, with two elsewhere.  Written out wherever it is
  * meant: the compiler contracts nothing by itself (-ffp-contract=off), so that all kernels round alike. */

@@ -176,7 +176,7 @@ static int infer_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -190,14 +190,14 @@ static int infer_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             infer_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 1) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -205,7 +205,7 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+            const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -234,9 +234,9 @@ static int infer_run(const args *a)
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
@@ -266,9 +266,9 @@ static int infer_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F12 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -282,7 +282,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -400,7 +400,7 @@ static int forward_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -415,14 +415,14 @@ static int forward_run(const args *a)
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
         /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             forward_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 2) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -430,7 +430,7 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+            const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -463,9 +463,9 @@ static int forward_run(const args *a)
             at.n = tape_H + (t - 1) * B * (4 * H) + 3 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
@@ -495,9 +495,9 @@ static int forward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F12 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -511,7 +511,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -599,7 +599,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -611,19 +611,19 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 3) : 0);
         memset(a->loss, 0, sizeof(real));
         memset(w.total_L, 0, 3 * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
@@ -634,16 +634,16 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 loss_before2_rows(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
         }
 
     }
-    if (share.part == 0) add_total(a->loss, w.total_L, 1);
-    meet(a, share);
+    if (team.rank == 0) add_total(a->loss, w.total_L, 1);
+    barrier(a, team);
     return OK;
 }
 
@@ -781,7 +781,7 @@ struct backward_workspace {
     real *weight_ih_columns_2;
     real *panels_1;
     real *chunk_H;
-    real *ring_H;
+    real *swap_H;
     real *total_d_b_r;
     real *total_d_b_z;
     real *total_d_b_n;
@@ -808,7 +808,7 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(I, V), H)); /* weight_ih_columns_2 */
     count = plus(count, times(plus(H, V), times(3, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(4, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(3, H)); /* total_d_b_r */
     count = plus(count, times(3, H)); /* total_d_b_z */
     count = plus(count, times(3, H)); /* total_d_b_n */
@@ -844,7 +844,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((round_up(H, V) * (3 * H)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (4 * H)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->total_d_b_r = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
@@ -882,7 +882,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -896,12 +896,12 @@ static int backward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
         /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
+        pack_panels(team, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 4) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
@@ -920,9 +920,9 @@ static int backward_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -931,17 +931,17 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (4 * H), 0, (live - before) * (4 * H) * sizeof(real));
-                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
             }
-            at.carry_h_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.carry_h_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
             at.seed_h = a->d_out + (t - 1) * S * H;
             at.z = tape_H + (t - 1) * B * (4 * H) + 2 * H;
@@ -951,7 +951,7 @@ static int backward_run(const args *a)
             at.r = tape_H + (t - 1) * B * (4 * H) + H;
             at.d_a_n = w.chunk_H + (t - first) * B * (4 * H);
             at.d_s_n = w.chunk_H + (t - first) * B * (4 * H) + 3 * H;
-            at.carry_h = w.ring_H + (t & 1) * B * H;
+            at.carry_h = w.swap_H + (t & 1) * B * H;
             at.d_s_r = w.chunk_H + (t - first) * B * (4 * H) + H;
             at.d_s_z = w.chunk_H + (t - first) * B * (4 * H) + 2 * H;
             at.d_b_r = w.total_d_b_r;
@@ -961,9 +961,9 @@ static int backward_run(const args *a)
             at.d_v_z = w.total_d_v_z;
             at.d_v_n = w.total_d_v_n;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
@@ -987,99 +987,99 @@ static int backward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B10, B8, B11: d_x = W_r*d_s_r, d_x = W_z*d_s_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
-            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         /* B10, B8, B11: d_x = W_n*d_a_n */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 1);
+            gemm(team, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 1);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, 2 * H);
+                pack_strips(team, w.left_1, q, &part, depth, 2 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
-                pack_strips(share, w.left_2, q, &part, depth, H);
+                pack_strips(team, w.left_2, q, &part, depth, H);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H) + H, (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
-                pack_strips(share, w.left_3, q, &part, depth, 3 * H);
+                pack_strips(team, w.left_3, q, &part, depth, 3 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
-            gemm_reduce(share, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B14: d_W_n = d_a_n x^T */
-            gemm_reduce(share, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
+            gemm_reduce(team, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
             /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
-            gemm_reduce(share, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
+                settle(team, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
                 kept += 2 * H * I;
-                settle(share, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
+                settle(team, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
                 kept += H * I;
-                settle(share, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b_r, H);
-        if (share.part == 0) settle_all(w.total_d_b_z, H);
-        if (share.part == 0) settle_all(w.total_d_b_n, H);
-        if (share.part == 0) settle_all(w.total_d_v_r, H);
-        if (share.part == 0) settle_all(w.total_d_v_z, H);
-        if (share.part == 0) settle_all(w.total_d_v_n, H);
+        if (team.rank == 0) settle_all(w.total_d_b_r, H);
+        if (team.rank == 0) settle_all(w.total_d_b_z, H);
+        if (team.rank == 0) settle_all(w.total_d_b_n, H);
+        if (team.rank == 0) settle_all(w.total_d_v_r, H);
+        if (team.rank == 0) settle_all(w.total_d_v_z, H);
+        if (team.rank == 0) settle_all(w.total_d_v_n, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (4 * H), w.chunk_H, B * (4 * H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
         kept += 2 * H * I;
-        settle_last(share, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
+        settle_last(team, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
         kept += H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias_ih, w.total_d_b_r, H);
-    if (share.part == 0) add_total(a->d_bias_ih + H, w.total_d_b_z, H);
-    if (share.part == 0) add_total(a->d_bias_ih + 2 * H, w.total_d_b_n, H);
-    if (share.part == 0) add_total(a->d_bias_hh, w.total_d_v_r, H);
-    if (share.part == 0) add_total(a->d_bias_hh + H, w.total_d_v_z, H);
-    if (share.part == 0) add_total(a->d_bias_hh + 2 * H, w.total_d_v_n, H);
+    if (team.rank == 0) add_total(a->d_bias_ih, w.total_d_b_r, H);
+    if (team.rank == 0) add_total(a->d_bias_ih + H, w.total_d_b_z, H);
+    if (team.rank == 0) add_total(a->d_bias_ih + 2 * H, w.total_d_b_n, H);
+    if (team.rank == 0) add_total(a->d_bias_hh, w.total_d_v_r, H);
+    if (team.rank == 0) add_total(a->d_bias_hh + H, w.total_d_v_z, H);
+    if (team.rank == 0) add_total(a->d_bias_hh + 2 * H, w.total_d_v_n, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
-        at.carry_h_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.carry_h_next = w.swap_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
@@ -1106,7 +1106,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1216,7 +1216,7 @@ static int record_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -1230,14 +1230,14 @@ static int record_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             record_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 5) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1245,7 +1245,7 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F5, F1, F2, F3, F4, F6: what is known of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h */
-            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+            const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -1274,9 +1274,9 @@ static int record_run(const args *a)
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
@@ -1306,9 +1306,9 @@ static int record_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F12 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -1322,7 +1322,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1511,7 +1511,7 @@ struct recompute_workspace {
     real *weight_ih_columns_2;
     real *panels_1;
     real *chunk_H;
-    real *ring_H;
+    real *swap_H;
     real *total_d_b_r;
     real *total_d_b_z;
     real *total_d_b_n;
@@ -1540,7 +1540,7 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(I, V), H)); /* weight_ih_columns_2 */
     count = plus(count, times(plus(H, V), times(3, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(14, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(3, H)); /* total_d_b_r */
     count = plus(count, times(3, H)); /* total_d_b_z */
     count = plus(count, times(3, H)); /* total_d_b_n */
@@ -1580,7 +1580,7 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     w->bytes += round_up((round_up(H, V) * (3 * H)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (14 * H)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->total_d_b_r = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
@@ -1618,7 +1618,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -1631,14 +1631,14 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 3 * H, I);
-        pack_panels(share, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 3 * H, H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
+        pack_panels(team, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 3 * H, I);
+        pack_panels(team, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 3 * H, H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, 2 * H, a->weight_ih, I, 1, I, 2 * H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns_2, 0, H, a->weight_ih + 2 * H * I, I, 1, I, H);
         /* panels of U_d_s = U_r*d_s_r + U_z*d_s_z + U_n*d_s_n, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
+        pack_panels(team, w.panels_1, 0, 3 * H, a->weight_hh, H, 1, H, 3 * H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 6) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias_ih, 0, H * sizeof(real));
@@ -1657,9 +1657,9 @@ static int recompute_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (14 * H), 0, B * (14 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -1668,18 +1668,18 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         /* F1, F3, F5: W_x_r = W_r*x, W_x_z = W_z*x, W_x_n = W_n*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-            gemm(share, all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (14 * H), (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
+            gemm(team, all, 3 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (14 * H), (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
         }
         /* F2, F4, F6: U_h_r = U_r*h, U_h_z = U_z*h, U_h_n = U_n*h */
         {
             const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-            gemm(share, all, 3 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (14 * H) + 3 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
+            gemm(team, all, 3 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (14 * H) + 3 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             at.W_x_r = w.chunk_H + (t - first) * B * (14 * H);
@@ -1699,21 +1699,21 @@ static int recompute_run(const args *a)
             at.z = w.chunk_H + (t - first) * B * (14 * H) + 8 * H;
             at.n = w.chunk_H + (t - first) * B * (14 * H) + 9 * H;
             {
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_before1(&at, 0, live, unit, 1);
                     else
                         recompute_before1(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (14 * H), 0, (live - before) * (14 * H) * sizeof(real));
-                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
             }
@@ -1721,13 +1721,13 @@ static int recompute_run(const args *a)
             at.r = w.chunk_H + (t - first) * B * (14 * H) + 7 * H;
             at.z = w.chunk_H + (t - first) * B * (14 * H) + 8 * H;
             at.n = w.chunk_H + (t - first) * B * (14 * H) + 9 * H;
-            at.carry_h_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.carry_h_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
             at.seed_h = a->d_out + (t - 1) * S * H;
             at.h_prev = t > 1 ? a->out + ((t - 1) - 1) * S * H : a->h_0;
             at.d_a_n = w.chunk_H + (t - first) * B * (14 * H) + 10 * H;
             at.d_s_n = w.chunk_H + (t - first) * B * (14 * H) + 13 * H;
-            at.carry_h = w.ring_H + (t & 1) * B * H;
+            at.carry_h = w.swap_H + (t & 1) * B * H;
             at.d_s_r = w.chunk_H + (t - first) * B * (14 * H) + 11 * H;
             at.d_s_z = w.chunk_H + (t - first) * B * (14 * H) + 12 * H;
             at.d_b_r = w.total_d_b_r;
@@ -1737,9 +1737,9 @@ static int recompute_run(const args *a)
             at.d_v_z = w.total_d_v_z;
             at.d_v_n = w.total_d_v_n;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
@@ -1763,99 +1763,99 @@ static int recompute_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B10, B8, B11: d_x = W_r*d_s_r, d_x = W_z*d_s_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
-            gemm(share, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, 2 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
         /* B10, B8, B11: d_x = W_n*d_a_n */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 1);
+            gemm(team, all, I, H, q, w.weight_ih_columns_2, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 1);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, 2 * H);
+                pack_strips(team, w.left_1, q, &part, depth, 2 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 10 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
-                pack_strips(share, w.left_2, q, &part, depth, H);
+                pack_strips(team, w.left_2, q, &part, depth, H);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (14 * H) + 11 * H, (ptrdiff_t)(B * (14 * H)), 14 * H, NULL, 0 };
-                pack_strips(share, w.left_3, q, &part, depth, 3 * H);
+                pack_strips(team, w.left_3, q, &part, depth, 3 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
-            gemm_reduce(share, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B14: d_W_n = d_a_n x^T */
-            gemm_reduce(share, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
+            gemm_reduce(team, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
             /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
-            gemm_reduce(share, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
+                settle(team, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
                 kept += 2 * H * I;
-                settle(share, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
+                settle(team, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
                 kept += H * I;
-                settle(share, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b_r, H);
-        if (share.part == 0) settle_all(w.total_d_b_z, H);
-        if (share.part == 0) settle_all(w.total_d_b_n, H);
-        if (share.part == 0) settle_all(w.total_d_v_r, H);
-        if (share.part == 0) settle_all(w.total_d_v_z, H);
-        if (share.part == 0) settle_all(w.total_d_v_n, H);
+        if (team.rank == 0) settle_all(w.total_d_b_r, H);
+        if (team.rank == 0) settle_all(w.total_d_b_z, H);
+        if (team.rank == 0) settle_all(w.total_d_b_n, H);
+        if (team.rank == 0) settle_all(w.total_d_v_r, H);
+        if (team.rank == 0) settle_all(w.total_d_v_z, H);
+        if (team.rank == 0) settle_all(w.total_d_v_n, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (14 * H), w.chunk_H, B * (14 * H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + 3 * H * H + 3 * H * I, 2 * H * I);
         kept += 2 * H * I;
-        settle_last(share, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
+        settle_last(team, a->d_weight_ih + 2 * H * I, kept, kept + 3 * H * H + 3 * H * I, H * I);
         kept += H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + 3 * H * H + 3 * H * I, 3 * H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias_ih, w.total_d_b_r, H);
-    if (share.part == 0) add_total(a->d_bias_ih + H, w.total_d_b_z, H);
-    if (share.part == 0) add_total(a->d_bias_ih + 2 * H, w.total_d_b_n, H);
-    if (share.part == 0) add_total(a->d_bias_hh, w.total_d_v_r, H);
-    if (share.part == 0) add_total(a->d_bias_hh + H, w.total_d_v_z, H);
-    if (share.part == 0) add_total(a->d_bias_hh + 2 * H, w.total_d_v_n, H);
+    if (team.rank == 0) add_total(a->d_bias_ih, w.total_d_b_r, H);
+    if (team.rank == 0) add_total(a->d_bias_ih + H, w.total_d_b_z, H);
+    if (team.rank == 0) add_total(a->d_bias_ih + 2 * H, w.total_d_b_n, H);
+    if (team.rank == 0) add_total(a->d_bias_hh, w.total_d_v_r, H);
+    if (team.rank == 0) add_total(a->d_bias_hh + H, w.total_d_v_z, H);
+    if (team.rank == 0) add_total(a->d_bias_hh + 2 * H, w.total_d_v_n, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
-        at.carry_h_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.carry_h_next = w.swap_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (3 * H);
                     const int full = unit + 4 * V <= H;
@@ -1882,7 +1882,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1968,11 +1968,11 @@ static int backward_segments(const args *a)
     int error = segments_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     const size_t numbers = (3*a->H) * (a->I) + (3*a->H) * (a->H) + (3*a->H) + (3*a->H); /* in all parameters */
     const int settles = segments(a) > SETTLE;
-    if (settles && share.part == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
-    meet(a, share);
+    if (settles && team.rank == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
+    barrier(a, team);
     for (size_t s = segments(a); s-- > 0;) {
         args own = segment(a, s);
         real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
@@ -1992,14 +1992,14 @@ static int backward_segments(const args *a)
         if ((error = backward_run(&own)) != OK) return error;
         if (settles && (s % SETTLE == 0)) {
             real *kept = (real *)(void *)(p + w.settled);
-            (s ? settle : settle_last)(share, a->d_weight_ih, kept, kept + numbers, (3*a->H) * (a->I));
+            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, (3*a->H) * (a->I));
             kept += (3*a->H) * (a->I);
-            (s ? settle : settle_last)(share, a->d_weight_hh, kept, kept + numbers, (3*a->H) * (a->H));
+            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, (3*a->H) * (a->H));
             kept += (3*a->H) * (a->H);
-            (s ? settle : settle_last)(share, a->d_bias_ih, kept, kept + numbers, (3*a->H));
+            (s ? settle : settle_last)(team, a->d_bias_ih, kept, kept + numbers, (3*a->H));
             kept += (3*a->H);
-            (s ? settle : settle_last)(share, a->d_bias_hh, kept, kept + numbers, (3*a->H));
-            meet(a, share);
+            (s ? settle : settle_last)(team, a->d_bias_hh, kept, kept + numbers, (3*a->H));
+            barrier(a, team);
         }
     }
     return OK;
@@ -2157,9 +2157,9 @@ int PUBLIC(loss_and_grad)(const args *a)
         own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
-        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        if (!error && team_of(a).rank == 0) error = loss_run(&own);
         own.parts = a->parts;
-        meet(a, share_of(a));
+        barrier(a, team_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }

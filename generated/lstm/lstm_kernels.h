@@ -146,7 +146,7 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
 struct infer_workspace {
     real *tag;
     real *panels_1;
-    real *ring_H;
+    real *swap_H;
     real *known_1;
     size_t bytes; /* of all buffers together */
 };
@@ -157,7 +157,7 @@ static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
     size_t count = 4 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
     count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
@@ -174,7 +174,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     w->bytes += round_up((8) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
@@ -188,7 +188,7 @@ static int infer_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -202,17 +202,17 @@ static int infer_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             infer_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 1) : 0);
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
         for (size_t row = 0; row < B; ++row)
-            memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
+            memcpy(w.swap_H + row * H, a->c_0 + row * H, H * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -220,7 +220,7 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+            const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -243,15 +243,15 @@ static int infer_run(const args *a)
             at.b_i = a->bias;
             at.b_f = a->bias + H;
             at.b_g = a->bias + 2 * H;
-            at.c_prev = w.ring_H + ((t - 1) & 1) * B * H;
+            at.c_prev = w.swap_H + ((t - 1) & 1) * B * H;
             at.b_o = a->bias + 3 * H;
-            at.c = w.ring_H + (t & 1) * B * H;
+            at.c = w.swap_H + (t & 1) * B * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
@@ -280,13 +280,13 @@ static int infer_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F13 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F15 */
-                copy_rows(a->c_T + after * H, H, w.ring_H + (t & 1) * B * H + after * H, H, live - after, H);
+                copy_rows(a->c_T + after * H, H, w.swap_H + (t & 1) * B * H + after * H, H, live - after, H);
             }
         }
 
@@ -300,7 +300,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -429,7 +429,7 @@ static int forward_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -444,14 +444,14 @@ static int forward_run(const args *a)
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             forward_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 2) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -459,7 +459,7 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+            const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -493,10 +493,10 @@ static int forward_run(const args *a)
             at.o = tape_H + (t - 1) * B * (6 * H) + 3 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
@@ -525,9 +525,9 @@ static int forward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F13 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F15 */
@@ -545,7 +545,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -633,7 +633,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -645,19 +645,19 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 3) : 0);
         memset(a->loss, 0, sizeof(real));
         memset(w.total_L, 0, 3 * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
@@ -668,16 +668,16 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 loss_before2_rows(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
         }
 
     }
-    if (share.part == 0) add_total(a->loss, w.total_L, 1);
-    meet(a, share);
+    if (team.rank == 0) add_total(a->loss, w.total_L, 1);
+    barrier(a, team);
     return OK;
 }
 
@@ -806,7 +806,7 @@ struct backward_workspace {
     real *weight_ih_columns;
     real *panels_1;
     real *chunk_H;
-    real *ring_H;
+    real *swap_H;
     real *total_d_b_i;
     real *total_d_b_f;
     real *total_d_b_g;
@@ -829,7 +829,7 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(4, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
@@ -860,7 +860,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (4 * H)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
@@ -892,7 +892,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -906,11 +906,11 @@ static int backward_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
         /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
+        pack_panels(team, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 4) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
@@ -925,9 +925,9 @@ static int backward_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -936,13 +936,13 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (4 * H), 0, (live - before) * (4 * H) * sizeof(real));
-                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -952,7 +952,7 @@ static int backward_run(const args *a)
             at.seed_h = a->d_out + (t - 1) * S * H;
             at.o = tape_H + (t - 1) * B * (6 * H) + 3 * H;
             at.tanh_c = tape_H + (t - 1) * B * (6 * H) + 5 * H;
-            at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.carry_c_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
             at.f = tape_H + (t - 1) * B * (6 * H) + H;
             at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * (6 * H) + 4 * H : a->c_0;
@@ -960,7 +960,7 @@ static int backward_run(const args *a)
             at.i = tape_H + (t - 1) * B * (6 * H);
             at.g = tape_H + (t - 1) * B * (6 * H) + 2 * H;
             at.d_z_o = w.chunk_H + (t - first) * B * (4 * H) + 3 * H;
-            at.carry_c = w.ring_H + (t & 1) * B * H;
+            at.carry_c = w.swap_H + (t & 1) * B * H;
             at.d_z_f = w.chunk_H + (t - first) * B * (4 * H) + H;
             at.d_z_g = w.chunk_H + (t - first) * B * (4 * H) + 2 * H;
             at.d_z_i = w.chunk_H + (t - first) * B * (4 * H);
@@ -969,9 +969,9 @@ static int backward_run(const args *a)
             at.d_b_g = w.total_d_b_g;
             at.d_b_o = w.total_d_b_o;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (4 * H);
                     const int full = unit + 4 * V <= H;
@@ -995,77 +995,77 @@ static int backward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B12: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
+                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B13, B14, B15, B16: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B17, B18, B19, B20: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(share, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+                settle(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
                 kept += 4 * H * I;
-                settle(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b_i, H);
-        if (share.part == 0) settle_all(w.total_d_b_f, H);
-        if (share.part == 0) settle_all(w.total_d_b_g, H);
-        if (share.part == 0) settle_all(w.total_d_b_o, H);
+        if (team.rank == 0) settle_all(w.total_d_b_i, H);
+        if (team.rank == 0) settle_all(w.total_d_b_f, H);
+        if (team.rank == 0) settle_all(w.total_d_b_g, H);
+        if (team.rank == 0) settle_all(w.total_d_b_o, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (4 * H), w.chunk_H, B * (4 * H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
         kept += 4 * H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
-    if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
-    if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
-    if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
+    if (team.rank == 0) add_total(a->d_bias, w.total_d_b_i, H);
+    if (team.rank == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
+    if (team.rank == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
+    if (team.rank == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
-        at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.carry_c_next = w.swap_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (4 * H);
                     const int full = unit + 4 * V <= H;
@@ -1093,7 +1093,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1211,7 +1211,7 @@ static int record_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -1226,14 +1226,14 @@ static int record_run(const args *a)
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
         /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             record_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 5) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1241,7 +1241,7 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1, F2, F3, F4: what is known of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h */
-            const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+            const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -1269,10 +1269,10 @@ static int record_run(const args *a)
             at.c = tape_H + (t - 1) * B * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const size_t block = unit / V;
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
@@ -1301,9 +1301,9 @@ static int record_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F13 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F15 */
@@ -1321,7 +1321,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1503,7 +1503,7 @@ struct recompute_workspace {
     real *weight_ih_columns;
     real *panels_1;
     real *chunk_H;
-    real *ring_H;
+    real *swap_H;
     real *total_d_b_i;
     real *total_d_b_f;
     real *total_d_b_g;
@@ -1528,7 +1528,7 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(17, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
@@ -1563,7 +1563,7 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (17 * H)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((3 * (H)) * sizeof(real), 64);
@@ -1595,7 +1595,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -1609,13 +1609,13 @@ static int recompute_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
-        pack_panels(share, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 4 * H, H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
+        pack_panels(team, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
+        pack_panels(team, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 4 * H, H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
         /* panels of U_d_z = U_i*d_z_i + U_f*d_z_f + U_g*d_z_g + U_o*d_z_o, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
+        pack_panels(team, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 6) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
@@ -1630,9 +1630,9 @@ static int recompute_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (17 * H), 0, B * (17 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -1641,18 +1641,18 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         /* F1, F2, F3, F4: W_x_i = W_i*x, W_x_f = W_f*x, W_x_g = W_g*x, W_x_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (17 * H), (ptrdiff_t)(B * (17 * H)), 17 * H, 0);
+            gemm(team, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (17 * H), (ptrdiff_t)(B * (17 * H)), 17 * H, 0);
         }
         /* F1, F2, F3, F4: U_h_i = U_i*h, U_h_f = U_f*h, U_h_g = U_g*h, U_h_o = U_o*h */
         {
             const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (17 * H) + 4 * H, (ptrdiff_t)(B * (17 * H)), 17 * H, 0);
+            gemm(team, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (17 * H) + 4 * H, (ptrdiff_t)(B * (17 * H)), 17 * H, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             at.U_h_i = w.chunk_H + (t - first) * B * (17 * H) + 4 * H;
@@ -1674,21 +1674,21 @@ static int recompute_run(const args *a)
             at.o = w.chunk_H + (t - first) * B * (17 * H) + 11 * H;
             at.tanh_c = w.chunk_H + (t - first) * B * (17 * H) + 12 * H;
             {
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_before1(&at, 0, live, unit, 1);
                     else
                         recompute_before1(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (17 * H), 0, (live - before) * (17 * H) * sizeof(real));
-                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -1701,11 +1701,11 @@ static int recompute_run(const args *a)
             at.tanh_c = w.chunk_H + (t - first) * B * (17 * H) + 12 * H;
             at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
             at.seed_h = a->d_out + (t - 1) * S * H;
-            at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.carry_c_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
             at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
             at.d_z_o = w.chunk_H + (t - first) * B * (17 * H) + 16 * H;
-            at.carry_c = w.ring_H + (t & 1) * B * H;
+            at.carry_c = w.swap_H + (t & 1) * B * H;
             at.d_z_f = w.chunk_H + (t - first) * B * (17 * H) + 14 * H;
             at.d_z_g = w.chunk_H + (t - first) * B * (17 * H) + 15 * H;
             at.d_z_i = w.chunk_H + (t - first) * B * (17 * H) + 13 * H;
@@ -1714,9 +1714,9 @@ static int recompute_run(const args *a)
             at.d_b_g = w.total_d_b_g;
             at.d_b_o = w.total_d_b_o;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (4 * H);
                     const int full = unit + 4 * V <= H;
@@ -1740,77 +1740,77 @@ static int recompute_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B12: d_x = W_i*d_z_i, d_x = W_f*d_z_f, d_x = W_g*d_z_g, d_x = W_o*d_z_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, (ptrdiff_t)(B * (17 * H)), 17 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (17 * H) + 13 * H, (ptrdiff_t)(B * (17 * H)), 17 * H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
+                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B13, B14, B15, B16: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B17, B18, B19, B20: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(share, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+                settle(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
                 kept += 4 * H * I;
-                settle(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b_i, H);
-        if (share.part == 0) settle_all(w.total_d_b_f, H);
-        if (share.part == 0) settle_all(w.total_d_b_g, H);
-        if (share.part == 0) settle_all(w.total_d_b_o, H);
+        if (team.rank == 0) settle_all(w.total_d_b_i, H);
+        if (team.rank == 0) settle_all(w.total_d_b_f, H);
+        if (team.rank == 0) settle_all(w.total_d_b_g, H);
+        if (team.rank == 0) settle_all(w.total_d_b_o, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (17 * H), w.chunk_H, B * (17 * H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
         kept += 4 * H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
-    if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
-    if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
-    if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
+    if (team.rank == 0) add_total(a->d_bias, w.total_d_b_i, H);
+    if (team.rank == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
+    if (team.rank == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
+    if (team.rank == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
-        at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.carry_c_next = w.swap_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (4 * H);
                     const int full = unit + 4 * V <= H;
@@ -1838,7 +1838,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1926,11 +1926,11 @@ static int backward_segments(const args *a)
     int error = segments_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     const size_t numbers = (4*a->H) * (a->I) + (4*a->H) * (a->H) + (4*a->H); /* in all parameters */
     const int settles = segments(a) > SETTLE;
-    if (settles && share.part == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
-    meet(a, share);
+    if (settles && team.rank == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
+    barrier(a, team);
     for (size_t s = segments(a); s-- > 0;) {
         args own = segment(a, s);
         real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
@@ -1953,12 +1953,12 @@ static int backward_segments(const args *a)
         if ((error = backward_run(&own)) != OK) return error;
         if (settles && (s % SETTLE == 0)) {
             real *kept = (real *)(void *)(p + w.settled);
-            (s ? settle : settle_last)(share, a->d_weight_ih, kept, kept + numbers, (4*a->H) * (a->I));
+            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, (4*a->H) * (a->I));
             kept += (4*a->H) * (a->I);
-            (s ? settle : settle_last)(share, a->d_weight_hh, kept, kept + numbers, (4*a->H) * (a->H));
+            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, (4*a->H) * (a->H));
             kept += (4*a->H) * (a->H);
-            (s ? settle : settle_last)(share, a->d_bias, kept, kept + numbers, (4*a->H));
-            meet(a, share);
+            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, (4*a->H));
+            barrier(a, team);
         }
     }
     return OK;
@@ -2116,9 +2116,9 @@ int PUBLIC(loss_and_grad)(const args *a)
         own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
-        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        if (!error && team_of(a).rank == 0) error = loss_run(&own);
         own.parts = a->parts;
-        meet(a, share_of(a));
+        barrier(a, team_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }

@@ -395,7 +395,7 @@ struct infer_workspace {
     real *panels_1;
     real *chunk_H;
     real *chunk_row;
-    real *ring_H;
+    real *swap_H;
     real *step_H;
     real *step_row;
     size_t bytes; /* of all buffers together */
@@ -410,7 +410,7 @@ static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(4, H))); /* chunk_H */
     count = plus(count, times(times(plus(T, 1), B), 4)); /* chunk_row */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(times(1, B), times(5, H))); /* step_H */
     count = plus(count, times(times(1, B), 8)); /* step_row */
     (void)T, (void)B, (void)I, (void)H;
@@ -434,7 +434,7 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     w->bytes += round_up((steps * B * (4 * H)) * sizeof(real), 64);
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (4)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->step_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((1 * B * (5 * H)) * sizeof(real), 64);
@@ -449,7 +449,7 @@ static int infer_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -462,19 +462,19 @@ static int infer_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
+        pack_panels(team, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
         /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             infer_pack_panels_1(a, w.panels_1 + unit * (4 * H), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 1) : 0);
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
         for (size_t row = 0; row < B; ++row)
-            memcpy(w.ring_H + row * H, a->c_0 + row * H, H * sizeof(real));
+            memcpy(w.swap_H + row * H, a->c_0 + row * H, H * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -484,9 +484,9 @@ static int infer_run(const args *a)
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, 0);
+            gemm(team, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.a_f = w.chunk_H + (t - first) * B * (4 * H) + H;
@@ -500,16 +500,16 @@ static int infer_run(const args *a)
             {
                 infer_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 infer_before2_rows(&at, live);
                 infer_before2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 infer_before3_rows(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
@@ -539,9 +539,9 @@ static int infer_run(const args *a)
             at.b_o = a->bias + 3 * H;
             at.gamma_h_o = a->gain_hh + 3 * H;
             at.gamma_x_o = a->gain_ih + 3 * H;
-            at.c_prev = w.ring_H + ((t - 1) & 1) * B * H;
+            at.c_prev = w.swap_H + ((t - 1) & 1) * B * H;
             at.o = w.step_H + 4 * H;
-            at.c = w.ring_H + (t & 1) * B * H;
+            at.c = w.swap_H + (t & 1) * B * H;
             at.sum_mu_c = w.step_row + 4;
             at.mu_c = w.step_row + 5;
             at.sum_var_c = w.step_row + 6;
@@ -551,7 +551,7 @@ static int infer_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = REAL(0.0);
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
                     const size_t unit = first_unit + number * V;
@@ -575,38 +575,38 @@ static int infer_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 infer_stage2_rows(&at, live);
                 infer_stage2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 infer_stage3_rows(&at, live);
                 infer_stage3(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 infer_stage4_rows(&at, live);
                 infer_stage4(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 infer_stage5_rows(&at, live);
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         infer_stage5(&at, 0, live, unit, 1);
                     else
                         infer_stage5(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F30 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F32 */
-                copy_rows(a->c_T + after * H, H, w.ring_H + (t & 1) * B * H + after * H, H, live - after, H);
+                copy_rows(a->c_T + after * H, H, w.swap_H + (t & 1) * B * H + after * H, H, live - after, H);
             }
         }
 
@@ -620,7 +620,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1000,7 +1000,7 @@ static int forward_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -1015,16 +1015,16 @@ static int forward_run(const args *a)
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
     if (a->packed != PACKED) {
-        pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
+        pack_panels(team, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
         /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             forward_pack_panels_1(a, w.panels_1 + unit * (4 * H), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 2) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1034,9 +1034,9 @@ static int forward_run(const args *a)
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, tape_H + (first - 1) * B * (14 * H), (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
+            gemm(team, all, 4 * H, I, q, w.weight_ih_rows, tape_H + (first - 1) * B * (14 * H), (ptrdiff_t)(B * (14 * H)), 14 * H, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.a_f = tape_H + (t - 1) * B * (14 * H) + H;
@@ -1050,16 +1050,16 @@ static int forward_run(const args *a)
             {
                 forward_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 forward_before2_rows(&at, live);
                 forward_before2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 forward_before3_rows(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
@@ -1106,7 +1106,7 @@ static int forward_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 4] = REAL(0.0);
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
                     const size_t unit = first_unit + number * V;
@@ -1130,34 +1130,34 @@ static int forward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 forward_stage2_rows(&at, live);
                 forward_stage2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 forward_stage3_rows(&at, live);
                 forward_stage3(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 forward_stage4_rows(&at, live);
                 forward_stage4(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 forward_stage5_rows(&at, live);
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         forward_stage5(&at, 0, live, unit, 1);
                     else
                         forward_stage5(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F30 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F32 */
@@ -1175,7 +1175,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1263,7 +1263,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -1275,19 +1275,19 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 3) : 0);
         memset(a->loss, 0, sizeof(real));
         memset(w.total_L, 0, 3 * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
@@ -1298,16 +1298,16 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 loss_before2_rows(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
         }
 
     }
-    if (share.part == 0) add_total(a->loss, w.total_L, 1);
-    meet(a, share);
+    if (team.rank == 0) add_total(a->loss, w.total_L, 1);
+    barrier(a, team);
     return OK;
 }
 
@@ -1760,7 +1760,7 @@ struct backward_workspace {
     real *weight_ih_columns;
     real *panels_1;
     real *chunk_H;
-    real *ring_H;
+    real *swap_H;
     real *step_H;
     real *step_row;
     real *total_d_b_o;
@@ -1796,7 +1796,7 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(8, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(times(1, B), times(10, H))); /* step_H */
     count = plus(count, times(times(1, B), 12)); /* step_row */
     count = plus(count, times(3, H)); /* total_d_b_o */
@@ -1840,7 +1840,7 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up(((steps + 1) * B * (8 * H)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->step_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((1 * B * (10 * H)) * sizeof(real), 64);
@@ -1898,7 +1898,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -1913,11 +1913,11 @@ static int backward_run(const args *a)
     real *tape_H = a->tape;
     real *tape_row = a->tape + T * B * (14 * H);
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
         /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
+        pack_panels(team, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 4) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
@@ -1952,9 +1952,9 @@ static int backward_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (8 * H), 0, B * (8 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -1963,13 +1963,13 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (8 * H), 0, (live - before) * (8 * H) * sizeof(real));
-                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -2003,7 +2003,7 @@ static int backward_run(const args *a)
             at.d_beta_c = w.total_d_beta_c;
             at.d_var_c = w.step_row + 1;
             at.sum_d_mu_c = w.step_row + 2;
-            at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.carry_c_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
             at.d_mu_c = w.step_row + 3;
             at.f = tape_H + (t - 1) * B * (14 * H) + 9 * H;
@@ -2023,7 +2023,7 @@ static int backward_run(const args *a)
             at.a_f = tape_H + (t - 1) * B * (14 * H) + H;
             at.a_g = tape_H + (t - 1) * B * (14 * H) + 2 * H;
             at.a_i = tape_H + (t - 1) * B * (14 * H);
-            at.carry_c = w.ring_H + (t & 1) * B * H;
+            at.carry_c = w.swap_H + (t & 1) * B * H;
             at.d_z_f_gamma_h_f_rho_s = w.step_H + 4 * H;
             at.d_z_g_gamma_h_g_rho_s = w.step_H + 5 * H;
             at.d_z_i_gamma_h_i_rho_s = w.step_H + 6 * H;
@@ -2057,7 +2057,7 @@ static int backward_run(const args *a)
             at.d_a_i = w.chunk_H + (t - first) * B * (8 * H) + 4 * H;
             {
                 for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = REAL(0.0);
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
                     const size_t unit = first_unit + number * (4 * V);
@@ -2083,126 +2083,126 @@ static int backward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 backward_stage2_rows(&at, live);
                 backward_stage2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 backward_stage3_rows(&at, live);
                 backward_stage3(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 backward_stage4_rows(&at, live);
                 backward_stage4(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 backward_stage5_rows(&at, live);
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         backward_stage5(&at, 0, live, unit, 1);
                     else
                         backward_stage5(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B29: d_x = W_i*d_a_i, d_x = W_f*d_a_f, d_x = W_g*d_a_g, d_x = W_o*d_a_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, (ptrdiff_t)(B * (8 * H)), 8 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H) + 4 * H, (ptrdiff_t)(B * (8 * H)), 8 * H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
+                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (8 * H), (ptrdiff_t)(B * (8 * H)), 8 * H, NULL, 0 };
-                pack_strips(share, w.left_2, q, &part, depth, 4 * H);
+                pack_strips(team, w.left_2, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
-            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
-            gemm_reduce(share, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+                settle(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
                 kept += 4 * H * I;
-                settle(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b_o, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_o, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_o, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_c, H);
-        if (share.part == 0) settle_all(w.total_d_beta_c, H);
-        if (share.part == 0) settle_all(w.total_d_b_i, H);
-        if (share.part == 0) settle_all(w.total_d_b_f, H);
-        if (share.part == 0) settle_all(w.total_d_b_g, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_i, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_f, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_g, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_i, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_f, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_g, H);
+        if (team.rank == 0) settle_all(w.total_d_b_o, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_o, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_o, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_c, H);
+        if (team.rank == 0) settle_all(w.total_d_beta_c, H);
+        if (team.rank == 0) settle_all(w.total_d_b_i, H);
+        if (team.rank == 0) settle_all(w.total_d_b_f, H);
+        if (team.rank == 0) settle_all(w.total_d_b_g, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_i, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_f, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_g, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_i, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_f, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_g, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (8 * H), w.chunk_H, B * (8 * H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
         kept += 4 * H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
-    if (share.part == 0) add_total(a->d_gain_ih + 3 * H, w.total_d_gamma_x_o, H);
-    if (share.part == 0) add_total(a->d_gain_hh + 3 * H, w.total_d_gamma_h_o, H);
-    if (share.part == 0) add_total(a->d_gain_c, w.total_d_gamma_c, H);
-    if (share.part == 0) add_total(a->d_bias_c, w.total_d_beta_c, H);
-    if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
-    if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
-    if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
-    if (share.part == 0) add_total(a->d_gain_ih, w.total_d_gamma_x_i, H);
-    if (share.part == 0) add_total(a->d_gain_ih + H, w.total_d_gamma_x_f, H);
-    if (share.part == 0) add_total(a->d_gain_ih + 2 * H, w.total_d_gamma_x_g, H);
-    if (share.part == 0) add_total(a->d_gain_hh, w.total_d_gamma_h_i, H);
-    if (share.part == 0) add_total(a->d_gain_hh + H, w.total_d_gamma_h_f, H);
-    if (share.part == 0) add_total(a->d_gain_hh + 2 * H, w.total_d_gamma_h_g, H);
+    if (team.rank == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
+    if (team.rank == 0) add_total(a->d_gain_ih + 3 * H, w.total_d_gamma_x_o, H);
+    if (team.rank == 0) add_total(a->d_gain_hh + 3 * H, w.total_d_gamma_h_o, H);
+    if (team.rank == 0) add_total(a->d_gain_c, w.total_d_gamma_c, H);
+    if (team.rank == 0) add_total(a->d_bias_c, w.total_d_beta_c, H);
+    if (team.rank == 0) add_total(a->d_bias, w.total_d_b_i, H);
+    if (team.rank == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
+    if (team.rank == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
+    if (team.rank == 0) add_total(a->d_gain_ih, w.total_d_gamma_x_i, H);
+    if (team.rank == 0) add_total(a->d_gain_ih + H, w.total_d_gamma_x_f, H);
+    if (team.rank == 0) add_total(a->d_gain_ih + 2 * H, w.total_d_gamma_x_g, H);
+    if (team.rank == 0) add_total(a->d_gain_hh, w.total_d_gamma_h_i, H);
+    if (team.rank == 0) add_total(a->d_gain_hh + H, w.total_d_gamma_h_f, H);
+    if (team.rank == 0) add_total(a->d_gain_hh + 2 * H, w.total_d_gamma_h_g, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
-        at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.carry_c_next = w.swap_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (4 * H);
                     const int full = unit + 4 * V <= H;
@@ -2230,7 +2230,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -2609,7 +2609,7 @@ static int record_run(const args *a)
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -2623,16 +2623,16 @@ static int record_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
+        pack_panels(team, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
         /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V)
+        for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V)
             record_pack_panels_1(a, w.panels_1 + unit * (4 * H), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 5) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -2642,9 +2642,9 @@ static int record_run(const args *a)
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, 0);
+            gemm(team, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (4 * H), (ptrdiff_t)(B * (4 * H)), 4 * H, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.a_f = w.chunk_H + (t - first) * B * (4 * H) + H;
@@ -2658,16 +2658,16 @@ static int record_run(const args *a)
             {
                 record_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 record_before2_rows(&at, live);
                 record_before2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 record_before3_rows(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
         }
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
@@ -2709,7 +2709,7 @@ static int record_run(const args *a)
             at.h = a->out + (t - 1) * S * H;
             {
                 for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = REAL(0.0);
-                const size_t first_unit = lower_bound(share, H, V), stop = upper_bound(share, H, V);
+                const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
                     const size_t unit = first_unit + number * V;
@@ -2733,34 +2733,34 @@ static int record_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 record_stage2_rows(&at, live);
                 record_stage2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 record_stage3_rows(&at, live);
                 record_stage3(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 record_stage4_rows(&at, live);
                 record_stage4(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 record_stage5_rows(&at, live);
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         record_stage5(&at, 0, live, unit, 1);
                     else
                         record_stage5(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F30 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
                 /* F32 */
@@ -2778,7 +2778,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -3407,7 +3407,7 @@ struct recompute_workspace {
     real *panels_1;
     real *chunk_H;
     real *chunk_row;
-    real *ring_H;
+    real *swap_H;
     real *step_H;
     real *step_row;
     real *total_d_b_o;
@@ -3446,7 +3446,7 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H)
     count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
     count = plus(count, times(times(plus(T, 1), B), times(21, H))); /* chunk_H */
     count = plus(count, times(times(plus(T, 1), B), 12)); /* chunk_row */
-    count = plus(count, times(times(2, B), H)); /* ring_H */
+    count = plus(count, times(times(2, B), H)); /* swap_H */
     count = plus(count, times(times(1, B), times(10, H))); /* step_H */
     count = plus(count, times(times(1, B), 12)); /* step_row */
     count = plus(count, times(3, H)); /* total_d_b_o */
@@ -3496,7 +3496,7 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     w->bytes += round_up(((steps + 1) * B * (21 * H)) * sizeof(real), 64);
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((steps * B * (12)) * sizeof(real), 64);
-    w->ring_H = (real *)(void *)(p ? p + w->bytes : p);
+    w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
     w->step_H = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((1 * B * (10 * H)) * sizeof(real), 64);
@@ -3554,7 +3554,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -3568,13 +3568,13 @@ static int recompute_run(const args *a)
     at.H = H;
     real *tape_H = a->tape;
     if (a->packed != PACKED) {
-        pack_panels(share, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
-        pack_panels(share, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 4 * H, H);
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
+        pack_panels(team, w.weight_ih_rows, 0, I, a->weight_ih, 1, I, 4 * H, I);
+        pack_panels(team, w.weight_hh_rows, 0, H, a->weight_hh, 1, H, 4 * H, H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, 4 * H, a->weight_ih, I, 1, I, 4 * H);
         /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
+        pack_panels(team, w.panels_1, 0, 4 * H, a->weight_hh, H, 1, H, 4 * H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 6) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
@@ -3609,9 +3609,9 @@ static int recompute_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (21 * H), 0, B * (21 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.ring_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -3620,18 +3620,18 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-            gemm(share, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (21 * H), (ptrdiff_t)(B * (21 * H)), 21 * H, 0);
+            gemm(team, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H + (first - first) * B * (21 * H), (ptrdiff_t)(B * (21 * H)), 21 * H, 0);
         }
         /* F2, F4, F6, F8: s_i = U_i*h, s_f = U_f*h, s_g = U_g*h, s_o = U_o*h */
         {
             const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-            gemm(share, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (21 * H) + 4 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, 0);
+            gemm(team, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + (first - first) * B * (21 * H) + 4 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             at.a_f = w.chunk_H + (t - first) * B * (21 * H) + H;
@@ -3677,29 +3677,29 @@ static int recompute_run(const args *a)
             {
                 recompute_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 recompute_before2_rows(&at, live);
                 recompute_before2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 recompute_before3_rows(&at, live);
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_before3(&at, 0, live, unit, 1);
                     else
                         recompute_before3(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
         }
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (21 * H), 0, (live - before) * (21 * H) * sizeof(real));
-                if (before < live) memset(w.ring_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -3748,11 +3748,11 @@ static int recompute_run(const args *a)
             at.d_beta_c = w.total_d_beta_c;
             at.d_var_c = w.step_row + 1;
             at.sum_d_mu_c = w.step_row + 2;
-            at.carry_c_next = w.ring_H + ((t + 1) & 1) * B * H;
+            at.carry_c_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
             at.d_mu_c = w.step_row + 3;
             at.c_prev = t > 1 ? tape_H + ((t - 1) - 1) * B * H : a->c_0;
-            at.carry_c = w.ring_H + (t & 1) * B * H;
+            at.carry_c = w.swap_H + (t & 1) * B * H;
             at.d_z_f_gamma_h_f_rho_s = w.step_H + 4 * H;
             at.d_z_g_gamma_h_g_rho_s = w.step_H + 5 * H;
             at.d_z_i_gamma_h_i_rho_s = w.step_H + 6 * H;
@@ -3786,7 +3786,7 @@ static int recompute_run(const args *a)
             at.d_a_i = w.chunk_H + (t - first) * B * (21 * H) + 17 * H;
             {
                 for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = REAL(0.0);
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) { /* always in this order: the units of a row are added up */
                     const size_t unit = first_unit + number * (4 * V);
@@ -3812,126 +3812,126 @@ static int recompute_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 recompute_stage2_rows(&at, live);
                 recompute_stage2(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 recompute_stage3_rows(&at, live);
                 recompute_stage3(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 recompute_stage4_rows(&at, live);
                 recompute_stage4(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 recompute_stage5_rows(&at, live);
-                for (size_t unit = lower_bound(share, H, V), stop = upper_bound(share, H, V); unit < stop; unit += V) {
+                for (size_t unit = lower_bound(team, H, V), stop = upper_bound(team, H, V); unit < stop; unit += V) {
                     if (unit + V <= H)
                         recompute_stage5(&at, 0, live, unit, 1);
                     else
                         recompute_stage5(&at, 0, live, unit, 0);
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B29: d_x = W_i*d_a_i, d_x = W_f*d_a_f, d_x = W_g*d_a_g, d_x = W_o*d_a_o */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, NULL, 0 };
-            gemm(share, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, 4 * H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 17 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, 4 * H);
+                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * (21 * H) + 13 * H, (ptrdiff_t)(B * (21 * H)), 21 * H, NULL, 0 };
-                pack_strips(share, w.left_2, q, &part, depth, 4 * H);
+                pack_strips(team, w.left_2, q, &part, depth, 4 * H);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
-            gemm_reduce(share, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
-            gemm_reduce(share, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+                settle(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
                 kept += 4 * H * I;
-                settle(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b_o, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_o, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_o, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_c, H);
-        if (share.part == 0) settle_all(w.total_d_beta_c, H);
-        if (share.part == 0) settle_all(w.total_d_b_i, H);
-        if (share.part == 0) settle_all(w.total_d_b_f, H);
-        if (share.part == 0) settle_all(w.total_d_b_g, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_i, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_f, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_x_g, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_i, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_f, H);
-        if (share.part == 0) settle_all(w.total_d_gamma_h_g, H);
+        if (team.rank == 0) settle_all(w.total_d_b_o, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_o, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_o, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_c, H);
+        if (team.rank == 0) settle_all(w.total_d_beta_c, H);
+        if (team.rank == 0) settle_all(w.total_d_b_i, H);
+        if (team.rank == 0) settle_all(w.total_d_b_f, H);
+        if (team.rank == 0) settle_all(w.total_d_b_g, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_i, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_f, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_x_g, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_i, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_f, H);
+        if (team.rank == 0) settle_all(w.total_d_gamma_h_g, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (21 * H), w.chunk_H, B * (21 * H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + 4 * H * H + 4 * H * I, 4 * H * I);
         kept += 4 * H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + 4 * H * H + 4 * H * I, 4 * H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
-    if (share.part == 0) add_total(a->d_gain_ih + 3 * H, w.total_d_gamma_x_o, H);
-    if (share.part == 0) add_total(a->d_gain_hh + 3 * H, w.total_d_gamma_h_o, H);
-    if (share.part == 0) add_total(a->d_gain_c, w.total_d_gamma_c, H);
-    if (share.part == 0) add_total(a->d_bias_c, w.total_d_beta_c, H);
-    if (share.part == 0) add_total(a->d_bias, w.total_d_b_i, H);
-    if (share.part == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
-    if (share.part == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
-    if (share.part == 0) add_total(a->d_gain_ih, w.total_d_gamma_x_i, H);
-    if (share.part == 0) add_total(a->d_gain_ih + H, w.total_d_gamma_x_f, H);
-    if (share.part == 0) add_total(a->d_gain_ih + 2 * H, w.total_d_gamma_x_g, H);
-    if (share.part == 0) add_total(a->d_gain_hh, w.total_d_gamma_h_i, H);
-    if (share.part == 0) add_total(a->d_gain_hh + H, w.total_d_gamma_h_f, H);
-    if (share.part == 0) add_total(a->d_gain_hh + 2 * H, w.total_d_gamma_h_g, H);
+    if (team.rank == 0) add_total(a->d_bias + 3 * H, w.total_d_b_o, H);
+    if (team.rank == 0) add_total(a->d_gain_ih + 3 * H, w.total_d_gamma_x_o, H);
+    if (team.rank == 0) add_total(a->d_gain_hh + 3 * H, w.total_d_gamma_h_o, H);
+    if (team.rank == 0) add_total(a->d_gain_c, w.total_d_gamma_c, H);
+    if (team.rank == 0) add_total(a->d_bias_c, w.total_d_beta_c, H);
+    if (team.rank == 0) add_total(a->d_bias, w.total_d_b_i, H);
+    if (team.rank == 0) add_total(a->d_bias + H, w.total_d_b_f, H);
+    if (team.rank == 0) add_total(a->d_bias + 2 * H, w.total_d_b_g, H);
+    if (team.rank == 0) add_total(a->d_gain_ih, w.total_d_gamma_x_i, H);
+    if (team.rank == 0) add_total(a->d_gain_ih + H, w.total_d_gamma_x_f, H);
+    if (team.rank == 0) add_total(a->d_gain_ih + 2 * H, w.total_d_gamma_x_g, H);
+    if (team.rank == 0) add_total(a->d_gain_hh, w.total_d_gamma_h_i, H);
+    if (team.rank == 0) add_total(a->d_gain_hh + H, w.total_d_gamma_h_f, H);
+    if (team.rank == 0) add_total(a->d_gain_hh + 2 * H, w.total_d_gamma_h_g, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
-        at.carry_c_next = w.ring_H + ((0 + 1) & 1) * B * H;
+        at.carry_c_next = w.swap_H + ((0 + 1) & 1) * B * H;
         at.d_h = a->d_h_0;
         at.d_c = a->d_c_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (4 * H);
                     const int full = unit + 4 * V <= H;
@@ -3959,7 +3959,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -4047,11 +4047,11 @@ static int backward_segments(const args *a)
     int error = segments_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     const size_t numbers = (4*a->H) * (a->I) + (4*a->H) * (a->H) + (4*a->H) + (4*a->H) + (4*a->H) + (a->H) + (a->H); /* in all parameters */
     const int settles = segments(a) > SETTLE;
-    if (settles && share.part == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
-    meet(a, share);
+    if (settles && team.rank == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
+    barrier(a, team);
     for (size_t s = segments(a); s-- > 0;) {
         args own = segment(a, s);
         real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
@@ -4074,20 +4074,20 @@ static int backward_segments(const args *a)
         if ((error = backward_run(&own)) != OK) return error;
         if (settles && (s % SETTLE == 0)) {
             real *kept = (real *)(void *)(p + w.settled);
-            (s ? settle : settle_last)(share, a->d_weight_ih, kept, kept + numbers, (4*a->H) * (a->I));
+            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, (4*a->H) * (a->I));
             kept += (4*a->H) * (a->I);
-            (s ? settle : settle_last)(share, a->d_weight_hh, kept, kept + numbers, (4*a->H) * (a->H));
+            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, (4*a->H) * (a->H));
             kept += (4*a->H) * (a->H);
-            (s ? settle : settle_last)(share, a->d_bias, kept, kept + numbers, (4*a->H));
+            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, (4*a->H));
             kept += (4*a->H);
-            (s ? settle : settle_last)(share, a->d_gain_ih, kept, kept + numbers, (4*a->H));
+            (s ? settle : settle_last)(team, a->d_gain_ih, kept, kept + numbers, (4*a->H));
             kept += (4*a->H);
-            (s ? settle : settle_last)(share, a->d_gain_hh, kept, kept + numbers, (4*a->H));
+            (s ? settle : settle_last)(team, a->d_gain_hh, kept, kept + numbers, (4*a->H));
             kept += (4*a->H);
-            (s ? settle : settle_last)(share, a->d_gain_c, kept, kept + numbers, (a->H));
+            (s ? settle : settle_last)(team, a->d_gain_c, kept, kept + numbers, (a->H));
             kept += (a->H);
-            (s ? settle : settle_last)(share, a->d_bias_c, kept, kept + numbers, (a->H));
-            meet(a, share);
+            (s ? settle : settle_last)(team, a->d_bias_c, kept, kept + numbers, (a->H));
+            barrier(a, team);
         }
     }
     return OK;
@@ -4245,9 +4245,9 @@ int PUBLIC(loss_and_grad)(const args *a)
         own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
-        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        if (!error && team_of(a).rank == 0) error = loss_run(&own);
         own.parts = a->parts;
-        meet(a, share_of(a));
+        barrier(a, team_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }

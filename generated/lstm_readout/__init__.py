@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_readout",
     "digest": "396ce5a98d471ed1",
-    "code": "d96c44c43d778e97",
+    "code": "5abd60ba3a8190ef",
     "dims": {"I": "input_size", "H": "hidden_size", "O": "output_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

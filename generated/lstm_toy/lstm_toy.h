@@ -113,7 +113,7 @@ typedef struct {
     int accumulate;        /* backward: the gradients of parameters are added to what is there */
     size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one.
                               Without -DDERIVE_THREADS there are no atomic operations, and the first part does all */
-    int *meeting;          /* where they meet: 64 bytes of zeros for all of them; lstm_toy_parts() says whether it helps */
+    int *meeting;          /* their barrier: 64 bytes of zeros for all of them; lstm_toy_parts() says whether it helps */
     int isa;               /* with lstm_toy_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } lstm_toy_f32_args;
 
@@ -160,7 +160,7 @@ typedef struct {
     int accumulate;        /* backward: the gradients of parameters are added to what is there */
     size_t part, parts;    /* threads that share one call: each with a copy of this struct and its own part = 0..parts-1; 0: one.
                               Without -DDERIVE_THREADS there are no atomic operations, and the first part does all */
-    int *meeting;          /* where they meet: 64 bytes of zeros for all of them; lstm_toy_parts() says whether it helps */
+    int *meeting;          /* their barrier: 64 bytes of zeros for all of them; lstm_toy_parts() says whether it helps */
     int isa;               /* with lstm_toy_dispatch.c: 1 portable vectors, 2 AVX2 and FMA, 3 AVX-512; 0 or more than there is: the best */
 } lstm_toy_f64_args;
 

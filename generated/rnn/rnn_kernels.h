@@ -159,7 +159,7 @@ static int infer_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct infer_workspace w;
     struct infer_at at;
     int error = infer_layout(a, &w);
@@ -173,14 +173,14 @@ static int infer_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V); unit < stop; unit += 4 * V)
+        for (size_t unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V); unit < stop; unit += 4 * V)
             infer_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 1) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -188,7 +188,7 @@ static int infer_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -211,10 +211,10 @@ static int infer_run(const args *a)
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const size_t block = unit / (4 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
@@ -243,9 +243,9 @@ static int infer_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F4 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -259,7 +259,7 @@ static int infer_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -352,7 +352,7 @@ static int forward_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct forward_workspace w;
     struct forward_at at;
     int error = forward_layout(a, &w);
@@ -366,14 +366,14 @@ static int forward_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V); unit < stop; unit += 4 * V)
+        for (size_t unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V); unit < stop; unit += 4 * V)
             forward_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 2) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -381,7 +381,7 @@ static int forward_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -404,10 +404,10 @@ static int forward_run(const args *a)
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const size_t block = unit / (4 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
@@ -436,9 +436,9 @@ static int forward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F4 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -452,7 +452,7 @@ static int forward_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -540,7 +540,7 @@ static int loss_layout(const args *a, struct loss_workspace *w)
 static int loss_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct loss_workspace w;
     struct loss_at at;
     int error = loss_layout(a, &w);
@@ -552,19 +552,19 @@ static int loss_run(const args *a)
     at.B = B;
     at.I = I;
     at.H = H;
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 3) : 0);
         memset(a->loss, 0, sizeof(real));
         memset(w.total_L, 0, 3 * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first; t < first + steps; ++t) {
             const size_t live = rows_at(a, t);
             at.h = a->out + (t - 1) * S * H;
@@ -575,16 +575,16 @@ static int loss_run(const args *a)
             {
                 loss_before1(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
             {
                 loss_before2_rows(&at, live);
             }
-            meet(a, share);
+            barrier(a, team);
         }
 
     }
-    if (share.part == 0) add_total(a->loss, w.total_L, 1);
-    meet(a, share);
+    if (team.rank == 0) add_total(a->loss, w.total_L, 1);
+    barrier(a, team);
     return OK;
 }
 
@@ -719,7 +719,7 @@ static int backward_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct backward_workspace w;
     struct backward_at at;
     int error = backward_layout(a, &w);
@@ -732,11 +732,11 @@ static int backward_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
         /* panels of U_d_z = U*d_z, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
+        pack_panels(team, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 4) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
@@ -745,7 +745,7 @@ static int backward_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -754,7 +754,7 @@ static int backward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
@@ -769,9 +769,9 @@ static int backward_run(const args *a)
             at.d_z = w.chunk_H + (t - first) * B * H;
             at.d_b = w.total_d_b;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
@@ -795,69 +795,69 @@ static int backward_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B3: d_x = W*d_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, H);
+                pack_strips(team, w.left_1, q, &part, depth, H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B4: d_W = d_z x^T */
-            gemm_reduce(share, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B5: d_U = d_z h^T */
-            gemm_reduce(share, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
+                settle(team, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
                 kept += H * I;
-                settle(share, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b, H);
+        if (team.rank == 0) settle_all(w.total_d_b, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (H), w.chunk_H, B * (H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
         kept += H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias, w.total_d_b, H);
+    if (team.rank == 0) add_total(a->d_bias, w.total_d_b, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
         at.d_h = a->d_h_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
@@ -884,7 +884,7 @@ static int backward_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -977,7 +977,7 @@ static int record_run(const args *a)
     const int few = whole_batch(a) <= 2;
     const int late = packs_late(a), single = late && T == 1;
     const int hoist = hoists(a);
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct record_workspace w;
     struct record_at at;
     int error = record_layout(a, &w);
@@ -991,14 +991,14 @@ static int record_run(const args *a)
     at.H = H;
     if (a->packed != PACKED) {
         /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
-        for (size_t unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V); unit < stop; unit += 4 * V)
+        for (size_t unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V); unit < stop; unit += 4 * V)
             record_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 5) : 0);
 
     }
-    meet(a, share);
+    barrier(a, team);
 
     for (size_t first = 1, steps = 0; first <= T; first += steps) {
         steps = least(chunk_steps(T, B), T + 1 - first);
@@ -1006,7 +1006,7 @@ static int record_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         if (hoist) { /* F1: what is known of W_x_U_h = W*x + U*h */
-            const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+            const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
             struct extent e = all;
             if (S == B && !counts) { /* no gap between the steps: one block of rows */
                 e.row1 *= steps;
@@ -1029,10 +1029,10 @@ static int record_run(const args *a)
             at.b = a->bias;
             at.h = a->out + (t - 1) * S * H;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 const int together = !hoist && !few; /* both products of a row in one sum */
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const size_t block = unit / (4 * V);
                     real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
@@ -1061,9 +1061,9 @@ static int record_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
             const size_t after = t < T ? rows_at(a, t + 1) : 0;
-            if (after < live && share.part == 0) {
+            if (after < live && team.rank == 0) {
                 /* F4 */
                 copy_rows(a->h_T + after * H, H, a->out + (t - 1) * S * H + after * H, H, live - after, H);
             }
@@ -1077,7 +1077,7 @@ static int record_run(const args *a)
         const size_t live = rows_at(a, t), n = H;
         if (live < B) memcpy(a->out + ((t - 1) * S + live) * n, a->out + ((t - 2) * S + live) * n, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1212,7 +1212,7 @@ static int recompute_run(const args *a)
 {
     const size_t T = a->T, B = SIZE_B(a), S = whole_batch(a), I = SIZE_I(a), H = SIZE_H(a);
     const int few = whole_batch(a) <= 2;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     struct recompute_workspace w;
     struct recompute_at at;
     int error = recompute_layout(a, &w);
@@ -1225,11 +1225,11 @@ static int recompute_run(const args *a)
     at.I = I;
     at.H = H;
     if (a->packed != PACKED) {
-        if (a->d_x) pack_panels(share, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
+        if (a->d_x) pack_panels(team, w.weight_ih_columns, 0, H, a->weight_ih, I, 1, I, H);
         /* panels of U_d_z = U*d_z, a block of units after the other */
-        pack_panels(share, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
+        pack_panels(team, w.panels_1, 0, H, a->weight_hh, H, 1, H, H);
     }
-    if (share.part == 0) {
+    if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 6) : 0);
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
@@ -1238,7 +1238,7 @@ static int recompute_run(const args *a)
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
 
     size_t unsettled = 0; /* blocks of rows */
     for (size_t first = T + 1, steps = 0; first > 1;) {
@@ -1247,7 +1247,7 @@ static int recompute_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        meet(a, share);
+        barrier(a, team);
         for (size_t t = first + steps - 1; t >= first; --t) {
             const size_t live = rows_at(a, t);
             if (a->rows) {
@@ -1262,9 +1262,9 @@ static int recompute_run(const args *a)
             at.d_z = w.chunk_H + (t - first) * B * H;
             at.d_b = w.total_d_b;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
@@ -1288,69 +1288,69 @@ static int recompute_run(const args *a)
                     }
                 }
             }
-            meet(a, share);
+            barrier(a, team);
 
         }
         /* B3: d_x = W*d_z */
         if (a->d_x) {
             const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
-            gemm(share, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
+            gemm(team, all, I, H, q, w.weight_ih_columns, a->d_x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, 0);
         }
-        meet(a, share);
+        barrier(a, team);
         for (size_t row0 = 0; row0 < B; row0 += DEPTH) {
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
             {
                 const struct steps q = { w.chunk_H + ((first) - first) * B * H, (ptrdiff_t)(B * H), H, NULL, 0 };
-                pack_strips(share, w.left_1, q, &part, depth, H);
+                pack_strips(team, w.left_1, q, &part, depth, H);
             }
             {
                 const struct steps q = { a->x + ((first) - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(share, w.right_1, q, &part, depth, I);
+                pack_rows(team, w.right_1, q, &part, depth, I);
             }
             {
                 const struct steps q = { first > 1 ? a->out + ((first - 1) - 1) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(share, w.right_2, q, &part, depth, H);
+                pack_rows(team, w.right_2, q, &part, depth, H);
             }
-            meet(a, share);
+            barrier(a, team);
             /* B4: d_W = d_z x^T */
-            gemm_reduce(share, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
+            gemm_reduce(team, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
             /* B5: d_U = d_z h^T */
-            gemm_reduce(share, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            meet(a, share);
+            gemm_reduce(team, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
+            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *kept = w.settled;
-                settle(share, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
+                settle(team, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
                 kept += H * I;
-                settle(share, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
-                meet(a, share);
+                settle(team, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
+                barrier(a, team);
             }
         }
-        if (share.part == 0) settle_all(w.total_d_b, H);
+        if (team.rank == 0) settle_all(w.total_d_b, H);
         /* the step that the next chunk sees as its neighbour */
-        if (share.part == 0 && first > 1)
+        if (team.rank == 0 && first > 1)
             memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (H), w.chunk_H, B * (H) * sizeof(real));
-        meet(a, share);
+        barrier(a, team);
     }
     if (is_long(a)) {
         real *kept = w.settled;
-        settle_last(share, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
+        settle_last(team, a->d_weight_ih, kept, kept + H * H + H * I, H * I);
         kept += H * I;
-        settle_last(share, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
-        meet(a, share);
+        settle_last(team, a->d_weight_hh, kept, kept + H * H + H * I, H * H);
+        barrier(a, team);
     }
-    if (share.part == 0) add_total(a->d_bias, w.total_d_b, H);
+    if (team.rank == 0) add_total(a->d_bias, w.total_d_b, H);
     /* the step t = 0: gradients of the initial states */
     {
         const size_t first = 1, live = rows_at(a, 1);
         (void)first;
         at.d_h = a->d_h_0;
             {
-                const size_t first_unit = lower_bound(share, H, 4 * V), stop = upper_bound(share, H, 4 * V);
+                const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
-                for (size_t number = 0; number < blocks; ++number) { /* to and fro: a step begins with the weights that the last one had at its end */
+                for (size_t number = 0; number < blocks; ++number) { /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * (4 * V);
                     const real *panels = w.panels_1 + unit * (H);
                     const int full = unit + 4 * V <= H;
@@ -1377,7 +1377,7 @@ static int recompute_run(const args *a)
         const size_t live = rows_at(a, t), n = I;
         if (live < B) memset(a->d_x + ((t - 1) * S + live) * n, 0, (B - live) * n * sizeof(real));
     }
-    meet(a, share);
+    barrier(a, team);
     return OK;
 }
 
@@ -1463,11 +1463,11 @@ static int backward_segments(const args *a)
     int error = segments_layout(a, &w);
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
-    const struct share share = share_of(a);
+    const struct team team = team_of(a);
     const size_t numbers = (a->H) * (a->I) + (a->H) * (a->H) + (a->H); /* in all parameters */
     const int settles = segments(a) > SETTLE;
-    if (settles && share.part == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
-    meet(a, share);
+    if (settles && team.rank == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
+    barrier(a, team);
     for (size_t s = segments(a); s-- > 0;) {
         args own = segment(a, s);
         real *states = (real *)(void *)(p + w.states), *before = (real *)(void *)(p + w.between), *after = before;
@@ -1487,12 +1487,12 @@ static int backward_segments(const args *a)
         if ((error = backward_run(&own)) != OK) return error;
         if (settles && (s % SETTLE == 0)) {
             real *kept = (real *)(void *)(p + w.settled);
-            (s ? settle : settle_last)(share, a->d_weight_ih, kept, kept + numbers, (a->H) * (a->I));
+            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, (a->H) * (a->I));
             kept += (a->H) * (a->I);
-            (s ? settle : settle_last)(share, a->d_weight_hh, kept, kept + numbers, (a->H) * (a->H));
+            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, (a->H) * (a->H));
             kept += (a->H) * (a->H);
-            (s ? settle : settle_last)(share, a->d_bias, kept, kept + numbers, (a->H));
-            meet(a, share);
+            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, (a->H));
+            barrier(a, team);
         }
     }
     return OK;
@@ -1650,9 +1650,9 @@ int PUBLIC(loss_and_grad)(const args *a)
         own.packed = PACK;
         error = forward_any(&own);
         own.parts = 1; /* the loss adds up the units of a row */
-        if (!error && share_of(a).part == 0) error = loss_run(&own);
+        if (!error && team_of(a).rank == 0) error = loss_run(&own);
         own.parts = a->parts;
-        meet(a, share_of(a));
+        barrier(a, team_of(a));
         if (!error) error = backward_any(&own);
         restore(was);
     }

@@ -12,10 +12,10 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir, registry
 from derive.audit import Audit, Derivation, Finding, audit, in_file
-from derive.audit.judge import judged
 from derive.audit.reference import Reference, reference
 from derive.audit.side import Shapes, Side
 from derive.audit.values import SIZES, Problem, error_of
+from derive.audit.verdict import judged
 from derive.audit.written import Written
 from derive.ir import span
 from derive.verify import interpreter

@@ -107,16 +107,16 @@ def test_what_has_no_order_is_refused() -> None:
 
 def test_ranges_meet_and_join() -> None:
     whole, steps, early = (ZERO, T), STEPS, (ZERO, T - 1)
-    assert ir.meet(whole, steps) == steps and ir.meet(early, steps) == (sp.Integer(1), T - 1)
+    assert ir.intersect(whole, steps) == steps and ir.intersect(early, steps) == (sp.Integer(1), T - 1)
     assert ir.hull(early, steps) == whole and ir.hull((T, T), (ZERO, ZERO)) == whole
-    assert ir.within(steps, whole) and not ir.within(whole, steps) and ir.within((T, T), steps)
+    assert ir.contains(whole, steps) and not ir.contains(steps, whole) and ir.contains(steps, (T, T))
 
 
 def test_reach_is_where_a_term_may_be_other_than_zero() -> None:
     tensors = {"x": X, "h": HID, "M": M}
 
     def reach(expr: sp.Expr) -> ir.Span | None:
-        return ir.reach(expr, tensors)
+        return ir.support(expr, tensors)
 
     assert reach(HID.at(t + 1) * X.at(t + 1)) == (ZERO, T - 1)
     assert reach(HID.at() * (1 - X.at())) == (ZERO, T), "x is 0 outside of its span, and 1 - x is not"

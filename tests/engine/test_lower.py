@@ -134,8 +134,8 @@ def test_the_gates_of_a_unit_lie_side_by_side_in_a_tile() -> None:
     (stage,) = [s for s in kernel("lstm", "forward").loop_stages if s.tile]
     assert stage.tile.slots == ("W_x_U_h_i", "W_x_U_h_f", "W_x_U_h_g", "W_x_U_h_o")
     hoistable, recurrent = stage.tile.segments
-    assert hoistable.known and hoistable.k == I and hoistable.offset == 0 and all(hoistable.weights)
-    assert not recurrent.known and recurrent.k == H and recurrent.offset == -1 and all(recurrent.weights)
+    assert hoistable.hoistable and hoistable.k == I and hoistable.offset == 0 and all(hoistable.weights)
+    assert not recurrent.hoistable and recurrent.k == H and recurrent.offset == -1 and all(recurrent.weights)
     assert kernel("lstm", "forward").gemms == []
 
 
@@ -154,7 +154,7 @@ def test_a_gru_adds_where_its_equations_add_and_keeps_apart_what_they_keep_apart
 def test_what_is_normalised_is_not_joined() -> None:
     """Layer norm needs all of W x before it adds U h."""
     (stage,) = [s for s in kernel("lstm_layernorm", "forward").loop_stages if s.tile]
-    assert all(not s.known for s in stage.tile.segments)
+    assert all(not s.hoistable for s in stage.tile.segments)
     (gemm,) = kernel("lstm_layernorm", "forward").gemms
     assert (gemm.n, gemm.k) == (4 * H, I)
 

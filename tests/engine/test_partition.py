@@ -8,6 +8,8 @@ from derive import ir, registry
 from derive.ir import Program
 from derive.passes.adjoint import jvp, vjp
 from derive.passes.batch import batch
+from derive.passes.layers import both_directions, stack
+from derive.passes.mirror import mirror
 from derive.passes.partition import Sweep, partition
 from derive.passes.simplify import simplify
 
@@ -68,3 +70,22 @@ def test_what_comes_with_a_later_call_starts_a_sweep_of_its_own() -> None:
         seeds
     )
     assert {"d_x", "d_h_0"} <= set(second.program.defined)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_mirror_image_of_a_mirror_image_is_the_program(name: str) -> None:
+    program = vjp(registry.cell(name).normal())
+    turned = mirror(program)
+    assert turned.digest != program.digest and mirror(turned).digest == program.digest
+
+
+def test_two_directions_are_sweeps_of_both_signs_and_the_second_is_given_mirrored() -> None:
+    found = sweeps_of(vjp(both_directions(registry.cell("rnn").normal())))
+    assert [(s.direction, s.mirrored) for s in found] == [(1, False), (1, True), (-1, True), (-1, False)]
+
+
+def test_a_stack_of_cells_with_split_equations_names_tensors_that_exist() -> None:
+    norm = registry.cell("lstm_layernorm").normal()
+    program = stack(norm, norm, norm.facts.output)
+    assert {e.whole for e in program.equations} - {""} <= set(program.tensors)
+    assert [s.direction for s in sweeps_of(program)] == [1]

@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 from engine_tools import CELLS, SIZES, complex_step, derived, draw, gradients, relative
 
-from derive import ir
+from derive import ir, registry
 from derive.ir import ROW, Origin, Program, T, span, t
 from derive.ir.functions import fma
 from derive.notation import Rational, Sum, cell, exp, j, k, n, relu, sigmoid, softplus, tanh
@@ -267,7 +267,6 @@ def test_powers_of_a_saved_root_are_products() -> None:
 def test_the_loss_leaves_no_constants_behind() -> None:
     from engine_tools import primal
 
-    from derive import registry
 
     objective, _ = simplify(vjp(registry.loss("squared_error").of(primal("lstm").tensors["h"]), ["h"]))
     (equation,) = adjoints(objective)
@@ -324,3 +323,10 @@ def test_the_adjoint_of_a_simplified_program_can_be_simplified(name: str) -> Non
 
 def test_no_batch_index_appears_on_its_own(simple: Program) -> None:
     assert not any(e.rhs.has(ROW) for e in simple.equations)
+
+
+def test_a_program_that_was_never_differentiated_stays_as_it_is() -> None:
+    """o = sigmoid(z_o) is no derivative in which the saved o could stand for sigmoid(z_o)."""
+    for name in ("lstm", "lstm_layernorm"):
+        program = registry.cell(name).normal()
+        assert simplify(program)[0].equations == program.equations

@@ -26,18 +26,18 @@ def filled(segments, slots, hoisted):
         sums = [source[c] | {run.segment} if source is not None else frozenset([run.segment]) for c in columns]
         to[run.column : run.column + run.width] = sums
 
-    if any(s.known for s in segments):  # the template clears where it takes the known products, and nowhere else
+    if any(s.hoistable for s in segments):  # the template clears where it takes the known products, and nowhere else
         for column, width in clear:
             known[column : column + width] = [frozenset()] * width
     else:
         assert not clear
     for run in runs:
-        if segments[run.segment].known:
+        if segments[run.segment].hoistable:
             call(run, known, None if run.start == "zero" else known)
     for column, width in copy:
         tile[column : column + width] = known[column : column + width]
     for run in runs:
-        if not segments[run.segment].known:
+        if not segments[run.segment].hoistable:
             call(run, tile, {"zero": None, "known": known, "tile": tile}[run.start])
     return tile
 

@@ -112,7 +112,7 @@ def a_pair_less(x: Lowered) -> None:
 def known_carry(x: Lowered) -> None:
     stage = next(s for s in looped(x) if s.products)
     product = stage.products[0]
-    stage.products[0] = replace(product, pairs=tuple(replace(p, known=True) for p in product.pairs))
+    stage.products[0] = replace(product, pairs=tuple(replace(p, hoistable=True) for p in product.pairs))
 
 
 def other_units(x: Lowered) -> None:
@@ -184,7 +184,7 @@ def test_a_value_without_a_place_is_refused() -> None:
 def test_a_register_that_another_step_reads_is_refused(kind: str) -> None:
     own, storage = stored("lstm", "backward")
     name = next(
-        n for n, p in storage.places.items() if p.kind in ("ring", "chunk") and p.neighbour and n.startswith("carry")
+        n for n, p in storage.places.items() if p.kind in ("swap", "chunk") and p.neighbour and n.startswith("carry")
     )
     storage.places[name] = replace(storage.places[name], kind=kind, array=f"{kind}_H")
     with pytest.raises(EngineError, match=r"stays in a local|a buffer of one step"):
@@ -194,7 +194,7 @@ def test_a_register_that_another_step_reads_is_refused(kind: str) -> None:
 def test_a_ring_that_is_read_after_the_loop_is_refused() -> None:
     own, storage = stored("lstm", "backward")
     name = next(n for n, p in storage.places.items() if p.kind == "chunk")
-    storage.places[name] = replace(storage.places[name], kind="ring", array="ring_alone", slot=0, slots=1)
+    storage.places[name] = replace(storage.places[name], kind="swap", array="ring_alone", slot=0, slots=1)
     storage = replace(storage, regions=())
     with pytest.raises(EngineError, match="a buffer of two steps is read in phase 2"):
         verify_storage(own, storage)
@@ -252,7 +252,7 @@ def test_the_rule_of_addresses_is_what_the_templates_write() -> None:
     assert since(replace(chunk, kind="tape"), 1) == " - 1"
     found = extent(chunk, 1)
     assert found is not None and str(found.origin) == "first - 1" and str(found.count) == "steps + 1"
-    assert extent(replace(chunk, kind="ring"), 1) is None
+    assert extent(replace(chunk, kind="swap"), 1) is None
 
 
 def damaged(name: str, which: str, change: Callable[[Kernel], None]) -> Kernel:

@@ -28,7 +28,7 @@ class Extent:
 def extent(place: Place, direction: int) -> Extent | None:
     """The steps of a place in a kernel whose time runs in a direction; None for a place without steps of its own.
 
-    A ring holds two steps, the even and the odd ones.
+    A double buffer holds two steps, the even and the odd ones.
     """
     if place.kind == "tape" or (place.kind == "arg" and place.timed):
         return Extent(sp.Integer(1), T)

@@ -37,10 +37,10 @@ class Contractions:
     def _weight(self, access: sp.Expr, target: Tensor) -> Weight:
         """The block of the parameter array behind an access W_q[a, b], seen as [k][column of the target]."""
         tensor = self.tensors[ir.name_of(access)]
-        home = self.storage.places[tensor.name]
+        location = self.storage.places[tensor.name]
         first, _ = ir.indices_of(access, self.tensors)
         own = next(i for i in target.indices if i != ir.ROW)
-        return Weight(home.array, home.slot, tensor.dims[0], tensor.dims[1], transposed=first == own)
+        return Weight(location.array, location.slot, tensor.dims[0], tensor.dims[1], transposed=first == own)
 
     def gemms(self, products: list[Product]) -> list[Gemm]:
         found: list[Gemm] = []
@@ -74,18 +74,18 @@ class Contractions:
                 f"{self.program.name}, {product.ids[-1]}: the time-parallel product of {pair.operand} reads another "
                 f"step; assign it to a tensor first"
             )
-        home = self.storage.places[product.target]
+        location = self.storage.places[product.target]
         n = weight.rows if weight.transposed else weight.columns
         k = weight.columns if weight.transposed else weight.rows
         primal = self.tensors.get(target.primal)
         wanted = target.role == "gradient" and primal is not None and primal.role == "input"
-        optional = home.array if home.kind == "arg" and wanted else ""
+        optional = location.array if location.kind == "arg" and wanted else ""
         return Gemm(
             product.ids,
             f"{product.target} = {pair.weight.base}*{ir.name_of(pair.operand)}",
             operand,
             by,
-            home,
+            location,
             weight,
             n,
             k,
@@ -106,9 +106,9 @@ class Contractions:
                 name, by = ir.name_of(pair.operand), ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
                 operand = self.storage.places[name] if by else edge.get(name, self.storage.places[name])
                 k = weight.columns if weight.transposed else weight.rows
-                new = Segment(operand, by, k, _one(weight, number, len(slots)), pair.known)
+                new = Segment(operand, by, k, _one(weight, number, len(slots)), pair.hoistable)
                 segments = _add_segment(segments, new, number)
-        segments.sort(key=lambda s: not s.known)
+        segments.sort(key=lambda s: not s.hoistable)
         if any(None in s.weights for s in segments):
             vectors = 1
         runs, clear, copy = _runs(segments, len(slots), vectors)
@@ -123,7 +123,7 @@ class Contractions:
         """One item a parameter array and operand; operands that several need are packed once."""
         found: list[Reduce] = []
         for product in products:
-            home = self.storage.places[product.target]
+            location = self.storage.places[product.target]
             target = self.tensors[product.target]
             for pair in product.pairs:
                 left, right = (
@@ -131,7 +131,7 @@ class Contractions:
                     for kind, a, dim in zip(("strips", "panels"), (pair.weight, pair.operand), target.dims, strict=True)
                 )
                 text = f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T"
-                item = Reduce(product.ids, text, home.array, home.slot, left, right, target.dims[0])
+                item = Reduce(product.ids, text, location.array, location.slot, left, right, target.dims[0])
                 last = found[-1] if found else None
                 if last is not None and _stacked_on(last, item):
                     together = replace(last.left, width=last.m + item.m)
@@ -156,7 +156,7 @@ class Contractions:
 
 def _knowledge(product: Product) -> int:
     """Slots with known products alone, with both, with carried ones alone: each kind of segment meets neighbours."""
-    known = [p.known for p in product.pairs]
+    known = [p.hoistable for p in product.pairs]
     return 0 if all(known) else 1 if any(known) else 2
 
 
@@ -183,10 +183,10 @@ def _runs(
         return "known" if written[slot] and not known else "tile"
 
     for number, segment in enumerate(segments):
-        begun = "tile" if segment.known else "known"
+        begun = "tile" if segment.hoistable else "known"
         found = []
         for first, count in _together([s for s in range(slots) if segment.weights[s] is not None]):
-            starts = {slot: start(slot, segment.known) for slot in range(first, first + count)}
+            starts = {slot: start(slot, segment.hoistable) for slot in range(first, first + count)}
             if begun in starts.values():
                 clear += [slot for slot, how in starts.items() if how == "zero"]
                 starts = {slot: begun if how == "zero" else how for slot, how in starts.items()}
@@ -195,7 +195,7 @@ def _runs(
                 found += [(*stretch, how) for stretch in _stretches(own, vectors)]
         for column, width, how in sorted(found):
             runs.append(Run(number, column, width, how, segment.offset > 0))
-            written |= dict.fromkeys(range(column, column + width), segment.known)
+            written |= dict.fromkeys(range(column, column + width), segment.hoistable)
     copy = [c for c in sorted(written) if written[c]]
     return tuple(runs), tuple(_together(clear)), tuple(_together(copy))
 
@@ -264,7 +264,9 @@ def _add_segment(segments: list[Segment], new: Segment, slot: int) -> list[Segme
     """Put a pair into the segment of its operand, or after the segment that it continues."""
     weight = new.weights[slot]
     for p, old in enumerate(segments):
-        if (old.operand, old.offset, old.known) == (new.operand, new.offset, new.known) and old.weights[slot] is None:
+        if (old.operand, old.offset, old.hoistable) == (new.operand, new.offset, new.hoistable) and old.weights[
+            slot
+        ] is None:
             return [
                 *segments[:p],
                 replace(old, weights=(*old.weights[:slot], weight, *old.weights[slot + 1 :])),
@@ -277,7 +279,7 @@ def _add_segment(segments: list[Segment], new: Segment, slot: int) -> list[Segme
             and len(new.weights) == 1
             and not weight.transposed
             and first.array == weight.array
-            and (old.offset, old.known) == (new.offset, new.known)
+            and (old.offset, old.hoistable) == (new.offset, new.hoistable)
         ):
             many = old.k / first.rows
             if weight.gate == first.gate + many and _next_to(old.operand, new.operand, many):

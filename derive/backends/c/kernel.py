@@ -56,7 +56,7 @@ class Gemm:
 
 @dataclass(frozen=True)
 class Pack:
-    """An operand of reducing products, packed for all that use it: `strips` on the left, `panels` on the right."""
+    """An operand of weight gradients, packed for all that use it: `strips` on the left, `panels` on the right."""
 
     name: str
     kind: str
@@ -95,7 +95,7 @@ class Segment:
     offset: int
     k: sp.Expr
     weights: tuple[Weight | None, ...]
-    known: bool
+    hoistable: bool
 
 
 @dataclass(frozen=True)
@@ -136,13 +136,13 @@ class Tile:
         return len(self.slots) * self.vectors
 
     @property
-    def known(self) -> tuple[Run, ...]:
+    def hoistable(self) -> tuple[Run, ...]:
         """The runs that a kernel may take for many steps at once."""
-        return tuple(r for r in self.runs if self.segments[r.segment].known)
+        return tuple(r for r in self.runs if self.segments[r.segment].hoistable)
 
     @property
     def carried(self) -> tuple[Run, ...]:
-        return tuple(r for r in self.runs if not self.segments[r.segment].known)
+        return tuple(r for r in self.runs if not self.segments[r.segment].hoistable)
 
 
 @dataclass
@@ -190,7 +190,7 @@ class LoopPlan:
     @property
     def hoistable(self) -> list[StagePlan]:
         """The stages with products whose operands are known before the loop."""
-        return [s for s in self.stages if s.tile and s.tile.known]
+        return [s for s in self.stages if s.tile and s.tile.hoistable]
 
 
 @dataclass(frozen=True)
@@ -296,7 +296,7 @@ def _dumped(stage: StagePlan) -> list[str]:
         t = stage.tile
         lines.append(f"      tile [{', '.join(t.ids)}] of {len(t.slots)} slots x {t.vectors} vectors: {t.text}")
         for s in t.segments:
-            known = ", known before the loop" if s.known else ""
+            known = ", known before the loop" if s.hoistable else ""
             lines.append(
                 f"        K={s.k} from {s.operand.array or s.operand.kind}[t{f'{s.offset:+}' if s.offset else ''}]{known}"
             )

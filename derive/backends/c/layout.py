@@ -58,9 +58,9 @@ def varies(tile: Tile) -> bool:
 def joinable(tile: Tile) -> bool:
     """Whether what is known and what is carried meet the same columns, so that one sum can take both."""
     return (
-        len(tile.known) == len(tile.carried) == 1
+        len(tile.hoistable) == len(tile.carried) == 1
         and not (tile.clear or tile.copy)
-        and (tile.known[0].column, tile.known[0].width) == (tile.carried[0].column, tile.carried[0].width)
+        and (tile.hoistable[0].column, tile.hoistable[0].width) == (tile.carried[0].column, tile.carried[0].width)
         and not tile.carried[0].skip
     )
 
@@ -76,10 +76,10 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
         found.append((tile.pack, f"round_up({dim}, V) * ({depth})", f"({dim} + V) * ({depth})"))
     for region in kernel.regions:
         width, extra = region_width(region), 1 if region.neighbour else 0
-        steps = {"ring": "2", "step": "1", "edge": "1", "chunk": f"(steps + {extra})" if extra else "steps"}[
+        steps = {"swap": "2", "step": "1", "edge": "1", "chunk": f"(steps + {extra})" if extra else "steps"}[
             region.kind
         ]
-        over = {"ring": "2", "step": "1", "edge": "1", "chunk": "(T + 1)"}[region.kind]
+        over = {"swap": "2", "step": "1", "edge": "1", "chunk": "(T + 1)"}[region.kind]
         found.append((region.name, f"{steps} * B * ({width})", f"{over} * B * ({width})"))
     for name, dim, _ in kernel.totals:
         count = size(dim) if dim is not None else "1"
@@ -96,7 +96,7 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
         width, unit = size(pack.width), "ROWS" if pack.kind == "strips" else "V"
         found.append((pack.name, f"least(DEPTH, steps * B) * round_up({width}, {unit})", f"DEPTH * ({width} + {unit})"))
     for tile, dim in tiles(kernel):
-        if tile.known:
+        if tile.hoistable:
             block, slots = f"{tile.vectors} * V" if tile.vectors > 1 else "V", len(tile.slots)
             count = f"steps * B * round_up({dim}, {block}) * {slots}"
             found.append((hoisted(tile), f"(hoists(a) ? {count} : 0)", f"T * B * ({dim} + {block}) * {slots}"))
@@ -104,7 +104,7 @@ def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
 
 
 def reduced(kernel: Kernel) -> str:
-    """Numbers in all results of reducing products."""
+    """Numbers in all results of weight gradients."""
     return size(sum((r.m * r.n for r in kernel.reduces if not r.accumulate), sp.Integer(0)))
 
 
@@ -159,7 +159,7 @@ def splittable(kernels: list[tuple[Kernel, object]]) -> bool:
 
 def hoists(kernel: Kernel) -> bool:
     """Whether a tile has products that may be made for many steps at once."""
-    return any(s.tile and s.tile.known for s in kernel.loop_stages)
+    return any(s.tile and s.tile.hoistable for s in kernel.loop_stages)
 
 
 def zero_width(kernel: Kernel) -> str:

@@ -59,7 +59,7 @@ class _Scheduling:
         totals = [(e.target, places[e.target].dim, places[e.target]) for s in lowered.stages for e in s.totals]
         reducing = [p for phase in lowered.phases for p in phase.products if p.kind == "reducing"]
         initials = [
-            (p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "ring") and p.neighbour
+            (p, p.initial) for p in dict.fromkeys(places.values()) if p.kind in ("chunk", "swap") and p.neighbour
         ]
         reduces = self.contractions.reduces(reducing)
         packs = list(dict.fromkeys(p for r in reduces for p in (r.left, r.right)))
@@ -163,11 +163,11 @@ class _Scheduling:
                 if ir.name_of(access) not in scalars_made or by:
                     self._use(plan.scalar_loads, access, by, False, fields, override)
         for target in stage.targets:
-            home = override.get(target, self.storage.places[target])
+            location = override.get(target, self.storage.places[target])
             if target in [e.target for e in stage.totals]:
-                home = replace(home, kind="total")
-            if home.kind not in ("tile", "local"):
-                plan.stores[target] = self._field(target, 0, home, True, False, fields)
+                location = replace(location, kind="total")
+            if location.kind not in ("tile", "local"):
+                plan.stores[target] = self._field(target, 0, location, True, False, fields)
         return plan
 
     def _use(
@@ -180,16 +180,18 @@ class _Scheduling:
         override: dict[str, Place],
     ) -> None:
         name = ir.name_of(access)
-        home = self.storage.places[name] if by else override.get(name, self.storage.places[name])
-        found = self._field(name, by, home, False, only_end, fields)
+        location = self.storage.places[name] if by else override.get(name, self.storage.places[name])
+        found = self._field(name, by, location, False, only_end, fields)
         if found.c not in [f.c for f in loads]:
             loads.append(found)
 
-    def _field(self, name: str, by: int, home: Place, written: bool, only_end: bool, fields: dict[str, Field]) -> Field:
+    def _field(
+        self, name: str, by: int, location: Place, written: bool, only_end: bool, fields: dict[str, Field]
+    ) -> Field:
         c = c_name(name, by)
         old = fields.get(c)
         written, only_end = written or bool(old and old.written), only_end or bool(old and old.only_end)
         # A backward pass may be asked for the parameters' gradients alone.
-        optional = home.kind == "arg" and self.lowered.direction < 0 and is_gradient_of_input(name, self.tensors)
-        fields[c] = Field(c, name, by, home, written, only_end, optional)
+        optional = location.kind == "arg" and self.lowered.direction < 0 and is_gradient_of_input(name, self.tensors)
+        fields[c] = Field(c, name, by, location, written, only_end, optional)
         return fields[c]

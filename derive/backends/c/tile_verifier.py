@@ -26,10 +26,10 @@ def verify_tile(name: str, tile: Tile) -> Tile:
 def _filled(name: str, tile: Tile, hoisted: bool) -> list[Column]:
     columns: list[Column] = [None] * tile.columns
     known: list[Column] = [None] * tile.columns if hoisted else columns
-    if tile.known:
+    if tile.hoistable:
         for first, count in tile.clear:
             known[first : first + count] = [frozenset()] * count
-    for run in tile.known:
+    for run in tile.hoistable:
         _call(name, tile, run, known, None if run.start == "zero" else known)
     for first, count in tile.copy:
         columns[first : first + count] = known[first : first + count]

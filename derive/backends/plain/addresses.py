@@ -79,7 +79,7 @@ class Addresses:
             return Row(name, f"work.{place.array}[0]{slot}", False)
         if place.kind == "arg" and not place.timed:
             return Row(name, f"{self.arrays[place.array]}{slot}", False)
-        if place.kind not in ("arg", "tape", "chunk", "ring"):
+        if place.kind not in ("arg", "tape", "chunk", "swap"):
             raise EngineError(f"{tensor.name} is read {by:+d} steps away and has no row in memory, but a {place.kind}")
         when = 0 if edge else 1 if self.single else None
         if when is not None and when + by == 0:

@@ -11,12 +11,12 @@ from derive.ir import Equation, Program
 
 @dataclass(frozen=True)
 class Pair:
-    """One summand of a product: weight times operand, summed over `index`; `known`: see fuse.py."""
+    """One summand of a product: weight times operand, summed over `index`; `hoistable`: see fuse.py."""
 
     weight: sp.Expr
     operand: sp.Expr
     index: sp.Symbol
-    known: bool = False
+    hoistable: bool = False
 
 
 @dataclass(frozen=True)

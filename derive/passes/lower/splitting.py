@@ -104,7 +104,7 @@ class _Splitter:
         life = self.equation.when
         for guard in ir.ordered(total.function.atoms(span)):
             assert life is not None and guard.args[0] == t
-            life = ir.meet(life, (guard.args[1], guard.args[2]))
+            life = ir.intersect(life, (guard.args[1], guard.args[2]))
         return sp.Sum(ir.without_guards(total.function), *total.limits), life
 
     def _pair(self, total: sp.Expr) -> Pair | None:
@@ -139,7 +139,7 @@ class _Splitter:
         for pair in pairs:
             by, own = ir.offset(ir.time_of(pair.operand, self.tensors)), self.tensors[ir.name_of(pair.operand)].time
             if by is not None and own is not None and life is not None:
-                life = ir.meet(life, (own[0] - by, own[1] - by))
+                life = ir.intersect(life, (own[0] - by, own[1] - by))
         tensor = replace(
             target,
             name=name,

@@ -25,7 +25,7 @@ class Stages:
         return inner_equation(self.program, name)
 
     def phases(self, names: Sequence[str]) -> list[Phase]:
-        """A product belongs to the phase after that in which its operand is made; reducing products wait for all."""
+        """A product belongs to the phase after that in which its operand is made; weight gradients wait for all."""
         number: dict[str, int] = {}
         for name in names:
             later = 1 if name in self.products and self.products[name].kind != "reducing" else 0

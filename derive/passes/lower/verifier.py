@@ -126,7 +126,7 @@ class _Verifier:
             for access in ir.accesses(pair.weight * pair.operand, self.tensors):
                 self._read(ids, moment, access, whole=True)
                 inside = self.made.get(ir.name_of(access))
-                if pair.known and (
+                if pair.hoistable and (
                     ir.offset(ir.time_of(access, self.tensors)) or (inside is not None and inside.part >= moment.part)
                 ):
                     raise self.fail(ids, f"{access} is taken to be known before the loop")

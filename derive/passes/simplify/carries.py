@@ -23,6 +23,8 @@ from derive.passes.adjoint import accented
 from derive.passes.simplify.lifetimes import lifetime
 from derive.passes.simplify.scope import adjoint_ids
 
+ENDS = (sp.Integer(0), T + 1)  # the steps next to 1..T
+
 
 def make_carries(program: Program) -> Program:
     """Terms that read the neighbouring step are computed there, and one value is carried over."""
@@ -47,7 +49,7 @@ def make_carries(program: Program) -> Program:
             name = ir.unused_name(f"carry_{target.primal or target.name}", tensors)
             assert equation.when is not None
             read = (equation.when[0] + by, equation.when[1] + by)
-            life = ir.meet(read, reduce(ir.hull, [lifetime(a, tensors) for a in ir.terms(here)]))
+            life = ir.intersect(read, reduce(ir.hull, [lifetime(a, tensors) for a in ir.terms(here)]))
             value = replace(
                 target,
                 name=name,
@@ -85,12 +87,8 @@ def _shift(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor], new: C
         return 0
     rest = [a for a in offsets if a not in moving]
     # Of two adjoints one may be of an earlier sweep over time, whose array ends at T.
-    return (
-        by
-        if len([a for a in moving if offsets[a] == by]) > 1
-        or any(_is_out_of_reach(a, term, equation, tensors) for a in rest)
-        else 0
-    )
+    several = len([a for a in moving if offsets[a] == by]) > 1
+    return by if several or any(_is_out_of_reach(a, term, equation, tensors) for a in rest) else 0
 
 
 def _is_out_of_reach(access: sp.Expr, term: sp.Expr, equation: Equation, tensors: dict[str, Tensor]) -> bool:
@@ -101,11 +99,8 @@ def _is_out_of_reach(access: sp.Expr, term: sp.Expr, equation: Equation, tensors
     assert equation.when is not None
     life, by = tensors[ir.name_of(access)].time, ir.offset(ir.time_of(access, tensors))
     assert life is not None and by is not None
-    low, high = ir.meet(equation.when, ir.STEPS)
-    beyond = by and (life[0] > low + by or (high + by - life[1]).is_positive)
-    alive = ir.reach(term, tensors) or equation.when
-    for edge in (sp.Integer(0), T + 1):
-        lives_there = ir.within((edge, edge), equation.when) and ir.within((edge, edge), alive)
-        if lives_there and (edge + by in (0, T + 1)):
-            return True
-    return bool(beyond)
+    low, high = ir.intersect(equation.when, ir.STEPS)
+    if by and not ir.contains(life, (low + by, high + by)):
+        return True
+    alive = ir.intersect(equation.when, ir.support(term, tensors) or equation.when)
+    return any(ir.contains(alive, (edge, edge)) and edge + by in ENDS for edge in ENDS)

@@ -75,6 +75,6 @@ def _read_within(found: Equation, equations: list[Equation], tensors: dict[str, 
                 assert life is not None and when is not None
                 rest = term.xreplace({use: sp.Integer(1)})
                 read = living(rest, reader, tensors) if by is not None else (when, when)
-                if read is None or not ir.within((read[0] + (by or 0), read[1] + (by or 0)), life):
+                if read is None or not ir.contains(life, (read[0] + (by or 0), read[1] + (by or 0))):
                     return False
     return True

@@ -42,7 +42,7 @@ def _into_reader(
         return None
     body = equation.rhs.xreplace(dict(zip(equation.lhs.indices, use.indices, strict=True)))
     life = living(terms[0].xreplace({use: body}), reader, program.tensors)
-    if life is None or equation.when is None or not ir.within(life, equation.when):
+    if life is None or equation.when is None or not ir.contains(equation.when, life):
         return None  # where the term is read, the adjoint may be outside of its span and so zero
     rhs = factored(reader.rhs.xreplace({use: factored(body)}))
     return equation, reader, replace(reader, rhs=rhs, merged=(*equation.ids, *reader.merged))

@@ -16,8 +16,8 @@ def living(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor]) -> ir.
     limits = [(lo, hi) for total in term.atoms(sp.Sum) for symbol, lo, hi in total.limits if symbol == t]
     life = limits[0] if limits else equation.when
     body = term.xreplace({total: total.function for total in term.atoms(sp.Sum)}) if limits else term
-    confined = ir.reach(body, tensors)
-    return ir.meet(life, confined) if life and confined else life
+    confined = ir.support(body, tensors)
+    return ir.intersect(life, confined) if life and confined else life
 
 
 def lifetime(expr: sp.Expr, tensors: dict[str, Tensor]) -> ir.Span:
@@ -27,8 +27,8 @@ def lifetime(expr: sp.Expr, tensors: dict[str, Tensor]) -> ir.Span:
     """
     life: ir.Span | None = None
     for access in ir.accesses(expr, tensors):
-        own = ir.reach(access, tensors)
+        own = ir.support(access, tensors)
         if own is not None:
-            life = own if life is None else ir.meet(life, own)
+            life = own if life is None else ir.intersect(life, own)
     assert life is not None
     return life

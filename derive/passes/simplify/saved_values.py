@@ -95,7 +95,7 @@ class _Saved:
         symbols = ir.ordered({i for a in reads for i in ir.indices_of(a, self.tensors)})
         own = [s for s in equation.free if s != t]
         for by in (0, 1, -1):
-            if life and equation.when and not ir.within((life[0] + by, life[1] + by), equation.when):
+            if life and equation.when and not ir.contains(equation.when, (life[0] + by, life[1] + by)):
                 continue
             for names in permutations(symbols, len(own)) if len(symbols) == len(own) else ():
                 yield {t: t + by, **dict(zip(own, names, strict=True))}

@@ -9,9 +9,10 @@ from derive.ir import Equation, Origin, Program
 
 
 def adjoints(program: Program) -> list[Equation]:
-    """The equations that the last differentiation added."""
-    first = len(program.primal.equations) if program.primal is not None else 0
-    forward = {e.id for e in program.primal.equations} if program.primal is not None else set()
+    """The equations that the last differentiation added; none where a program was never differentiated."""
+    if program.primal is None:
+        return []
+    first, forward = len(program.primal.equations), {e.id for e in program.primal.equations}
     return [e for e in program.equations[first:] if e.id not in forward and e.origin is not Origin.SAVED_DERIVATIVE]
 
 

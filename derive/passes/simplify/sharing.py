@@ -178,7 +178,7 @@ class _Sharing:
             dims, indices = (), ()
         name = ir.unused_name("_".join(names[:3]), self.tensors)
         # c[t-1] lives at T+1 as well, where no equation reads the product.
-        life = ir.meet(lifetime(rhs, self.tensors), self.steps)
+        life = ir.intersect(lifetime(rhs, self.tensors), self.steps)
         latex = "".join(self.tensors[n].latex or n for n in names[:3])
         tensor = Tensor(name, dims, indices, "shared", life, latex=rf"({latex})")
         self.tensors[name] = tensor

@@ -26,7 +26,7 @@ LENGTHS = (2, 3, 5)
 class Row:
     """What is said of one of the author's quantities.
 
-    `findings` judge its own equation, with the right quantities put in for all that it reads; `errors` are of its value
+    `findings` are about its own equation, with the right quantities put in for all that it reads; `errors` are of its value
     when all of the author's equations are used, by length of the sequence; `own` of its value when only this equation
     is the author's.  `first` is the smallest length at which the value is wrong (None: at none up to 6).  `blame` are
     the author's wrong quantities that it reads; where it reads none, those that what it reads reads, and so on.
