@@ -28,9 +28,6 @@ REPLACED = {
 }
 CASED = {r"LARGER|SMALLER"}  # elsewhere these are ordinary words
 
-# Folders and files that still have older words.  One that has none any more fails the test: it leaves this list.
-TO_COME = ("templates/messages",)  # with the documents in generated/ that are made of them
-
 # Where an older word means something else, or is a name of the C interface: folder or file, pattern, reason.
 ALLOWED = {
     ("derive/notation/reserved.py", r"meetings?"): "a field of the C interface",
@@ -88,19 +85,12 @@ def test_an_old_word_is_found_in_names_and_sentences(tmp_path: Path, monkeypatch
     assert [(line, word) for line, _, word in old_words("a.py")] == [(1, "meeting"), (2, "Nobody")]
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if not below(path, TO_COME)])
+@pytest.mark.parametrize("path", FILES)
 def test_a_file_has_the_words_of_the_glossary(path: str) -> None:
     for line, pattern, word in old_words(path):
         assert any(below(path, (place,)) for place, allowed in ALLOWED if allowed == pattern), (
             f"{path}:{line}: {word!r}; docs/glossary.md has instead: {REPLACED[pattern]}"
         )
-
-
-@pytest.mark.parametrize("folder", TO_COME)
-def test_what_is_to_come_has_old_words_still(folder: str) -> None:
-    assert any(old_words(path) for path in FILES if below(path, (folder,))), (
-        f"{folder} has no old word any more: take it out of TO_COME in {Path(__file__).name}"
-    )
 
 
 @pytest.mark.parametrize(("place", "pattern"), ALLOWED)

@@ -3,4 +3,4 @@
 from derive.cells.lstm import lstm
 from derive.losses.readout import readout
 
-lstm_readout = lstm.then(readout, "lstm_readout")
+lstm_readout = lstm.then(readout, "lstm_readout", doc=__doc__)

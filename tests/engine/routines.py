@@ -16,7 +16,20 @@ from derive.pipeline import Routine
 from derive.toolchain.compiler import declarations
 from derive.verify import interpreter
 
-FLAGS = ("-std=c99", "-O0", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror")
+# Undefined behaviour ends the process: a library that Python loads has no place for the reports of a sanitizer.
+UNDEFINED = ("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error")
+FLAGS = (
+    *UNDEFINED,
+    "-std=c99",
+    "-O0",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-shared",
+    "-fPIC",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+)
 
 
 def compiled(made: Routine, folder: Path):

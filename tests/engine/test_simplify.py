@@ -267,7 +267,6 @@ def test_powers_of_a_saved_root_are_products() -> None:
 def test_the_loss_leaves_no_constants_behind() -> None:
     from engine_tools import primal
 
-
     objective, _ = simplify(vjp(registry.loss("squared_error").of(primal("lstm").tensors["h"]), ["h"]))
     (equation,) = adjoints(objective)
     assert equation.target == "d_h"
