@@ -21,7 +21,11 @@ from derive.passes.mirror import mirror
 
 
 def renamed(program: Program, mark: str, keep: Collection[str] = ()) -> Program:
-    """The program with a mark behind the names of its tensors and the IDs of its equations; `keep` stay as they are."""
+    """The program with a mark behind the names of its tensors and the IDs of its equations; `keep` stay as they are.
+
+    h becomes h_r and F2 becomes F2.r: an ID stands in comments of C and in TeX, where an underscore means something.
+    """
+    dotted = f".{mark.strip('_')}"
     names = {n: n if n in keep else f"{n}{mark}" for n in program.tensors}
     swap: dict[sp.Basic, sp.Basic] = {IndexedBase(old): IndexedBase(new) for old, new in names.items()}
     swap |= {sp.Symbol(old, real=True): sp.Symbol(new, real=True) for old, new in names.items()}
@@ -40,8 +44,8 @@ def renamed(program: Program, mark: str, keep: Collection[str] = ()) -> Program:
             e,
             lhs=e.lhs.xreplace(swap),
             rhs=e.rhs.xreplace(swap),
-            id=f"{e.id}{mark}",
-            merged=tuple(f"{i}{mark}" for i in e.merged),
+            id=f"{e.id}{dotted}",
+            merged=tuple(f"{i}{dotted}" for i in e.merged),
             whole=names.get(e.whole, e.whole),
         )
         for e in program.equations

@@ -178,7 +178,7 @@ def _with_copy(sweep: Sweep, name: str, copy: Tensor) -> Sweep:
     program, inner = sweep.program, next(e for e in sweep.program.defined[name] if e.when is not None)
     life = ir.intersect(ir.STEPS, inner.when or ir.STEPS)
     own = replace(copy, time=life)
-    equation = replace(inner, lhs=own.at(), rhs=program.tensors[name].at(), id=f"{inner.id}+", when=life, merged=())
+    equation = replace(inner, lhs=own.at(), rhs=program.tensors[name].at(), id=f"{inner.id}.kept", when=life, merged=())
     tensors = {**program.tensors, copy.name: own}
     return replace(sweep, program=program.with_equations([*program.equations, equation], tensors))
 

@@ -39,7 +39,7 @@ def _apart(equation: Equation, tensors: dict[str, Tensor]) -> list[Equation]:
         if not isinstance(value, Indexed) or tensors[ir.name_of(value)].time is not None:
             continue
         inside = sp.Add(*(x for x in ir.terms(equation.rhs) if not _guards(x, end)))
-        first = Equation(tensors[equation.target].at(end), value, f"{equation.id}°", origin=Origin.INITIAL_STATE)
+        first = Equation(tensors[equation.target].at(end), value, f"{equation.id}.0", origin=Origin.INITIAL_STATE)
         return [replace(equation, rhs=inside, when=ir.intersect(equation.when, STEPS)), first]
     return [equation]
 

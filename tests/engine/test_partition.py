@@ -89,3 +89,10 @@ def test_a_stack_of_cells_with_split_equations_names_tensors_that_exist() -> Non
     program = stack(norm, norm, norm.facts.output)
     assert {e.whole for e in program.equations} - {""} <= set(program.tensors)
     assert [s.direction for s in sweeps_of(program)] == [1]
+
+
+def test_layers_print_as_formulas() -> None:
+    """IDs stand in \\text{...}, where TeX takes no underscore."""
+    shown = both_directions(registry.cell("rnn").normal())._repr_latex_()
+    assert r"\text{(F1.r)}" in shown and r"h_{r}(t + 1)" in shown
+    assert not [part for part in shown.split(r"\text{")[1:] if "_" in part.partition("}")[0]]
