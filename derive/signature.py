@@ -71,8 +71,8 @@ class Argument:
 
     @property
     def width(self) -> str:
-        """The size of its last axis."""
-        return self.shape[-1]
+        """The values of a row, as a product of the axes other than time and batch: H, or N * D."""
+        return " * ".join(axis for axis in self.shape if axis not in ("T", "B"))
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def argument_places(program: Program) -> dict[str, Place]:
     for tensor in program.tensors.values():
         name = tensor.name
         primal = program.tensors[tensor.primal] if tensor.primal in program.tensors else tensor
-        dim = next((d for d in tensor.dims if d != ir.B), None)
+        dim = ir.width(tensor)
         if primal.role == "param" and tensor.role in ("param", "gradient"):
             array, slot = parameter(program, primal)
             prefix = "d_" if tensor.role == "gradient" else ""
@@ -299,7 +299,7 @@ def own_places(program: Program) -> dict[str, Place]:
     found = {}
     for name in names:
         tensor = program.tensors[name]
-        dim = next((d for d in tensor.dims if d != ir.B), None)
+        dim = ir.width(tensor)
         found[name] = Place("arg", argument_name(name), dim=dim, timed=tensor.time is not None)
     return found
 

@@ -22,6 +22,7 @@ from derive.ir.dependence import Group, dependencies, in_step, order
 from derive.ir.line import text
 from derive.ir.program import Equation, Facts, Origin, Program, Tensor, name_of, unused_name
 from derive.ir.ranges import contains, hull, intersect, support, without_guards
+from derive.ir.space import Space, axes, ordered_axes, space, unit_indices, units, width
 from derive.ir.symbols import ROW, STEPS, B, Span, T, dimension, index, span, t
 from derive.ir.verifier import verify
 
@@ -34,10 +35,12 @@ __all__ = [
     "Program",
     "ROW",
     "STEPS",
+    "Space",
     "Span",
     "T",
     "Tensor",
     "accesses",
+    "axes",
     "contains",
     "dependencies",
     "dimension",
@@ -52,14 +55,19 @@ __all__ = [
     "offset",
     "order",
     "ordered",
+    "ordered_axes",
+    "space",
     "span",
     "support",
     "t",
     "terms",
     "text",
     "time_of",
+    "unit_indices",
+    "units",
     "unused_name",
     "verify",
     "walk",
+    "width",
     "without_guards",
 ]

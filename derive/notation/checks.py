@@ -127,21 +127,20 @@ def check_states(where: str, states: Sequence[str], writer: Writer, tensors: Map
 
 
 def check_ranks(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[str]) -> None:
-    """Raise for numbers without units and for matrices a step, which no kernel has yet; the loss is a number."""
+    """Raise for states, inputs and parameters of one number, which no kernel has yet; the loss is a number."""
     assigned = {ir.name_of(lhs) for lhs, _ in writer.equations}
     last = ir.name_of(writer.equations[-1][0])
     for x in tensors.values():
         name, axes = x.name, len(x.dims)
         if not states and name == last and x.time is None:
             continue
-        if x.role == "input" and axes != 1 and states:
-            what = "one number a step" if not axes else f"{axes} axes a step"
+        if x.role == "input" and not axes and states:
+            what = "one number a step"
             how = f"give it a size, which may be 1: Sum(w[n, j] * {name}[t, j], j)"
             raise _rank(writer, name, f"{name} is an input of {what}, which is not supported yet; {how}")
-        if name in states and axes != 1:
-            what = "one number a step" if not axes else f"{axes} axes a step"
+        if name in states and not axes:
+            what = "one number a step"
             how = f"give it one size, which may be 1: {name}[t, m], read by Sum(q[n, m] * {name}[t, m], m)"
-            how = how if not axes else f"a state is a vector, {name}[t, n]"
             raise _rank(writer, name, f"{name} is a state of {what}, which is not supported yet; {how}")
         if states and name in assigned and x.time is None:
             at = ", ".join(["t", *map(str, x.indices)])
@@ -158,19 +157,6 @@ def check_ranks(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[
                 name,
                 f"{name} is a parameter of one number, which is not supported yet; make it a vector, {name}[n], one number "
                 f"for each unit",
-            )
-        if x.role == "param" and axes > 2:
-            raise _rank(
-                writer,
-                name,
-                f"{name} is a parameter of {axes} axes, which is not supported yet; a vector or a matrix is",
-            )
-        if name in assigned and name not in states and axes > 1:
-            raise _rank(
-                writer,
-                name,
-                f"{name} has {axes} axes{' a step' if x.time else ''}, which is not supported yet; a value has one, "
-                f"{name}[t, n], and a sum over the others is written where it is read",
             )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import sympy as sp
-from sympy.tensor.indexed import IndexedBase
+from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive import ir
 from derive.errors import DeriveError
@@ -48,6 +48,9 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
     Its own tensors get out of the way of that one and of its gradients, its own sizes out of the way of `sizes`.
     """
     slot = program.tensors[program.facts.inputs[0]]
+    if len(slot.dims) == 1 and len(prediction.dims) > 1:
+        program = _over_units(program, slot.dims[0], prediction)
+        slot = program.tensors[program.facts.inputs[0]]
     if len(slot.dims) != len(prediction.dims):
         raise DeriveError(
             f"{program.name} reads a tensor with {len(slot.dims)} axes beside time, {prediction.name} has "
@@ -80,6 +83,58 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
     )
     outputs = tuple(names[x] for x in program.outputs)
     return replace(program, tensors=tensors, equations=tuple(equations), outputs=outputs, facts=facts)
+
+
+def _over_units(program: Program, dim: sp.Symbol, prediction: Tensor) -> Program:
+    """A program that runs over the units of one dimension, over those of a prediction that has several.
+
+    Its index n becomes the indices of the prediction: (h[t,n] - y[t,n])**2 is (h[t,n,d] - y[t,n,d])**2.
+    """
+    sizes = {dim: sp.Mul(*prediction.dims)}
+    taken = {s.name for e in program.equations for s in (*e.lhs.free_symbols, *e.rhs.atoms(sp.Symbol))}
+    fresh: dict[sp.Expr, tuple[sp.Symbol, ...]] = {}
+
+    def several(symbol: sp.Expr) -> tuple[sp.Symbol, ...]:
+        if symbol not in fresh:
+            found = [symbol]
+            for index in prediction.indices[1:]:
+                found.append(ir.index(ir.unused_name(str(index), taken)))
+                taken.add(found[-1].name)
+            fresh[symbol] = tuple(found)
+        return fresh[symbol]
+
+    def accessed(node: sp.Expr) -> sp.Expr:
+        if isinstance(node, sp.Sum) and any(hi == dim for _, _, hi in node.limits):
+            limits = [
+                (s, 1, d)
+                for symbol, _, hi in node.limits
+                for s, d in (zip(several(symbol), prediction.dims, strict=True) if hi == dim else [(symbol, hi)])
+            ]
+            return sp.Sum(node.function, *limits)
+        if not isinstance(node, Indexed) or dim not in program.tensors[ir.name_of(node)].dims:
+            return node
+        tensor = program.tensors[ir.name_of(node)]
+        own = zip(ir.indices_of(node, program.tensors), tensor.dims, strict=True)
+        when = ir.time_of(node, program.tensors)
+        first = () if when is None else (when,)
+        return node.base[(*first, *(s for i, d in own for s in (several(i) if d == dim else (i,))))]
+
+    def wider(tensor: Tensor) -> Tensor:
+        pairs = list(zip(tensor.indices, tensor.dims, strict=True))
+        return replace(
+            tensor,
+            indices=tuple(s for i, d in pairs for s in (several(i) if d == dim else (i,))),
+            dims=tuple(s for _, d in pairs for s in (prediction.dims if d == dim else (d,))),
+        )
+
+    equations = [
+        replace(e, lhs=ir.walk(e.lhs, accessed), rhs=ir.walk(e.rhs, accessed).xreplace(sizes))
+        for e in program.equations
+    ]
+    others = {d: keyword for d, keyword in program.facts.sizes.items() if d != str(dim)}
+    facts = replace(program.facts, sizes={**{str(d): f"{str(d).lower()}_size" for d in prediction.dims}, **others})
+    tensors = {name: wider(x) for name, x in program.tensors.items()}
+    return replace(program, tensors=tensors, equations=tuple(equations), facts=facts)
 
 
 def _names(program: Program, slot: Tensor, prediction: Tensor) -> dict[str, str]:

@@ -167,11 +167,13 @@ class Sizes:
 
     def _name(self, states: list[str]) -> None:
         written = [ir.name_of(lhs) for lhs, _ in self.writer.equations]
-        inputs = [x for x in self.order if self.timed[x] and x not in written and self.rank[x]]
-        if states and self.rank.get(states[0]):  # of several inputs one may have the size of the units
+        inputs = [x for x in self.order if self.timed[x] and x not in written and self.rank[x] == 1]
+        if states and self.rank.get(states[0]) == 1:  # of several inputs one may have the size of the units
             units = self._find((states[0], 0))
             inputs.sort(key=lambda x: self._find((x, 0)) == units)
-        wanted = [(x, "H") for x in states[:1]] + [(x, "I" if states else "H") for x in inputs[:1]]
+        # What has several axes a step has no one size: they are named by their indices.
+        wanted = [(x, "H") for x in states[:1] if self.rank.get(x) == 1]
+        wanted += [(x, "I" if states else "H") for x in inputs[:1]]
         for label, name in wanted:
             root = self._find((label, 0)) if self.rank.get(label) else None
             if root is not None and self.names.setdefault(root, ir.dimension(name)) != ir.dimension(name):

@@ -132,7 +132,7 @@ def _join(lowered: Lowered, back: int, number: int, known: Product, kept: set[st
     if partner is not None:
         changed, program = _added_up(lowered.program, stage, known, partner, readers[0])
         return _replaced(lowered, back, number, known, changed, program)
-    same_units = [d for d in tensors[known.target].dims if d != ir.B] == [stage.dim]
+    same_units = ir.units(tensors[known.target]) == stage.space
     if same_units and 1 < len(stage.products) < SLOTS:
         mine = replace(known, kind="recurrent", pairs=_known(known.pairs))
         changed = replace(stage, products=[*stage.products, mine])

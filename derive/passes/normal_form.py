@@ -1,44 +1,17 @@
 """What normal form asks of sums: contractions and row sums, how an expression is brought to them, and a verifier.
 
-contraction   Sum_k U[n,k]*v[t,k]    a parameter with two indices, one of them summed, times a vector over that index
-row sum       Sum_n f(v[t,n], ...)   one number a step
+contraction   Sum_k U[n,k]*v[t,k]          a parameter times a vector, summed over what both have (contraction.py)
+sum of units  Sum_e f(C[t,d,e], q[t,e])    over one index or several of the values of a step
 """
 
 from __future__ import annotations
 
 import sympy as sp
-from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import Program, Tensor, t
-
-Tensors = dict[str, Tensor]
-
-
-def contraction(total: sp.Sum, tensors: Tensors) -> tuple[sp.Expr, sp.Expr] | None:
-    """The matrix and the vector of a contraction; None for a sum that is none.
-
-    The matrix is a parameter with two indices, of which the summed one is one; the vector is all else, and the other
-    index of the matrix does not stand in it.
-    """
-    if len(total.limits) != 1:
-        return None
-    symbol = total.limits[0][0]
-    factors = list(sp.Mul.make_args(total.function))
-    matrices = [f for f in factors if _is_matrix(f, tensors) and symbol in f.indices]
-    if len(matrices) != 1:
-        return None
-    (matrix,) = matrices
-    vector = sp.Mul(*(f for f in factors if f is not matrix))
-    other = next(i for i in matrix.indices if i != symbol)
-    indices = {i for a in ir.accesses(vector, tensors) for i in ir.indices_of(a, tensors)}
-    bound = {s for inner in vector.atoms(sp.Sum) for s, *_ in inner.limits}
-    return (matrix, vector) if indices - bound == {symbol} and other != symbol else None
-
-
-def _is_matrix(factor: sp.Expr, tensors: Tensors) -> bool:
-    return isinstance(factor, Indexed) and len(factor.indices) == 2 and tensors[ir.name_of(factor)].time is None
+from derive.ir import Program, t
+from derive.passes.contraction import Tensors, contraction, is_weight
 
 
 def refactored(expr: sp.Expr, tensors: Tensors) -> sp.Expr:
@@ -65,6 +38,9 @@ def _refactored(total: sp.Sum, tensors: Tensors) -> sp.Expr:
     inside = [f for f in factors if f not in outside]
     if not inside:
         return total  # Sum_k a: verify_normal asks for a vector
+    whole = sp.Sum(sp.Mul(*inside), *limits)
+    if contraction(whole, tensors) is not None:
+        return sp.Mul(*outside, whole) if outside else total
     while len(limits) > 1:
         chosen = next((limit for limit in limits if _one_matrix(inside, limit[0], tensors)), None)
         if chosen is None:
@@ -80,7 +56,7 @@ def _refactored(total: sp.Sum, tensors: Tensors) -> sp.Expr:
 
 def _has_matrix(term: sp.Expr, limits: list[sp.Tuple], tensors: Tensors) -> bool:
     return any(
-        _is_matrix(f, tensors) and any(symbol in f.indices for symbol, *_ in limits) for f in sp.Mul.make_args(term)
+        is_weight(f, tensors) and any(symbol in f.indices for symbol, *_ in limits) for f in sp.Mul.make_args(term)
     )
 
 
@@ -92,13 +68,6 @@ def _one_matrix(factors: list[sp.Expr], symbol: sp.Symbol, tensors: Tensors) -> 
 
 def verify_normal(program: Program) -> Program:
     """Check what later passes take for granted of a cell or a loss; return it or raise a DeriveError in its words."""
-    for tensor in program.tensors.values():
-        most = 2 if tensor.role == "param" else 1
-        if len(tensor.dims) > most:
-            raise DeriveError(
-                f"{program.name}: {tensor.at()} has {len(tensor.dims)} indices beside time; a value of a step has one "
-                f"at most, a parameter two"
-            )
     for equation in program.equations:
         tensor = program.tensors[equation.target]
         where = f"{program.name}, {equation.id}: {ir.text(equation.lhs)} = {ir.text(equation.rhs)}"
@@ -109,18 +78,20 @@ def verify_normal(program: Program) -> Program:
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
             if not _is_normal(total, program.tensors):
                 raise DeriveError(
-                    f"{where}: {ir.text(total)} is neither a matrix times a vector nor a sum over the units of one "
-                    f"row; write a matrix as a parameter with two indices, and a vector as a value of its own"
+                    f"{where}: {ir.text(total)} sums over an index that stands on no value of a step; write a matrix as a "
+                    f"parameter with two indices, and a vector as a value of its own"
                 )
+        try:
+            ir.axes(equation, program.tensors)
+        except DeriveError as error:
+            raise DeriveError(f"{where}: {error}") from error
     return program
 
 
 def _is_normal(total: sp.Sum, tensors: Tensors) -> bool:
-    if any(symbol == t for symbol, *_ in total.limits):
+    """Whether a sum over units is a contraction or adds up values of a step."""
+    if any(symbol == t for symbol, *_ in total.limits) or contraction(total, tensors) is not None:
         return True
-    if contraction(total, tensors) is not None:
-        return True
-    symbols = [symbol for symbol, *_ in total.limits]
-    reads = ir.accesses(total.function, tensors)
-    indices = {i for a in reads for i in ir.indices_of(a, tensors)}
-    return len(symbols) == 1 and indices == set(symbols) and not any(_is_matrix(a, tensors) for a in reads)
+    values = [a for a in ir.accesses(total.function, tensors) if tensors[ir.name_of(a)].time is not None]
+    read = {i for a in values for i in ir.indices_of(a, tensors)}
+    return all(symbol in read for symbol, *_ in total.limits)

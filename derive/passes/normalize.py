@@ -14,6 +14,7 @@ normal_form.py brings sums into this form.  What is neither can be differentiate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import sympy as sp
@@ -23,7 +24,8 @@ from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Origin, Program, Tensor, t
 from derive.ir.functions import record_of
-from derive.passes.normal_form import contraction, refactored
+from derive.passes.contraction import contraction
+from derive.passes.normal_form import refactored
 
 
 def normalize(program: Program) -> Program:
@@ -84,9 +86,13 @@ class _Splitter:
         """Whether a sum may stand in the equation itself: sums over time and of a row do where they meet no units."""
         if any(symbol == t for symbol, *_ in total.limits):
             return True
-        if contraction(total, self.tensors) is not None:
-            return contractions
-        return not ir.indices_of(self.equation.lhs, self.tensors)
+        found = contraction(total, self.tensors)
+        lhs = ir.indices_of(self.equation.lhs, self.tensors)
+        if found is not None:
+            summed = [symbol for symbol, *_ in total.limits]
+            # Beside other terms the result of a product may have fewer indices than they have.
+            return contractions and lhs == tuple(i for i in found[0].indices if i not in summed)
+        return set(self._indices(total)[0]) == set(lhs)
 
     def _rebuilt_sum(self, total: sp.Sum) -> sp.Expr:
         """A sum whose body is in normal form: U[n,k]*r[t,k]*h[t-1,k] over k -> U[n,k]*r_h[t,k]."""
@@ -106,7 +112,7 @@ class _Splitter:
         vector = self.inner(vector)
         if not isinstance(vector, Indexed) or self.tensors[ir.name_of(vector)].time is None:
             names = [ir.name_of(a) for a in ir.accesses(vector, self.tensors)]
-            vector = self._hoist(vector, "_".join(names), "")
+            vector = self._hoist(vector, "_".join(names), "", weight.indices)
         return sp.Sum(weight * vector, *total.limits)
 
     def inner(self, expr: sp.Expr) -> sp.Expr:
@@ -128,12 +134,12 @@ class _Splitter:
         same = all(new is old for new, old in zip(children, expr.args, strict=True))
         return expr if same else expr.func(*children)
 
-    def _hoist(self, rhs: sp.Expr, label: str, latex: str) -> sp.Expr:
-        """A new tensor for a subexpression, over exactly the indices that stand free in it."""
+    def _hoist(self, rhs: sp.Expr, label: str, latex: str, order: Sequence[sp.Expr] = ()) -> sp.Expr:
+        """A new tensor for a subexpression, over exactly the indices that stand free in it; `order`: that of its indices."""
         for equation in self.made:
             if equation.rhs == rhs:
                 return equation.lhs
-        indices, dims = self._indices(rhs)
+        indices, dims = self._indices(rhs, order)
         name = ir.unused_name(label, self.tensors)
         # A value of parameters alone is one of every step as well: steps are what the equations are about.
         when = self.equation.when or (ir.STEPS if rhs.has(t) else None)
@@ -143,12 +149,28 @@ class _Splitter:
         self.made.append(part)
         return tensor.at()
 
-    def _indices(self, rhs: sp.Expr) -> tuple[tuple[sp.Symbol, ...], tuple[sp.Symbol, ...]]:
+    def _indices(
+        self, rhs: sp.Expr, order: Sequence[sp.Expr] = ()
+    ) -> tuple[tuple[sp.Symbol, ...], tuple[sp.Symbol, ...]]:
+        """The indices that stand free in an expression, in an order that its accesses have, with their dimensions."""
         bound = {s for total in rhs.atoms(sp.Sum) for s, *_ in total.limits}
-        ranges = {s: d for s, d in ir.dims_of(rhs, self.tensors).items() if s not in bound}
         lhs = ir.indices_of(self.equation.lhs, self.tensors)
-        indices = tuple(s for s in lhs if s in ranges) + tuple(s for s in ir.ordered(ranges) if s not in lhs)
-        return indices, tuple(ranges[s] for s in indices)
+        if found := self._contracted(rhs):
+            dims = ir.dims_of(rhs, self.tensors)
+            return tuple(found), tuple(dims[s] for s in found)
+        try:
+            ranges = ir.ordered_axes(ir.accesses(rhs, self.tensors), self.tensors, order or lhs)
+        except DeriveError:  # it can be differentiated and printed; verify_normal says why no kernel computes it
+            ranges = ir.dims_of(rhs, self.tensors)
+            ranges = {s: ranges[s] for s in (*(i for i in lhs if i in ranges), *ir.ordered(set(ranges) - set(lhs)))}
+        kept = {s: d for s, d in ranges.items() if s not in bound}
+        return tuple(kept), tuple(kept.values())
+
+    def _contracted(self, rhs: sp.Expr) -> list[sp.Symbol]:
+        """The indices of the result of a contraction, as its weight has them; none where the expression is no contraction."""
+        found = contraction(rhs, self.tensors) if isinstance(rhs, sp.Sum) else None
+        summed = [symbol for symbol, *_ in rhs.limits] if isinstance(rhs, sp.Sum) else []
+        return [i for i in found[0].indices if i not in summed] if found is not None else []
 
     def _name_of_call(self, call: sp.Expr) -> tuple[str, str]:
         record = record_of(call)

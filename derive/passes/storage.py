@@ -1,7 +1,7 @@
 """Where every value lives: in an argument, on the tape, in the workspace, or only in a register.
 
     arg     an array of the caller: x, out, a parameter or its gradient
-    tape    written by `forward`, read by `backward`: [T][B][slots*dim], one region per dimension
+    tape    written by `forward`, read by `backward`: [T][B][slots*dim], one region per length of a row
     chunk   some steps of time, between the phases of a kernel: [steps][B][slots*dim]
     swap    a double buffer: two steps in turns, where only the neighbouring step reads it: [2][B][slots*dim]
     step    one step, between the stages of a step: [B][slots*dim]
@@ -21,19 +21,19 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.ir import B, Program, Tensor
+from derive.ir import Program, Space
 from derive.passes.lower import Lowered, Phase, Stage
 
 
 @dataclass(frozen=True)
 class Place:
-    """The location of a tensor in one kernel; `slot` of `slots` side by side, each of `dim` units (None: one number)."""
+    """The location of a tensor in one kernel; `slot` of `slots` side by side, each of `dim` values (None: one number)."""
 
     kind: str
     array: str = ""
     slot: int = 0
     slots: int = 1
-    dim: sp.Symbol | None = None
+    dim: sp.Expr | None = None
     timed: bool = False
     initial: str = ""
     neighbour: bool = False
@@ -49,7 +49,7 @@ class Region:
 
     name: str
     kind: str
-    dim: sp.Symbol | None
+    dim: sp.Expr | None
     slots: int
     neighbour: bool = False
 
@@ -79,7 +79,7 @@ def tape(forward: Program, backward: Program) -> tuple[str, ...]:
 
 
 def tape_places(program: Program, names: tuple[str, ...]) -> dict[str, Place]:
-    """Slots on the tape: values over units in one region per dimension, numbers per row in another."""
+    """Slots on the tape: values over units in one region per length of a row, numbers per row in another."""
     return _slots(program, list(names), "tape", {})
 
 
@@ -96,12 +96,6 @@ def with_initials(program: Program, places: dict[str, Place]) -> dict[str, Place
 def place(lowered: Lowered, arguments: dict[str, Place], saved: dict[str, Place]) -> Storage:
     """Give every tensor of the kernel a place; `arguments` and `saved` are decided already."""
     return _Placing(lowered, arguments, saved).run()
-
-
-def unit_dim(tensor: Tensor) -> sp.Symbol | None:
-    """The dimension of a row's values; None where a row has one number."""
-    dims = [d for d in tensor.dims if d != B]
-    return dims[0] if dims else None
 
 
 class _Placing:
@@ -131,7 +125,7 @@ class _Placing:
             if kind in chosen:
                 chosen[kind].append(name)
             else:
-                self.places[name] = Place(kind, dim=unit_dim(self.program.tensors[name]))
+                self.places[name] = Place(kind, dim=ir.width(self.program.tensors[name]))
         for kind, names in chosen.items():
             neighbours = {n: n in self.neighbours for n in names}
             for number, group in enumerate(self._by_loop(names) if kind == "swap" else [names]):
@@ -153,12 +147,12 @@ class _Placing:
             n for s in self.lowered.edge for n in (*(p.target for p in s.products), *(e.target for e in s.equations))
         ]
         crossing = [n for n in made if len(self.edges[n]) > 1]
-        found = {n: Place("local", dim=unit_dim(self.program.tensors[n])) for n in made}
+        found = {n: Place("local", dim=ir.width(self.program.tensors[n])) for n in made}
         found |= _slots(self.program, crossing, "edge", {})
         for boundary in self.lowered.boundaries:
             if not isinstance(boundary.rhs, sp.Symbol) and ir.time_of(boundary.rhs, self.program.tensors) == 0:
                 source = ir.name_of(boundary.rhs)
-                found[source] = Place("arg", boundary.target, dim=unit_dim(self.program.tensors[boundary.target]))
+                found[source] = Place("arg", boundary.target, dim=ir.width(self.program.tensors[boundary.target]))
         return found
 
     def _written(self) -> list[str]:
@@ -243,6 +237,11 @@ class _Placing:
         return tuple(found.values())
 
 
+def _named(space: Space) -> str:
+    """A row of values in the name of a buffer: H, or NxD, as no size is called."""
+    return "x".join(map(str, space)) or "row"
+
+
 def _slots(
     program: Program, names: list[str], kind: str, neighbour: dict[str, bool], count: str = ""
 ) -> dict[str, Place]:
@@ -255,17 +254,17 @@ def _slots(
         return families.index(tensor.family or name), gates.index(tensor.member) if tensor.member in gates else 0
 
     result = {}
-    for dim in dict.fromkeys(unit_dim(program.tensors[n]) for n in names):
-        group = sorted((n for n in names if unit_dim(program.tensors[n]) == dim), key=key)
+    for space in dict.fromkeys(ir.units(program.tensors[n]) for n in names):
+        group = sorted((n for n in names if ir.units(program.tensors[n]) == space), key=key)
         shared = any(neighbour.get(n, False) for n in group)
         for slot, name in enumerate(group):
             first = f"{name}_0" if kind == "tape" and name in program.facts.states else ""
             result[name] = Place(
                 kind,
-                f"{kind}{count}_{dim or 'row'}",
+                f"{kind}{count}_{_named(space)}",
                 slot,
                 len(group),
-                dim,
+                ir.width(program.tensors[name]),
                 kind not in ("step", "edge"),
                 first,
                 shared,

@@ -18,7 +18,7 @@ import sympy as sp
 from derive import ir
 from derive.errors import EngineError
 from derive.passes.lower import Lowered, Phase, Stage
-from derive.passes.storage import Place, Storage, unit_dim
+from derive.passes.storage import Place, Storage
 
 Where = tuple[str, int]  # part, such as "phase 1", "loop 2", "edge"; stage in it
 
@@ -114,8 +114,8 @@ class _Verifier:
         for name, place in (*self.storage.places.items(), *self.storage.edge.items()):
             if place.kind in ("local", "tile", "total") or name not in self.tensors:
                 continue
-            if place.dim != unit_dim(self.tensors[name]):
-                raise self.fail(name, f"it has units of {unit_dim(self.tensors[name])}, its place of {place.dim}")
+            if place.dim != ir.width(self.tensors[name]):
+                raise self.fail(name, f"it has units of {ir.width(self.tensors[name])}, its place of {place.dim}")
             if not 0 <= place.slot < place.slots:
                 raise self.fail(name, f"slot {place.slot} of {place.slots}")
             other = taken.setdefault((place.kind, place.array, place.slot), name)
@@ -141,7 +141,7 @@ def _stages(lowered: Lowered) -> Iterator[tuple[Where, Stage]]:
         what, stages = f"loop {place}", list(part.stages)
         if isinstance(part, Phase):
             # Products that sum over time read whole rows, and make no value of a step.
-            what, stages = f"phase {place}", [Stage(None, products=part.products), *stages]
+            what, stages = f"phase {place}", [Stage((), products=part.products), *stages]
         for number, stage in enumerate(stages):
             yield (what, number), stage
     for number, stage in enumerate(lowered.edge):

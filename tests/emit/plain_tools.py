@@ -17,6 +17,7 @@ from derive.pipeline import model
 from derive.verify.oracle import Oracle
 from derive.verify.problem import RANGES, draw, sizes_of
 from tests.cases.right import RIGHT
+from tests.cases.spaces import SPACES
 
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion", "-Werror")
 TYPES = {"float": np.float32, "double": np.float64}
@@ -39,7 +40,7 @@ def cell_of(name: str) -> Cell:
     if name in registry.cells():
         return registry.cell(name)
     space: dict = {"__name__": "cells"}
-    exec(HEAD + textwrap.dedent(OWN.get(name) or RIGHT[name]), space)
+    exec(HEAD + textwrap.dedent(OWN.get(name) or SPACES.get(name) or RIGHT[name]), space)
     return [found for found in space.values() if isinstance(found, Cell)][-1]
 
 
@@ -85,18 +86,24 @@ class Library:
         self.library = ctypes.CDLL(str(folder / "cell.so"))
         self.params = {p: tuple(self._number(d) for d in shape) for p, shape in self.meta["params"].items()}
         self.states = {s: (self._number(d),) for s, d in self.meta["states"].items()}
-        self.tape = sum(p.slots * (sizes[str(p.dim)] if p.dim is not None else 1) for p in self._regions(made)) * T
+        self.tape = (
+            sum(
+                p.slots * (int(p.dim.subs({s: sizes[s.name] for s in p.dim.free_symbols})) if p.dim is not None else 1)
+                for p in self._regions(made)
+            )
+            * T
+        )
 
     @staticmethod
     def _regions(made):
         return {p.array: p for p in made.tape.values()}.values()
 
     def _number(self, text: str) -> int:
-        return int(np.prod([int(f) if f.isdigit() else self.sizes[f] for f in text.split("*")]))
+        return int(np.prod([int(f) if f.isdigit() else self.sizes[f] for f in text.replace(" ", "").split("*")]))
 
     def width(self, which: str) -> int:
         """Of a row of "input", "output" or "target"."""
-        return self.sizes[self.meta["inputs"]["x"] if which == "input" else self.meta[which][1]]
+        return self._number(self.meta["inputs"]["x"] if which == "input" else self.meta[which][1])
 
     def joined(self, arrays, shapes) -> np.ndarray:
         """The struct of some arrays."""

@@ -20,6 +20,7 @@ from derive.ir import functions
 from derive.passes.lower import Phase
 from derive.pipeline import model
 from derive.verify.problem import without_states
+from tests.cases.spaces import SPACES
 
 SAMPLE = (
     "two layers",
@@ -78,7 +79,7 @@ def library(tmp_path_factory):
 
 
 @pytest.mark.parametrize("real", TYPES)
-@pytest.mark.parametrize("name", [*CELLS, *SAMPLE])
+@pytest.mark.parametrize("name", [*CELLS, *SAMPLE, *SPACES])
 def test_every_result_is_right(library, name, real):
     """Outputs, states, the loss and all gradients, of one step and of several, from states that are not zero."""
     for steps in (1, 3, LONGEST):
@@ -226,10 +227,10 @@ STANDARDS = {"c99": ("-std=c99",), "c11": ("-std=c11",), "c++11": ("-x", "c++", 
 
 
 @pytest.mark.parametrize("compiler", compilers())
-@pytest.mark.parametrize("name", [*CELLS, *SAMPLE])
+@pytest.mark.parametrize("name", [*CELLS, *SAMPLE, *SPACES])
 def test_it_compiles_without_a_warning(compiler, name, tmp_path):
     """As C99, as C11 where sizes are asserted, and as C++."""
-    number = [*CELLS, *SAMPLE].index(name)
+    number = [*CELLS, *SAMPLE, *SPACES].index(name)
     code = written(tmp_path, name, real=list(TYPES)[number % 2])
     for standard, how in STANDARDS.items():
         level = "-Os" if standard == "c99" or number % 2 else "-O2"

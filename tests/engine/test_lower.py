@@ -278,24 +278,15 @@ def refused(*equations_of) -> str:
     return str(caught.value)
 
 
-def test_a_bilinear_form_is_refused_by_name() -> None:
-    with pytest.raises(DeriveError, match=r"cell bilinear.* A is a parameter of 3 axes[\s\S]*test_lower.py, line"):
+def test_a_matrix_that_is_read_transposed_is_refused_by_name() -> None:
+    @cell(states="h A")
+    def both(x, h, A, W):
+        A[t, n, m] = A[t - 1, m, n] / 2 + h[t - 1, n] * h[t - 1, m]
+        h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + Sum(A[t, n, m] * h[t - 1, m], m))
 
-        @cell(states="h")
-        def bilinear(x, h, A):
-            h[t, n] = tanh(Sum(A[n, j, k] * x[t, j] * h[t - 1, k], j, k))
-
-
-def test_an_attention_over_units_is_refused_by_name() -> None:
-    @cell(states="h")
-    def outer(x, h, W, a):
-        a[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 1, n]
-        h[t, n] = Sum(tanh(a[t, k] - a[t, n]), k)
-
-    message = refused(outer)
-    assert "outer" in message and "neither a matrix times a vector nor a sum" in message
-    with pytest.raises(DeriveError, match="at most"):
-        model(outer)
+    words = r"cell both.*A\[t - 1, m, n\] have their indices n, m in different orders[\s\S]*test_lower.py, line"
+    with pytest.raises(DeriveError, match=words):
+        both.normal()
 
 
 def test_a_program_that_runs_both_ways_is_refused() -> None:

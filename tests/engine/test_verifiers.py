@@ -116,7 +116,7 @@ def known_carry(x: Lowered) -> None:
 
 
 def other_units(x: Lowered) -> None:
-    next(s for s in looped(x) if s.pointwise).dim = ir.dimension("Q")
+    next(s for s in looped(x) if s.pointwise).space = (ir.dimension("Q"),)
 
 
 def a_sum_among_pointwise(x: Lowered) -> None:

@@ -18,7 +18,7 @@ from derive.ir import Tensor
 from derive.passes.storage import Place, Region
 from derive.pipeline import Model, Routine
 
-OWN = ("k",)  # a variable of the kernels that is no reserved word of the notation
+OWN = ("k", "group")  # a variable of the kernels that is no reserved word of the notation
 
 
 def spelled(name: str, by: int = 0) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 from derive import rendering
@@ -75,7 +76,7 @@ def _of_cell(model: Model, sizes: Mapping[str, int], real: Real, macros: Callabl
         "states": {spelled(s): macros(d) for s, d in meta["states"].items()},
         "inputs": meta["inputs"],
         "widths": {"out": meta["output"][1], "y": meta["target"][1]},
-        "largest": max(meta["states"].values(), key=lambda d: sizes[d], default="1"),
+        "largest": max(meta["states"].values(), key=lambda d: prod(sizes[x] for x in d.split(" * ")), default="1"),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import sympy as sp
@@ -12,9 +12,9 @@ from derive import ir
 from derive.backends.plain.addresses import Addresses, Row, spelled, width
 from derive.backends.shared.printer import Expression, Real, size
 from derive.backends.shared.values import from_afar, has_units, integrand, is_gradient_of_input, live, only_at_end
-from derive.ir import Equation
+from derive.ir import Equation, Space
 from derive.passes.lower import Pair, Phase, Product, Stage
-from derive.passes.storage import Place, unit_dim
+from derive.passes.storage import Place
 from derive.pipeline import LoweredKernel
 
 REGISTERS = ("local", "tile")  # places that are variables
@@ -22,17 +22,22 @@ REGISTERS = ("local", "tile")  # places that are variables
 
 @dataclass
 class Block:
-    """Statements over the units of `dim`: `before` and `after` stand around the loop, `body` in it.
+    """Statements over the units of a space: `before` and `after` stand around the loops, `body` in the innermost one.
 
     `wanted` is a condition: there is nothing to do without it.
     """
 
     ids: str
-    dim: sp.Symbol | None
+    space: Space
     wanted: str = ""
     before: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
+
+    @property
+    def loops(self) -> list[tuple[str, str]]:
+        """The loops over the units, outermost first: variable and size of each."""
+        return [(variable, str(dim)) for variable, dim in zip(variables(self.space), self.space, strict=True)]
 
 
 @dataclass
@@ -123,36 +128,50 @@ class Kernel:
             self.written.add(row.name)
         return f"at.{row.name}"
 
-    def _load(self, steps: Steps, access: sp.Expr, edge: bool, at_end: bool) -> str:
+    def _load(self, steps: Steps, access: sp.Expr, equation: Equation, edge: bool, at_end: bool) -> str:
         name, by = ir.name_of(access), ir.offset(ir.time_of(access, self.tensors)) or 0
         row = self._row(steps, name, by, edge=edge)
-        value = f"{row}[{'unit' if has_units(self.tensors[name]) else '0'}]"
+        value = f"{row}[{self._element(access, equation)}]"
         value = f"t == T && {row} ? {value} : {self.real.literal(0.0)}" if at_end else value
-        return f"const real {spelled(name, by)} = {value};"
+        return f"const real {self._spelled(access, equation)} = {value};"
 
     def _loads(
-        self, steps: Steps, right: Iterable[sp.Expr], known: set[str], edge: bool
+        self, steps: Steps, readers: Iterable[Equation], known: set[str], edge: bool
     ) -> tuple[list[str], list[str]]:
-        """Lines that load what expressions read and no line before has made: numbers of the row, values of units."""
+        """Lines that load what equations read and no line before has made: numbers of the row, values of units."""
         rows: list[str] = []
         units: list[str] = []
-        for rhs in right:
-            at_end = only_at_end(rhs, self.tensors)
-            for access in ir.accesses(rhs, self.tensors):
-                name = self._spelled(access)
+        for reader in readers:
+            at_end = only_at_end(reader.rhs, self.tensors)
+            for access in ir.accesses(reader.rhs, self.tensors):
+                name = self._spelled(access, reader)
                 if name not in known:
                     known.add(name)
                     lines = units if has_units(self.tensors[ir.name_of(access)]) else rows
-                    lines.append(self._load(steps, access, edge, access in at_end))
+                    lines.append(self._load(steps, access, reader, edge, access in at_end))
         return rows, units
 
-    def _spelled(self, access: sp.Expr) -> str:
-        by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
-        return spelled(ir.name_of(access), by or 0)
+    def _element(self, access: sp.Expr, equation: Equation) -> str:
+        """Where the value of an access lies in its row, in the loops over the space of the equation that reads or makes it."""
+        axes = ir.axes(equation, self.tensors)
+        named = dict(zip(axes, variables(tuple(axes.values())), strict=True))
+        own = ir.unit_indices(access, self.tensors)
+        return flat([(named[i], str(axes[i])) for i in own])
 
-    def _expression(self, rhs: sp.Expr) -> str:
+    def _spelled(self, access: sp.Expr, equation: Equation) -> str:
+        """The variable of an access; of one that a stage reads in two ways, as h[i]*h[j], each way has its own."""
+        by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
+        name = spelled(ir.name_of(access), by or 0)
+        positions = list(ir.axes(equation, self.tensors))
+        own = [positions.index(i) for i in ir.unit_indices(access, self.tensors)]
+        usual = list(range(len(positions)))[len(positions) - len(own) :]
+        return name if own == usual else f"{name}_of_{'_'.join(str(p + 1) for p in own)}"
+
+    def _expression(self, equation: Equation, rhs: sp.Expr | None = None) -> str:
+        rhs = equation.rhs if rhs is None else rhs
         last = from_afar(rhs, self.tensors)
-        return Expression(self._spelled, lambda access: False, last, self.real.literal).print(ir.without_guards(rhs))
+        spell = Expression(lambda a: self._spelled(a, equation), lambda access: False, last, self.real.literal)
+        return spell.print(ir.without_guards(rhs))
 
     def _stored(self, steps: Steps, name: str, unit: str, edge: bool, wanted: bool = False) -> list[str]:
         """The line that stores a value, where its place is in memory; `wanted`: the caller is known to want it."""
@@ -169,84 +188,101 @@ class Kernel:
     # -- stages --------------------------------------------------------------------------------------------------------
 
     def _stage(self, stage: Stage, steps: Steps, edge: bool = False) -> None:
-        block = Block(_ids([*(p.ids for p in stage.products), *(e.ids for e in stage.equations)]), stage.dim)
+        block = Block(_ids([*(p.ids for p in stage.products), *(e.ids for e in stage.equations)]), stage.space)
         known: set[str] = set()
-        row_totals = stage.totals if stage.dim is None else []
         for equation in stage.scalars:
-            block.before += self._loads(steps, [equation.rhs], known, edge)[0]
-            block.before += self._defined(steps, equation, "0", edge)
+            block.before += self._loads(steps, [equation], known, edge)[0]
+            block.before += self._defined(steps, equation, edge)
             known.add(spelled(equation.target))
-        block.body += self._multiplied(steps, stage.products, edge)
+        block.body += self._multiplied(steps, stage.products, stage.space, edge)
         known |= {spelled(p.target) for p in stage.products}
         stored = {e.target for e in stage.pointwise if self._place(e.target, 0, edge).kind not in REGISTERS}
         pointwise = live(stage.pointwise, stored, [*stage.sums, *stage.totals], self.tensors)
         made = {spelled(e.target) for e in pointwise}
         others = [*pointwise, *stage.sums, *stage.totals]
-        rows, units = self._loads(steps, [e.rhs for e in others], known | made, edge)
+        rows, units = self._loads(steps, others, known | made, edge)
         block.before += rows
         block.body += units
         for equation in pointwise:
-            block.body += self._defined(steps, equation, "unit", edge)
+            block.body += self._defined(steps, equation, edge)
         for equation in stage.sums:
-            target, number = self._row(steps, equation.target, written=True, edge=edge), spelled(equation.target)
-            block.before.append(f"real {number} = {self.real.literal(0.0)};")
-            block.body.append(f"{number} += {self._expression(integrand(equation.rhs))};{_comment(equation)}")
-            block.after.append(f"{target}[0] = {number};")
+            self._sum(steps, block, equation, edge)
         for equation in stage.totals:
-            unit = "unit" if has_units(self.tensors[equation.target]) else "0"
             target = self._row(steps, equation.target, written=True, edge=edge)
-            lines = block.before if row_totals else block.body
-            lines.append(f"{target}[{unit}] += {self._expression(integrand(equation.rhs))};{_comment(equation)}")
+            lines = block.body if stage.space else block.before
+            lines.append(f"{target}[{self._element(equation.lhs, equation)}] += {self._term_of_sum(equation)}")
         steps.blocks.append(block)
 
-    def _defined(self, steps: Steps, equation: Equation, unit: str, edge: bool) -> list[str]:
-        line = f"const real {spelled(equation.target)} = {self._expression(equation.rhs)};{_comment(equation)}"
-        return [line, *self._stored(steps, equation.target, unit, edge)]
+    def _sum(self, steps: Steps, block: Block, equation: Equation, edge: bool) -> None:
+        """A sum over units of the row: over all of them in a variable, over some of them where its values lie."""
+        target, zero = self._row(steps, equation.target, written=True, edge=edge), self.real.literal(0.0)
+        if (length := ir.width(self.tensors[equation.target])) is not None:
+            block.before += _loop(size(length), [f"{target}[k] = {zero};"])
+            block.body.append(f"{target}[{self._element(equation.lhs, equation)}] += {self._term_of_sum(equation)}")
+            return
+        number = spelled(equation.target)
+        block.before.append(f"real {number} = {zero};")
+        block.body.append(f"{number} += {self._term_of_sum(equation)}")
+        block.after.append(f"{target}[0] = {number};")
+
+    def _term_of_sum(self, equation: Equation) -> str:
+        return f"{self._expression(equation, integrand(equation.rhs))};{_comment(equation)}"
+
+    def _defined(self, steps: Steps, equation: Equation, edge: bool) -> list[str]:
+        line = f"const real {spelled(equation.target)} = {self._expression(equation)};{_comment(equation)}"
+        return [line, *self._stored(steps, equation.target, self._element(equation.lhs, equation), edge)]
 
     # -- products ------------------------------------------------------------------------------------------------------
 
     def _products(self, products: list[Product]) -> None:
         """Products of a phase: a block for those of one dimension; what the caller may do without has its own."""
-        groups: dict[tuple[sp.Symbol | None, str], list[Product]] = {}
+        groups: dict[tuple[Space, str], list[Product]] = {}
         for product in products:
             wanted = self._row(self.steps, product.target) if self._is_optional(product.target) else ""
-            groups.setdefault((unit_dim(self.tensors[product.target]), wanted), []).append(product)
-        for (dim, wanted), group in groups.items():
-            lines = self._multiplied(self.steps, group, edge=False)
-            self.steps.blocks.append(Block(_ids(p.ids for p in group), dim, wanted, body=lines))
+            groups.setdefault((ir.units(self.tensors[product.target]), wanted), []).append(product)
+        for (space, wanted), group in groups.items():
+            lines = self._multiplied(self.steps, group, space, edge=False)
+            self.steps.blocks.append(Block(_ids(p.ids for p in group), space, wanted, body=lines))
 
-    def _multiplied(self, steps: Steps, products: list[Product], edge: bool) -> list[str]:
+    def _multiplied(self, steps: Steps, products: list[Product], space: Space, edge: bool) -> list[str]:
         """Loops that add up products of the unit: those of one length share a loop."""
         lines = [f"real {spelled(p.target)} = {self.real.literal(0.0)};" for p in products]
         for position in range(max((len(p.pairs) for p in products), default=0)):
-            loops: dict[sp.Symbol, list[str]] = {}
+            loops: dict[sp.Expr, list[str]] = {}
             for product in (p for p in products if position < len(p.pairs)):
                 length, term = self._term(steps, product, product.pairs[position], edge)
                 loops.setdefault(length, []).append(f"{spelled(product.target)} += {term};")
             for length, terms in loops.items():
                 lines += _loop(size(length), terms)
         for product in products:
-            lines += self._stored(steps, product.target, "unit", edge, wanted=True)
+            lines += self._stored(steps, product.target, flat(Block("", space).loops), edge, wanted=True)
         return lines
 
-    def _term(self, steps: Steps, product: Product, pair: Pair, edge: bool) -> tuple[sp.Symbol, str]:
+    def _term(self, steps: Steps, product: Product, pair: Pair, edge: bool) -> tuple[sp.Expr, str]:
         """One summand of a product at index k, and how far k runs."""
         weight, operand = self.tensors[ir.name_of(pair.weight)], self.tensors[ir.name_of(pair.operand)]
         by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
-        first, _ = ir.indices_of(pair.weight, self.tensors)
-        element = f"k * {size(weight.dims[1])} + unit" if first == pair.index else f"unit * {size(weight.dims[1])} + k"
+        dims, shape = ir.dims_of(pair.weight, self.tensors), pair.shape
+        length = sp.Mul(*(dims[i] for i in shape.inner))
+        space = tuple(dims[i] for i in shape.result)
+        named = {i: (v, str(dims[i])) for i, v in zip(shape.result, variables(space), strict=True)}
+        batch, rows, inner = [named[i] for i in shape.batch], [named[i] for i in shape.rows], ("k", size(length))
+        element = flat([*batch, inner, *rows] if shape.transposed else [*batch, *rows, inner])
         left = f"{self._row(steps, weight.name, edge=edge)}[{element}]"
-        length = unit_dim(operand)
-        assert length is not None
-        return length, f"{left} * {self._row(steps, operand.name, by, edge=edge)}[k]"
+        return length, f"{left} * {self._row(steps, operand.name, by, edge=edge)}[{flat([*batch, inner])}]"
 
     def _reducing(self, products: list[Product]) -> None:
         """Products that sum over time: every step adds an outer product to the gradient of a weight."""
-        groups: dict[tuple[sp.Symbol, ...], list[Product]] = {}
+        groups: dict[tuple[Space, Space, Space], list[Product]] = {}
         for product in products:
-            groups.setdefault(self.tensors[product.target].dims, []).append(product)
-        for (rows, columns), group in groups.items():
+            dims, shape = ir.dims_of(self.tensors[product.target].at(), self.tensors), product.pairs[0].shape
+            batch, rows, inner = (tuple(dims[i] for i in part) for part in (shape.batch, shape.rows, shape.inner))
+            groups.setdefault((batch, rows, inner), []).append(product)
+        for (batch, rows, inner), group in groups.items():
             lines = []
+            space, length = (*batch, *rows), size(sp.Mul(*inner))
+            result = flat(loops := Block("", space).loops)
+            column = flat([*loops[: len(batch)], ("k", length)])
             for product in group:
                 target = self._row(self.steps, product.target, written=True)
                 for pair in product.pairs:
@@ -254,8 +290,9 @@ class Kernel:
                         self._row(self.steps, ir.name_of(a), ir.offset(ir.time_of(a, self.tensors)) or 0)
                         for a in (pair.weight, pair.operand)
                     )
-                    lines.append(f"{target}[unit * {size(columns)} + k] += {left}[unit] * {right}[k];")
-            self.steps.blocks.append(Block(_ids(p.ids for p in group), rows, body=_loop(size(columns), lines)))
+                    element = flat([*loops, ("k", length)])
+                    lines.append(f"{target}[{element}] += {left}[{result}] * {right}[{column}];")
+            self.steps.blocks.append(Block(_ids(p.ids for p in group), space, body=_loop(length, lines)))
 
     # -- before and after the loop -------------------------------------------------------------------------------------
 
@@ -265,7 +302,7 @@ class Kernel:
         length = size(sp.Mul(*(d for d in self.tensors[name].dims if d != ir.B)))
         zero = f" = {self.real.literal(0.0)};"
         lines = [f"{row}[0]{zero}"] if length == "1" else _loop(length, [f"{row}[k]{zero}"])
-        self.begin.blocks.append(Block("", None, before=lines))
+        self.begin.blocks.append(Block("", (), before=lines))
 
     def _finals(self) -> None:
         """Final states are copied when all steps are done."""
@@ -275,8 +312,22 @@ class Kernel:
             name = ir.name_of(boundary.rhs)
             source = self._row(self.finals, name)
             target = self._row(self.finals, boundary.target, written=True)
-            lines = _loop(size(unit_dim(self.tensors[name])), [f"{target}[k] = {source}[k];"])
-            self.finals.blocks.append(Block(_ids([boundary.ids]), None, before=lines))
+            lines = _loop(size(ir.width(self.tensors[name])), [f"{target}[k] = {source}[k];"])
+            self.finals.blocks.append(Block(_ids([boundary.ids]), (), before=lines))
+
+
+def variables(space: Space) -> list[str]:
+    """The variables of the loops over a space, outermost first: the innermost is `unit`."""
+    outer = len(space) - 1
+    return [*(f"group{n + 1}" if outer > 1 else "group" for n in range(outer)), "unit"][: len(space)]
+
+
+def flat(axes: Sequence[tuple[str, str]]) -> str:
+    """An element of an array of several axes by its indices, each with the length of its axis: (n * D + d) * J + j."""
+    text = "0" if not axes else axes[0][0]
+    for variable, length in axes[1:]:
+        text = f"{f'({text})' if ' ' in text else text} * {f'({length})' if ' ' in length else length} + {variable}"
+    return text
 
 
 def _ids(groups: Iterable[Iterable[str]]) -> str:

@@ -6,16 +6,20 @@ from dataclasses import dataclass, field, replace
 
 import sympy as sp
 
-from derive.ir import Equation, Program
+from derive.ir import Equation, Program, Space
+from derive.passes.contraction import Contraction
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One summand of a product: weight times operand, summed over `index`; `hoistable`: see fuse.py."""
+    """One summand of a product: weight times operand, summed over what `shape` calls inner; `hoistable`: see fuse.py.
+
+    Of a weight gradient, left times right, summed over time and rows: `shape` is that of the weight.
+    """
 
     weight: sp.Expr
     operand: sp.Expr
-    index: sp.Symbol
+    shape: Contraction
     hoistable: bool = False
 
 
@@ -31,18 +35,28 @@ class Product:
 
 @dataclass
 class Stage:
-    """Equations over the units of `dim`, evaluated together; a step of the loop is a list of stages.
+    """Equations over the units of a space, evaluated together; a step of the loop is a list of stages.
 
-    In order: `scalars` (one number a row), `products` (recurrent, into the tile), `pointwise`, then `sums` over the
-    units of the row (read by later stages) and `totals` over time and rows (parameter gradients).
+    In order: `scalars` (one number a row), `products` (recurrent, into the tile), `pointwise`, then `sums` over units of the
+    row (read by later stages) and `totals` over time and rows (parameter gradients).  Without a space: for each row.
     """
 
-    dim: sp.Symbol | None
+    space: Space
     scalars: list[Equation] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
     pointwise: list[Equation] = field(default_factory=list)
     sums: list[Equation] = field(default_factory=list)
     totals: list[Equation] = field(default_factory=list)
+
+    @property
+    def dim(self) -> sp.Symbol | None:
+        """The innermost dimension of the space, whose units lie side by side in memory."""
+        return self.space[-1] if self.space else None
+
+    @property
+    def outer(self) -> Space:
+        """The other dimensions of the space."""
+        return self.space[:-1]
 
     @property
     def equations(self) -> list[Equation]:
@@ -113,7 +127,7 @@ class Lowered:
             lines += [f"  {title}:"] if products or stages else []
             lines += [f"    {_product_text(p)}" for p in products]
             for number, stage in enumerate(stages, 1):
-                lines += [f"    stage {number} over {stage.dim}"]
+                lines += [f"    stage {number} over {over(stage.space)}"]
                 lines += [f"      {_product_text(p)}" for p in stage.products]
                 lines += [
                     f"      {kind:<9} {e}"
@@ -121,6 +135,11 @@ class Lowered:
                     for e in getattr(stage, kind)
                 ]
         return "\n".join([*lines, *(f"  boundary {e}" for e in self.boundaries), *(f"  zero {e}" for e in self.zeros)])
+
+
+def over(space: Space) -> str:
+    """A space in words."""
+    return " x ".join(map(str, space)) or "rows"
 
 
 def _product_text(product: Product) -> str:

@@ -10,7 +10,8 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
-from derive.ir import ROW, Equation, Origin, Program, T, Tensor, span, t
+from derive.ir import ROW, STEPS, B, Equation, Origin, Program, Tensor, span, t
+from derive.passes.contraction import contraction, contraction_of
 from derive.passes.lower.lowered import Pair, Product
 
 
@@ -75,7 +76,6 @@ class _Splitter:
         return expr.func(*(self.visit(a) for a in expr.args))
 
     def _replace(self, totals: list[sp.Expr]) -> sp.Expr:
-        lhs = ir.indices_of(self.equation.lhs, self.tensors)
         over_time = [s for s in totals if any(symbol in (t, ROW) for symbol, *_ in s.limits)]
         if over_time:
             return self._over_time(totals)
@@ -89,15 +89,32 @@ class _Splitter:
             if pair is None:
                 others.append(total)
             else:
-                groups.setdefault((*self._timing(pair.operand), life, number), []).append(pair)
+                key = (*self._timing(pair.operand), pair.shape.batch, life, number)
+                groups.setdefault(key, []).append(pair)
         for (*_, life, number), group in groups.items():  # type: ignore[misc]
             result += number * self._product(group, life)
-        by_range: dict[object, list[sp.Expr]] = {}
-        for s in others:
-            by_range.setdefault(s.limits, []).append(s.function)
-        for limits, bodies in by_range.items():
-            result += self._sum(sp.Sum(sp.Add(*bodies), *cast(tuple[sp.Tuple, ...], limits)), lhs)
+        for total in self._together(others):
+            result += self._sum(total)
         return result
+
+    def _together(self, totals: list[sp.Sum]) -> list[sp.Sum]:
+        """Sums over the same indices as one, where their values lie in one order in memory."""
+        found: list[sp.Sum] = []
+        for total in (sp.Sum(term, *s.limits) for s in totals for term in ir.terms(s.function)):
+            for position, other in enumerate(found):
+                if other.limits == total.limits and self._has_order(other.function + total.function):
+                    found[position] = sp.Sum(other.function + total.function, *total.limits)
+                    break
+            else:
+                found.append(total)
+        return found
+
+    def _has_order(self, body: sp.Expr) -> bool:
+        try:
+            ir.ordered_axes([self.equation.lhs, *ir.accesses(body, self.tensors)], self.tensors)
+            return True
+        except DeriveError:
+            return False
 
     def _confined(self, total: sp.Expr) -> tuple[sp.Expr, ir.Span | None]:
         """A sum without the guards in it, and the range of time to which they confine it: that on which its product lives."""
@@ -108,20 +125,16 @@ class _Splitter:
         return sp.Sum(ir.without_guards(total.function), *total.limits), life
 
     def _pair(self, total: sp.Expr) -> Pair | None:
-        """Weight and operand, where the sum is a matrix with a vector."""
-        if len(total.limits) != 1:
+        """Weight and operand, where the sum is a contraction whose result has the indices of the equation."""
+        found = contraction(total, self.tensors)
+        if found is None or not isinstance(found[1], Indexed):
             return None
-        symbol = total.limits[0][0]
-        factors = list(sp.Mul.make_args(total.function))
-        if len(factors) != 2 or not all(isinstance(f, Indexed) for f in factors):
+        weight, operand = found
+        read = ir.unit_indices(operand, self.tensors)
+        shape = contraction_of(weight.indices, read, [symbol for symbol, *_ in total.limits])
+        if shape is None or shape.result != ir.unit_indices(self.equation.lhs, self.tensors):
             return None
-        weights = [
-            f for f in factors if not f.has(ROW) and len(ir.indices_of(f, self.tensors)) == 2 and symbol in f.indices
-        ]
-        if len(weights) != 1:
-            return None
-        operand = next(f for f in factors if f is not weights[0])
-        return Pair(weights[0], operand, symbol)
+        return Pair(weight, operand, shape)
 
     def _timing(self, operand: sp.Expr) -> tuple[int | None, bool]:
         """Operands that are known at once may share a product: those of one tensor family and one offset."""
@@ -155,7 +168,7 @@ class _Splitter:
         self.made.append(
             Equation(
                 lhs,
-                sp.Add(*(sp.Sum(p.weight * p.operand, (p.index, 1, T)) for p in ordered)),
+                sp.Add(*(sp.Sum(p.weight * p.operand, *self._limits(p)) for p in ordered)),
                 self.equation.id,
                 life,
                 Origin.PRODUCT,
@@ -164,45 +177,83 @@ class _Splitter:
         self.products[name] = Product(name, "", ordered, self.equation.ids)
         return lhs
 
-    def _sum(self, total: sp.Expr, lhs: tuple[sp.Expr, ...]) -> sp.Expr:
-        """A sum over the units of a row."""
+    def _sum(self, total: sp.Expr) -> sp.Expr:
+        """A sum over units of a row."""
         target = self.tensors[self.equation.target]
-        if lhs != (ROW,):
-            raise DeriveError(
-                f"{self.program.name}, {self.equation.id}: {ir.text(total)} is neither a matrix times a vector nor "
-                f"a sum over the units of one row; write the matrix as a parameter with two indices, or split it"
-            )
         if self.equation.rhs == total:
             self.sums.add(target.name)
             return total
         name = ir.unused_name(f"sum_{target.name}", self.tensors)
-        self.tensors[name] = replace(target, name=name, role="sum", latex="", primal="")
+        return self._made_sum(name, replace(target, name=name, role="sum", latex="", primal=""), total)
+
+    def _made_sum(self, name: str, tensor: Tensor, total: sp.Expr) -> sp.Expr:
+        self.tensors[name] = tensor
         self.sums.add(name)
-        self.made.append(Equation(self.tensors[name].at(), total, self.equation.id, self.equation.when, Origin.SUM))
-        return self.tensors[name].at()
+        self.made.append(Equation(tensor.at(), total, self.equation.id, tensor.time, Origin.SUM))
+        return tensor.at()
 
     def _over_time(self, totals: list[sp.Expr]) -> sp.Expr:
         """Parameter gradients and the loss: sums over time and rows."""
         target = self.tensors[self.equation.target]
         if self.equation.lhs.has(t) or len(totals) != len(ir.terms(self.equation.rhs)):
             raise DeriveError(f"{self.program.name}, {self.equation.id}: a sum over time stands beside other terms")
-        if len(target.dims) == 2:
-            pairs = []
-            for total in totals:
-                # Two values that are one product have one adjoint: its outer product counts twice.
-                number, body = total.function.as_coeff_Mul()
-                factors = list(sp.Mul.make_args(body))
-                left = [f for f in factors if target.indices[0] in getattr(f, "indices", ())]
-                right = [f for f in factors if target.indices[1] in getattr(f, "indices", ())]
-                if len(factors) != 2 or len(left) != 1 or len(right) != 1 or not (number.is_Integer and number > 0):
-                    raise DeriveError(
-                        f"{self.program.name}, {self.equation.id}: {ir.text(total)} is no outer product of two "
-                        f"sequences"
-                    )
-                pairs += [Pair(left[0], right[0], t)] * int(number)
+        if len(target.dims) > 1 and (pairs := self._outer_products(totals)) is not None:
             self.products[target.name] = Product(target.name, "reducing", tuple(pairs), self.equation.ids)
             self.made.append(replace(self.equation, rhs=sp.Add(*totals), origin=Origin.PRODUCT, whole=""))
-        return sp.Add(*totals)
+            return sp.Add(*totals)
+        return sp.Add(*(self._by_rows(total) for total in totals))
+
+    def _limits(self, pair: Pair) -> list[tuple[sp.Expr, int, sp.Expr]]:
+        dims = ir.dims_of(pair.weight, self.tensors)
+        return [(symbol, 1, dims[symbol]) for symbol in pair.shape.inner]
+
+    def _outer_products(self, totals: list[sp.Expr]) -> list[Pair] | None:
+        """The pairs of a weight gradient; None where a term is not the product of two values, side by side in memory."""
+        pairs: list[Pair] = []
+        for total in totals:
+            # Two values that are one product have one adjoint: its outer product counts twice.
+            number, body = total.function.as_coeff_Mul()
+            factors = list(sp.Mul.make_args(body))
+            if len(factors) != 2 or not (number.is_Integer and number > 0) or total.function.has(span):
+                return None
+            pair = self._outer_product(*factors) or self._outer_product(*reversed(factors))
+            if pair is None or {symbol for symbol, *_ in total.limits} != {t, ROW}:
+                return None
+            pairs += [pair] * int(number)
+        return pairs if len({p.shape.batch for p in pairs}) == 1 else None
+
+    def _outer_product(self, left: sp.Expr, right: sp.Expr) -> Pair | None:
+        target = ir.indices_of(self.equation.lhs, self.tensors)
+        if not all(isinstance(f, Indexed) and self.tensors[ir.name_of(f)].time is not None for f in (left, right)):
+            return None
+        rows, columns = (ir.unit_indices(f, self.tensors) for f in (left, right))
+        shape = contraction_of(target, columns, [i for i in columns if i not in rows])
+        if shape is None or shape.transposed or shape.result != rows:
+            return None
+        return Pair(left, right, shape)
+
+    def _by_rows(self, total: sp.Expr) -> sp.Expr:
+        """A sum over time and rows of one value of a row: what it sums over units besides becomes a value of its own."""
+        inner = [limit for limit in total.limits if limit[0] not in (t, ROW)]
+        outer = [limit for limit in total.limits if limit not in inner]
+        if not inner or not self.tensors[self.equation.target].dims:
+            return total
+        target = self.tensors[self.equation.target]
+        name = ir.unused_name(f"sum_{target.name}", self.tensors)
+        tensor = replace(
+            target,
+            name=name,
+            role="sum",
+            dims=(B, *target.dims),
+            indices=(ROW, *target.indices),
+            time=STEPS,
+            batched=True,
+            latex="",
+            primal="",
+            family="",
+            member="",
+        )
+        return sp.Sum(self._made_sum(name, tensor, sp.Sum(total.function, *inner)), *outer)
 
 
 def _as_sum(term: sp.Expr) -> sp.Expr | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import sympy as sp
 
 from derive import ir
-from derive.ir import ROW, B, Equation, span, t
+from derive.ir import Equation, Space, span
 from derive.passes.lower.lowered import Phase, Product, Stage
 from derive.passes.lower.placement import inner_equation, is_boundary
 from derive.passes.lower.splitting import Split
@@ -54,18 +54,16 @@ class Stages:
         stages: list[Stage] = []
         for number in range(max(level.values(), default=-1) + 1):
             here = [n for n in names if level[n] == number]
-            dims = list(dict.fromkeys(d for n in here if (d := self._dim(n)) is not None))
-            made = {d: Stage(d) for d in dims or [None]}
+            spaces = list(dict.fromkeys(space for n in here if (space := self._space(n))))
+            made = {space: Stage(space) for space in spaces or [()]}
             first = next(iter(made.values()))
             for name in here:
-                dim = self._dim(name)
-                if dim is None and self._is_total(
+                space = self._space(name)
+                if not space and self._is_total(
                     name
                 ):  # of numbers of a row: after them, in a loop over rows of its own
-                    made.setdefault(None, Stage(None))
-                self._put(
-                    made.get(dim, first) if dim is not None or self._is_total(name) else first, name, equations[name]
-                )
+                    made.setdefault((), Stage(()))
+                self._put(made[space] if space or self._is_total(name) else first, name, equations[name])
             stages += made.values()
         return stages
 
@@ -85,22 +83,13 @@ class Stages:
         return self.tensors[name].time is None
 
     def _is_scalar(self, name: str) -> bool:
-        return all(d == B for d in self.tensors[name].dims)
+        return not ir.units(self.tensors[name])
 
-    def _dim(self, name: str) -> sp.Symbol | None:
-        """The dimension over whose units an equation runs; of a sum or a total, that of its integrand."""
-        dims = [d for d in self.tensors[name].dims if d != B]
-        if dims:
-            return dims[0]
-        if self.tensors[name].time is not None and name not in self.split.sums:
-            return None
-        limits = [
-            hi
-            for s in ir.ordered(self._equation(name).rhs.atoms(sp.Sum))
-            for symbol, _, hi in s.limits
-            if symbol not in (t, ROW)
-        ]
-        return limits[0] if limits else None
+    def _space(self, name: str) -> Space:
+        """The space over whose units an equation runs; of a product, that of its result."""
+        if name in self.products:
+            return ir.units(self.tensors[name])
+        return ir.space(self._equation(name), self.tensors)
 
     def _level(self, name: str, equation: Equation, level: dict[str, int]) -> int:
         """The stage that computes a tensor.
@@ -114,7 +103,9 @@ class Stages:
                 self.tensors[name].time is not None and ir.offset(ir.time_of(access, self.tensors))
             ):
                 continue
-            later = read in self.split.sums or (name in self.products) or self._dim(read) not in (self._dim(name), None)
+            later = (
+                read in self.split.sums or (name in self.products) or self._space(read) not in (self._space(name), ())
+            )
             found = max(found, level[read] + (1 if later else 0))
         return found
 

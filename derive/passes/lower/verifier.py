@@ -22,8 +22,8 @@ import sympy as sp
 
 from derive import ir
 from derive.errors import EngineError
-from derive.ir import ROW, STEPS, B, Equation, t
-from derive.passes.lower.lowered import Lowered, Phase, Product, Stage
+from derive.ir import ROW, STEPS, Equation, t
+from derive.passes.lower.lowered import Lowered, Phase, Product, Stage, over
 
 # Within a stage: what may be read by what comes later in it.
 SCALAR, PRODUCT, POINTWISE, LAST = range(4)
@@ -160,7 +160,7 @@ class _Verifier:
             raise self.fail(ids, f"{access} is read in {moment.place} and made in {made.place}, not before it")
         if same and name in self.sums:
             raise self.fail(ids, f"{access} is read in the stage that adds it up")
-        if same and stage is not None and self._unit(name) not in (None, stage.dim):
+        if same and stage is not None and ir.units(self.tensors[name]) not in ((), stage.space):
             raise self.fail(ids, f"{access} has other units than the stage that makes and reads it")
 
     def _is_input(self, name: str) -> bool:
@@ -171,9 +171,6 @@ class _Verifier:
         return life is None or (bool(life[0] <= by) and not (life[1].is_Integer and life[1] < by))
 
     # -- shaped --------------------------------------------------------------------------------------------------------
-
-    def _unit(self, name: str) -> sp.Symbol | None:
-        return next((d for d in self.tensors[name].dims if d != B), None)
 
     def _sums_over_time(self, ids: str, equation: Equation) -> None:
         """A kernel adds up the steps 1..T; a sum over others would lose or invent some."""
@@ -186,16 +183,19 @@ class _Verifier:
         totals = list(ir.terms(equation.rhs)) if equation.rhs != 0 else []
         self._sums_over_time(ids, equation)
         if moment.kind == LAST:
-            over = [tuple(s for s, *_ in x.limits) for term in totals for x in term.atoms(sp.Sum)]
+            summed = [tuple(s for s, *_ in x.limits) for term in totals for x in term.atoms(sp.Sum)]
             timed = self.tensors[target].time is not None
-            right = all((t in symbols or ROW in symbols) != timed for symbols in over)
-            if not right or len(over) != len(totals):
+            right = all((t in symbols or ROW in symbols) != timed for symbols in summed)
+            if not right or len(summed) != len(totals):
                 raise self.fail(ids, f"{ir.text(equation.rhs)} is no {'row sum' if timed else 'total'}")
         elif equation.rhs.has(sp.Sum):
             raise self.fail(ids, f"{ir.text(equation.rhs)} holds a sum, and stands among pointwise equations")
-        if moment.kind == POINTWISE and self._unit(target) != stage.dim:
-            raise self.fail(ids, f"{target} has units of {self._unit(target)}, its stage runs over {stage.dim}")
-        if moment.kind == SCALAR and self._unit(target) is not None:
+        own = ir.units(self.tensors[target])
+        if moment.kind == POINTWISE and own != stage.space:
+            raise self.fail(ids, f"{target} has units of {over(own)}, its stage runs over {over(stage.space)}")
+        if moment.kind in (POINTWISE, LAST) and (runs := ir.space(equation, self.tensors)) != stage.space:
+            raise self.fail(ids, f"{target} is made over {over(runs)}, its stage runs over {over(stage.space)}")
+        if moment.kind == SCALAR and own:
             raise self.fail(ids, f"{target} has units and stands among the numbers of a row")
 
 
@@ -207,11 +207,11 @@ def _stages(lowered: Lowered) -> Iterator[tuple[Moment, Stage]]:
         if isinstance(part, Phase):
             reducing += [p for p in part.products if p.kind == "reducing"]
             what = "phase"
-            stages = [Stage(None, products=[p for p in part.products if p.kind != "reducing"]), *stages]
+            stages = [Stage((), products=[p for p in part.products if p.kind != "reducing"]), *stages]
         for position, stage in enumerate(stages):
             yield Moment(number, position, 0, 0, what), stage
     last = len(lowered.parts)
-    yield Moment(last, 0, 0, 0, "phase"), Stage(None, products=reducing)
+    yield Moment(last, 0, 0, 0, "phase"), Stage((), products=reducing)
     for position, stage in enumerate(lowered.edge):
         yield Moment(last + 1, position, 0, 0, "edge"), stage
 

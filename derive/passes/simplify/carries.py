@@ -20,6 +20,7 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.ir import Equation, Program, T, Tensor, span, t
 from derive.passes.adjoint import accented
+from derive.passes.contraction import contraction
 from derive.passes.simplify.lifetimes import lifetime
 from derive.passes.simplify.scope import adjoint_ids
 
@@ -73,8 +74,11 @@ def make_carries(program: Program) -> Program:
 
 
 def _shift(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor], new: Collection[str]) -> int:
-    """The k for which a pointwise term has to be computed at t+k, where adjoints stand in it; 0 where it may stay."""
-    if term.has(sp.Sum, span):
+    """The k for which a term has to be computed at t+k, where adjoints stand in it; 0 where it may stay.
+
+    A product of a matrix stays: it reads one value, and that is carried.  A sum of values of the step moves as they do.
+    """
+    if term.has(span) or any(_is_product(total, tensors) for total in term.atoms(sp.Sum)):
         return 0
     offsets = {a: ir.offset(when) for a in ir.accesses(term, tensors) if (when := ir.time_of(a, tensors)) is not None}
     moving = [a for a in offsets if ir.name_of(a) in new or tensors[ir.name_of(a)].role == "adjoint"]
@@ -89,6 +93,11 @@ def _shift(term: sp.Expr, equation: Equation, tensors: dict[str, Tensor], new: C
     # Of two adjoints one may be of an earlier sweep over time, whose array ends at T.
     several = len([a for a in moving if offsets[a] == by]) > 1
     return by if several or any(_is_out_of_reach(a, term, equation, tensors) for a in rest) else 0
+
+
+def _is_product(total: sp.Sum, tensors: dict[str, Tensor]) -> bool:
+    found = contraction(total, tensors)
+    return any(symbol == t for symbol, *_ in total.limits) or (found is not None and isinstance(found[1], Indexed))
 
 
 def _is_out_of_reach(access: sp.Expr, term: sp.Expr, equation: Equation, tensors: dict[str, Tensor]) -> bool:
