@@ -71,8 +71,8 @@ class Argument:
 
     @property
     def width(self) -> str:
-        """The values of a row, as a product of the axes other than time and batch: H, or N * D."""
-        return " * ".join(axis for axis in self.shape if axis not in ("T", "B"))
+        """The values of a row, as a product of the axes other than time and batch: H, or N * D; 1 for one number."""
+        return " * ".join(axis for axis in self.shape if axis not in ("T", "B")) or "1"
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ def signature(primal: Program, loss: Program) -> Signature:
     params: dict[str, tuple[str, ...]] = {}
     for tensor in primal.of_role("param"):
         array, _ = parameter(primal, tensor)
-        first, *rest = map(str, tensor.dims)
+        shape = tuple(map(str, tensor.dims))
         many = len(primal.facts.gates) if is_stacked(primal, tensor) else 1
-        params[array] = (f"{many}*{first}" if many > 1 else first, *rest)
+        params[array] = (f"{many}*{shape[0]}", *shape[1:]) if many > 1 else shape
 
     def row(tensor: Tensor) -> tuple[str, ...]:
         return ("B", *map(str, tensor.dims))

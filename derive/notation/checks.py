@@ -134,14 +134,6 @@ def check_ranks(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[
         name, axes = x.name, len(x.dims)
         if not states and name == last and x.time is None:
             continue
-        if x.role == "input" and not axes and states:
-            what = "one number a step"
-            how = f"give it a size, which may be 1: Sum(w[n, j] * {name}[t, j], j)"
-            raise _rank(writer, name, f"{name} is an input of {what}, which is not supported yet; {how}")
-        if name in states and not axes:
-            what = "one number a step"
-            how = f"give it one size, which may be 1: {name}[t, m], read by Sum(q[n, m] * {name}[t, m], m)"
-            raise _rank(writer, name, f"{name} is a state of {what}, which is not supported yet; {how}")
         if states and name in assigned and x.time is None:
             at = ", ".join(["t", *map(str, x.indices)])
             how = f"let it have one, {name}[{at}] = ..., and the same where it is read"
@@ -150,13 +142,6 @@ def check_ranks(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[
                 writer,
                 name,
                 f"{name} has no time, so it is made of parameters only, which is not supported yet; {how}",
-            )
-        if x.role == "param" and not axes:
-            raise _rank(
-                writer,
-                name,
-                f"{name} is a parameter of one number, which is not supported yet; make it a vector, {name}[n], one number "
-                f"for each unit",
             )
 
 

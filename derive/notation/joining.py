@@ -48,7 +48,7 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
     Its own tensors get out of the way of that one and of its gradients, its own sizes out of the way of `sizes`.
     """
     slot = program.tensors[program.facts.inputs[0]]
-    if len(slot.dims) == 1 and len(prediction.dims) > 1:
+    if len(slot.dims) == 1 and len(prediction.dims) != 1:
         program = _over_units(program, slot.dims[0], prediction)
         slot = program.tensors[program.facts.inputs[0]]
     if len(slot.dims) != len(prediction.dims):
@@ -86,7 +86,7 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
 
 
 def _over_units(program: Program, dim: sp.Symbol, prediction: Tensor) -> Program:
-    """A program that runs over the units of one dimension, over those of a prediction that has several.
+    """A program that runs over the units of one dimension, over those of a prediction that has several, or none.
 
     Its index n becomes the indices of the prediction: (h[t,n] - y[t,n])**2 is (h[t,n,d] - y[t,n,d])**2.
     """
@@ -96,7 +96,7 @@ def _over_units(program: Program, dim: sp.Symbol, prediction: Tensor) -> Program
 
     def several(symbol: sp.Expr) -> tuple[sp.Symbol, ...]:
         if symbol not in fresh:
-            found = [symbol]
+            found = [symbol][: len(prediction.indices)]
             for index in prediction.indices[1:]:
                 found.append(ir.index(ir.unused_name(str(index), taken)))
                 taken.add(found[-1].name)
@@ -110,7 +110,7 @@ def _over_units(program: Program, dim: sp.Symbol, prediction: Tensor) -> Program
                 for symbol, _, hi in node.limits
                 for s, d in (zip(several(symbol), prediction.dims, strict=True) if hi == dim else [(symbol, hi)])
             ]
-            return sp.Sum(node.function, *limits)
+            return sp.Sum(node.function, *limits) if limits else node.function
         if not isinstance(node, Indexed) or dim not in program.tensors[ir.name_of(node)].dims:
             return node
         tensor = program.tensors[ir.name_of(node)]

@@ -53,7 +53,10 @@ def public_name(program: Program, tensor: Tensor) -> str:
 
 
 def is_stacked(program: Program, tensor: Tensor) -> bool:
-    """Whether the arrays of a family are stacked in one public array: a member for every gate, all of one shape."""
+    """Whether the arrays of a family are stacked in one public array: a member for every gate, all of one shape.
+
+    Numbers are not stacked: each is an array of its own.
+    """
     gates = list(program.facts.gates)
     family = [x for x in program.tensors.values() if x.family == tensor.family and x.role == "param"]
     return (
@@ -61,6 +64,7 @@ def is_stacked(program: Program, tensor: Tensor) -> bool:
         and bool(gates)
         and sorted(x.member for x in family) == sorted(gates)
         and len({x.dims for x in family}) == 1
+        and bool(tensor.dims)
     )
 
 

@@ -127,8 +127,11 @@ class Places:
             self.arrays.setdefault(array, []).append(name)
 
     def gather(self, tensors: Mapping[str, Array]) -> dict[str, Array]:
-        """Public parameter arrays of the arrays of single tensors: gates are stacked along the first axis."""
-        return {a: np.concatenate([tensors[n] for n in names], axis=0) for a, names in self.arrays.items()}
+        """Public parameter arrays of the arrays of single tensors: gates are stacked along the first axis; all are copies."""
+        return {
+            a: np.concatenate([tensors[n] for n in names], axis=0) if len(names) > 1 else np.array(tensors[names[0]])
+            for a, names in self.arrays.items()
+        }
 
     def mistakes(self, spec: Mapping[str, Any]) -> list[str]:
         """Sentences for parameters that are missing in the interface of a module, or lie over each other."""

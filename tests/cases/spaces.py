@@ -85,4 +85,16 @@ SPACES = {
             s[t] = Sum(h[t - 1, n, d] ** 2, n, d)
             h[t, n, d] = tanh(Sum(W[n, d, j] * x[t, j], j) + m[t, d]) / (1 + s[t])
     """,
+    "numbers everywhere: a parameter, a state, an input": """
+        @cell(states="h s", inputs="v")
+        def mine(x, v, h, s, W, U, a, b, g):
+            g[t] = sigmoid(a[()] * Sum(x[t, j], j) + v[t] * s[t - 1] + b[()])
+            s[t] = g[t] * s[t - 1] + v[t]
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + g[t] * Sum(U[n, k] * h[t - 1, k], k) + a[()] * s[t])
+    """,
+    "one number from step to step": """
+        @cell(states="h")
+        def mine(x, h, a, b):
+            h[t] = tanh(a[()] * x[t] + b[()] * h[t - 1])
+    """,
 }

@@ -72,11 +72,13 @@ def _of_cell(model: Model, sizes: Mapping[str, int], real: Real, macros: Callabl
         "title": model.title,
         "gates": meta["gates"],
         "kernels": {k.name: k for k in kernels},
-        "params": {p: macros(" * ".join("*".join(shape).split("*"))) for p, shape in meta["params"].items()},
+        "params": {p: macros(" * ".join("*".join(shape).split("*")) or "1") for p, shape in meta["params"].items()},
         "states": {spelled(s): macros(d) for s, d in meta["states"].items()},
         "inputs": meta["inputs"],
         "widths": {"out": meta["output"][1], "y": meta["target"][1]},
-        "largest": max(meta["states"].values(), key=lambda d: prod(sizes[x] for x in d.split(" * ")), default="1"),
+        "largest": max(
+            meta["states"].values(), key=lambda d: prod(sizes.get(x, 1) for x in d.split(" * ")), default="1"
+        ),
     }
 
 
@@ -92,9 +94,8 @@ def _of_routine(made: Routine, real: Real) -> dict[str, Any]:
 
 def _check(model: Model | Routine, sizes: Mapping[str, int], T: int, real: str, name: str) -> None:
     dims = list(model.meta["dims"] if isinstance(model, Model) else model.dims)
-    wanted = (
-        f"{model.name} has the sizes {', '.join(dims)}; give each a positive number, as in sizes={{{dims[0]!r}: 4}}"
-    )
+    example = f"give each a positive number, as in sizes={{{dims[0]!r}: 4}}" if dims else "give none: sizes={}"
+    wanted = f"{model.name} has {'the sizes ' + ', '.join(dims) if dims else 'no sizes'}; {example}"
     for dim in dims:
         if dim not in sizes:
             raise DeriveError(f"the size {dim} is missing: {wanted}")

@@ -312,7 +312,7 @@ class Kernel:
             name = ir.name_of(boundary.rhs)
             source = self._row(self.finals, name)
             target = self._row(self.finals, boundary.target, written=True)
-            lines = _loop(size(ir.width(self.tensors[name])), [f"{target}[k] = {source}[k];"])
+            lines = _loop(size(ir.width(self.tensors[name]) or sp.Integer(1)), [f"{target}[k] = {source}[k];"])
             self.finals.blocks.append(Block(_ids([boundary.ids]), (), before=lines))
 
 

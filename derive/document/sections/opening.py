@@ -94,7 +94,6 @@ def why_gates(d: Derivation, say: Messages) -> list[Block]:
     back = [plain.row(e, id="") for e in plain.backward if plain.tensors[e.target].role == "adjoint"]
     block = structure.jacobian(plain)[0]
     jacobian = structure.jacobian_latex(plain, block)
-    own = structure.jacobian(d)
     blocks: list[Block] = [
         Paragraph(say("gates.simple")),
         Display(tuple(rows)),
@@ -108,7 +107,9 @@ def why_gates(d: Derivation, say: Messages) -> list[Block]:
     ]
     if d.cell.name == "rnn":
         return [*blocks, Paragraph(say("gates.itself"))]
-    direct = [b for b in own if b.row == b.column and b.direct]
+    if any(len(d.tensors[s].dims) > 1 for s in d.states):
+        return blocks  # the derivative of a state by itself has four indices and is no matrix
+    direct = [b for b in structure.jacobian(d) if b.row == b.column and b.direct]
     for b in direct:
         s = d.names.plain(b.row)
         blocks += [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
@@ -184,7 +183,10 @@ class _Splitter:
             self.sums.add(target.name)
             return total
         name = ir.unused_name(f"sum_{target.name}", self.tensors)
-        return self._made_sum(name, replace(target, name=name, role="sum", latex="", primal=""), total)
+        bare, life = self._confined(total)
+        reach = ir.support(bare.function, self.tensors)
+        life = ir.intersect(life, reach) if life is not None and reach is not None else life
+        return self._made_sum(name, replace(target, name=name, role="sum", latex="", primal="", time=life), bare)
 
     def _made_sum(self, name: str, tensor: Tensor, total: sp.Expr) -> sp.Expr:
         self.tensors[name] = tensor
@@ -236,7 +238,7 @@ class _Splitter:
         """A sum over time and rows of one value of a row: what it sums over units besides becomes a value of its own."""
         inner = [limit for limit in total.limits if limit[0] not in (t, ROW)]
         outer = [limit for limit in total.limits if limit not in inner]
-        if not inner or not self.tensors[self.equation.target].dims:
+        if not inner:
             return total
         target = self.tensors[self.equation.target]
         name = ir.unused_name(f"sum_{target.name}", self.tensors)

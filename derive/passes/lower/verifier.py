@@ -193,7 +193,10 @@ class _Verifier:
         own = ir.units(self.tensors[target])
         if moment.kind == POINTWISE and own != stage.space:
             raise self.fail(ids, f"{target} has units of {over(own)}, its stage runs over {over(stage.space)}")
-        if moment.kind in (POINTWISE, LAST) and (runs := ir.space(equation, self.tensors)) != stage.space:
+        if (
+            moment.kind in (POINTWISE, LAST)
+            and (runs := ir.space(self.equations.get(target, equation), self.tensors)) != stage.space
+        ):
             raise self.fail(ids, f"{target} is made over {over(runs)}, its stage runs over {over(stage.space)}")
         if moment.kind == SCALAR and own:
             raise self.fail(ids, f"{target} has units and stands among the numbers of a row")
