@@ -76,6 +76,12 @@ SPACES = {
             a[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 1, n]
             h[t, n] = Sum(sigmoid(a[t, k] - a[t, n]), k) / H
     """,
+    "differences of all units, and an odd function of them": """
+        @cell(states="h")
+        def mine(x, h, W, a):
+            a[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 1, n]
+            h[t, n] = Sum(tanh(a[t, k] - a[t, n]), k) / H
+    """,
     "a sum along the outer axis, and one of all units": """
         d = sympy.Symbol("d")
 

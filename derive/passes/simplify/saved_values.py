@@ -16,6 +16,7 @@ from typing import Any
 import sympy as sp
 
 from derive import ir
+from derive.errors import DeriveError
 from derive.ir import Equation, Origin, Program, Tensor, t
 from derive.passes.normalize import is_transcendental
 from derive.passes.simplify.lifetimes import living
@@ -61,22 +62,34 @@ class _Saved:
         made = []
         for part in parts:
             life = living(part, equation, self.tensors)
-            made.append(ir.walk(part, partial(self._substitute, life=life)))
+            made.append(ir.walk(part, partial(self._substitute, life=life, part=part)))
         return equation if made == parts else replace(equation, rhs=sp.Add(*made))
 
-    def _substitute(self, node: sp.Expr, life: ir.Span | None) -> sp.Expr:
+    def _substitute(self, node: sp.Expr, life: ir.Span | None, part: sp.Expr) -> sp.Expr:
         if is_transcendental(node):
-            return self._find(node, life) or self._add(node, life)
+            return self._find(node, life, part) or self._add(node, life)
         if isinstance(node, sp.Pow) and node.exp.is_Rational and not node.exp.is_Integer:
             return self._power(node, life)
         return node
 
-    def _find(self, node: sp.Expr, life: ir.Span | None) -> sp.Expr | None:
+    def _find(self, node: sp.Expr, life: ir.Span | None, part: sp.Expr) -> sp.Expr | None:
+        """The saved value of a call; of several, one whose indices have the order of those around it."""
+        found = []
         for equation in [*self.defined, *self.added]:
             for move in self._moves(equation, node, life):
-                if equation.rhs.xreplace(move) == node:
-                    return equation.lhs.xreplace(move)
-        return None
+                # tanh(a[k] - a[n]) is -tanh(a[n] - a[k]): SymPy writes one of the two.
+                signs = {equation.rhs.xreplace(move): 1, -equation.rhs.xreplace(move): -1}
+                if node in signs:
+                    found.append(signs[node] * equation.lhs.xreplace(move))
+        around = [a for a in ir.accesses(part, self.tensors) if not node.has(a)]
+        return next((f for f in found if self._in_order([*around, *ir.accesses(f, self.tensors)])), (*found, None)[0])
+
+    def _in_order(self, reads: list[sp.Expr]) -> bool:
+        try:
+            ir.ordered_axes(reads, self.tensors)
+        except DeriveError:
+            return False
+        return True
 
     def _power(self, node: sp.Pow, life: ir.Span | None) -> sp.Expr:
         for equation in self.defined:
