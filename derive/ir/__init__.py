@@ -18,7 +18,7 @@ an expression; verifier.py checks a program, dependence.py orders it, line.py pr
 """
 
 from derive.ir.access import accesses, dims_of, indices_of, names_in, offset, ordered, terms, time_of, walk
-from derive.ir.dependence import Group, dependencies, in_step, order
+from derive.ir.dependence import Group, concluded, dependencies, in_step, order, prepared
 from derive.ir.line import text
 from derive.ir.program import Equation, Facts, Origin, Program, Tensor, name_of, unused_name
 from derive.ir.ranges import contains, hull, intersect, support, without_guards
@@ -41,6 +41,7 @@ __all__ = [
     "Tensor",
     "accesses",
     "axes",
+    "concluded",
     "contains",
     "dependencies",
     "dimension",
@@ -56,6 +57,7 @@ __all__ = [
     "order",
     "ordered",
     "ordered_axes",
+    "prepared",
     "space",
     "span",
     "support",

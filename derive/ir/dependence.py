@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import sympy as sp
 from sympy.utilities.iterables import strongly_connected_components, topological_sort
 
 from derive.errors import DeriveError
 from derive.ir.access import accesses, offset, time_of
 from derive.ir.program import Equation, Program, Tensor, name_of
-from derive.ir.symbols import t
+from derive.ir.symbols import ROW, t
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,34 @@ def dependencies(equation: Equation, tensors: dict[str, Tensor]) -> Iterator[tup
     for access in accesses(equation.rhs, tensors):
         free = equation.lhs.has(t)
         yield name_of(access), offset(time_of(access, tensors)) if free else None
+
+
+def prepared(program: Program) -> tuple[str, ...]:
+    """The values of parameters alone, in an order in which they can be computed: they are the same at every step of a call."""
+    found: list[str] = []
+    for group in order(program):
+        for name in group.tensors:
+            reads = [n for e in program.defined[name] for n, _ in dependencies(e, program.tensors)]
+            known = all(_is_constant(n, program) or n in found for n in reads)
+            if known and _is_of_call(name, program) and program.tensors[name].role in ("value", "shared", "sum"):
+                found.append(name)
+    return tuple(found)
+
+
+def concluded(program: Program) -> tuple[str, ...]:
+    """What is made of sums over time when these are whole, such as the gradient of a parameter behind a prepared value; in order."""
+    before = prepared(program)
+    names = [n for group in order(program) for n in group.tensors if _is_of_call(n, program) and n not in before]
+    return tuple(n for n in names if any(e.rhs != 0 for e in program.defined[n]))
+
+
+def _is_constant(name: str, program: Program) -> bool:
+    tensor = program.tensors[name]
+    return name not in program.defined and tensor.time is None and not tensor.batched
+
+
+def _is_of_call(name: str, program: Program) -> bool:
+    """Whether a tensor has neither time nor sequences, and is no sum over them."""
+    tensor = program.tensors[name]
+    sums = [limit[0] for e in program.defined[name] for total in e.rhs.atoms(sp.Sum) for limit in total.limits]
+    return tensor.time is None and not tensor.batched and t not in sums and ROW not in sums

@@ -126,25 +126,6 @@ def check_states(where: str, states: Sequence[str], writer: Writer, tensors: Map
             raise writer.mistake(assigned[state], f"the state {state} has no time index; write {state}[t, n] = ...")
 
 
-def check_ranks(writer: Writer, tensors: Mapping[str, Tensor], states: Sequence[str]) -> None:
-    """Raise for states, inputs and parameters of one number, which no kernel has yet; the loss is a number."""
-    assigned = {ir.name_of(lhs) for lhs, _ in writer.equations}
-    last = ir.name_of(writer.equations[-1][0])
-    for x in tensors.values():
-        name, axes = x.name, len(x.dims)
-        if not states and name == last and x.time is None:
-            continue
-        if states and name in assigned and x.time is None:
-            at = ", ".join(["t", *map(str, x.indices)])
-            how = f"let it have one, {name}[{at}] = ..., and the same where it is read"
-            how = how if axes < 2 else f"make {name} a parameter, and compute it before the call"
-            raise _rank(
-                writer,
-                name,
-                f"{name} has no time, so it is made of parameters only, which is not supported yet; {how}",
-            )
-
-
 def check_times(writer: Writer, states: Sequence[str], tensors: dict[str, Tensor]) -> None:
     """Raise for a sum over time in a cell, and for a value that is read at a time at which it cannot be read."""
     for p, (lhs, rhs) in enumerate(writer.equations):

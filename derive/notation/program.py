@@ -73,7 +73,7 @@ def _program(
     where, sizes = writer.where, Sizes(writer.where, writer, states)
     assigned = [ir.name_of(lhs) for lhs, _ in writer.equations]
     checks.check_gates(writer, gates, sizes.timed)
-    tensors = {label: _tensor(writer.names[label], sizes, label in assigned) for label in sizes.order}
+    tensors = {label: _tensor(writer.names[label], sizes, label in assigned, states) for label in sizes.order}
     checks.check_states(where, states, writer, tensors)
     equations = [
         Equation(lhs, sizes.resolve(p, rhs), f"F{p + 1}", ir.STEPS if lhs.has(t) else None)
@@ -82,7 +82,6 @@ def _program(
     checks.check_times(writer, states, tensors)
     checks.check_order(writer, states, tensors)
     check_inputs(writer, tensors, states, declared)
-    checks.check_ranks(writer, tensors, states)
     equations += _boundaries(where, states, tensors, len(equations))
     inputs = [x.name for x in tensors.values() if x.role == "input"]
     last = tensors[assigned[-1]]
@@ -102,8 +101,11 @@ def _program(
     return ir.verify(Program(name, tensors, tuple(equations), outputs, facts))
 
 
-def _tensor(item: Name, sizes: Sizes, assigned: bool) -> Tensor:
-    """What is assigned is a value; what is not is the input if it has time, a parameter if it has none."""
+def _tensor(item: Name, sizes: Sizes, assigned: bool, states: list[str]) -> Tensor:
+    """What is assigned is a value; what is not is the input if it has time, a parameter if it has none.
+
+    A value of a cell without time is one of parameters alone.
+    """
     timed, dims, indices = sizes.tensor(item.label)
     role = "value" if assigned else ("input" if timed else "param")
     return Tensor(
@@ -112,7 +114,7 @@ def _tensor(item: Name, sizes: Sizes, assigned: bool) -> Tensor:
         indices,
         role,
         ir.STEPS if timed else None,
-        batched=role != "param",
+        batched=timed or role != "param" and not states,
         latex=_latex(item),
         family=item.family,
         member=item.member,

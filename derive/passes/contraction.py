@@ -75,6 +75,9 @@ def contraction(total: sp.Sum, tensors: Tensors) -> tuple[sp.Expr, sp.Expr] | No
         return None
     (weight,) = weights
     vector = sp.Mul(*(f for f in factors if f is not weight))
+    values = [tensors[ir.name_of(a)] for a in ir.accesses(vector, tensors)]
+    if not any(x.time is not None or x.batched for x in values):  # made of parameters alone: a sum like all others
+        return None
     bound = {s for inner in vector.atoms(sp.Sum) for s, *_ in inner.limits}
     read = {i for a in ir.accesses(vector, tensors) for i in ir.unit_indices(a, tensors)} - bound
     # A vector that is more than one access becomes a value of its own, with its indices as the weight has them.

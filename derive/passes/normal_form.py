@@ -69,16 +69,11 @@ def _one_matrix(factors: list[sp.Expr], symbol: sp.Symbol, tensors: Tensors) -> 
 def verify_normal(program: Program) -> Program:
     """Check what later passes take for granted of a cell or a loss; return it or raise a DeriveError in its words."""
     for equation in program.equations:
-        tensor = program.tensors[equation.target]
         where = f"{program.name}, {equation.id}: {ir.text(equation.lhs)} = {ir.text(equation.rhs)}"
-        if tensor.role == "value" and tensor.time is None:
-            raise DeriveError(
-                f"{where} depends on parameters only; let it have a time index: {equation.target}[t, ...] = ..."
-            )
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
             if not _is_normal(total, program.tensors):
                 raise DeriveError(
-                    f"{where}: {ir.text(total)} sums over an index that stands on no value of a step; write a matrix as a "
+                    f"{where}: {ir.text(total)} sums over an index that stands on no value; write a matrix as a "
                     f"parameter with two indices, and a vector as a value of its own"
                 )
         try:
@@ -89,9 +84,8 @@ def verify_normal(program: Program) -> Program:
 
 
 def _is_normal(total: sp.Sum, tensors: Tensors) -> bool:
-    """Whether a sum over units is a contraction or adds up values of a step."""
+    """Whether a sum over units is a contraction, or adds up values."""
     if any(symbol == t for symbol, *_ in total.limits) or contraction(total, tensors) is not None:
         return True
-    values = [a for a in ir.accesses(total.function, tensors) if tensors[ir.name_of(a)].time is not None]
-    read = {i for a in values for i in ir.indices_of(a, tensors)}
+    read = {i for a in ir.accesses(total.function, tensors) for i in ir.indices_of(a, tensors)}
     return all(symbol in read for symbol, *_ in total.limits)

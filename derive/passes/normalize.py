@@ -92,7 +92,8 @@ class _Splitter:
             summed = [symbol for symbol, *_ in total.limits]
             # Beside other terms the result of a product may have fewer indices than they have.
             return contractions and lhs == tuple(i for i in found[0].indices if i not in summed)
-        return set(self._indices(total)[0]) == set(lhs)
+        # What is made of parameters alone is a value of its own, which no step computes again.
+        return set(self._indices(total)[0]) == set(lhs) and (total.has(t) or not self.equation.lhs.has(t))
 
     def _rebuilt_sum(self, total: sp.Sum) -> sp.Expr:
         """A sum whose body is in normal form: U[n,k]*r[t,k]*h[t-1,k] over k -> U[n,k]*r_h[t,k]."""
@@ -141,9 +142,11 @@ class _Splitter:
                 return equation.lhs
         indices, dims = self._indices(rhs, order)
         name = ir.unused_name(label, self.tensors)
-        # A value of parameters alone is one of every step as well: steps are what the equations are about.
-        when = self.equation.when or (ir.STEPS if rhs.has(t) else None)
-        tensor = Tensor(name, dims, indices, "value", when, latex=latex or name.replace("_", r"\_"))
+        # A value of parameters alone is made once for all steps.
+        timed = any(x.time is not None for x in self._read(rhs))
+        when = (self.equation.when or ir.STEPS) if timed or rhs.has(t) else None
+        batched = timed or any(x.batched for x in self._read(rhs))
+        tensor = Tensor(name, dims, indices, "value", when, batched, latex=latex or name.replace("_", r"\_"))
         self.tensors[name] = tensor
         part = Equation(tensor.at(), rhs, when=tensor.time, origin=Origin.PART, whole=self.equation.target)
         self.made.append(part)
@@ -165,6 +168,9 @@ class _Splitter:
             ranges = {s: ranges[s] for s in (*(i for i in lhs if i in ranges), *ir.ordered(set(ranges) - set(lhs)))}
         kept = {s: d for s, d in ranges.items() if s not in bound}
         return tuple(kept), tuple(kept.values())
+
+    def _read(self, rhs: sp.Expr) -> list[Tensor]:
+        return [self.tensors[ir.name_of(a)] for a in ir.accesses(rhs, self.tensors)]
 
     def _contracted(self, rhs: sp.Expr) -> list[sp.Symbol]:
         """The indices of the result of a contraction, as its weight has them; none where the expression is no contraction."""

@@ -55,7 +55,8 @@ def partition(program: Program, later: Collection[str] = ()) -> list[Sweep]:
     `later` are tensors of a later call, the seeds of an adjoint and all that it makes: what depends on them starts a sweep
     of its own behind all that does not.
     """
-    groups = ir.order(program)
+    shared = ir.prepared(program)
+    groups = [g for g in ir.order(program) if g.tensors[0] not in shared]
     waiting = _depending(program, later)
     number: dict[str, int] = {}
     ways: list[_Way] = []
@@ -68,9 +69,22 @@ def partition(program: Program, later: Collection[str] = ()) -> list[Sweep]:
     _sink(program, number)
     found = []
     for n, way in enumerate(ways):
-        part = _part(program, [e for e in program.equations if number[e.target] == n])
+        own = {e.target for e in program.equations if number.get(e.target) == n}
+        own |= set(_prepared_for(program, own, shared))
+        part = _part(program, [e for e in program.equations if e.target in own])
         turned = is_mirrored(list(part.equations), part.tensors)
         found.append(Sweep(mirror(part) if turned else part, -way.direction if turned else way.direction, turned))
+    return found
+
+
+def _prepared_for(program: Program, names: Collection[str], shared: Collection[str]) -> list[str]:
+    """The values of parameters alone that some equations read: each sweep makes its own."""
+    found: list[str] = []
+    waiting = list(names)
+    while waiting:
+        reads = [ir.name_of(a) for a in _reads(program, waiting.pop())]
+        waiting += [n for n in reads if n in shared and n not in found]
+        found += [n for n in reads if n in shared and n not in found]
     return found
 
 

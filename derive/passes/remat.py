@@ -23,7 +23,8 @@ def needed(program: Program, outputs: Iterable[str]) -> Program:
 
 def rematerialise(first: Program, second: Program) -> Program:
     """The backward pass that finds only states on its tape: the equations of all else that it reads come before its own."""
-    states = {*first.facts.states, first.facts.output}
-    made = [e for e in first.equations if e.target not in states and first.tensors[e.target].time is not None]
+    known = {*first.facts.states, first.facts.output, *second.defined}
+    again = {*ir.prepared(first), *(n for n in first.defined if first.tensors[n].time is not None)} - known
+    made = [e for e in first.equations if e.target in again]
     both = second.with_equations([*made, *second.equations], {**first.tensors, **second.tensors})
     return replace(needed(both, second.outputs), tensors=both.tensors)

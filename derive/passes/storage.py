@@ -6,6 +6,7 @@
     swap    a double buffer: two steps in turns, where only the neighbouring step reads it: [2][B][slots*dim]
     step    one step, between the stages of a step: [B][slots*dim]
     edge    the same for the step t = 0 of an adjoint
+    call    a value of parameters alone, or a sum over time that is no result: [slots*dim], of no step and no row
     tile    the products of a tile of rows and units, in the first level cache
     local   a C variable
 
@@ -117,7 +118,7 @@ class _Placing:
             and e.target in self.program.tensors
             and self.program.tensors[e.target].time is not None
         }
-        chosen: dict[str, list[str]] = {"chunk": [], "swap": [], "step": []}
+        chosen: dict[str, list[str]] = {"chunk": [], "swap": [], "step": [], "call": []}
         for name in self._written():
             if name in self.places:
                 continue
@@ -156,7 +157,7 @@ class _Placing:
         return found
 
     def _written(self) -> list[str]:
-        names = []
+        names = [n for s in (*self.lowered.before, *self.lowered.after) for n in s.targets]
         for part in self.lowered.parts:
             names += [p.target for p in part.products] if isinstance(part, Phase) else []
             for stage in part.stages:
@@ -214,7 +215,7 @@ class _Placing:
     def _kind(self, name: str) -> str:
         tensor = self.program.tensors[name]
         if tensor.time is None:
-            return "total"
+            return "call"
         if len(self.parts[name]) > 1 or name in self.whole:
             return "chunk"
         if name in self.neighbours:
@@ -231,7 +232,7 @@ class _Placing:
     def _regions(self, edge: Iterable[Place]) -> tuple[Region, ...]:
         found: dict[tuple[str, str], Region] = {}
         for p in (*self.places.values(), *edge):
-            if p.kind in ("chunk", "swap", "step", "edge"):
+            if p.kind in ("chunk", "swap", "step", "edge", "call"):
                 old = found.get(p.region)
                 found[p.region] = Region(p.array, p.kind, p.dim, p.slots, p.neighbour or bool(old and old.neighbour))
         return tuple(found.values())
@@ -265,7 +266,7 @@ def _slots(
                 slot,
                 len(group),
                 ir.width(program.tensors[name]),
-                kind not in ("step", "edge"),
+                kind not in ("step", "edge", "call"),
                 first,
                 shared,
             )

@@ -76,9 +76,10 @@ class _Verifier:
 
     def _location(self, where: Where, name: str, by: int, whole: bool) -> None:
         part = where[0]
-        place = self.storage.edge.get(name) if part == "edge" and not by else None
+        at_edge = part == "edge" and not by and self.tensors[name].time is not None
+        place = self.storage.edge.get(name) if at_edge else None
         place = place or self._place(name)
-        made = self.at_edge.get(name) if part == "edge" and not by else self.made.get(name)
+        made = self.at_edge.get(name) if at_edge else self.made.get(name)
         if made is None:  # of the caller, or of another kernel
             if place.kind not in ("arg", "tape"):
                 raise self.fail(name, f"nothing makes it in this kernel, and it is looked for in a {place.kind} buffer")
@@ -137,6 +138,8 @@ class _Verifier:
 
 def _stages(lowered: Lowered) -> Iterator[tuple[Where, Stage]]:
     """All stages; the products of a phase as a stage of their own, numbered apart from those that follow it."""
+    for name, stages in (("before", lowered.before), ("after", lowered.after)):
+        yield from (((name, number), stage) for number, stage in enumerate(stages))
     for place, part in enumerate(lowered.parts, 1):
         what, stages = f"loop {place}", list(part.stages)
         if isinstance(part, Phase):

@@ -103,4 +103,25 @@ SPACES = {
         def mine(x, h, a, b):
             h[t] = tanh(a[()] * x[t] + b[()] * h[t - 1])
     """,
+    "values of parameters alone": """
+        @cell(states="h")
+        def mine(x, h, W, r, g, s, l, u):
+            s[n] = exp(-exp(r[n]))
+            l[()] = Sum(g[n]**2, n)
+            u[n] = s[n] * g[n] / sqrt(1 + l[()])
+            h[t, n] = s[n] * h[t - 1, n] + u[n] * tanh(Sum(W[n, j] * x[t, j], j) + g[n])
+    """,
+    "a matrix of low rank, and one with normed rows": """
+        @cell(states="h")
+        def mine(x, h, A, C, W, g, M, N, z):
+            M[n, m] = Sum(A[n, k] * C[k, m], k)
+            z[n] = 1 / sqrt(1 + Sum(W[n, j]**2, j))
+            N[n, j] = g[n] * W[n, j] * z[n]
+            h[t, n] = tanh(Sum(N[n, j] * x[t, j], j) + Sum(M[n, m] * h[t - 1, m], m))
+    """,
+    "calls of parameters inside of a step": """
+        @cell(states="h")
+        def mine(x, h, W, a, b):
+            h[t, n] = sigmoid(a[n]) * h[t - 1, n] + softplus(b[n]) * tanh(Sum(W[n, j] * x[t, j], j) + Sum(b[k] * a[k], k))
+    """,
 }

@@ -75,7 +75,7 @@ class Addresses:
         """
         name = spelled(tensor.name, by)
         slot = f" + {size(place.slot * sp.Mul(*(d for d in tensor.dims if d != ir.B)))}" if place.slot else ""
-        if place.kind in ("step", "edge"):
+        if place.kind in ("step", "edge", "call"):
             return Row(name, f"work.{place.array}[0]{slot}", False)
         if place.kind == "arg" and not place.timed:
             return Row(name, f"{self.arrays[place.array]}{slot}", False)

@@ -57,7 +57,7 @@ class Kernel:
         self.direction = made.lowered.direction
         self.addresses = Addresses(arrays, single, made.mirrored)
         self.written: set[str] = set()
-        self.steps, self.edge = Steps(), Steps()
+        self.before, self.steps, self.edge, self.after = Steps(), Steps(), Steps(), Steps()
         reducing: list[Product] = []
         for part in self.lowered.parts:
             if isinstance(part, Phase):
@@ -68,6 +68,9 @@ class Kernel:
         self._reducing(reducing)
         for stage in self.lowered.edge:
             self._stage(stage, self.edge, edge=True)
+        for stages, steps in ((self.lowered.before, self.before), (self.lowered.after, self.after)):
+            for stage in stages:
+                self._stage(stage, steps)
         self.begin, self.finals = Steps(), Steps()
         totals = [e.target for s in self.lowered.stages for e in s.totals]
         for target in dict.fromkeys([*totals, *(p.target for p in reducing), *(e.target for e in self.lowered.zeros)]):
@@ -79,6 +82,10 @@ class Kernel:
         self.cleared = [(r.name, width(r)) for r in regions if r.neighbour and self.direction < 0]
 
     @property
+    def _all(self) -> tuple[Steps, ...]:
+        return (self.begin, self.before, self.steps, self.edge, self.finals, self.after)
+
+    @property
     def title(self) -> str:
         """What the header calls it, in capitals."""
         return "STEP" if self.single else self.name.upper()
@@ -86,14 +93,15 @@ class Kernel:
     @property
     def members(self) -> list[str]:
         """The members of `at`: those whose values are read only, those that are written."""
-        names = dict.fromkeys(n for steps in (self.begin, self.steps, self.edge, self.finals) for n in steps.rows)
+        names = dict.fromkeys(n for steps in self._all for n in steps.rows)
         read, written = ([f"*{n}" for n in names if (n in self.written) == how] for how in (False, True))
         return [f"const real {', '.join(read)};"] * bool(read) + [f"real {', '.join(written)};"] * bool(written)
 
     @property
     def fixed(self) -> list[Row]:
         """The rows that stay where they are."""
-        return [r for r in {**self.begin.rows, **self.steps.rows}.values() if not r.moves]
+        rows = {**self.begin.rows, **self.before.rows, **self.steps.rows, **self.after.rows}
+        return [r for r in rows.values() if not r.moves]
 
     @property
     def moving(self) -> list[Row]:

@@ -45,5 +45,7 @@ def lower(program: Program, direction: int = 0) -> Lowered:
         make.edge(placement.names),
         list(placement.boundaries),
         list(placement.zeros),
+        make.stages(placement.before),
+        make.stages(placement.after),
     )
     return verify_lowered(lowered)

@@ -89,7 +89,8 @@ class Lowered:
 
     A part is a `Phase`, for all steps of the chunk at once, or a `Loop` over them; a cell of two layers has two loops with
     the upper layer's product between them.  `edge` is the step beyond the far end (t = 0 of an adjoint), `zeros` are
-    gradients of parameters on which nothing depends.
+    gradients of parameters on which nothing depends.  `before` makes values of parameters alone, ahead of the first step, and
+    `after` what is made of sums over time, behind all of them; both have neither time nor rows.
     """
 
     program: Program
@@ -98,6 +99,8 @@ class Lowered:
     edge: list[Stage]
     boundaries: list[Equation]
     zeros: list[Equation] = field(default_factory=list)
+    before: list[Stage] = field(default_factory=list)
+    after: list[Stage] = field(default_factory=list)
 
     @property
     def phases(self) -> list[Phase]:
@@ -109,7 +112,7 @@ class Lowered:
 
     @property
     def stages(self) -> list[Stage]:
-        """All stages but those of the edge."""
+        """The stages of all parts."""
         return [s for p in self.parts for s in p.stages]
 
     def with_part(self, number: int, part: Phase | Loop) -> Lowered:
@@ -121,8 +124,10 @@ class Lowered:
             f"kernel {self.program.name}, time {'+' if self.direction > 0 else '-' if self.direction < 0 else '='}"
         ]
         for title, products, stages in (
+            ("before", [], self.before),
             *((*(("phase", p.products) if isinstance(p, Phase) else ("loop", [])), p.stages) for p in self.parts),
             ("edge", [], self.edge),
+            ("after", [], self.after),
         ):
             lines += [f"  {title}:"] if products or stages else []
             lines += [f"    {_product_text(p)}" for p in products]

@@ -20,12 +20,17 @@ from derive.passes.lower.splitting import Split
 
 @dataclass(frozen=True)
 class Placement:
-    """Names of tensors in an order in which they can be computed, by their part; loops run in `direction`."""
+    """Names of tensors in an order in which they can be computed, by their part; loops run in `direction`.
+
+    `before` and `after` the parts: what has neither time nor sequences.
+    """
 
     direction: int
     parts: tuple[tuple[str, ...], ...]
     boundaries: tuple[Equation, ...]
     zeros: tuple[Equation, ...]
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,7 +45,6 @@ def is_loop(number: int) -> bool:
 def placed(split: Split, direction: int = 0) -> Placement:
     """The place of every tensor; `direction` as for `lower`.  Raises DeriveError for what has none."""
     program = split.program
-    _check_times(program)
     groups = ir.order(program)
     elsewhere = _read_elsewhere(program)
     directions = {g.direction for g in groups} - {0} | {-1 if by > 0 else 1 for by in elsewhere.values()}
@@ -51,11 +55,12 @@ def placed(split: Split, direction: int = 0) -> Placement:
     names = [n for g in groups for n in (ir.in_step(program, g.tensors) if g.direction else g.tensors)]
     boundaries = tuple(e for e in program.equations if is_boundary(e, program.tensors))
     zeros = tuple(e for e in program.equations if e.rhs == 0 and program.tensors[e.target].time is None)
-    apart = {e.target for e in zeros}
+    before, after = ir.prepared(program), ir.concluded(program)
+    apart = {*(e.target for e in zeros), *before, *after}
     body = [n for n in names if n not in apart and not all(is_boundary(e, program.tensors) for e in program.defined[n])]
     where = _numbers(split, body, groups, elsewhere, direction)
     parts = [tuple(n for n in body if where[n] == k) for k in range(max(where.values(), default=-1) + 1)]
-    return Placement(direction, tuple(parts), boundaries, zeros)
+    return Placement(direction, tuple(parts), boundaries, zeros, before, after)
 
 
 def with_kinds(split: Split, placement: Placement) -> Split:
@@ -85,15 +90,6 @@ def is_boundary(equation: Equation, tensors: dict[str, Tensor]) -> bool:
         return False
     times = [ir.time_of(side, tensors) for side in sides]
     return any(when is not None and not when.has(t) for when in times)
-
-
-def _check_times(program: Program) -> None:
-    for equation in program.equations:
-        if program.tensors[equation.target].time is None and program.tensors[equation.target].role == "value":
-            raise DeriveError(
-                f"{program.name}, {equation.id}: {equation.lhs} = {ir.text(equation.rhs)} depends on parameters "
-                f"only; let it have a time index, in an equation of its own: {equation.target}[t, ...] = ..."
-            )
 
 
 def _read_elsewhere(program: Program) -> dict[str, int]:

@@ -197,13 +197,25 @@ class _Splitter:
     def _over_time(self, totals: list[sp.Expr]) -> sp.Expr:
         """Parameter gradients and the loss: sums over time and rows."""
         target = self.tensors[self.equation.target]
-        if self.equation.lhs.has(t) or len(totals) != len(ir.terms(self.equation.rhs)):
-            raise DeriveError(f"{self.program.name}, {self.equation.id}: a sum over time stands beside other terms")
+        if self.equation.lhs.has(t):
+            raise DeriveError(
+                f"{self.program.name}, {self.equation.id}: a sum over time stands in an equation of a step"
+            )
+        alone = len(totals) == len(ir.terms(self.equation.rhs))
+        if not alone:  # what is added to it is there when the sum is whole
+            name = ir.unused_name(f"total_{target.name}", self.tensors)
+            target = self.tensors[name] = replace(target, name=name, role="sum", latex="", family="", member="")
+        total = sp.Add(*totals)
         if len(target.dims) > 1 and (pairs := self._outer_products(totals)) is not None:
             self.products[target.name] = Product(target.name, "reducing", tuple(pairs), self.equation.ids)
-            self.made.append(replace(self.equation, rhs=sp.Add(*totals), origin=Origin.PRODUCT, whole=""))
-            return sp.Add(*totals)
-        return sp.Add(*(self._by_rows(total) for total in totals))
+            made = replace(self.equation, lhs=target.at(), rhs=total, origin=Origin.PRODUCT, whole="")
+            self.made.append(made)
+            return total if alone else target.at()
+        rows = sp.Add(*(self._by_rows(total) for total in totals))
+        if alone:
+            return rows
+        self.made.append(replace(self.equation, lhs=target.at(), rhs=rows, origin=Origin.SUM, whole=""))
+        return target.at()
 
     def _limits(self, pair: Pair) -> list[tuple[sp.Expr, int, sp.Expr]]:
         dims = ir.dims_of(pair.weight, self.tensors)

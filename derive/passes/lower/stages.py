@@ -20,6 +20,7 @@ class Stages:
     def __init__(self, split: Split) -> None:
         self.split, self.program = split, split.program
         self.tensors, self.products = split.program.tensors, split.products
+        self.once = {*ir.prepared(split.program), *ir.concluded(split.program)}
 
     def _equation(self, name: str) -> Equation:
         return inner_equation(self.program, name)
@@ -80,7 +81,8 @@ class Stages:
             stage.pointwise.append(equation)
 
     def _is_total(self, name: str) -> bool:
-        return self.tensors[name].time is None
+        """Whether it sums over time and rows."""
+        return self.tensors[name].time is None and name not in self.once
 
     def _is_scalar(self, name: str) -> bool:
         return not ir.units(self.tensors[name])

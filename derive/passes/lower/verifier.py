@@ -33,7 +33,7 @@ SCALAR, PRODUCT, POINTWISE, LAST = range(4)
 class Moment:
     """When something is computed: part, stage of it, kind within the stage, position within the kind.
 
-    `what` is "phase", "loop" or "edge".
+    `what` is "before", "phase", "loop", "edge" or "after".
     """
 
     part: int
@@ -44,7 +44,7 @@ class Moment:
 
     @property
     def place(self) -> str:
-        name = self.what if self.what == "edge" else f"part {self.part + 1} ({self.what})"
+        name = self.what if self.what in ("before", "edge", "after") else f"part {self.part + 1} ({self.what})"
         return f"{name}, stage {self.stage + 1}"
 
 
@@ -141,7 +141,8 @@ class _Verifier:
     def _read(self, ids: str, moment: Moment, access: sp.Expr, whole: bool, stage: Stage | None = None) -> None:
         name, by = ir.name_of(access), ir.offset(ir.time_of(access, self.tensors)) or 0
         edge = moment.what == "edge"
-        table = self.at_edge if edge and not by else self.made
+        own = edge and not by and self.tensors[name].time is not None
+        table = self.at_edge if own else self.made
         made = table.get(name)
         if made is None:
             if edge and self.tensors[name].time is not None and not self._lives_at(name, by):
@@ -184,7 +185,7 @@ class _Verifier:
         self._sums_over_time(ids, equation)
         if moment.kind == LAST:
             summed = [tuple(s for s, *_ in x.limits) for term in totals for x in term.atoms(sp.Sum)]
-            timed = self.tensors[target].time is not None
+            timed = self.tensors[target].time is not None or moment.what in ("before", "after")
             right = all((t in symbols or ROW in symbols) != timed for symbols in summed)
             if not right or len(summed) != len(totals):
                 raise self.fail(ids, f"{ir.text(equation.rhs)} is no {'row sum' if timed else 'total'}")
@@ -205,6 +206,8 @@ class _Verifier:
 def _stages(lowered: Lowered) -> Iterator[tuple[Moment, Stage]]:
     """The stages in the order of their execution; the products of a phase are a stage of their own before its stages."""
     reducing: list[Product] = []
+    for position, stage in enumerate(lowered.before):
+        yield Moment(-1, position, 0, 0, "before"), stage
     for number, part in enumerate(lowered.parts):
         what, stages = "loop", list(part.stages)
         if isinstance(part, Phase):
@@ -217,6 +220,8 @@ def _stages(lowered: Lowered) -> Iterator[tuple[Moment, Stage]]:
     yield Moment(last, 0, 0, 0, "phase"), Stage((), products=reducing)
     for position, stage in enumerate(lowered.edge):
         yield Moment(last + 1, position, 0, 0, "edge"), stage
+    for position, stage in enumerate(lowered.after):
+        yield Moment(last + 2, position, 0, 0, "after"), stage
 
 
 def _same(product: Product, equation: Equation) -> bool:
