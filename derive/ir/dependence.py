@@ -82,7 +82,7 @@ def prepared(program: Program) -> tuple[str, ...]:
 
 
 def concluded(program: Program) -> tuple[str, ...]:
-    """What is made of sums over time when these are whole, such as the gradient of a parameter behind a prepared value; in order."""
+    """What is made of sums over time when these are whole, such as gradients of what prepared values are made of; in order."""
     before = prepared(program)
     names = [n for group in order(program) for n in group.tensors if _is_of_call(n, program) and n not in before]
     return tuple(n for n in names if any(e.rhs != 0 for e in program.defined[n]))

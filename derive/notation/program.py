@@ -13,6 +13,7 @@ from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Facts, Origin, Program, T, Tensor, t
 from derive.notation import checks
+from derive.notation.delays import with_delays
 from derive.notation.inputs import check_inputs
 from derive.notation.sizes import Sizes
 from derive.notation.spelling import GREEK, name_of_cell, spelled, spellings
@@ -49,10 +50,11 @@ def written(
     writer = Writer(where)
     writer.run(function, names.values())
     checks.check_written(writer, list(names.values()))
+    kept = with_delays(writer, [names[s] for s in states]) if states else []
     return _program(
         name,
         writer,
-        [names[s] for s in states],
+        kept,
         [names[g] for g in gates],
         [names[x] for x in inputs],
         {names[symbol]: given if given.isascii() else spelled(given) for given, symbol in _once(where, public).items()},
@@ -114,7 +116,7 @@ def _tensor(item: Name, sizes: Sizes, assigned: bool, states: list[str]) -> Tens
         indices,
         role,
         ir.STEPS if timed else None,
-        batched=timed or role != "param" and not states,
+        batched=timed or (role != "param" and not states),
         latex=_latex(item),
         family=item.family,
         member=item.member,

@@ -41,22 +41,6 @@ REFUSED = {
         """,
         ("a, b depend on each other at the same time step", "name one of them in states="),
     ),
-    "the input of the step before": (
-        """
-        @cell(states="h")
-        def mine(x, h, W):
-            h[t, n] = Sum(W[n, j] * x[t - 1, j], j)  #!
-        """,
-        ("x[t - 1, j] is read at t-1 but x is no state", "keep it in a state, p[t, n] = x[t, n]"),
-    ),
-    "two steps back": (
-        """
-        @cell(states="h")
-        def mine(x, h, W):
-            h[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 2, n]  #!
-        """,
-        ("h[t - 2, n] is read at time t - 2", "p[t, n] = h[t - 1, ...], read as p[t - 1, n]"),
-    ),
     "the number of steps in a formula": (
         """
         @cell(states="h")
@@ -237,65 +221,6 @@ REFUSED = {
         ("h[t, n] is assigned twice", "the first stands on line 4", "+= is no equation"),
     ),
     # -- numbers, vectors, matrices ------------------------------------------------------------------------------------
-    "a parameter of one number": (
-        """
-        @cell(states="h")
-        def mine(x, h, W, a):
-            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j)) + a[()] * h[t - 1, n]  #!
-        """,
-        ("a is a parameter of one number, which is not supported yet; make it a vector, a[n]",),
-    ),
-    "a state of one number": (
-        """
-        @cell(states="h s")
-        def mine(x, h, s, W, p):
-            s[t] = s[t - 1] / 2 + Sum(p[j] * x[t, j], j)  #!
-            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + s[t]) + h[t - 1, n] / 2
-        """,
-        ("s is a state of one number a step, which is not supported yet", "s[t, m], read by Sum(q[n, m] * s[t, m], m)"),
-    ),
-    "an input of one number": (
-        """
-        @cell(states="h")
-        def mine(x, h, w, b):
-            h[t, n] = tanh(w[n] * x[t] + b[n]) + h[t - 1, n] / 2  #!
-        """,
-        ("x is an input of one number a step, which is not supported yet", "Sum(w[n, j] * x[t, j], j)"),
-    ),
-    "a state that is a matrix": (
-        """
-        @cell(states="h")
-        def mine(x, h, W):
-            h[t, n, j] = h[t - 1, n, j] / 2 + W[n, j] * x[t, j]  #!
-        """,
-        ("h is a state of 2 axes a step, which is not supported yet; a state is a vector, h[t, n]",),
-    ),
-    "a value that is a matrix": (
-        """
-        @cell(states="h")
-        def mine(x, h, W, A):
-            A[t, n, k] = h[t - 1, n] * h[t - 1, k]  #!
-            h[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(A[t, n, k], k)
-        """,
-        ("A has 2 axes a step, which is not supported yet",),
-    ),
-    "a parameter of three axes": (
-        """
-        @cell(states="h")
-        def mine(x, h, W):
-            h[t, n] = tanh(Sum(W[n, j, k] * x[t, j] * h[t - 1, k], j, k))  #!
-        """,
-        ("W is a parameter of 3 axes, which is not supported yet",),
-    ),
-    "a value of parameters alone": (
-        """
-        @cell(states="h")
-        def mine(x, h, W, u, s):
-            s[n] = sigmoid(u[n])  #!
-            h[t, n] = s[n] * h[t - 1, n] + Sum(W[n, j] * x[t, j], j)
-        """,
-        ("s has no time, so it is made of parameters only", "let it have one, s[t, n] = ..."),
-    ),
     "a size that no array has": (
         """
         @cell(states="h")

@@ -124,4 +124,12 @@ SPACES = {
         def mine(x, h, W, a, b):
             h[t, n] = sigmoid(a[n]) * h[t - 1, n] + softplus(b[n]) * tanh(Sum(W[n, j] * x[t, j], j) + Sum(b[k] * a[k], k))
     """,
+    "an input and a state of earlier steps": """
+        @cell(states="h")
+        def mine(x, h, W, V_, U, R):
+            h[t, n] = tanh(
+                Sum(W[n, j] * x[t, j], j) + Sum(V_[n, j] * x[t - 1, j], j)
+                + Sum(U[n, k] * h[t - 1, k], k) + Sum(R[n, k] * h[t - 3, k], k)
+            )
+    """,
 }

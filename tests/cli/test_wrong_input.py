@@ -23,7 +23,7 @@ from derive.notation import Sum, cell, j, n, t
 
 @cell(states="h")
 def wrong(x, h, W):
-    h[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 2, n]
+    h[t, n] = Sum(W[n, j] * x[t, j], j) + h[t + 1, n]
 """,
 }
 SHAPE = ("-T", "20", "-B", "8", "-I", "5", "-H", "16")
@@ -57,7 +57,7 @@ NO_CELL = {
     "ends.py": ["ends.py, line 1: SystemExit: 3"],
     "binary.py": ["binary.py: ", "null bytes"],
     "text.txt": ["no cell named 'text.txt'", "as in mgu.py"],
-    "wrong.py": ["wrong", "h[t - 2, n] is read at time t - 2; only t and t-1 can be read"],
+    "wrong.py": ["wrong", "h[t + 1, n] is read at time t + 1; only t and t-1 can be read"],
     "lstmm": ["no cell named 'lstmm': did you mean lstm?", "There are: gru, lstm, "],
     "LSTM": ["did you mean lstm?"],
     "lstm.py": ["no cell named 'lstm.py': did you mean lstm?"],

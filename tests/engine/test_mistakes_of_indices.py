@@ -198,25 +198,11 @@ def value_read_at_the_step_before():
         h[t, n] = z[t - 1, n] + h[t - 1, n]
 
 
-@says("x[t - 1, j] is read at t-1 but x is no state", MISTAKES)
-def input_read_at_the_step_before():
-    @cell(states="h")
-    def mine(x, h, W):
-        h[t, n] = Sum(W[n, j] * x[t - 1, j], j) + h[t - 1, n]
-
-
 @says("h[t + 1, n] is read at time t + 1; only t and t-1 can be read", MISTAKES)
 def read_from_the_future():
     @cell(states="h")
     def mine(x, h, W):
         h[t, n] = Sum(W[n, j] * x[t, j], j) + h[t + 1, n]
-
-
-@says("h[t - 2, n] is read at time t - 2; only t and t-1 can be read", MISTAKES)
-def read_two_steps_back():
-    @cell(states="h")
-    def mine(x, h, W):
-        h[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 2, n]
 
 
 @says("h[0, n] is read or defined at 0", MISTAKES)
