@@ -36,10 +36,12 @@ from derive.notation.symbols import (
     j,
     k,
     m,
+    mean,
     n,
     o,
     sqrt,
 )
+from derive.notation.writer import value
 
 __all__ = [
     "Cell",
@@ -54,10 +56,12 @@ __all__ = [
     "k",
     "loss",
     "m",
+    "mean",
     "n",
     "o",
     "sqrt",
     "t",
+    "value",
     *IN_CELLS,
 ]
 

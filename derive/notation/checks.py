@@ -82,6 +82,12 @@ def check_written(writer: Writer, arguments: Sequence[str]) -> None:
         raise DeriveError(
             f"{where}: {name} is read, and stands in no equation: it cancels, or is lost; remove it or use it"
         )
+    assigned = {ir.name_of(lhs) for lhs, _ in writer.equations}
+    for name in writer.fresh:
+        if not {name, *(str(x) for x in writer.names.values() if x.family == name)} & assigned:
+            raise DeriveError(
+                f"{where}: the value {name} is never assigned; write {name}[t, n] = ... behind value({name!r})"
+            )
     seen: dict[str, int] = {}
     for p, (lhs, rhs) in enumerate(writer.equations):
         name = ir.name_of(lhs)

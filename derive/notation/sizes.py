@@ -90,7 +90,7 @@ class Sizes:
         if isinstance(expr, Indexed) or (expr.is_Symbol and str(expr) in self.writer.names):
             self._access(expr, scope, equation)
             return
-        if expr.is_Symbol:
+        if expr.is_Symbol and expr not in {whole(s) for s in scope}:
             self._constant(expr, scope, equation)
         for argument in expr.args:
             self._visit(argument, scope, equation)
@@ -222,7 +222,8 @@ class Sizes:
                         equation, f"the sum over {symbol} goes to {hi}, but {symbol} runs over {self.names[root]}"
                     )
                 limits.append((symbol, lo, hi if symbol == t else self.names[root]))
-            return sp.Sum(self.resolve(equation, expr.function), *limits)
+            sizes = {whole(symbol): hi for symbol, _, hi in limits}
+            return sp.Sum(self.resolve(equation, expr.function).xreplace(sizes), *limits)
         if not expr.has(sp.Sum):
             return expr
         return expr.func(*(self.resolve(equation, a) for a in expr.args))

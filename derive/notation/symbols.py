@@ -11,7 +11,7 @@ from derive.errors import DeriveError
 from derive.ir import T, t
 from derive.ir.functions import IN_CELLS
 
-__all__ = ["H", "Rational", "Sum", "i", "j", "k", "m", "n", "o", "sqrt", "t"]
+__all__ = ["H", "Rational", "Sum", "i", "j", "k", "m", "mean", "n", "o", "sqrt", "t"]
 WORDS = (*__all__, *IN_CELLS)  # what a cell file may import beside the decorators
 
 Rational, sqrt = sp.Rational, sp.sqrt
@@ -34,6 +34,12 @@ def Sum(expr: sp.Expr, *indices: sp.Symbol) -> sp.Expr:  # noqa: N802  (as SymPy
         symbol = canonical(symbol)
         limits.append((symbol, 1, T) if symbol == t else (symbol, 1, whole(symbol)))
     return sp.Sum(expr, *limits)
+
+
+def mean(expr: sp.Expr, *indices: sp.Symbol) -> sp.Expr:
+    """The mean over the whole range of each index: a sum, divided by the number of its terms."""
+    checked = Sum(expr, *indices)
+    return checked.func(expr / sp.Mul(*(limit[2] for limit in checked.limits)), *checked.limits)
 
 
 def whole(symbol: sp.Symbol) -> sp.Symbol:

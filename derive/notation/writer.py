@@ -13,6 +13,7 @@ import inspect
 import numbers
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import sympy as sp
@@ -24,6 +25,7 @@ from derive.ir.functions import absolute, signum
 from derive.notation import symbols
 from derive.notation.formulas import check_nodes, exact_exponents, in_doubles
 from derive.notation.lines import Line, of_caller, of_error
+from derive.notation.spelling import check_spelling
 from derive.notation.symbols import canonical, check_index
 
 
@@ -79,6 +81,31 @@ class Name:
     __repr__ = __str__
 
 
+_RUNNING: ContextVar[Writer | None] = ContextVar("the writer of the function that is running", default=None)
+
+
+def value(names: str) -> Any:
+    """Values of a step that are no arguments of the function: one for a name, a tuple for several in a string.
+
+        m, v = value("mean variance")
+        m[t] = mean(a[t, n], n)
+
+    A name that is taken gets a number behind it, so that a piece of equations, a Python function that cells share, may be
+    called as often as needed.  Raises DeriveError outside of a cell, a head or a loss.
+    """
+    writer = _RUNNING.get()
+    if writer is None:
+        raise DeriveError(
+            f"value({names!r}) stands outside of a cell; it is called in the function of one, or in a piece of it"
+        )
+    if not isinstance(names, str) or not names.split():
+        raise DeriveError(
+            f'{writer.where}: value({names!r}): write the names in one string, as in value("mean variance")'
+        )
+    found = tuple(writer.value(name) for name in names.split())
+    return found if len(found) > 1 else found[0]
+
+
 class Writer:
     """Runs a cell function and collects the equations that it writes.
 
@@ -93,9 +120,11 @@ class Writer:
         self.names: dict[str, Name] = {}
         self.used: set[str] = set()
         self.accessed: set[str] = set()  # tensors that stood at indices somewhere
+        self.fresh: list[str] = []  # values that are no arguments
 
     def run(self, function: Callable[..., Any], arguments: Iterable[str]) -> None:
         """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
+        running = _RUNNING.set(self)
         try:
             result = function(*(self.argument(a) for a in arguments))
         except RecursionError as error:
@@ -104,6 +133,8 @@ class Writer:
             raise self._placed(str(error), error, function) from error
         except Exception as error:
             raise self._placed(f"{type(error).__name__}: {error}{self._hint(error)}", error, function) from error
+        finally:
+            _RUNNING.reset(running)
         if result is not None:
             close = getattr(result, "close", lambda: None)  # a coroutine that is never awaited would warn
             close()
@@ -153,6 +184,15 @@ class Writer:
     def argument(self, label: str) -> Name:
         """The tensor that an argument of the function is."""
         return self.names.setdefault(label, Name(label, self))
+
+    def value(self, wanted: str) -> Name:
+        """A value that is no argument of the function, with a number behind its name where that is taken."""
+        label, number = check_spelling(self.where, wanted, "the name of a value"), 2
+        own = label
+        while own in self.names:
+            own, number = f"{label}{number}", number + 1
+        self.fresh.append(own)
+        return self.argument(own)
 
     def member(self, family: Name, gate: Name) -> Name:
         """The tensor of a family that belongs to a gate: W[q]."""

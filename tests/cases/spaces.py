@@ -132,4 +132,23 @@ SPACES = {
                 + Sum(U[n, k] * h[t - 1, k], k) + Sum(R[n, k] * h[t - 3, k], k)
             )
     """,
+    "a piece of equations, called twice": """
+        from derive.notation import mean, value
+
+        def normed(v, gain):
+            a, mu, var = value("a mu var")
+            a[t, n] = v
+            mu[t] = mean(a[t, n], n)
+            var[t] = mean((a[t, n] - mu[t]) ** 2, n)
+            return gain[n] * (a[t, n] - mu[t]) / sqrt(var[t] + Rational(1, 8))
+
+        @cell(states="h", gates="f g")
+        def mine(x, h, W, U, p, q, f, g):
+            s = value("s")
+            for r in (f, g):
+                s[r][t, n] = normed(Sum(W[r][n, j] * x[t, j], j), p) + normed(Sum(U[r][n, k] * h[t - 1, k], k), q)
+            f[t, n] = sigmoid(s[f][t, n])
+            g[t, n] = tanh(s[g][t, n])
+            h[t, n] = f[t, n] * h[t - 1, n] + (1 - f[t, n]) * g[t, n]
+    """,
 }

@@ -7,7 +7,7 @@ import sympy as sp
 from mistakes import assert_explained, says
 
 from derive.ir import dimension
-from derive.notation import Sum, cell, j, k, n, t
+from derive.notation import Sum, cell, j, k, n, t, value
 
 MISTAKES = {}
 
@@ -203,6 +203,34 @@ def read_from_the_future():
     @cell(states="h")
     def mine(x, h, W):
         h[t, n] = Sum(W[n, j] * x[t, j], j) + h[t + 1, n]
+
+
+@says("the value m is never assigned; write m[t, n] = ... behind value('m')", MISTAKES)
+def a_value_without_an_equation():
+    @cell(states="h")
+    def mine(x, h, W):
+        m = value("m")
+        h[t, n] = Sum(W[n, j] * x[t, j], j) + m[t, n]
+
+
+@says("value('m') stands outside of a cell", MISTAKES)
+def a_value_of_nobody():
+    value("m")
+
+
+@says("h[t - 99, n] is read 99 steps back; 64 at most can be", MISTAKES)
+def read_from_too_long_ago():
+    @cell(states="h")
+    def mine(x, h, W):
+        h[t, n] = Sum(W[n, j] * x[t, j], j) + h[t - 99, n]
+
+
+@says("h[t - 2, n] is kept in a state called h_past, and an argument has this name; rename it", MISTAKES)
+def a_name_for_what_is_past():
+    @cell(states="h")
+    def mine(x, h, W, h_past):
+        h_past[t, n] = Sum(W[n, j] * x[t, j], j)
+        h[t, n] = h_past[t, n] + h[t - 2, n]
 
 
 @says("h[0, n] is read or defined at 0", MISTAKES)
