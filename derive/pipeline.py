@@ -9,6 +9,7 @@ each level.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -29,7 +30,7 @@ from derive.passes.remat import needed, rematerialise
 from derive.passes.simplify import RULES, Count, count, simplify
 from derive.passes.storage import Place, Storage, place, tape, tape_places, with_initials
 from derive.passes.storage_verifier import verify_storage
-from derive.signature import Signature, argument_places, own_places, signature
+from derive.signature import Signature, argument_places, own_places, parameter, signature
 from derive.trace import Trace
 
 # What the call of the backward pass is for: its inputs, and all that is made of them (a gradient may be zero, and read none).
@@ -76,7 +77,7 @@ class Model:
             "inputs": made.inputs,
             "output": (self.primal.facts.output, made.output.width),
             "target": (made.target.name, made.target.width),
-            "init": {p: "ones" if p.startswith("gain") else "uniform" for p in made.params},
+            "init": _init(self.primal),
         }
 
     @property
@@ -87,6 +88,19 @@ class Model:
     @property
     def digest(self) -> str:
         return self.adjoint.digest
+
+
+def _init(program: Program) -> dict[str, Any]:
+    """The rule of the first values of each public array; a list of them for gates that differ."""
+    found: dict[str, dict[int, Any]] = {}
+    own: Any
+    for tensor in program.of_role("param"):
+        array, slot = parameter(program, tensor)
+        rule = program.facts.init.get(tensor.family or tensor.name, "uniform")
+        own = rule.get(tensor.member, "uniform") if isinstance(rule, Mapping) else rule
+        found.setdefault(array, {})[slot] = own if isinstance(own, str) else float(own)
+    rules = {array: [slots[k] for k in sorted(slots)] for array, slots in found.items()}
+    return {array: own[0] if len(set(own)) == 1 else own for array, own in rules.items()}
 
 
 @cache

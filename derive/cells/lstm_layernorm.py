@@ -3,9 +3,10 @@
 from derive.notation import H, Rational, Sum, cell, j, k, n, sigmoid, sqrt, t, tanh
 
 eps = Rational(1, 100000)
+ONES = {"gamma_x": 1, "gamma_h": 1, "gamma_c": 1}
 
 
-@cell(states="h c", gates="i f g o", gain_ih="gamma_x", gain_hh="gamma_h", gain_c="gamma_c", bias_c="beta_c")
+@cell(states="h c", gates="i f g o", gain_ih="gamma_x", gain_hh="gamma_h", gain_c="gamma_c", bias_c="beta_c", init=ONES)
 def lstm_layernorm(
     x,
     h,

@@ -130,7 +130,8 @@ class Facts:
     `states` come in the order of the decorator and `gates` in the order in which public arrays stack them; `inputs` are
     the sequences that are read, `output` is the tensor that callers get.  `public` maps a parameter (a family, or a
     tensor of none) to its public name where the decorator gives one, `sizes` a dimension to its keyword (H:
-    hidden_size).  `lines` maps a tensor to the line that defines it or reads it first, which prints as the end of a
+    hidden_size).  `init` maps a parameter (a family, or a tensor of none) to the rule of its first values, or a gate of it
+    to one.  `lines` maps a tensor to the line that defines it or reads it first, which prints as the end of a
     message.  `prefixes` begin the IDs of the equations and of their adjoints.
     """
 
@@ -140,6 +141,7 @@ class Facts:
     output: str = ""
     public: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)
+    init: Mapping[str, object] = field(default_factory=dict)
     lines: Mapping[str, object] = field(default_factory=dict)
     prefixes: tuple[str, str] = ("F", "B")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
 from derive.notation.joining import join, rebind
+from derive.notation.options import Options
 from derive.notation.program import written
 from derive.notation.spelling import name_of_cell
 from derive.notation.whole import check_derived_names, check_loss, check_whole, in_normal_form, per_step, split
@@ -33,8 +35,25 @@ class Definition(Shown):
         return "\n".join([head, *(f"  {equation}" for equation in self.source.equations)]) + ">"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Cell(Definition):
-    """A cell: equations with states, whose first state is the output."""
+    """A cell: equations with states.  `constants` are the numbers in it that have a name."""
+
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    again: Callable[[Mapping[str, Any]], Cell] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process gets: everything but the function, which it may not find."""
+        return {**self.__dict__, "again": None}
+
+    def with_constants(self, **values: Any) -> Cell:
+        """The cell with other numbers.  Raises DeriveError for a constant that it does not have."""
+        for name in values:
+            if name not in self.constants or self.again is None:
+                raise DeriveError(
+                    f"cell {self.name} has no constant {name}; it has {', '.join(self.constants) or 'none'}"
+                )
+        return self.again({**self.constants, **values}) if self.again is not None else self
 
     def program(self) -> Program:
         """The equations, each split into sums of contractions and pointwise terms and calls of a function.
@@ -79,13 +98,27 @@ class Head(Definition):
         return found
 
 
-def cell(states: str = "h", gates: str = "", inputs: str = "", **public: str) -> Callable[[Callable[..., None]], Cell]:
-    """Decorator: the body of the function is the cell.  The first state is the output.
+def cell(
+    states: str = "h",
+    gates: str = "",
+    inputs: str = "",
+    *,
+    output: str = "",
+    constants: Mapping[str, Any] | None = None,
+    sizes: Mapping[str, str] | None = None,
+    init: Mapping[str, Any] | None = None,
+    **public: str,
+) -> Callable[[Callable[..., None]], Cell]:
+    """Decorator: the body of the function is the cell.  The first state is the output, unless `output` names a value.
 
     `states` are the tensors that may be read at t-1 (each gets an initial value), `gates` the order in which the public
     weight arrays stack the gates, `**public` the public names of parameters: `bias_hh="v"`.  What is read with time and never
     assigned is an input; `inputs` names those that could be taken for a forgotten value, because they stand behind the
     states among the arguments and have the size of the units.
+
+    `constants` are arguments that are numbers, {"tau": 2}; `Cell.with_constants` gives them other values.  `sizes` are names of
+    sizes, {"P": "proj_size"}.  `init` are the first values of parameters: a number, "uniform" (the default), "normal", "glorot",
+    "orthogonal", "zeros" or "ones", or a dict of these for some gates, {"b": {"f": 1}}.
     Raises DeriveError with the cell, the equation and its line for anything that is no recurrent cell.
     """
 
@@ -105,11 +138,16 @@ def cell(states: str = "h", gates: str = "", inputs: str = "", **public: str) ->
         )
     _check_public("@cell", public)
 
-    def build(function: Callable[..., None]) -> Cell:
-        program = written("cell", function, states.split(), gates.split(), public, inputs.split())
-        return Cell(program.name, _doc(function), program)
+    for name, given in (("constants", constants), ("sizes", sizes), ("init", init)):
+        if given is not None and not (isinstance(given, Mapping) and all(isinstance(key, str) for key in given)):
+            raise DeriveError(f"@cell({name}={given!r}): write a dict, from names to what they mean")
 
-    return build
+    def with_constants(function: Callable[..., None], numbers: Mapping[str, Any]) -> Cell:
+        options = Options(output, numbers, sizes or {}, init or {})
+        program = written("cell", function, states.split(), gates.split(), public, inputs.split(), options)
+        return Cell(program.name, _doc(function), program, dict(numbers), partial(with_constants, function))
+
+    return lambda function: with_constants(function, constants or {})
 
 
 def head(*function: Any, **public: str) -> Callable[[Callable[..., None]], Head]:

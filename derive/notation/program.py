@@ -15,6 +15,7 @@ from derive.ir import Equation, Facts, Origin, Program, T, Tensor, t
 from derive.notation import checks
 from derive.notation.delays import with_delays
 from derive.notation.inputs import check_inputs
+from derive.notation.options import Options
 from derive.notation.sizes import Sizes
 from derive.notation.spelling import GREEK, name_of_cell, spelled, spellings
 from derive.notation.writer import Name, Writer
@@ -29,6 +30,7 @@ def written(
     gates: list[str],
     public: Mapping[str, str],
     inputs: Sequence[str] = (),
+    options: Options | None = None,
 ) -> Program:
     """The program that a function writes, not yet in normal form.
 
@@ -36,6 +38,7 @@ def written(
     maps public names of parameters and inputs to arguments.  Raises DeriveError with the cell, the equation and its line
     for what has no meaning.
     """
+    options = options or Options()
     checks.check_function(kind, function)
     where = f"{kind} {function.__name__}"
     name = name_of_cell(where, function.__name__, f"the name of the {kind}")
@@ -44,12 +47,13 @@ def written(
         [unicodedata.normalize("NFKC", name) for name in names] for names in (states, gates, inputs)
     )
     public = {given: unicodedata.normalize("NFKC", name) for given, name in public.items()}
-    checks.check_names(where, arguments, [*states, *gates, *inputs, *public.values()])
+    checks.check_names(where, arguments, [*states, *gates, *inputs, *public.values(), *options.arguments])
     checks.check_arguments(where, function, states, gates, inputs)
+    constants = options.numbers(where, [*states, *gates, *inputs, *public.values(), *options.init])
     names = spellings(where, arguments)
     writer = Writer(where)
-    writer.run(function, names.values())
-    checks.check_written(writer, list(names.values()))
+    writer.run(function, [constants.get(a, names[a]) for a in arguments])
+    checks.check_written(writer, [names[a] for a in arguments if a not in constants])
     kept = with_delays(writer, [names[s] for s in states]) if states else []
     return _program(
         name,
@@ -58,6 +62,7 @@ def written(
         [names[g] for g in gates],
         [names[x] for x in inputs],
         {names[symbol]: given if given.isascii() else spelled(given) for given, symbol in _once(where, public).items()},
+        options.spelled(names),
     )
 
 
@@ -70,7 +75,13 @@ def _once(where: str, public: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _program(
-    name: str, writer: Writer, states: list[str], gates: list[str], declared: list[str], public: dict[str, str]
+    name: str,
+    writer: Writer,
+    states: list[str],
+    gates: list[str],
+    declared: list[str],
+    public: dict[str, str],
+    options: Options,
 ) -> Program:
     where, sizes = writer.where, Sizes(writer.where, writer, states)
     assigned = [ir.name_of(lhs) for lhs, _ in writer.equations]
@@ -87,7 +98,8 @@ def _program(
     equations += _boundaries(where, states, tensors, len(equations))
     inputs = [x.name for x in tensors.values() if x.role == "input"]
     last = tensors[assigned[-1]]
-    output = states[0] if states else last.name
+    output = options.output or (states[0] if states else last.name)
+    options.check(writer, tensors, [str(d) for d in sizes.dims], gates)
     if last.rank == 0:
         tensors[last.name] = replace(last, role="loss", batched=False)
     facts = Facts(
@@ -96,7 +108,8 @@ def _program(
         inputs=tuple(inputs),
         output=output,
         public=public,
-        sizes={str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims},
+        sizes={str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims} | dict(options.sizes),
+        init=options.init,
         lines=checks.lines_of(writer),
     )
     outputs = (output, *(f"{s}_T" for s in states))

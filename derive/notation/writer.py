@@ -96,7 +96,8 @@ def value(names: str) -> Any:
     writer = _RUNNING.get()
     if writer is None:
         raise DeriveError(
-            f"value({names!r}) stands outside of a cell; it is called in the function of one, or in a piece of it"
+            f"value({names!r}) stands outside of a cell; it is called in the function under @cell, or in a piece of "
+            f"equations that this one calls"
         )
     if not isinstance(names, str) or not names.split():
         raise DeriveError(
@@ -122,11 +123,11 @@ class Writer:
         self.accessed: set[str] = set()  # tensors that stood at indices somewhere
         self.fresh: list[str] = []  # values that are no arguments
 
-    def run(self, function: Callable[..., Any], arguments: Iterable[str]) -> None:
-        """Run the function; whatever goes wrong in it becomes an error that names the cell and the line."""
+    def run(self, function: Callable[..., Any], arguments: Iterable[str | sp.Expr]) -> None:
+        """Run the function on tensors, by their names, and numbers; what goes wrong becomes an error with the cell and the line."""
         running = _RUNNING.set(self)
         try:
-            result = function(*(self.argument(a) for a in arguments))
+            result = function(*(self.argument(a) if isinstance(a, str) else a for a in arguments))
         except RecursionError as error:
             raise self._placed("a formula is nested too deeply; give its parts names", error, function) from None
         except DeriveError as error:

@@ -50,9 +50,9 @@ class Spec:
 
     Attributes: `name`; `digest` of the equations, `code` of the C;
     `dims` (dimension -> keyword of init_params, in the order of the C struct); `states` (name -> dimension); `gates`;
-    `init` (parameter -> rule); `arguments` (name -> Argument, in the order of the C struct) and `calls` (function -> names of
-    its arguments).  Drawn from the arguments: `inputs` (name -> dimension), `params` (name -> tuple of Extent), `output`
-    and `target`, the names of these.
+    `init` (parameter -> rule, or a rule for each gate); `arguments` (name -> Argument, in the order of the C struct) and
+    `calls` (function -> names of its arguments).  Drawn from the arguments: `inputs` (name -> dimension), `params` (name ->
+    tuple of Extent), `output` and `target`, the names of these.
     """
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
@@ -62,7 +62,7 @@ class Spec:
         self.dims: dict[str, str] = dict(raw["dims"])
         self.states: dict[str, str] = dict(raw["states"])
         self.gates: tuple[str, ...] = tuple(raw["gates"])
-        self.init: dict[str, str] = dict(raw["init"])
+        self.init: dict[str, str | float | list[str | float]] = dict(raw["init"])
         self.arguments: dict[str, Argument] = {
             name: Argument(role, tuple(map(self._extent, shape))) for name, (role, *shape) in raw["arguments"].items()
         }

@@ -16,11 +16,28 @@ from .arrays import Array
 from .inputs import check_dtype
 from .named import named_function
 
+RULES = ("uniform", "normal", "glorot", "orthogonal", "ones", "zeros")
+
+
+def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """A matrix whose rows, or whose columns if it has fewer of these, are orthonormal: Saxe et al. 2014."""
+    rows, columns = shape[0], prod(shape[1:])
+    q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
+    q *= np.sign(np.diag(r))  # uniform over all such matrices
+    return (q if rows >= columns else q.T).reshape(shape)
+
+
+def _said(spec: Spec, name: str) -> str:
+    rule = spec.init[name]
+    if not isinstance(rule, (list, tuple)):
+        return str(rule)
+    return ", ".join(f"{gate}: {own}" for gate, own in zip(spec.gates, rule, strict=True))
+
 
 def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
     """The init_params of a cell, with the cell's own signature and shapes in its help."""
     where = f"{spec.name}.init_params"
-    scale_dim = "H" if "H" in spec.dims else next(iter(spec.states.values()))
+    scale_dim = "H" if "H" in spec.dims else next(iter(spec.dims), "")
     options = [
         Parameter("dtype", Parameter.POSITIONAL_OR_KEYWORD, default=np.float32),
         Parameter("seed", Parameter.POSITIONAL_OR_KEYWORD, default=0),
@@ -37,27 +54,41 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
         # Values are drawn in float64, so that a seed means the same numbers in both dtypes.
         draw = 8 * max(map(prod, shapes.values()), default=0)
         require_memory(sum(map(prod, shapes.values())) * dtype.itemsize + draw, where, "the set of parameters")
-        bound = 1.0 / dims[scale_dim] ** 0.5
+        bound = 1.0 / dims.get(scale_dim, 1) ** 0.5
 
-        def value(rule: str, shape: tuple[int, ...]) -> Array:
+        def value(rule: Any, shape: tuple[int, ...]) -> Array:
+            if isinstance(rule, (list, tuple)):  # one for each gate
+                own = (shape[0] // len(rule), *shape[1:])
+                return np.concatenate([value(r, own) for r in rule])
+            if not isinstance(rule, str):
+                return np.full(shape, rule, dtype)
             match rule:
+                case "normal":
+                    return rng.normal(0, bound, shape).astype(dtype)
+                case "glorot":
+                    ends = (6 / (prod(shape[:1]) + prod(shape[1:]))) ** 0.5
+                    return rng.uniform(-ends, ends, shape).astype(dtype)
+                case "orthogonal":
+                    return _orthogonal(rng, shape).astype(dtype)
                 case "uniform":
                     return rng.uniform(-bound, bound, shape).astype(dtype)
                 case "ones":
                     return np.ones(shape, dtype)
                 case "zeros":
                     return np.zeros(shape, dtype)
-            raise ArgumentError(f"{where}: unknown rule {rule!r}; the rules are uniform, ones, zeros")
+            raise ArgumentError(f"{where}: unknown rule {rule!r}; the rules are {', '.join(RULES)}, or a number")
 
         return {name: value(spec.init[name], shape) for name, shape in shapes.items()}
 
-    lines = "\n".join(f"    {name} {show(shape)}: {spec.init[name]}" for name, shape in spec.params.items())
+    lines = "\n".join(f"    {name} {show(shape)}: {_said(spec, name)}" for name, shape in spec.params.items())
     doc = f"""Initial parameters of the {spec.name}, as a new dict of NumPy arrays.
 
 {lines}
 
-    uniform is U(-1/sqrt({scale_dim}), 1/sqrt({scale_dim})), as in PyTorch. The same seed gives the same numbers in
-    float32 and float64, up to rounding; seed=None gives others each time. dtype is np.float32 or np.float64.
+    uniform is U(-1/sqrt({scale_dim}), 1/sqrt({scale_dim})), as in PyTorch; normal has the standard deviation
+    1/sqrt({scale_dim}), glorot is uniform within sqrt(6/(rows + columns)), and the rows or columns of an orthogonal matrix are.
+    The same seed gives the same numbers in float32 and float64, up to rounding; seed=None gives others each time. dtype is
+    np.float32 or np.float64.
 
     Raises TypeError or ValueError for a size that is not an integer of at least 1, TypeError for another dtype,
     MemoryError for what cannot fit.
