@@ -1,7 +1,7 @@
 """Write a recurrent cell once, as equations; get its derivation, its gradients and fast C.
 
     from derive.generated import lstm       the compiled cells; imports neither SymPy nor a compiler
-    derive.load("lstm")                     the same
+    derive.load("lstm")                     the same; for a cell of the zoo, such as "mgu", built at the first call
     derive.build(my_cell)                   a cell of your own, compiled into a cache
     derive.cpu()                            the instruction sets that run here, and the one in use
     derive.cost("lstm", T=.., B=.., I=..)   flop, bytes and what a call cannot be faster than, counted
@@ -30,9 +30,10 @@ __all__ = ["DeriveError", "build", "cost", "cpu", "load", "memory_kept", "releas
 
 
 def load(name: str) -> ModuleType:
-    """The compiled module of a generated cell, as `from derive.generated import <name>` gives it.
+    """The compiled module of a cell: `from derive.generated import <name>` for one that ships; one of the zoo is built.
 
-    Raises DeriveError if there is no such cell, or if it was never compiled, or from other C.
+    The first call for a cell of the zoo needs a compiler; afterwards it is in the cache, see `derive.build`.  Raises DeriveError
+    if there is no such cell, or if one that ships was never compiled, or from other C.
     """
     import importlib
     import importlib.util
@@ -40,6 +41,11 @@ def load(name: str) -> ModuleType:
     from derive.errors import DeriveError
 
     if not name.isidentifier() or importlib.util.find_spec(f"derive.generated.{name}") is None:
+        if _in_zoo(name):
+            from derive import registry
+            from derive.building import build
+
+            return build(registry.cell(name))
         raise DeriveError(
             f"no generated cell named {name!r}; `derive list` shows what there is, `derive build {name}` makes it"
         )
@@ -47,6 +53,13 @@ def load(name: str) -> ModuleType:
         return importlib.import_module(f"derive.generated.{name}")
     except ImportError as error:
         raise DeriveError(str(error)) from error
+
+
+def _in_zoo(name: str) -> bool:
+    """Whether the zoo has a cell of that name: looks for its file, and imports nothing."""
+    from pathlib import Path
+
+    return name.isidentifier() and any((Path(__file__).parent / "cells").glob(f"*/{name}.py"))
 
 
 def cpu() -> dict[str, Any]:

@@ -98,12 +98,9 @@ def regenerate(
     if not target.is_dir():
         raise DeriveError(f"there is no folder {target.name}/ here: run `derive build` in a checkout of the project")
     changes: list[Change] = []
-    chosen = list(names) or list(registry.cells())
-    for name in chosen:
-        if name not in registry.cells():
-            raise DeriveError(
-                f"{name} is no cell of derive/cells/; a cell of your own is compiled by derive.build(cell)"
-            )
+    for name in list(names) or list(registry.shipped()):
+        if not registry.is_shipped(name):
+            raise DeriveError(f"{name} does not ship: only cells that lie in derive/cells/ itself are in generated/")
         progress(name)
         made = files(registry.cell(name))
         changes += _put(target / name, {file: text for file, text in made.items() if file not in emit.shared()}, check)

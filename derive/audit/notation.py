@@ -53,7 +53,7 @@ def derivation(
     if callable(of) and not isinstance(of, Cell):
         raise DeriveError(
             f'derivation {getattr(of, "__name__", "")}: say of which cell it is, @derivation("lstm"); there are: '
-            f"{', '.join(registry.cells())}; or give a cell of your own, made by @cell above it"
+            f"{', '.join(registry.shipped())}, and the zoo; or give a cell of your own, made by @cell above it"
         )
     one = registry.cell(of) if isinstance(of, str) else of
     objective = registry.loss(loss) if isinstance(loss, str) else loss

@@ -16,7 +16,7 @@ from derive.terminal import Terminal
 @click.command("list")
 @click.argument("cell", nargs=-1)
 @json_option(
-    '"cells" and "losses", lists of "name", "title", "states", "gates", "sizes", "parameters" (name in the equations -> '
+    '"cells", "zoo" and "losses", lists of "name", "title", "states", "gates", "sizes", "parameters" (name in the equations -> '
     'sizes of its axes), "count" (of their numbers), "equations" ("id" and "text" of each)'
 )
 def list_(cell: tuple[str, ...], as_json: bool) -> None:
@@ -29,25 +29,27 @@ def list_(cell: tuple[str, ...], as_json: bool) -> None:
     from derive.terminal import tables as display
     from derive.terminal.records import write_json
 
-    cells: list[Any] = list(registry.cells().values())
-    losses: list[Any] = list(registry.losses().values())
+    known = registry.losses()
     if cell:
-        named = dict.fromkeys(
-            registry.losses()[name]
-            if name in registry.losses() and name not in registry.cells()
-            else registry.cell(name)
-            for name in cell
-        )
-        cells, losses = [n for n in named if n not in losses], [n for n in named if n in losses]
+        named = dict.fromkeys(known[n] if n in known and not registry.is_cell(n) else registry.cell(n) for n in cell)
+        losses: list[Any] = [one for one in named if one in known.values()]
+        zoo: list[Any] = [one for one in named if registry.is_in_zoo(one.name) and one is registry.cell(one.name)]
+        cells: list[Any] = [one for one in named if one not in losses and one not in zoo]
+    else:
+        cells, zoo, losses = list(registry.shipped().values()), list(registry.zoo().values()), list(known.values())
     if as_json:
-        write_json({"cells": [*map(summary.as_dict, cells)], "losses": [*map(summary.as_dict, losses)]})
+        families = {"cells": cells, "zoo": zoo, "losses": losses}
+        write_json({title: [*map(summary.as_dict, family)] for title, family in families.items()})
         return
     console = Terminal()
     if cell:
         for member in named:
             display.equations(console, member)
         return
-    for title, family in (("Cells", cells), ("Losses and readouts", losses)):
+    shown = {"Cells that ship": cells}
+    for name, title in registry.families().items():
+        shown[f"Zoo, {name}: {title[:1].lower()}{title[1:].rstrip('.')}"] = list(registry.zoo(name).values())
+    for title, family in {**shown, "Losses and readouts": losses}.items():
         console.rule(Text(title, "bold"), align="left")
         display.members(console, [summary.summary(member) for member in family])
     console.print()

@@ -21,7 +21,7 @@ from derive.terminal import FAILED, Terminal
 def check(cell: tuple[str, ...], as_json: bool) -> None:
     """Compare derived and compiled gradients with independent references; exit 1 if one is off.
 
-    CELL is a name from `derive list` or a Python file with a cell of your own. Without CELL: all cells.
+    CELL is a name from `derive list` or a Python file with a cell of your own. Without CELL: all cells that ship.
     """
     import derive.check
     from derive.terminal import tables as display

@@ -92,12 +92,12 @@ def write_file(path: Path, data: bytes, exclusive: bool = False) -> None:
 
 
 def chosen(names: tuple[str, ...]) -> list[str]:
-    """Return the cells that were named, or all; a name that is none is an error that lists those that are."""
+    """Return the cells that were named, or all that ship; a name that is none is an error that lists those that are."""
     from derive import registry
 
     for name in names:
         registry.cell(name)
-    return list(dict.fromkeys(names)) or list(registry.cells())
+    return list(dict.fromkeys(names)) or list(registry.shipped())
 
 
 def json_option(keys: str) -> Callable[[Function], Function]:

@@ -162,7 +162,7 @@ def flow(
 
 def compiled(cell: Cell) -> ModuleType:
     """The generated module of a cell, or one that is built now: then a compiler is needed, and an error says so."""
-    if registry.cells().get(cell.name) is cell:
+    if registry.is_shipped(cell.name) and registry.cell(cell.name) is cell:
         try:
             return importlib.import_module(f"derive.generated.{cell.name}")
         except ImportError:

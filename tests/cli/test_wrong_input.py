@@ -48,7 +48,7 @@ def said(*words: str) -> str:
 
 NO_CELL = {
     "missing.py": ["no file missing.py in ", "expected a Python file that defines a cell"],
-    "folder": ["no cell named 'folder': it is a folder", "given by its file, as in mgu.py"],
+    "folder": ["no cell named 'folder': it is a folder", "given by its file, as in mine.py"],
     "folder.py": ["no file folder.py"],
     "syntax.py": ["syntax.py, line 4: SyntaxError: '(' was never closed"],
     "nothing.py": ["nothing.py must define one cell, or one named nothing; found none", "@cell"],
@@ -56,7 +56,7 @@ NO_CELL = {
     "imports.py": ["imports.py, line 1: ModuleNotFoundError: No module named 'no_such_library'"],
     "ends.py": ["ends.py, line 1: SystemExit: 3"],
     "binary.py": ["binary.py: ", "null bytes"],
-    "text.txt": ["no cell named 'text.txt'", "as in mgu.py"],
+    "text.txt": ["no cell named 'text.txt'", "as in mine.py"],
     "wrong.py": ["wrong", "h[t + 1, n] is read at time t + 1; only t and t-1 can be read"],
     "lstmm": ["no cell named 'lstmm': did you mean lstm?", "There are: gru, lstm, "],
     "LSTM": ["did you mean lstm?"],

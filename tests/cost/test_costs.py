@@ -21,7 +21,7 @@ from derive.costs.workload import SETTLE
 from derive.errors import DeriveError
 from derive.pipeline import model
 
-CELLS = tuple(registry.cells())
+CELLS = tuple(registry.shipped())
 SIZE = st.integers(1, 70)
 
 

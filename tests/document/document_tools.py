@@ -10,7 +10,7 @@ from derive.document.blocks import Block, Details, Display, Row
 from derive.document.derivation import Derivation
 from derive.notation import Cell, Sum, cell, j, k, n, sigmoid, softplus, t, tanh
 
-CELLS = sorted(registry.cells())
+CELLS = sorted(registry.shipped())
 
 
 @cell(states="h", gates="f g")

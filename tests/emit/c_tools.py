@@ -15,7 +15,7 @@ from derive.backends.shared.printer import F32, F64
 from derive.pipeline import model
 from derive.toolchain.compiler import FLAGS, WARNINGS
 
-CELLS = tuple(registry.cells())
+CELLS = tuple(registry.shipped())
 REALS = (F32, F64)
 ISA_FLAGS = {
     "base": (),

@@ -13,7 +13,7 @@ from derive.notation import Sum, cell, head, j, k, n, o, t, tanh
 from derive.pipeline import model
 from derive.signature import Argument, Call, Signature, verify_signature
 
-CELLS = sorted(registry.cells())
+CELLS = sorted(registry.shipped())
 
 
 def of(name: str) -> Signature:

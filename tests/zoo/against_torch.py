@@ -17,14 +17,24 @@ TOLERANCE = 1e-12
 
 @dataclass
 class Draw:
-    """Arrays of one problem: x (T, B, I), parameters, states (B, dim), derivatives of outputs and final states, targets."""
+    """Arrays of one problem: inputs (T, B, dim), parameters, states (B, dim), derivatives of outputs and final states, targets."""
 
-    x: Array
+    inputs: dict[str, Array]
     params: dict[str, Array]
     state: tuple[Array, ...]
     d_out: Array
     d_state: tuple[Array, ...]
     y: Array
+
+    @property
+    def x(self) -> Array:
+        """The first input."""
+        return next(iter(self.inputs.values()))
+
+    @property
+    def others(self) -> dict[str, Array]:
+        """The inputs that are given by keyword."""
+        return dict(list(self.inputs.items())[1:])
 
 
 def sizes_of(module: Any, given: tuple[int, ...] = SIZES) -> dict[str, int]:
@@ -49,7 +59,7 @@ def draw(
     shapes = {n: tuple(extent(e) for e in shape) for n, shape in module.PARAMS.items()}
     state_dims = [sizes[d] for d in spec.states.values()]
     return Draw(
-        some("x", steps, batch, sizes[spec.inputs["x"]]),
+        {n: some(n, steps, batch, sizes[d]) for n, d in spec.inputs.items()},
         {n: some(n, *s) / np.sqrt(s[-1] if len(s) > 1 else 1) for n, s in shapes.items()},
         tuple(some(n, batch, d) for n, d in zip(spec.states, state_dims, strict=True)),
         rng.normal(size=(steps, batch, state_dims[0])),
@@ -60,9 +70,10 @@ def draw(
 
 def loop(step: Any, given: Draw, lengths: list[int] | None, objective: str) -> dict[str, Array]:
     """What PyTorch gives: out, s_T, and the gradients of an objective: "backward" (d_out, d_state) or "loss"."""
-    leaves = {"x": given.x, **given.params, **{f"state {p}": s for p, s in enumerate(given.state)}}
+    leaves = {**given.inputs, **given.params, **{f"state {p}": s for p, s in enumerate(given.state)}}
     leaf = {n: torch.tensor(a, dtype=torch.float64, requires_grad=True) for n, a in leaves.items()}
     params = {n: leaf[n] for n in given.params}
+    first, *others = given.inputs
     d_out, y = torch.from_numpy(given.d_out), torch.from_numpy(given.y)
     outs, finals, total = [], [], torch.zeros((), dtype=torch.float64)
     for row in range(given.x.shape[1]):  # one sequence at a time: what a batch and lengths mean is not left to masks
@@ -70,7 +81,8 @@ def loop(step: Any, given: Draw, lengths: list[int] | None, objective: str) -> d
         state = tuple(leaf[f"state {p}"][row : row + 1] for p in range(len(given.state)))
         rows = []
         for now in range(last):
-            state = step(leaf["x"][now, row : row + 1], params, *state)
+            more = {n: leaf[n][now, row : row + 1] for n in others}
+            state = step(leaf[first][now, row : row + 1], params, *state, **more)
             rows.append(state[0])
             judged = ((state[0] - y[now, row]) ** 2) if objective == "loss" else state[0] * d_out[now, row]
             total = total + judged.sum()
@@ -92,7 +104,10 @@ def calls(
     module: Any, given: Draw, tapes: list[Any], wrts: list[Any], **options: Any
 ) -> Iterator[tuple[str, str, dict[str, Array]]]:
     """(title, objective, results) of every call of a module, results by the names of `loop`."""
-    names = {"x": "x", **{n: n for n in given.params}, **{f"{s}0": f"state {p}" for p, s in enumerate(module.STATES)}}
+    names = {n: n for n in (*given.inputs, *given.params)} | {
+        f"{s}0": f"state {p}" for p, s in enumerate(module.STATES)
+    }
+    options |= given.others
 
     def forward(out: Array, final: tuple[Array, ...]) -> dict[str, Array]:
         return {"out": out, **{f"final {p}": s for p, s in enumerate(final)}}
@@ -134,7 +149,7 @@ def differences(
 
 def wrts_of(module: Any) -> list[Any]:
     """None, each gradient alone, and "params"."""
-    return [None, "params", "x", *module.PARAMS, *(f"{s}0" for s in module.STATES)]
+    return [None, "params", *module._cell._spec.inputs, *module.PARAMS, *(f"{s}0" for s in module.STATES)]
 
 
 def compare(module: Any, step: Any, positive: tuple[str, ...] = (), tolerance: float = TOLERANCE) -> list[str]:

@@ -1,0 +1,1 @@
+"""Differential equations in small steps, and oscillators."""

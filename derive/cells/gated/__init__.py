@@ -1,0 +1,1 @@
+"""Relatives of the GRU: one state, and gates that decide what it keeps."""

@@ -1,0 +1,1 @@
+"""Relatives of the LSTM: a memory beside the output."""

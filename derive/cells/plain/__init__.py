@@ -1,0 +1,1 @@
+"""Recurrences without gates, or with weights of their own in place of gates."""
