@@ -225,12 +225,20 @@ KINDS = {
             s[t, n] = spike(v[t, n] - Rational(1, 4))
     """,
     "functions of one's own, of two arguments, with exp in them, of sizes and of numbers a step": """
-        soft = function("soft", lambda a, b: maximum(a, b) + log(1 + exp(-abs(a - b))), derivative=lambda a, b: (sigmoid(a - b), sigmoid(b - a)))
+        larger = lambda a, b: maximum(a, b) + log(1 + exp(-abs(a - b)))
+        soft = function("soft", larger, derivative=lambda a, b: (sigmoid(a - b), sigmoid(b - a)))
         short = function("short", lambda a: a * sigmoid(a))
         @cell(states="h")
         def mine(x, h, W, s, e):
             s[t] = soft(Sum(h[t - 1, n], n), 1)
             e[t, n] = soft(Sum(W[n, j] * x[t, j], j), h[t - 1, n] / H) * s[t]
             h[t, n] = short(e[t, n]) / 2 + soft(s[t], h[t - 1, n]) / 8
+    """,
+    "functions without a derivative, behind which nothing is left of a gradient": """
+        @cell(states="h c")
+        def mine(x, h, c, W, U, R, b, a):
+            a[t, n] = sign(Sum(W[n, j] * x[t, j], j)) + floor(4 * Sum(U[n, k] * h[t - 1, k], k) + b[n])
+            c[t, n] = (h[t - 1, n] > 0.1) + c[t - 1, n] / 2
+            h[t, n] = tanh(Sum(R[n, k] * c[t, k], k)) + a[t, n] / 4
     """,
 }
