@@ -387,7 +387,22 @@ def _names(lines: list[str], draft: Draft) -> list[str]:
     """Every tensor that the lines speak of, as arguments."""
     tree = ast.parse("\n".join(lines))
     found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    words = {"t", "Sum", "Rational", "tanh", "sigmoid", "relu", "softplus", "exp", "log", "sqrt", "x", "H", *LETTERS, *CALLED}
+    words = {
+        "t",
+        "Sum",
+        "Rational",
+        "tanh",
+        "sigmoid",
+        "relu",
+        "softplus",
+        "exp",
+        "log",
+        "sqrt",
+        "x",
+        "H",
+        *LETTERS,
+        *CALLED,
+    }
     return sorted(found - (words - set(draft.gates)))
 
 

@@ -62,7 +62,9 @@ def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
             if uses:
                 own = found.lhs.indices if isinstance(found.lhs, Indexed) else ()
                 swap = {a: found.rhs.xreplace(dict(zip(own, a.indices, strict=True)) if own else {}) for a in uses}
-                equations[p] = replace(reader, rhs=_without_zeros(reader.rhs.xreplace(swap)), merged=(*ids, *reader.merged))
+                equations[p] = replace(
+                    reader, rhs=_without_zeros(reader.rhs.xreplace(swap)), merged=(*ids, *reader.merged)
+                )
                 ids = ()
     return remaining(program, equations)
 
