@@ -13,6 +13,10 @@ class DeriveError(Exception):
     """
 
 
+class UnknownNameError(DeriveError, ImportError):
+    """A cell file imports a name that the notation has not; the message says which one is near."""
+
+
 class NotCompiledError(DeriveError, ImportError):
     """A cell has no compiled module for this Python, or one that was made from other C than lies beside it."""
 

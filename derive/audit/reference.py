@@ -86,7 +86,12 @@ def _named_arguments(program: Program) -> Program:
     for equation in program.equations:
         call = equation.rhs
         name = f"net_{equation.target}"
-        if record_of(call) is None or isinstance(call.args[0], Indexed) or name in program.tensors:
+        if (
+            record_of(call) is None
+            or len(call.args) != 1
+            or isinstance(call.args[0], Indexed)
+            or name in program.tensors
+        ):
             equations.append(equation)
             continue
         target = program.tensors[equation.target]

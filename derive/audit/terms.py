@@ -247,7 +247,7 @@ class Coefficients:
         return expr
 
     def _saved(self, node: sp.Expr) -> sp.Expr:
-        if record_of(node) is None or not node.args:
+        if record_of(node) is None or len(node.args) != 1:
             return node
         argument = node.args[0]
         argument = argument if isinstance(argument, Indexed) else self._recognised(argument)

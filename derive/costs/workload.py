@@ -74,10 +74,9 @@ class Workload:
     def __init__(self, kernel: Kernel, sizes: Mapping[str, int], dtype: type, hoist: bool) -> None:
         self.kernel, self.sizes, self.hoist = kernel, sizes, hoist
         self.tensors = kernel.program.tensors
-        # exp: one multiplication for each coefficient of its polynomial and four to reduce its argument; these four wait
-        # for one another, and the polynomial is a tree at best.
+        # exp: the four multiplications that reduce its argument wait for one another, and its polynomial is a tree at best.
         coefficients = len(functions.exponential(dtype).coefficients)
-        self.polynomial, self.polynomial_depth = coefficients + 4, 5 + ceil(log2(coefficients + 1))
+        self.dtype, self.polynomial_depth = dtype, 5 + ceil(log2(coefficients + 1))
 
     def number(self, expr: sp.Expr | int) -> int:
         """A size in numbers."""
@@ -142,12 +141,12 @@ class Workload:
     def _operations(self, equation: Equation) -> Pointwise:
         rhs = ir.without_guards(equation.rhs)
         sums = rhs.atoms(sp.Sum)
-        rhs = rhs.xreplace({s: s.function for s in sums})
+        rhs = functions.expanded(rhs.xreplace({s: s.function for s in sums}))
         found = operations(rhs)
         calls = sum(
             record.transcendental for node in sp.preorder_traversal(rhs) if (record := functions.record_of(node))
         )
-        slots = found["mul"] + found["div"] + calls * self.polynomial
+        slots = found["mul"] + found["div"] + functions.slots(rhs, self.dtype)
         return Pointwise(found["mul"], found["add"] + bool(sums), found["div"], calls, slots)
 
     # -- memory --------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.document.names import Names
 from derive.ir import Equation, Tensor, span, t
-from derive.ir.functions import BY_CLASS, fma
+from derive.ir.functions import fma, record_of
 from derive.passes.normalize import is_constant
 
 
@@ -172,13 +172,16 @@ class Formula(LatexPrinter):
         return str(self._print(sp.Add(c, sp.Mul(a, b))))
 
     def _print_Function(self, expr: sp.Expr, exp: Any = None) -> str:  # noqa: N802
-        record = BY_CLASS.get(expr.func)
+        record = record_of(expr)
         if record is None:
             return str(super()._print_Function(expr, exp))
         power = f"^{{{exp}}}" if exp else ""
-        return rf"{record.latex}{power}\bigl({self._print(expr.args[0])}\bigr)"
+        inside = [str(self._print(a)) for a in expr.args]
+        if "{0}" in record.latex:
+            return called(record.latex, inside) + power
+        return rf"{record.latex}{power}\bigl({joined_arguments(inside)}\bigr)"
 
-    _print_tanh = _print_exp = _print_log = _print_sin = _print_cos = _print_Function
+    _print_tanh = _print_exp = _print_log = _print_sin = _print_cos = _print_erf = _print_atan = _print_Function
 
     def parts(self, rhs: sp.Expr) -> list[str]:
         """The summands of a right-hand side, each with its sign: what a line may be broken at."""
@@ -191,6 +194,18 @@ class Formula(LatexPrinter):
     def range(self, when: ir.Span) -> str:
         lo, hi = (str(self._print(x)) for x in when)
         return f"t = {lo}" if lo == hi else rf"t = {lo},\dots,{hi}"
+
+
+def called(latex: str, arguments: list[str]) -> str:
+    """A form of LaTeX such as [{0} < {1}] with arguments in their places."""
+    for place, argument in enumerate(arguments):
+        latex = latex.replace(f"{{{place}}}", argument)
+    return latex
+
+
+def joined_arguments(arguments: list[str]) -> str:
+    """Several arguments side by side."""
+    return r",\; ".join(arguments)
 
 
 def spread(expr: sp.Expr) -> sp.Expr:

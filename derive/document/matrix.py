@@ -21,9 +21,9 @@ import sympy as sp
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
-from derive.document.formula import Formula, constant_factor, joined, spread
+from derive.document.formula import Formula, called, constant_factor, joined, joined_arguments, spread
 from derive.ir import Equation, span, t
-from derive.ir.functions import BY_CLASS, fma
+from derive.ir.functions import fma, record_for, record_of
 
 
 class NoMatrixForm(Exception):
@@ -70,8 +70,8 @@ class Matrices:
             return self._sum(expr, free)
         if isinstance(expr, sp.Mul):
             return self._product(expr, free)
-        if expr.func in BY_CLASS and len(expr.args) == 1:
-            return Node("apply", (self.tree(expr.args[0], free),), expr.func)
+        if record_of(expr) is not None:
+            return Node("apply", tuple(self.tree(a, self._free(a, free)) for a in expr.args), expr.func)
         raise NoMatrixForm(str(expr))
 
     def _leaf(self, access: sp.Expr, free: tuple[sp.Symbol, ...]) -> Node:
@@ -188,7 +188,12 @@ class Matrices:
         if node.kind == "power":
             return self._power(node, braces)
         if node.kind == "apply":
-            return rf"{BY_CLASS[node.data].latex}\bigl({show(node.args[0])}\bigr)"
+            record = record_for(node.data)
+            assert record is not None
+            arguments = [show(a) for a in node.args]
+            if "{0}" in record.latex:
+                return called(record.latex, arguments)
+            return rf"{record.latex}\bigl({joined_arguments(arguments)}\bigr)"
         return joined(self.parts(node, braces))
 
     def _leaf_text(self, access: sp.Expr, braces: bool) -> str:

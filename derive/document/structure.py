@@ -16,7 +16,7 @@ from derive import ir
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
 from derive.ir import Equation, t
-from derive.ir.functions import BY_CLASS, sigmoid
+from derive.ir.functions import record_of, sigmoid
 from derive.passes.normalize import is_transcendental
 
 # Where the derivative of a function is largest, and how large it is there.
@@ -267,6 +267,6 @@ def functions_used(d: Derivation) -> list[tuple[type, list[Equation]]]:
     found: dict[type, list[Equation]] = {}
     for equation in d.primal.equations:
         for node in sp.preorder_traversal(equation.rhs):
-            if node.func in BY_CLASS:
+            if record_of(node) is not None:
                 found.setdefault(node.func, []).append(equation)
     return list(found.items())

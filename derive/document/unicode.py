@@ -17,7 +17,7 @@ _WORDS = {
     "approx": "≈", "ne": "≠", "lVert": "‖", "rVert": "‖", "quad": "  ", "qquad": "   ", "tanh": "tanh", "exp": "exp",
     "log": "log", "sin": "sin", "cos": "cos", "max": "max", "min": "min", "prime": "′", "nabla": "∇", "pm": "±",
     "Rightarrow": "⇒", "ni": "∋", "left": "", "right": "", "bigl": "", "bigr": "", "Bigl": "", "Bigr": "",
-    "displaystyle": "", "limits": "",
+    "lfloor": "⌊", "rfloor": "⌋", "displaystyle": "", "limits": "",
 }  # fmt: skip
 _ACCENTS = {
     "bar": "\u0304",

@@ -53,6 +53,12 @@ class _Line(StrPrinter):
     def _print_sigmoid(self, expr: sp.Expr) -> str:
         return f"{self.sigma}({self._print(expr.args[0])})"
 
+    def _print_less(self, expr: sp.Expr) -> str:
+        return f"[{' < '.join(self._print(a) for a in expr.args)}]"
+
+    def _print_at_most(self, expr: sp.Expr) -> str:
+        return f"[{' <= '.join(self._print(a) for a in expr.args)}]"
+
     def _print_KroneckerDelta(self, expr: sp.Expr) -> str:  # noqa: N802
         return f"{self.delta}({', '.join(self._print(a) for a in expr.args)})"
 

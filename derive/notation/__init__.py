@@ -18,16 +18,20 @@ line, when it is read or when its program is first asked for.
 
 This file holds the names that a cell file imports; among them are the functions of derive/ir/functions.py, so that one
 that gets a record there can be imported here.  symbols.py has the words, decorators.py `@cell` and its kin,
-writer.py notes what a function writes and lines.py where; spelling.py spells names; formulas.py, checks.py, inputs.py,
+writer.py notes what a function writes and lines.py where; conditions.py makes comparisons numbers, own.py functions of
+one's own; spelling.py spells names; hints.py, formulas.py, checks.py, inputs.py,
 sizes.py and public.py say what is wrong with it, whole.py what is wrong with the whole; program.py makes a program of
 it, and joining.py puts a head on top of a cell.
 """
 
 from typing import Any
 
+from derive.errors import UnknownNameError
 from derive.ir import t
 from derive.ir.functions import IN_CELLS
 from derive.notation.decorators import Cell, Head, cell, head, loss
+from derive.notation.hints import nearest
+from derive.notation.own import function
 from derive.notation.symbols import (
     H,
     Rational,
@@ -39,6 +43,7 @@ from derive.notation.symbols import (
     mean,
     n,
     o,
+    pi,
     sqrt,
 )
 from derive.notation.writer import value
@@ -50,6 +55,7 @@ __all__ = [
     "Rational",
     "Sum",
     "cell",
+    "function",
     "head",
     "i",
     "j",
@@ -59,6 +65,7 @@ __all__ = [
     "mean",
     "n",
     "o",
+    "pi",
     "sqrt",
     "t",
     "value",
@@ -70,4 +77,10 @@ globals().update(IN_CELLS)
 
 def __getattr__(name: str) -> Any:
     """What has no name here; type checkers take its presence for any function that has a record."""
-    raise AttributeError(f"derive.notation has no name {name!r}; functions are {', '.join(sorted(IN_CELLS))}")
+    if name.startswith("_"):
+        raise AttributeError(f"derive.notation has no name {name!r}")
+    near = nearest(name, __all__)
+    raise UnknownNameError(
+        f"derive.notation has no name {name!r}{f'; did you mean {near}?' if near else ''} Functions are "
+        f"{', '.join(sorted(IN_CELLS))}; a function of your own is made by function(name, definition, derivative)"
+    )

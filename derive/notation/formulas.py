@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import sympy as sp
+from sympy.logic.boolalg import Boolean
 from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import T, t
-from derive.ir.functions import BY_CLASS, fma, record_of
+from derive.ir.functions import IN_CELLS, absolute, floor, indicator, maximum, minimum, record_of, signum
 
 _INSTEAD = {
-    "Max": "max(a, b) is relu(a - b) + b",
-    "Min": "min(a, b) is a - relu(a - b)",
-    "Piecewise": "a choice between two values is g*a + (1 - g)*b with a gate g, or relu",
-    "Heaviside": "the derivative of relu comes by itself; a gate is sigmoid(...)",
+    "Piecewise": "a choice between two values is where(condition, a, b)",
+    "Heaviside": "a step is where(a > 0, 1, 0), or the comparison a > 0 itself",
+    "ceiling": "the smallest whole number above a is -floor(-a)",
+    "Mod": "a modulo b is a - b*floor(a/b)",
+    "atan2": "the angle of a point is made of atan(y/x) and where(condition, a, b)",
+    "erfc": "1 - erf(a) is 2*normal_cdf(-sqrt(2)*a), to its last digits",
+    "asin": "asin(a) is atan(a/sqrt(1 - a**2))",
+    "tan": "tan(a) is sin(a)/cos(a)",
     "sinh": "sinh(a) is (exp(a) - exp(-a))/2",
     "cosh": "cosh(a) is (exp(a) + exp(-a))/2",
     "KroneckerDelta": "the diagonal of a matrix is written as a vector, u[n]",
@@ -46,6 +52,26 @@ def in_doubles(expr: sp.Expr) -> sp.Expr:
     return expr.replace(lambda e: e.is_Rational and e.q > 1 and max(abs(e.p), e.q) > _WHOLE, lambda e: sp.Float(e, 17))
 
 
+# Functions of SymPy that have another class here, which knows that tensors are real and evaluates nothing by itself.
+_OURS: dict[Any, Any] = {
+    sp.Abs: absolute,
+    sp.sign: signum,
+    sp.floor: floor,
+    sp.Max: lambda *given: reduce(maximum, given),
+    sp.Min: lambda *given: reduce(minimum, given),
+}
+
+
+def in_records(expr: sp.Expr) -> sp.Expr:
+    """The expression with functions of SymPy, and comparisons among their arguments, as those that have a record."""
+    for theirs, ours in _OURS.items():
+        expr = expr.replace(theirs, ours) if expr.has(theirs) else expr
+    conditions = [e for e in sp.preorder_traversal(expr) if isinstance(e, Boolean) and not isinstance(e, sp.Expr)]
+    if not conditions or expr.has(sp.Piecewise):
+        return expr
+    return expr.xreplace({e: indicator(e) for e in conditions})
+
+
 def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None:
     """Raise for what stands in a formula and has no meaning there: an unknown function, a time or an index as a number."""
     if isinstance(expr, Indexed):
@@ -63,7 +89,7 @@ def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None
         raise DeriveError(f"{where}, the number of steps T stands in a formula; a step does not know how many follow")
     if expr.args and not isinstance(expr, (sp.Add, sp.Mul, sp.Pow)) and record_of(expr) is None:
         name = type(expr).__name__
-        known = ", ".join(sorted(f.__name__ for f in BY_CLASS if f is not fma))
+        known = ", ".join(sorted([*IN_CELLS, "abs"]))
         instead = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
         raise DeriveError(f"{where}, {name} is no function that an equation may call; there are: {known}{instead}")
     if not expr.args and not expr.is_Symbol and not (expr.is_real and expr.is_finite):

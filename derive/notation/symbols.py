@@ -10,11 +10,12 @@ from derive import ir
 from derive.errors import DeriveError
 from derive.ir import T, t
 from derive.ir.functions import IN_CELLS
+from derive.notation.conditions import as_number
 
-__all__ = ["H", "Rational", "Sum", "i", "j", "k", "m", "mean", "n", "o", "sqrt", "t"]
+__all__ = ["H", "Rational", "Sum", "i", "j", "k", "m", "mean", "n", "o", "pi", "sqrt", "t"]
 WORDS = (*__all__, *IN_CELLS)  # what a cell file may import beside the decorators
 
-Rational, sqrt = sp.Rational, sp.sqrt
+Rational, pi, sqrt = sp.Rational, sp.pi, sp.sqrt
 i, j, k, m, n, o = (ir.index(name) for name in "ijkmno")
 H = ir.dimension("H")
 
@@ -23,6 +24,7 @@ def Sum(expr: sp.Expr, *indices: sp.Symbol) -> sp.Expr:  # noqa: N802  (as SymPy
     """SymPy's Sum over the whole range of each index; the range is found from the tensors that carry the index."""
     if not indices:
         raise DeriveError(f"Sum({expr}) names no index; write Sum(..., j), or Sum(..., j, k) for two")
+    expr = as_number(expr)
     limits = []
     for symbol in indices:
         if not isinstance(symbol, sp.Symbol):

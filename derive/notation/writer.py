@@ -8,7 +8,6 @@ What it makes of the equations is in program.py; another notation over the same 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import numbers
 import reprlib
@@ -21,9 +20,9 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive.errors import DeriveError
 from derive.ir import t
-from derive.ir.functions import absolute, signum
-from derive.notation import symbols
-from derive.notation.formulas import check_nodes, exact_exponents, in_doubles
+from derive.notation.conditions import as_number
+from derive.notation.formulas import check_nodes, exact_exponents, in_doubles, in_records
+from derive.notation.hints import hint
 from derive.notation.lines import Line, of_caller, of_error
 from derive.notation.spelling import check_spelling
 from derive.notation.symbols import canonical, check_index
@@ -133,7 +132,7 @@ class Writer:
         except DeriveError as error:
             raise self._placed(str(error), error, function) from error
         except Exception as error:
-            raise self._placed(f"{type(error).__name__}: {error}{self._hint(error)}", error, function) from error
+            raise self._placed(f"{type(error).__name__}: {error}{hint(error, self.names)}", error, function) from error
         finally:
             _RUNNING.reset(running)
         if result is not None:
@@ -152,30 +151,6 @@ class Writer:
         else:
             text = f"{self.where}{f', line {line.number}' if line else ''}: {message}"
         return DeriveError(f"{text}\n  {line}" if line is not None and "\n" not in text else text)
-
-    def _hint(self, error: Exception) -> str:
-        """What to do about an error of Python in a cell function."""
-        text = str(error)
-        if isinstance(error, NameError):
-            name = getattr(error, "name", None) or ""
-            if name in symbols.WORDS:
-                return f"; import it: from derive.notation import {name}"
-            names = [*self.names, *symbols.WORDS]
-            near = [x for x in names if x.lower() == name.lower()] or difflib.get_close_matches(name, names, 1, 0.5)
-            return (f"; did you mean {near[0]}?" if near else ".") + (
-                f" A tensor is an argument of the function ({', '.join(self.names)}), a function comes from "
-                f"derive.notation, and any other number or index is defined above the function"
-            )
-        if "truth value" in text or "StrictGreaterThan" in text or "LessThan" in text or "'GreaterThan'" in text:
-            return (
-                "; Python's max, min, if, and, or and comparisons ask for a value that is there only when the cell runs; "
-                "max(a, b) is relu(a - b) + b, and a gate takes the place of an if"
-            )
-        if isinstance(error, TypeError) and "for ^" in text:
-            return "; a power is written with two stars: h[t, n]**2"
-        if isinstance(error, (TypeError, AttributeError)):
-            return "; equations call the functions of derive.notation, not those of math or NumPy"
-        return ""
 
     def mistake(self, equation: int, message: str) -> DeriveError:
         """The error of an equation that was written: with its left-hand side and its line."""
@@ -256,6 +231,7 @@ class Writer:
 
     def expression(self, lhs: sp.Expr, value: Any) -> sp.Expr:
         """A right-hand side as an expression; DeriveError for what is none."""
+        value = value if isinstance(value, bool) else as_number(value)
         if isinstance(value, numbers.Number) and not isinstance(value, (bool, sp.Basic)):
             value = self.number(value)
         if not isinstance(value, sp.Expr):
@@ -266,7 +242,6 @@ class Writer:
 
     def checked(self, lhs: sp.Expr, value: sp.Expr) -> sp.Expr:
         """A right-hand side in functions that the engine can differentiate; DeriveError for what has no meaning."""
-        value = value.replace(sp.Abs, absolute).replace(sp.sign, signum) if value.has(sp.Abs, sp.sign) else value
-        value = in_doubles(exact_exponents(value))
+        value = in_doubles(exact_exponents(in_records(value)))
         check_nodes(f"{self.where}: in the equation of {lhs}", value, bound=())
         return value

@@ -5,7 +5,7 @@
 A cell has one to four states of different sizes.  Each line of it is a sum of terms; a term is a vector over the units
 of the line, perhaps scaled or subtracted.  Vectors are products with matrices (of the input, of states at t-1 and at t,
 of values, of products and functions of these, low rank, with a matrix transposed), bias and diagonal parameters, powers,
-products, quotients and functions of other vectors, and row reductions times a vector.  Values that nothing reads,
+products, quotients, functions and choices of other vectors, and row reductions times a vector.  Values that nothing reads,
 outputs that nothing reads at t-1, gates of different sizes, values of parameters alone and names that mean something
 elsewhere occur.  What is drawn does not depend on hash seeds.
 """
@@ -43,8 +43,18 @@ PARAMS = ("W", "U", "R", "A", "D", "P", "K", "M", "G", "E", "C")
 VECTORS = ("b", "w", "beta", "mu", "lam", "tau", "bias_1", "off", "alpha", "kappa", "nu")
 FUNCTIONS = (
     "tanh({})", "sigmoid({})", "relu({})", "softplus({})", "exp(-({}) ** 2)", "log(1 + ({}) ** 2)", "sqrt(1 + ({}) ** 2)",
-    "tanh(({}) / 2)", "1 / (1 + ({}) ** 2)",
+    "tanh(({}) / 2)", "1 / (1 + ({}) ** 2)", "silu({})", "gelu({})", "gelu_tanh({})", "erf({})", "atan({})", "normal_cdf({})",
+    "expm1(({}) / 2)", "elu({}, 0.7)", "leaky_relu({})", "log_sigmoid({})", "softsign({})", "hard_tanh(2 * ({}))",
+    "hard_sigmoid(4 * ({}))", "clip({}, -0.3, 0.4)", "maximum({}, 0.1)", "abs({})", "(({}) > 0.15)", "floor(5 * ({})) / 5",
+    "sign({})", "spike(({}) - 0.2)",
 )  # fmt: skip
+# Of two vectors; at times they are one, and equal.
+CHOICES = (
+    "maximum({0}, {1})", "minimum({0}, 2 * ({1}))", "where({0} > {1}, {2}, {0})", "where(({0} > 0) & ({1} <= 0.3), {1}, {2} / 2)",
+    "({0} < {1}) * {2}", "clip({0}, -0.2, {1} ** 2)", "abs({0} - {1})",
+)  # fmt: skip
+SPIKE = 'spike = function("spike", lambda v: where(v > 0, 1, 0), derivative=lambda v: 1 / (1 + (pi * v) ** 2))'
+CALLED = {name for text in (*FUNCTIONS, *CHOICES) for name in re.findall(r"[a-z_0-9]+(?=\()", text)}
 SCALES = ("{}", "{}", "{}", "{} / 2", "0.5 * {}", "Rational(1, 3) * {}", "2 * {}", "{} / 4")
 
 
@@ -182,6 +192,7 @@ class Draft:
             lambda: f"(1 - {first}) * {second}",
             lambda: f"{self.function(first)} * {second}",
             lambda: f"({first} - {second} / 3) ** 2",
+            lambda: self.rng.choice(CHOICES).format(first, second, third),
         ]
         if depth == 0:
             kinds += [lambda: f"{self.number((i,))} * {first}", lambda: self.function(self.total(dim, i, 1))]
@@ -339,6 +350,7 @@ def text(seed: int) -> str:
         "",
         "",
     ]
+    lines[4:4] = ["", SPIKE] if any("spike(" in line for line in body) else []
     lines += [f'@cell(states="{states}"{gates})', f"def random_{seed}({', '.join([*given, *names])}):"]
     lines += [f"    {line}" for line in body]
     if rng.random() < 0.4:
@@ -375,7 +387,22 @@ def _names(lines: list[str], draft: Draft) -> list[str]:
     """Every tensor that the lines speak of, as arguments."""
     tree = ast.parse("\n".join(lines))
     found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    words = {"t", "Sum", "Rational", "tanh", "sigmoid", "relu", "softplus", "exp", "log", "sqrt", "x", "H", *LETTERS}
+    words = {
+        "t",
+        "Sum",
+        "Rational",
+        "tanh",
+        "sigmoid",
+        "relu",
+        "softplus",
+        "exp",
+        "log",
+        "sqrt",
+        "x",
+        "H",
+        *LETTERS,
+        *CALLED,
+    }
     return sorted(found - (words - set(draft.gates)))
 
 

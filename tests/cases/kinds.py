@@ -180,4 +180,65 @@ KINDS = {
             y[t, j] = v[j]
             h[t, o] = Sum(U[e][o, m] * y[t, m], m) - Sum(M[o, n] * mem[t - 1, n], n) + b[o]
     """,
+    "the larger and the smaller of two, which are equal at first": """
+        @cell(states="h c")
+        def mine(x, h, c, W, b):
+            c[t, n] = maximum(h[t - 1, n], c[t - 1, n]) / 2 + tanh(Sum(W[n, j] * x[t, j], j) + b[n])
+            h[t, n] = minimum(c[t, n], c[t - 1, n]) + maximum(c[t, n], 0, Rational(1, 4)) / 3
+    """,
+    "comparisons as numbers, joined and alone": """
+        @cell(states="h")
+        def mine(x, h, W, a, d):
+            a[t, n] = Sum(W[n, j] * x[t, j], j)
+            d[t, n] = 0.1 < a[t, n]
+            h[t, n] = (a[t, n] > 0) * h[t - 1, n] + where((a[t, n] >= h[t - 1, n]) & ~(d[t, n] <= 0), a[t, n], d[t, n] / 2)
+    """,
+    "a sum over the units of what is clipped, and a choice by it": """
+        @cell(states="h")
+        def mine(x, h, W, s):
+            s[t] = Sum(clip(h[t - 1, n], -0.5, 0.5), n)
+            h[t, n] = where(s[t] > 0, tanh(Sum(W[n, j] * x[t, j], j)), s[t]) - clip(h[t - 1, n], -0.25, s[t] ** 2)
+    """,
+    "activations with kinks": """
+        @cell(states="h")
+        def mine(x, h, W, U, a):
+            a[t, n] = 4 * Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k)
+            h[t, n] = (hard_tanh(a[t, n]) + hard_sigmoid(2 * a[t, n]) + elu(a[t, n], 0.7) + leaky_relu(a[t, n])) / 4
+    """,
+    "smooth activations": """
+        @cell(states="h")
+        def mine(x, h, W, U, a, b):
+            a[t, n] = silu(Sum(W[n, j] * x[t, j], j) + b[n]) + gelu(Sum(U[n, k] * h[t - 1, k], k))
+            h[t, n] = gelu_tanh(a[t, n]) + softsign(a[t, n]) + log_sigmoid(h[t - 1, n]) / 3 + normal_cdf(a[t, n])
+    """,
+    "erf, atan, expm1, the floor and the sign": """
+        @cell(states="h")
+        def mine(x, h, W, a):
+            a[t, n] = erf(Sum(W[n, j] * x[t, j], j)) + atan(h[t - 1, n]) + floor(3 * h[t - 1, n]) / 6
+            h[t, n] = expm1(a[t, n] / 2) * sign(h[t - 1, n]) + log(1 + a[t, n] ** 2)
+    """,
+    "spikes, with a derivative that is declared": """
+        spike = function("spike", lambda v: where(v > 0, 1, 0), derivative=lambda v: 1 / (1 + (pi * v) ** 2))
+        @cell(states="s v")
+        def mine(x, s, v, W, U, b):
+            v[t, n] = sigmoid(b[n]) * v[t - 1, n] * (1 - s[t - 1, n]) + Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * s[t - 1, k], k)
+            s[t, n] = spike(v[t, n] - Rational(1, 4))
+    """,
+    "functions of one's own, of two arguments, with exp in them, of sizes and of numbers a step": """
+        larger = lambda a, b: maximum(a, b) + log(1 + exp(-abs(a - b)))
+        soft = function("soft", larger, derivative=lambda a, b: (sigmoid(a - b), sigmoid(b - a)))
+        short = function("short", lambda a: a * sigmoid(a))
+        @cell(states="h")
+        def mine(x, h, W, s, e):
+            s[t] = soft(Sum(h[t - 1, n], n), 1)
+            e[t, n] = soft(Sum(W[n, j] * x[t, j], j), h[t - 1, n] / H) * s[t]
+            h[t, n] = short(e[t, n]) / 2 + soft(s[t], h[t - 1, n]) / 8
+    """,
+    "functions without a derivative, behind which nothing is left of a gradient": """
+        @cell(states="h c")
+        def mine(x, h, c, W, U, R, b, a):
+            a[t, n] = sign(Sum(W[n, j] * x[t, j], j)) + floor(4 * Sum(U[n, k] * h[t - 1, k], k) + b[n])
+            c[t, n] = (h[t - 1, n] > 0.1) + c[t - 1, n] / 2
+            h[t, n] = tanh(Sum(R[n, k] * c[t, k], k)) + a[t, n] / 4
+    """,
 }

@@ -285,7 +285,7 @@ REFUSED = {
         def mine(x, h, W):
             h[t, n] = max(Sum(W[n, j] * x[t, j], j), h[t - 1, n])  #!
         """,
-        ("TypeError: cannot determine truth value", "Python's max, min, if", "max(a, b) is relu(a - b) + b"),
+        ("TypeError: cannot determine truth value", "Python's max, min, if", "maximum(a, b)"),
     ),
     "the if of Python": (
         """
@@ -294,15 +294,55 @@ REFUSED = {
             if h[t - 1, n] > 0:  #!
                 h[t, n] = Sum(W[n, j] * x[t, j], j)
         """,
-        ("Python's max, min, if", "a gate takes the place of an if"),
+        ("Python's max, min, if", "where(a > b, c, d) for an if"),
     ),
-    "a comparison as a number": (
+    "the and of Python": (
         """
         @cell(states="h")
         def mine(x, h, W):
-            h[t, n] = Sum(W[n, j] * x[t, j], j) * (h[t - 1, n] > 0)  #!
+            h[t, n] = where(h[t - 1, n] > 0 and h[t - 1, n] < 1, 1, 0) * Sum(W[n, j] * x[t, j], j)  #!
         """,
-        ("comparisons ask for a value that is there only when the cell runs",),
+        ("Python's max, min, if", "(a > b) & (c > d) for an and"),
+    ),
+    "too few arguments": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = where(h[t - 1, n] > 0, Sum(W[n, j] * x[t, j], j))  #!
+        """,
+        ("where takes exactly 3 arguments (2 given); write where(condition, a, b)",),
+    ),
+    "too many arguments": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = leaky_relu(h[t - 1, n], 0.1, 0.2) + Sum(W[n, j] * x[t, j], j)  #!
+        """,
+        ("write leaky_relu(x, slope=0.01)",),
+    ),
+    "a function of NumPy": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = numpy.floor(h[t - 1, n]) + Sum(W[n, j] * x[t, j], j)  #!
+        """,
+        ("equations call the functions of derive.notation, not those of math or NumPy",),
+    ),
+    "a function that rounds": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = float(h[t - 1, n]) + Sum(W[n, j] * x[t, j], j)  #!
+        """,
+        ("float, int and round want numbers as well",),
+    ),
+    "the name that PyTorch has for a function": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = clamp(h[t - 1, n], 0, 1) + Sum(W[n, j] * x[t, j], j)  #!
+        """,
+        ("name 'clamp' is not defined; did you mean clip?",),
     ),
     "a caret": (
         """
@@ -499,15 +539,7 @@ REFUSED = {
         def mine(x, h, W):
             h[t, n] = sympy.Piecewise((h[t - 1, n], h[t - 1, n] > 0), (0, True)) * Sum(W[n, j] * x[t, j], j)  #!
         """,
-        ("Piecewise is no function that an equation may call", "g*a + (1 - g)*b"),
-    ),
-    "the maximum of SymPy": (
-        """
-        @cell(states="h")
-        def mine(x, h, W):
-            h[t, n] = sympy.Max(Sum(W[n, j] * x[t, j], j), h[t - 1, n])  #!
-        """,
-        ("Max is no function that an equation may call", "max(a, b) is relu(a - b) + b"),
+        ("Piecewise is no function that an equation may call", "where(condition, a, b)"),
     ),
     "a derivative": (
         """

@@ -17,12 +17,12 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.ir import Equation, Facts, Program, T, Tensor, t
-from derive.ir.functions import sigmoid, softplus
+from derive.ir.functions import expm1, normal_cdf, sigmoid, softplus
 from derive.passes.normalize import normalize
 
 DIMS = tuple(ir.dimension(d) for d in ("P", "Q", "R"))
 NAMES = tuple(ir.index(s) for s in ("i", "j", "k", "n", "s"))
-FUNCTIONS = (sp.tanh, sigmoid, sp.sin, softplus)
+FUNCTIONS = (sp.tanh, sigmoid, sp.sin, softplus, sp.atan, sp.erf, normal_cdf, expm1)
 STATES: ir.Span = (sp.Integer(0), T)
 
 

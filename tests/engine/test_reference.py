@@ -11,7 +11,7 @@ from engine_tools import CELLS, SIZES, STEP, derived, draw, gradients, primal, r
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import STEPS, Equation, Program, T, Tensor, span, t
-from derive.ir.functions import BY_CLASS, RECORDS, Record, fma, sigmoid
+from derive.ir.functions import BY_CLASS, DEFINED, RECORDS, Record, fma, sigmoid
 from derive.verify import interpreter as reference
 
 n, k = ir.index("n"), ir.index("k")
@@ -148,33 +148,59 @@ POINTS = np.array([-30.0, -2.5, -1e-3, 1e-3, 0.7, 3.0, 30.0])
 
 
 def elementary() -> list[Record]:
-    return [record for record in RECORDS if record.function is not fma]
+    return [*(r for r in RECORDS if r.function is not fma), *(f.record for f in DEFINED)]
 
 
-def points_for(record: Record) -> np.ndarray:
-    return np.abs(POINTS) if record.c == "log" else POINTS
+def points_for(record: Record) -> list[np.ndarray]:
+    """Values of the arguments.  Of several, every combination, so that they are equal, and conditions 0, now and then."""
+    if record.c == "log":
+        return [np.abs(POINTS)]
+    grid = [POINTS] if len(record.arguments) == 1 else [np.array([-2.5, -1e-3, 0.0, 0.7, 3.0])] * len(record.arguments)
+    return [a.ravel() for a in np.meshgrid(*grid)]
 
 
 @pytest.mark.parametrize("record", elementary(), ids=lambda r: r.c)
 def test_every_function_has_the_derivative_that_it_claims(record: Record) -> None:
-    """Its own NumPy function under the complex step, against what `fdiff` says: both are exact but for rounding."""
+    """Its own NumPy function under the complex step, against what `fdiff` says: both are exact but for rounding.
+
+    Where two pieces meet the complex step keeps to what is stated there.
+    """
     points = points_for(record)
-    slope = np.imag(record.numpy(points + 1j * STEP)) / STEP
-    x, y = Tensor("x", (H,), (n,), "input"), Tensor("y", (H,), (n,))
-    claimed = record.function(x.at()).diff(x.at())
-    program = Program("small", {"x": x, "y": y}, (Equation(y.at(), claimed, "E1"),), ("y",))
-    found = reference.run(ir.verify(program), {"x": points}, {"H": len(points), "T": 1})["y"]
-    # Where tanh is 1 to the last digit, 1 - tanh^2 is rounding; the slope is 1e-26 there, and nothing depends on it.
-    np.testing.assert_allclose(found, slope, rtol=1e-12, atol=1e-15)
+    size = {"H": len(points[0]), "T": 1}
+    tensors = [Tensor(f"x{p}", (H,), (n,), "input") for p in range(len(points))]
+    y = Tensor("y", (H,), (n,))
+    given = {x.name: x for x in tensors}
+    for p, x in enumerate(tensors):
+        slope = np.imag(record.numpy(*(a + 1j * STEP * (p == q) for q, a in enumerate(points)))) / STEP
+        claimed = record.function(*(x.at() for x in tensors)).diff(x.at())
+        program = Program("small", {**given, "y": y}, (Equation(y.at(), claimed, "E1"),), ("y",))
+        found = reference.run(ir.verify(program), dict(zip(given, points, strict=True)), size)["y"]
+        # Where tanh is 1 to the last digit, 1 - tanh^2 is rounding; the slope is 1e-26 there, and nothing depends on it.
+        np.testing.assert_allclose(found, slope, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("record", elementary(), ids=lambda r: r.c)
 def test_every_function_is_the_same_in_50_digits(record: Record) -> None:
     points = points_for(record)
     with mpmath.workdps(50):
-        exact = [float(record.mpmath(mpmath.mpf(float(p)))) for p in points]
+        exact = [float(record.mpmath(*(mpmath.mpf(float(v)) for v in p))) for p in zip(*points, strict=True)]
     # 8 units: NumPy's own functions err by up to 4, and a quotient of them by a little more.
-    np.testing.assert_allclose(record.numpy(points), exact, rtol=8 * EPS)
+    np.testing.assert_allclose(record.numpy(*points), exact, rtol=8 * EPS)
+
+
+@pytest.mark.parametrize("record", elementary(), ids=lambda r: r.c)
+def test_the_complex_step_of_50_digits_is_that_of_numpy(record: Record) -> None:
+    points = points_for(record)
+    for moved in range(len(points)):
+        with mpmath.workdps(50):
+            step = mpmath.mpc(0, mpmath.mpf(10) ** -40)
+            values = [
+                record.mpmath(*(mpmath.mpf(float(v)) + (step if p == moved else 0) for p, v in enumerate(row)))
+                for row in zip(*points, strict=True)
+            ]
+            exact = [float(mpmath.im(v) * mpmath.mpf(10) ** 40) for v in values]
+        found = np.imag(record.numpy(*(a + 1j * STEP * (p == moved) for p, a in enumerate(points)))) / STEP
+        np.testing.assert_allclose(found, exact, rtol=1e-12, atol=1e-15)
 
 
 def test_a_constant_of_mathematics_has_as_many_digits_as_are_asked_for() -> None:

@@ -56,8 +56,8 @@ def files(
         f"plain/{kind}.c.j2",
         body=body,
         calls=_functions(body),
-        records=[r for r in functions.RECORDS if not r.vector],
-        polynomial=functions.exponential(scalar.dtype),
+        library=LIBRARY,
+        **functions.polynomials_of(scalar.dtype),
         zeros="nothing" in re.findall(r"\w+", body),
         **values,
     )
@@ -121,7 +121,16 @@ def _tape(model: Model | Routine) -> dict[str, str]:
     return {array: width(place) for array, place in regions.items()}
 
 
-NEEDS = {"exp": ("reduce",), "sigmoid": ("reduce",), "tanh": ("reduce",), "signum": ("step",)}
+# What the C library has, by its names; and what the functions of templates/plain/math.h.j2 call.
+LIBRARY = ("sin", "cos", "log", "atan", "erf", "expm1", "floor")
+NEEDS = {
+    "exp": ("reduce",),
+    "sigmoid": ("reduce",),
+    "tanh": ("reduce",),
+    "normal_cdf": ("reduce",),
+    "signum": ("step",),
+    "clip": ("maximum", "minimum"),
+}
 
 
 def _functions(body: str) -> set[str]:

@@ -121,8 +121,18 @@ class Expression:
         record = record_of(expr)
         if record is None:
             raise DeriveError(f"no C for {type(expr).__name__} in {expr}; add a record to derive/ir/functions.py")
-        kind = "vec_" if self._vector(expr) else "scalar_"
-        return f"{kind}{record.c}({', '.join(self.print(a) for a in expr.args)})"
+        if record.definition is not None:
+            return self._closed(record.definition(*expr.args))
+        if not self._vector(expr):
+            return f"scalar_{record.c}({', '.join(self.print(a) for a in expr.args)})"
+        # A function of several arguments takes vectors only.
+        parts = [self.print(a) if self._vector(a) else f"splat({self.print(a)})" for a in expr.args]
+        return f"vec_{record.c}({', '.join(parts)})"
+
+    def _closed(self, expr: sp.Expr) -> str:
+        """An expression that stands for one name."""
+        text = self.print(expr)
+        return f"({text})" if isinstance(expr, (sp.Add, sp.Mul)) else text
 
     def _vector(self, expr: sp.Expr) -> bool:
         return any(self.is_vector(a) for a in expr.atoms(Indexed))
@@ -146,7 +156,9 @@ class Expression:
             return " * ".join(parts)
         if isinstance(expr, sp.Add):
             return f"({' + '.join(parts)})"
-        if (record := record_of(expr)) is not None:
+        if (record := record_of(expr)) is not None and record.definition is not None:
+            return f"({self._cast(record.definition(*expr.args))})"
+        if record is not None:
             return f"scalar_{record.c}({', '.join(parts)})"
         raise DeriveError(f"no C for the constant {expr}")
 

@@ -10,7 +10,7 @@ from derive.document.blocks import Block, Display, Figure, Paragraph, Row, Table
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
 from derive.ir import Equation, Origin
-from derive.ir.functions import BY_CLASS
+from derive.ir.functions import PIECES, record_for
 from derive.passes.normalize import is_transcendental
 
 
@@ -87,15 +87,23 @@ def _readers(d: Derivation, say: Messages) -> Table:
 
 def lemmas(d: Derivation, say: Messages) -> list[Block]:
     """The derivative of each function that is called, and what becomes of it where its value is kept."""
-    a = sp.Symbol("a", real=True)
-    rows = []
+    rows, declared, pieces = [], [], False
     for function, _ in structure.functions_used(d):
-        call = function(a)
-        slope = call.diff(a)
-        record = BY_CLASS[function]
-        rows.append(Row(rf"{record.latex}'(a)", tuple(d.formula.parts(slope))))
+        record = record_for(function)
+        assert record is not None
+        letters = sp.symbols("a b c", real=True)[: len(record.arguments)]
+        call = function(*letters)
+        if record.definition is not None:
+            rows.append(Row(d.formula.doprint(call), tuple(d.formula.parts(record.definition(*letters)))))
+        slopes = [call.diff(a) for a in letters]
+        told = [(a, s) for a, s in zip(letters, slopes, strict=True) if s != 0 or len(letters) == 1]
+        rows += [Row(_slope(d, call, a), tuple(d.formula.parts(s))) for a, s in told]
+        declared += [rf"${record.latex}$"] if record.declared else []
+        pieces |= any(e.has(*PIECES) for e in (call, *slopes))
     blocks: list[Block] = [Paragraph(say("lemmas.functions"))]
     blocks += [Display(tuple(rows))] if rows else [Paragraph(say("lemmas.none"))]
+    blocks += [Paragraph(say("lemmas.declared", f=say.list(declared)))] if declared else []
+    blocks += [Paragraph(say("lemmas.pieces"))] if pieces else []
     used = []
     for equation in d.forward:
         if not is_transcendental(equation.rhs) and not isinstance(equation.rhs, sp.Pow):
@@ -111,6 +119,15 @@ def lemmas(d: Derivation, say: Messages) -> list[Block]:
     if d.kept:
         blocks += [Paragraph(say("lemmas.kept")), Display(tuple(d.row(e) for e in d.kept))]
     return blocks
+
+
+def _slope(d: Derivation, call: sp.Expr, argument: sp.Symbol) -> str:
+    """The left-hand side of a derivative: f'(a), or the derivative of a call by one of its arguments."""
+    record = record_for(call.func)
+    assert record is not None
+    if len(call.args) == 1 and "{0}" not in record.latex:
+        return rf"{record.latex}'(a)"
+    return rf"\frac{{\partial}}{{\partial {argument}}}\, {d.formula.doprint(call)}"
 
 
 def _derivative(expr: sp.Expr, access: sp.Expr) -> sp.Expr:

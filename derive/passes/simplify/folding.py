@@ -1,6 +1,7 @@
 """The rules `fold_constants` and `fold_copies`: adjoints that are no work of their own disappear into their readers.
 
     d_L = 1                        readers have the 1
+    d_a[t,n] = 0                   Sum_n d_a[t,n]*W[n,k] is 0, as behind a floor or a sign
     d_p[t,n] = seed_p[t,n]         readers read seed_p
 
 Their IDs stay with the first reader.
@@ -26,7 +27,8 @@ def fold_constants(program: Program) -> Program:
 
     def is_one(equation: Equation) -> bool:
         plain = not equation.rhs.has(Indexed, span) and is_constant(equation.rhs)
-        return plain and _read_within(equation, list(program.equations), program.tensors)
+        # What is zero everywhere is zero outside of its span as well.
+        return plain and (equation.rhs == 0 or _read_within(equation, list(program.equations), program.tensors))
 
     return _fold(program, is_one)
 
@@ -60,9 +62,16 @@ def _fold(program: Program, foldable: Callable[[Equation], bool]) -> Program:
             if uses:
                 own = found.lhs.indices if isinstance(found.lhs, Indexed) else ()
                 swap = {a: found.rhs.xreplace(dict(zip(own, a.indices, strict=True)) if own else {}) for a in uses}
-                equations[p] = replace(reader, rhs=reader.rhs.xreplace(swap), merged=(*ids, *reader.merged))
+                equations[p] = replace(
+                    reader, rhs=_without_zeros(reader.rhs.xreplace(swap)), merged=(*ids, *reader.merged)
+                )
                 ids = ()
     return remaining(program, equations)
+
+
+def _without_zeros(expr: sp.Expr) -> sp.Expr:
+    """The expression without sums of nothing: the derivative of floor is 0, and so is every product with it."""
+    return ir.walk(expr, lambda e: sp.Integer(0) if isinstance(e, sp.Sum) and e.function == 0 else e)
 
 
 def _read_within(found: Equation, equations: list[Equation], tensors: dict[str, Tensor]) -> bool:
