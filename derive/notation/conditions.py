@@ -1,13 +1,15 @@
 """Comparisons of a cell file as numbers: (x[t, n] > 0) * y[t, n] is y where x is positive, and 0 elsewhere.
 
 SymPy makes a comparison a condition without arithmetic, and so Python would say that * has no meaning for it.  Here
-conditions get the operations that they lack, and nothing else: a comparison is the number 1 where it holds and 0 where it
+conditions get the operations that they lack, as long as a function of equations runs: a comparison is the number 1 where it holds and 0 where it
 does not, (a < b) & (c < d) the product of two, ~(a < b) is a >= b.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import sympy as sp
@@ -36,7 +38,29 @@ def _operation(name: str) -> Callable[..., Any]:
     return operate
 
 
-for _kind in (Relational, BooleanFunction):
-    for _name in _OPERATIONS:
-        if not hasattr(_kind, f"__{_name}__"):
-            setattr(_kind, f"__{_name}__", _operation(f"__{_name}__"))
+@contextmanager
+def conditions_are_numbers() -> Iterator[None]:
+    """While a function of equations runs, conditions have arithmetic; SymPy is as it was before and afterwards."""
+    global _inside
+    with _LOCK:
+        _inside += 1
+        if _inside == 1:
+            for kind, name in _LACKING:
+                setattr(kind, name, _operation(name))
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _inside -= 1
+            if not _inside:
+                for kind, name in _LACKING:
+                    delattr(kind, name)
+
+
+_LOCK, _inside = Lock(), 0
+_LACKING = [
+    (kind, f"__{name}__")
+    for kind in (Relational, BooleanFunction)
+    for name in _OPERATIONS
+    if not hasattr(kind, f"__{name}__")
+]

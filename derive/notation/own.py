@@ -17,7 +17,7 @@ from sympy.tensor.indexed import Indexed
 
 from derive.errors import DeriveError
 from derive.ir.functions import IN_CELLS, define
-from derive.notation.conditions import as_number
+from derive.notation.conditions import as_number, conditions_are_numbers
 from derive.notation.formulas import check_nodes, exact_exponents, in_doubles, in_records
 from derive.notation.spelling import check_spelling
 
@@ -90,7 +90,8 @@ def _arguments(where: str, given: Callable[..., Any]) -> tuple[sp.Symbol, ...]:
 
 def _called(where: str, what: str, given: Callable[..., Any], symbols: tuple[sp.Symbol, ...]) -> Any:
     try:
-        return given(*symbols)
+        with conditions_are_numbers():
+            return given(*symbols)
     except DeriveError:
         raise
     except Exception as error:

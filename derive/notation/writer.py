@@ -20,7 +20,7 @@ from sympy.tensor.indexed import Indexed, IndexedBase
 
 from derive.errors import DeriveError
 from derive.ir import t
-from derive.notation.conditions import as_number
+from derive.notation.conditions import as_number, conditions_are_numbers
 from derive.notation.formulas import check_nodes, exact_exponents, in_doubles, in_records
 from derive.notation.hints import hint
 from derive.notation.lines import Line, of_caller, of_error
@@ -126,7 +126,8 @@ class Writer:
         """Run the function on tensors, by their names, and numbers; what goes wrong becomes an error with the cell and the line."""
         running = _RUNNING.set(self)
         try:
-            result = function(*(self.argument(a) if isinstance(a, str) else a for a in arguments))
+            with conditions_are_numbers():
+                result = function(*(self.argument(a) if isinstance(a, str) else a for a in arguments))
         except RecursionError as error:
             raise self._placed("a formula is nested too deeply; give its parts names", error, function) from None
         except DeriveError as error:
