@@ -31,7 +31,7 @@ The contract of numbers
 
     float64     every result within 1e-12 of the equations, of the larger of 1 and the largest element; float32: 32 ulp of it;
                 more only where the roundings of single operations have that effect (derive/verify says how much that is)
-    functions   as derive/ir/functions.py defines them, within `Record.ulp`; NaN and infinities go through
+    functions   as derive/ir/functions/ defines them, within `Record.ulp`; NaN and infinities go through
     order       terms of another step or of one end of time are added last (backends/shared/values.py, `from_afar`), so that
                 what a norm takes off again is not rounded away; sums of a row and of a product may be taken in any order
     the same    calls of one build give the same bits for the same arguments

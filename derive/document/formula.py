@@ -94,7 +94,7 @@ class Order:
 
 
 class Formula(LatexPrinter):
-    """SymPy's LaTeX with tensors as W_{f,nj} and h_{n}(t-1), and with the functions of derive/ir/functions.py."""
+    """SymPy's LaTeX with tensors as W_{f,nj} and h_{n}(t-1), and with the functions of derive/ir/functions/."""
 
     def __init__(self, tensors: dict[str, Tensor], names: Names) -> None:
         super().__init__({"mul_symbol": r"\,", "fold_short_frac": False, "root_notation": True})

@@ -16,7 +16,7 @@ Arguments may have Greek letters, as papers do; C, file names and the dict of pa
 A cell that means something else than what is computed, or that nothing computes yet, is refused with the equation and its
 line, when it is read or when its program is first asked for.
 
-This file holds the names that a cell file imports; among them are the functions of derive/ir/functions.py, so that one
+This file holds the names that a cell file imports; among them are the functions of derive/ir/functions/, so that one
 that gets a record there can be imported here.  symbols.py has the words, decorators.py `@cell` and its kin,
 writer.py notes what a function writes and lines.py where; conditions.py makes comparisons numbers, own.py functions of
 one's own; spelling.py spells names; hints.py, formulas.py, checks.py, inputs.py,

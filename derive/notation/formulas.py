@@ -1,4 +1,4 @@
-"""What a formula may be made of: tensors, numbers, sizes, sums, powers and the functions of derive/ir/functions.py."""
+"""What a formula may be made of: tensors, numbers, sizes, sums, powers and the functions of derive/ir/functions/."""
 
 from __future__ import annotations
 

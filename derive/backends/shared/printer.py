@@ -120,7 +120,7 @@ class Expression:
             return self._pow(expr.base, expr.exp)
         record = record_of(expr)
         if record is None:
-            raise DeriveError(f"no C for {type(expr).__name__} in {expr}; add a record to derive/ir/functions.py")
+            raise DeriveError(f"no C for {type(expr).__name__} in {expr}; add a record to derive/ir/functions/")
         if record.definition is not None:
             return self._closed(record.definition(*expr.args))
         if not self._vector(expr):
