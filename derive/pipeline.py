@@ -27,6 +27,7 @@ from derive.passes.lower import Lowered, lower
 from derive.passes.partition import Sweep, partition, with_copies
 from derive.passes.peel import peel
 from derive.passes.remat import needed, rematerialise
+from derive.passes.results import apart_from_results
 from derive.passes.simplify import RULES, Count, count, simplify
 from derive.passes.storage import Place, Storage, place, tape, tape_places, with_initials
 from derive.passes.storage_verifier import verify_storage
@@ -116,6 +117,7 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
         counts.append(count(adjoint, rule.__name__))
     objective = trace.run("loss", _objective, loss, primal, adjoint)
     many = trace.run("batch", batch, adjoint)
+    many = trace.run("keep results apart", apart_from_results, many)
     first, second = trace.run("partition", _forward_and_backward, many)
     objectives = trace.run("batch the loss", batch, objective)
 

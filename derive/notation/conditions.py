@@ -1,7 +1,8 @@
 """Comparisons of a cell file as numbers: (x[t, n] > 0) * y[t, n] is y where x is positive, and 0 elsewhere.
 
 SymPy makes a comparison a condition without arithmetic, and so Python would say that * has no meaning for it.  Here
-conditions get the operations that they lack, as long as a function of equations runs: a comparison is the number 1 where it holds and 0 where it
+conditions get the operations that they lack, as long as a function of equations runs: a comparison is the number 1 where it
+holds and 0 where it
 does not, (a < b) & (c < d) the product of two, ~(a < b) is a >= b.
 """
 

@@ -18,6 +18,7 @@ import sympy as sp
 from derive import ir
 from derive.errors import EngineError
 from derive.passes.lower import Lowered, Phase, Stage
+from derive.passes.results import is_optional
 from derive.passes.storage import Place, Storage
 
 Where = tuple[str, int]  # part, such as "phase 1", "loop 2", "edge"; stage in it
@@ -86,6 +87,8 @@ class _Verifier:
         elif place.kind in ("local", "tile"):
             if where != made or by or whole:
                 raise self.fail(name, f"it stays in a {place.kind} of {_said(made)}, and {_said(where)} reads it")
+        elif place.kind == "arg" and is_optional(name, self.program) and where != made:
+            raise self.fail(name, f"{_said(where)} reads it, and the caller may leave it out")
         elif place.kind in ("step", "edge"):
             if by or part not in (made[0], "ends") or made[0].startswith("phase"):
                 raise self.fail(name, f"a buffer of one step is read in {_said(where)}, {by:+d} steps away")

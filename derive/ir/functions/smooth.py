@@ -65,10 +65,14 @@ def _log_mp(a: Any) -> Any:
 
 
 def _log1p(a: Any) -> Any:
-    """log(1 + a) to its last digits where a is small, for complex numbers too (Kahan): NumPy's own adds first."""
+    """log(1 + a) to its last digits where a is small, for complex numbers too (Kahan): NumPy's own adds first.
+
+    Below 1e-5 it is its series: the quotient would divide by the smallest numbers that there are.
+    """
     whole = 1 + a
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(whole == 1, a, np.log(whole) * a / (whole - 1))
+    with np.errstate(all="ignore"):
+        series = a * (1 - a * (0.5 - a * (1 / 3 - a / 4)))
+        return np.where(np.abs(a) < 1e-5, series, np.log(whole) * a / (whole - 1))
 
 
 def _softplus(a: Any) -> Any:
