@@ -186,4 +186,10 @@ RIGHT = {
 
         mine = unit.then(deep, "mine")
     """,
+    "a gradient that the caller leaves out, and others read": """
+        @cell(states="e u", inputs="v")
+        def mine(x, v, e, u, W, tau):
+            e[t, n] = e[t - 1, n] * (1 - e[t - 1, n]) / 4 - Sum(e[t - 1, k] ** 2, k) * tau[n] + v[t, n] * e[t - 1, n]
+            u[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + Sum(e[t, k], k) + u[t - 1, n])
+    """,
 }
