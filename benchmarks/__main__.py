@@ -1,8 +1,9 @@
-"""The command line: `python -m benchmarks run`, `report`, `threads`, `readme`."""
+"""The command line: `python -m benchmarks run`, `report`, `threads`, `readme`, `zoo`."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,36 @@ def readme(check: bool) -> None:
             sys.exit(1)
         if not check:
             page.write_text(filled, encoding="utf-8")
+
+
+@main.command()
+@click.argument("cells", nargs=-1)
+@click.option("--time", "clock", is_flag=True, help="Also time a training call, beside PyTorch and JAX.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=0.3, help="Time for one figure, about.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="The page. Default: docs/zoo.md.")
+def zoo(cells: tuple[str, ...], clock: bool, seconds: float, output: Path | None) -> None:
+    """Write docs/zoo.md: every cell of the zoo, or CELLS, with its source, work and error; minutes, with PyTorch.
+
+    Timings that --time measures are kept in benchmarks/results/zoo.json, and shown by later runs.
+    """
+    from benchmarks import zoo as shelf
+    from derive import registry
+
+    names = cells or tuple(registry.zoo())
+    if cells and output is None:
+        raise click.UsageError("CELLS are a part of the page: give it another name, --output FILE")
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    times = json.loads(shelf.TIMES.read_text(encoding="utf-8")) if shelf.TIMES.is_file() else None
+    if clock:
+        times = shelf.timed(names, seconds, say)
+        if not cells:
+            shelf.TIMES.write_text(json.dumps(times, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    target = output or shelf.PAGE
+    target.write_text(shelf.page(shelf.rows(names, say), times), encoding="utf-8")
+    click.echo(f"written: {target}")
 
 
 if __name__ == "__main__":

@@ -427,3 +427,51 @@ def test_a_missing_library_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     running, known = worker._started(1, Settings(peers=("ours", "jax")))
     assert list(running) == ["ours"]
     assert "jax" in known["jax"]["reason"]
+
+
+# -- the zoo
+
+
+def test_the_page_of_the_zoo_has_a_row_for_each_cell_and_timings_where_they_were_taken() -> None:
+    from benchmarks import zoo
+
+    rows = [
+        zoo.Row("mgu", "Minimal.", 3, "2·H²", 98304.0, 768.0, 5e-16),
+        zoo.Row("ran", "Additive.", 4, "H", 1.0, 2.0, 1e-15),
+    ]
+    assert "| `mgu` | Minimal. | 3 | 2·H² | 98304 | 768 | 5e-16 |\n" in zoo.page(rows)
+    times = {"cells": {"mgu": {str(shapes.CELL_SHAPES[0]): {"ours": 9e-5, "torch": 0.01}}}}
+    text = zoo.page(rows, times)
+    assert (
+        "| 5e-16 | 90 | 10000 | – | – | – | – |\n" in text
+        and "| `ran` | Additive. | 4 | H | 1 | 2 | 1e-15 | – | " in text
+    )
+
+
+@pytest.mark.parametrize("name", ["gru_layernorm", "lru", "cfc", "antisymmetric", "zoneout_lstm"])
+def test_a_step_of_the_zoo_is_the_same_under_jax(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    pytest.importorskip("jax", reason="JAX is not installed")
+    from benchmarks import zoo
+    from derive import registry
+    from derive.pipeline import model
+
+    made, rng = model(registry.cell(name)), np.random.default_rng(0)
+
+    def some(*dims: str | int) -> Any:
+        sizes = [dict(I=4).get(d, 6) if isinstance(d, str) else d for d in dims]
+        return rng.normal(size=sizes).astype(np.float32) / 2
+
+    def whole(extent: str) -> int:
+        many, _, dim = extent.rpartition("*")
+        return int(many or 1) * (4 if dim == "I" else 6)
+
+    states = list(made.meta["states"].values())
+    params = {n: some(*map(whole, shape)) for n, shape in made.meta["params"].items()}
+    inputs = {n: some(5, 3, dim) for n, dim in made.signature.inputs.items()}
+    it = zoo.Posed(
+        None, zoo.steps()[name].step, inputs, params, tuple(some(3, d) for d in states), some(5, 3, states[0])
+    )
+    monkeypatch.setattr(torch, "compile", lambda step, dynamic: step)
+    first, second = zoo.torch_loop(it), zoo.jax_scan(name, it)
+    assert compare(first.result(first.call()), second.result(second.call()), "float32") < 1e-5

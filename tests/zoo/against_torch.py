@@ -172,3 +172,14 @@ def compare(module: Any, step: Any, positive: tuple[str, ...] = (), tolerance: f
             where = f"T={steps} B={batch} {more or ''} {title}"
             wrong += differences(where, found, expected[objective], tolerance)
     return wrong
+
+
+def error(module: Any, step: Any, positive: tuple[str, ...] = ()) -> float:
+    """The largest difference of any output, final state or gradient, relative to the largest element of its array."""
+    given = draw(module, 5, 3, sizes_of(module), positive)
+    expected = {o: loop(step, given, None, o) for o in ("backward", "loss")}
+    worst = 0.0
+    for _, objective, found in calls(module, given, [None], [None]):
+        pairs = ((np.asarray(array), expected[objective][name]) for name, array in found.items())
+        worst = max(worst, *(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300) for a, b in pairs))
+    return float(worst)
