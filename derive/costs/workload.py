@@ -14,10 +14,10 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.backends.c import layout
 from derive.backends.c.kernel import Kernel, Segment, StagePlan, Tile
+from derive.backends.c.target import TARGET
 from derive.ir import Equation, functions
 from derive.passes.simplify import operations
 
-SETTLE = 64  # blocks of rows after which sums are settled: SETTLE of templates/c/gemm.h.j2; a test compares
 CHAINS = 4  # partial sums that one number of a product is cut into, at most
 
 
@@ -187,7 +187,7 @@ class Workload:
             "most": max,
             "hoist": self.hoist,
             "ragged": False,
-            "long": ceil(T / chunk_steps(T, B, depth)) * ceil(B / depth) > SETTLE,
+            "long": ceil(T / chunk_steps(T, B, depth)) * ceil(B / depth) > TARGET.settle,
         }
         counts = [
             int(eval(_in_python(count), {"__builtins__": {}}, names)) for _, count, _ in layout.buffers(self.kernel)

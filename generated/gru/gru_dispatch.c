@@ -23,6 +23,7 @@ int gru_isa(void)
     return 1;
 }
 
+/* Whether threads can share a call by units. */
 #if defined(DERIVE_THREADS) && defined(__GNUC__)
 int gru_parts(void) { return 1; }
 #else

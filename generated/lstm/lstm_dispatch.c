@@ -23,6 +23,7 @@ int lstm_isa(void)
     return 1;
 }
 
+/* Whether threads can share a call by units. */
 #if defined(DERIVE_THREADS) && defined(__GNUC__)
 int lstm_parts(void) { return 1; }
 #else

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",
     "digest": "fd18733f3b227247",
-    "code": "a5636783d5c71bad",
+    "code": "7aef532ec40981fd",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -23,7 +23,12 @@ int lstm_layernorm_isa(void)
     return 1;
 }
 
+/* Whether threads can share a call by units. */
+#if defined(DERIVE_THREADS) && defined(__GNUC__)
 int lstm_layernorm_parts(void) { return 0; }
+#else
+int lstm_layernorm_parts(void) { return 0; }
+#endif
 
 /* What was asked for, if the processor has it; the best otherwise. */
 static int chosen(int wanted)

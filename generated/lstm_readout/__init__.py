@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_readout",
     "digest": "396ce5a98d471ed1",
-    "code": "c47c9fa9110f81f5",
+    "code": "9e92e6871e96484b",
     "dims": {"I": "input_size", "H": "hidden_size", "O": "output_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -15,10 +15,10 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.backends.c import layout
-from derive.backends.c.contractions import HOIST_ROWS
 from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
+from derive.backends.c.target import TARGET
 from derive.backends.shared.names import c_name
 from derive.backends.shared.printer import F32, F64, Expression, Real, size
 from derive.backends.shared.values import from_afar, has_units, integrand
@@ -27,30 +27,11 @@ from derive.ir import functions
 from derive.pipeline import Model, Routine
 
 
-@dataclass(frozen=True)
-class Isa:
-    """An instruction set that a library holds a build for, beside the portable one."""
-
-    tag: str
-    title: str
-    target: str
-    features: tuple[str, ...]
-
-
-ISAS = (
-    Isa("avx2", "AVX2 and FMA", "avx2,fma", ("avx2", "fma")),
-    Isa("avx512", "AVX-512", "avx512f,avx512dq,avx512vl,avx2,fma", ("avx512f", "avx512dq", "avx512vl", "fma")),
-)
-
-
 REALS = (F32, F64)
 SHARED = "derive_"  # begins the name of a header that all cells share
-_PARTS: dict[str, dict[str, Any]] = {
-    "vectors": {},
-    "math": {"records": functions.RECORDS},
-    "gemm": {},
-    "team": {"hoist_rows": HOIST_ROWS},
-}
+_PARTS: dict[str, dict[str, Any]] = {"vectors": {}, "math": {"records": functions.RECORDS}, "gemm": {}, "team": {}}
+# The calls of a cell, each with what it takes beside `args`: in C, and as it is handed on.
+_CALLS = (("sizes", ", {}_sizes *sizes", ", sizes"), *((n, "", "") for n in ("infer", "forward", "backward", "loss_and_grad")))
 
 # -- C --------------------------------------------------------------------------------------------------------------
 
@@ -177,10 +158,17 @@ def code(made: Model, reals: Sequence[Real] = REALS, alone: bool = False) -> dic
     found = {f"{name}.h": c_header(made, reals), f"{name}_kernels.h": c_kernels(made, alone)}
     for real in reals:
         found[f"{name}_{real.tag}.c"] = render("c/cell.c.j2", model=made, real=real, alone=alone)
-        for isa in ISAS:
+        for isa in TARGET.built:
             found[f"{name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
     splits = layout.splittable([(k, None) for k in plan(made)])
-    found[f"{name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=reals, isas=ISAS)
+    found[f"{name}_dispatch.c"] = render(
+        "c/dispatch.c.j2",
+        model=made,
+        splits=splits,
+        reals=reals,
+        builds=list(enumerate(TARGET.built, 2))[::-1],  # the best first; 1 is the portable one
+        calls=[(call, more.format(name), given) for call, more, given in _CALLS],
+    )
     return found
 
 

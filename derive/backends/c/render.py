@@ -11,6 +11,7 @@ import sympy as sp
 
 from derive import rendering
 from derive.backends.c import addresses, layout
+from derive.backends.c.target import TARGET
 from derive.backends.shared.names import c_name
 from derive.backends.shared.printer import saturated, size
 
@@ -26,6 +27,7 @@ def environment() -> jinja2.Environment:
     env.filters["saturated"] = saturated
     env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name
+    env.globals["target"] = TARGET
     for function in (
         addresses.since,
         layout.buffers,
