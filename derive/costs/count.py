@@ -30,8 +30,9 @@ from derive.backends.c.kernel import Kernel, PhasePlan
 from derive.backends.c.schedule import plan
 from derive.backends.c.target import TARGET
 from derive.backends.shared.printer import F32, F64
+from derive.backends.shared.sizes import number
 from derive.costs.machine import Machine
-from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
+from derive.costs.workload import Pointwise, Product, Workload
 from derive.errors import DeriveError
 from derive.notation import Cell
 from derive.pipeline import Model, model
@@ -235,7 +236,7 @@ class _Counting:
         # The part of the work that the busiest thread has; by batch each thread reads all weights.
         self.rows = ceil(sizes["B"] / threads) if kind == "batch" else sizes["B"]
         self.share = self.rows / sizes["B"] if kind == "batch" else 1 / threads
-        self.hoist = sizes["B"] <= TARGET.hoist_rows and sizes["T"] > 1
+        self.hoist = bool(number(TARGET.hoists, {**sizes, "S": sizes["B"]}))
 
     def workload(self, kernel: Kernel) -> Workload:
         """The work of a kernel, all threads together."""
@@ -261,7 +262,7 @@ class _Counting:
         memory = Bound("memory", size / self.machine.bandwidth[level] / self.threads, level)
         part = {**self.sizes, "B": self.rows} if self.kind == "batch" else self.sizes
         room = Workload(kernel, part, REALS[self.dtype].dtype, self.hoist).workspace(
-            self.machine.lanes(self.dtype), self.machine.rows, TARGET.depth, self.itemsize
+            TARGET.isa[self.machine.isa], self.itemsize
         ) * (self.threads if self.kind == "batch" else 1)
         pointwise = in_step.times(T) + other
         return Phase(kernel.name, products, pointwise, size, weights, room, T, step, rest, memory)
@@ -278,6 +279,8 @@ class _Counting:
         before = bool(large or (known and self.hoist))
         inputs = "hoisted" if before else "fused" if known else "none"
         columns = max((min(t.columns, TARGET.tile_vectors) for t in tiles), default=TARGET.tile_vectors)
-        steps = chunk_steps(self.sizes["T"], self.rows, TARGET.depth)
+        part = Workload(kernel, {**self.sizes, "B": self.rows}, REALS[self.dtype].dtype, self.hoist)
         rows = min(self.machine.rows, self.rows)
-        return Schedule(inputs, steps, rows, columns, self.machine.lanes(self.dtype), self.kind, self.threads, asked)
+        return Schedule(
+            inputs, part.steps, rows, columns, self.machine.lanes(self.dtype), self.kind, self.threads, asked
+        )

@@ -9,7 +9,7 @@ enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
 enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7, NOT_PACKED = 8 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
-INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
+INLINE size_t chunk_steps(size_t T, size_t B) { return (DEPTH <= B ? 1 : least(T, DEPTH / B)); }
 INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a); }
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */

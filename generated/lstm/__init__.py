@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm",
     "digest": "95ab2635b25991f8",
-    "code": "5fa9e2f5560410e0",
+    "code": "1b391f48a74d5680",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_peephole",
     "digest": "4ea37dc94dcf8099",
-    "code": "5710e104a3fe228b",
+    "code": "9ba5b42dcfe50fa4",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

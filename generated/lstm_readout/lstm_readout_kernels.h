@@ -70,8 +70,8 @@ INLINE void put_tag(real *workspace, uint64_t tag) { memcpy(workspace, &tag, siz
  * them are settled now and then. */
 INLINE size_t row_blocks(const args *a)
 {
-    const size_t steps = chunk_steps(a->T, SIZE_B(a));
-    return (a->T / steps + (a->T % steps != 0)) * ((SIZE_B(a) - 1) / DEPTH + 1);
+    const size_t T = a->T, B = SIZE_B(a), steps = chunk_steps(T, B);
+    return (T / steps + (T % steps != 0)) * (B / DEPTH + (B % DEPTH != 0));
 }
 INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 
@@ -184,12 +184,12 @@ static size_t infer_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
     size_t count = 7 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(O, V), H)); /* weight_ho_rows */
+    count = plus(count, times(H, plus(O, V))); /* weight_ho_rows */
     count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), H)); /* chunk_H */
-    count = plus(count, times(times(plus(T, 1), B), O)); /* chunk_O */
-    count = plus(count, times(times(2, B), H)); /* swap_H */
-    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
+    count = plus(count, times(times(plus(1, T), B), H)); /* chunk_H */
+    count = plus(count, times(times(T, B), O)); /* chunk_O */
+    count = plus(count, times(times(B, 2), H)); /* swap_H */
+    count = plus(count, times(times(times(T, B), 4), plus(H, V))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
     return times(count, sizeof(real));
 }
@@ -202,19 +202,19 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     if (infer_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(O, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->bytes += round_up(((4 * H + 4 * I) * round_up(H, V)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * H) * sizeof(real), 64);
     w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
+    w->bytes += round_up((steps * B * O) * sizeof(real), 64);
     w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * 2 * H) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * 4 * round_up(H, V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
@@ -247,9 +247,9 @@ static int infer_run(const args *a)
     if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 1) : 0);
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.chunk_H, 0, B * (H) * sizeof(real));
+        memset(w.chunk_H, 0, B * H * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * H * sizeof(real));
         for (size_t row = 0; row < B; ++row)
             memcpy(w.chunk_H + row * H, a->h_0 + row * H, H * sizeof(real));
         for (size_t row = 0; row < B; ++row)
@@ -355,7 +355,7 @@ static int infer_run(const args *a)
         }
 
         /* the step that the next chunk sees as its neighbour */
-        if (team.rank == 0) memmove(w.chunk_H, w.chunk_H + steps * B * (H), B * (H) * sizeof(real));
+        if (team.rank == 0) memmove(w.chunk_H, w.chunk_H + steps * B * H, B * H * sizeof(real));
         barrier(a, team);
     }
 
@@ -489,10 +489,10 @@ static size_t forward_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
     size_t count = 5 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(O, V), H)); /* weight_ho_rows */
+    count = plus(count, times(H, plus(O, V))); /* weight_ho_rows */
     count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), O)); /* chunk_O */
-    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
+    count = plus(count, times(times(T, B), O)); /* chunk_O */
+    count = plus(count, times(times(times(T, B), 4), plus(H, V))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
     return times(count, sizeof(real));
 }
@@ -505,15 +505,15 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     if (forward_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(O, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->bytes += round_up(((4 * H + 4 * I) * round_up(H, V)) * sizeof(real), 64);
     w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
+    w->bytes += round_up((steps * B * O) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * 4 * round_up(H, V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
@@ -725,8 +725,8 @@ static size_t loss_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(times(plus(T, 1), B), 1)); /* chunk_row */
-    count = plus(count, times(3, 1)); /* total_L */
+    count = plus(count, times(T, B)); /* chunk_row */
+    count = plus(count, 3); /* total_L */
     (void)T, (void)B, (void)I, (void)H, (void)O;
     return times(count, sizeof(real));
 }
@@ -739,11 +739,11 @@ static int loss_layout(const args *a, struct loss_workspace *w)
     if (loss_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (1)) * sizeof(real), 64);
+    w->bytes += round_up((steps * B) * sizeof(real), 64);
     w->total_L = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (1)) * sizeof(real), 64);
+    w->bytes += round_up(3 * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
@@ -972,21 +972,21 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
     size_t count = 20 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(H, V), O)); /* weight_ho_columns */
-    count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
-    count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), times(5, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* swap_H */
+    count = plus(count, times(O, plus(H, V))); /* weight_ho_columns */
+    count = plus(count, times(times(4, H), plus(I, V))); /* weight_ih_columns */
+    count = plus(count, times(times(4, H), plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(times(plus(1, T), B), 5), H)); /* chunk_H */
+    count = plus(count, times(times(B, 2), H)); /* swap_H */
     count = plus(count, times(3, O)); /* total_d_d */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
     count = plus(count, times(3, H)); /* total_d_b_o */
-    count = plus(count, times(2, plus(plus(times(times(4, H), H), times(H, O)), times(times(4, H), I)))); /* settled */
+    count = plus(count, plus(plus(times(times(8, H), H), times(times(2, H), O)), times(times(8, H), I))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* end_d_c_T */
     count = plus(count, times(B, H)); /* zeros */
-    count = plus(count, times(DEPTH, plus(times(4, H), ROWS))); /* left_1 */
+    count = plus(count, times(DEPTH, plus(ROWS, times(4, H)))); /* left_1 */
     count = plus(count, times(DEPTH, plus(I, V))); /* right_1 */
     count = plus(count, times(DEPTH, plus(H, V))); /* right_2 */
     count = plus(count, times(DEPTH, plus(O, ROWS))); /* left_2 */
@@ -1003,35 +1003,35 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     if (backward_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ho_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (O)) * sizeof(real), 64);
+    w->bytes += round_up((O * round_up(H, V)) * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(I, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(H, V)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (5 * H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * 5 * H) * sizeof(real), 64);
     w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * 2 * H) * sizeof(real), 64);
     w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
+    w->bytes += round_up((3 * O) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + H * O + 4 * H * I) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((is_long(a) ? 8 * H * H + 2 * H * O + 8 * H * I : 0) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * H) * sizeof(real), 64);
     w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
     w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -1083,11 +1083,11 @@ static int backward_run(const args *a)
         memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
-        if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + H * O + 4 * H * I) * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, (8 * H * H + 2 * H * O + 8 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (5 * H), 0, B * (5 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * H * sizeof(real));
     }
     barrier(a, team);
 
@@ -1124,7 +1124,7 @@ static int backward_run(const args *a)
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (5 * H), 0, (live - before) * (5 * H) * sizeof(real));
-                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * H, 0, (live - before) * H * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -1403,10 +1403,10 @@ static size_t record_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
     size_t count = 5 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(O, V), H)); /* weight_ho_rows */
+    count = plus(count, times(H, plus(O, V))); /* weight_ho_rows */
     count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), O)); /* chunk_O */
-    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
+    count = plus(count, times(times(T, B), O)); /* chunk_O */
+    count = plus(count, times(times(times(T, B), 4), plus(H, V))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H, (void)O;
     return times(count, sizeof(real));
 }
@@ -1419,15 +1419,15 @@ static int record_layout(const args *a, struct record_workspace *w)
     if (record_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ho_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(O, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(O, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->bytes += round_up(((4 * H + 4 * I) * round_up(H, V)) * sizeof(real), 64);
     w->chunk_O = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (O)) * sizeof(real), 64);
+    w->bytes += round_up((steps * B * O) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * 4 * round_up(H, V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H, (void)O;
     return OK;
 }
@@ -1802,23 +1802,23 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
 {
     size_t count = 22 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(times(4, H), V), I)); /* weight_ih_rows */
-    count = plus(count, times(plus(times(4, H), V), H)); /* weight_hh_rows */
-    count = plus(count, times(plus(H, V), O)); /* weight_ho_columns */
-    count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
-    count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), times(18, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* swap_H */
+    count = plus(count, times(I, plus(V, times(4, H)))); /* weight_ih_rows */
+    count = plus(count, times(H, plus(V, times(4, H)))); /* weight_hh_rows */
+    count = plus(count, times(O, plus(H, V))); /* weight_ho_columns */
+    count = plus(count, times(times(4, H), plus(I, V))); /* weight_ih_columns */
+    count = plus(count, times(times(4, H), plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(times(plus(1, T), B), 18), H)); /* chunk_H */
+    count = plus(count, times(times(B, 2), H)); /* swap_H */
     count = plus(count, times(3, O)); /* total_d_d */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
     count = plus(count, times(3, H)); /* total_d_b_o */
-    count = plus(count, times(2, plus(plus(times(times(4, H), H), times(H, O)), times(times(4, H), I)))); /* settled */
+    count = plus(count, plus(plus(times(times(8, H), H), times(times(2, H), O)), times(times(8, H), I))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* end_d_c_T */
     count = plus(count, times(B, H)); /* zeros */
-    count = plus(count, times(DEPTH, plus(times(4, H), ROWS))); /* left_1 */
+    count = plus(count, times(DEPTH, plus(ROWS, times(4, H)))); /* left_1 */
     count = plus(count, times(DEPTH, plus(I, V))); /* right_1 */
     count = plus(count, times(DEPTH, plus(H, V))); /* right_2 */
     count = plus(count, times(DEPTH, plus(O, ROWS))); /* left_2 */
@@ -1835,39 +1835,39 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     if (recompute_bound(T, B, I, H, O) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(4 * H, V) * (I)) * sizeof(real), 64);
+    w->bytes += round_up((I * round_up(4 * H, V)) * sizeof(real), 64);
     w->weight_hh_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(4 * H, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(4 * H, V)) * sizeof(real), 64);
     w->weight_ho_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (O)) * sizeof(real), 64);
+    w->bytes += round_up((O * round_up(H, V)) * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(I, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(H, V)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (18 * H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * 18 * H) * sizeof(real), 64);
     w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * 2 * H) * sizeof(real), 64);
     w->total_d_d = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (O)) * sizeof(real), 64);
+    w->bytes += round_up((3 * O) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + H * O + 4 * H * I) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((is_long(a) ? 8 * H * H + 2 * H * O + 8 * H * I : 0) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * H) * sizeof(real), 64);
     w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
     w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -1921,11 +1921,11 @@ static int recompute_run(const args *a)
         memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
-        if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + H * O + 4 * H * I) * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, (8 * H * H + 2 * H * O + 8 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (18 * H), 0, B * (18 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * H * sizeof(real));
     }
     barrier(a, team);
 
@@ -1999,7 +1999,7 @@ static int recompute_run(const args *a)
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (18 * H), 0, (live - before) * (18 * H) * sizeof(real));
-                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * H, 0, (live - before) * H * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -2192,7 +2192,7 @@ static args segment(const args *a, size_t s)
     if (a->d_out) own.d_out += first * S * a->O;
     if (a->d_x) own.d_x += first * S * a->I;
     if (s) {
-        const real *saved = a->tape + (s - 1) * a->B * (a->H + a->H);
+        const real *saved = a->tape + (s - 1) * a->B * (2 * a->H);
         own.h_0 = saved;
         own.c_0 = saved + a->B * a->H;
     }
@@ -2206,7 +2206,7 @@ static int forward_segments(const args *a)
         args own = segment(a, s);
         int error;
         if (s + 1 < segments(a)) {
-            real *saved = a->tape + s * a->B * (a->H + a->H);
+            real *saved = a->tape + s * a->B * (2 * a->H);
             own.h_T = saved;
             own.c_T = saved + a->B * a->H;
         }
@@ -2230,7 +2230,7 @@ static int segments_layout(const args *a, struct segments_workspace *w)
     args query = segment(a, 0);
     struct forward_workspace forward;
     struct backward_workspace backward;
-    const size_t states = round_up(a->B * (a->H + a->H) * sizeof(real), 64);
+    const size_t states = round_up(a->B * (2 * a->H) * sizeof(real), 64);
     const size_t tape = times(times(times(query.T, query.B), times(7, a->H)), sizeof(real));
     int error;
     query.workspace = NULL;
@@ -2243,7 +2243,7 @@ static int segments_layout(const args *a, struct segments_workspace *w)
     w->states = plus(w->out, round_up(query.T * whole_batch(a) * a->O * sizeof(real), 64));
     w->between = plus(w->states, states);
     w->settled = plus(w->between, times(2, states));
-    w->bytes = segments(a) > SETTLE ? plus(w->settled, times(2 * sizeof(real), plus(plus(plus(plus(times(times(4, a->H), a->I), times(times(4, a->H), a->H)), times(4, a->H)), times(a->O, a->H)), a->O))) : w->settled;
+    w->bytes = segments(a) > SETTLE ? plus(w->settled, times(2 * sizeof(real), plus(plus(plus(plus(a->O, times(4, a->H)), times(times(4, a->H), a->H)), times(a->H, a->O)), times(times(4, a->H), a->I)))) : w->settled;
     return w->bytes >= SIZE_MAX / 2 ? OVERFLOW : OK;
 }
 
@@ -2255,7 +2255,7 @@ static int backward_segments(const args *a)
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
     const struct team team = team_of(a);
-    const size_t numbers = (4*a->H) * (a->I) + (4*a->H) * (a->H) + (4*a->H) + (a->O) * (a->H) + (a->O); /* in all parameters */
+    const size_t numbers = a->O + 4 * a->H + 4 * a->H * a->H + a->H * a->O + 4 * a->H * a->I; /* in all parameters */
     const int settles = segments(a) > SETTLE;
     if (settles && team.rank == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
     barrier(a, team);
@@ -2281,15 +2281,15 @@ static int backward_segments(const args *a)
         if ((error = backward_run(&own)) != OK) return error;
         if (settles && (s % SETTLE == 0)) {
             real *kept = (real *)(void *)(p + w.settled);
-            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, (4*a->H) * (a->I));
-            kept += (4*a->H) * (a->I);
-            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, (4*a->H) * (a->H));
-            kept += (4*a->H) * (a->H);
-            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, (4*a->H));
-            kept += (4*a->H);
-            (s ? settle : settle_last)(team, a->d_weight_ho, kept, kept + numbers, (a->O) * (a->H));
-            kept += (a->O) * (a->H);
-            (s ? settle : settle_last)(team, a->d_bias_o, kept, kept + numbers, (a->O));
+            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, 4 * a->H * a->I);
+            kept += 4 * a->H * a->I;
+            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, 4 * a->H * a->H);
+            kept += 4 * a->H * a->H;
+            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, 4 * a->H);
+            kept += 4 * a->H;
+            (s ? settle : settle_last)(team, a->d_weight_ho, kept, kept + numbers, a->H * a->O);
+            kept += a->H * a->O;
+            (s ? settle : settle_last)(team, a->d_bias_o, kept, kept + numbers, a->O);
             barrier(a, team);
         }
     }
@@ -2379,7 +2379,7 @@ int PUBLIC(sizes)(const args *a, lstm_readout_sizes *sizes)
             query = segment(a, 0);
             query.workspace = NULL;
             if ((error = infer_layout(&query, &infer)) != OK) return error;
-            sizes->tape = (segments(a) - 1) * a->B * (a->H + a->H) * sizeof(real);
+            sizes->tape = (segments(a) - 1) * a->B * (2 * a->H) * sizeof(real);
             sizes->forward = infer.bytes;
             sizes->backward = all.bytes;
         }

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_toy",
     "digest": "84dbfd88f5544c5e",
-    "code": "0b77565565fa8e4a",
+    "code": "0e2bff458f1b34ac",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -65,8 +65,8 @@ INLINE void put_tag(real *workspace, uint64_t tag) { memcpy(workspace, &tag, siz
  * them are settled now and then. */
 INLINE size_t row_blocks(const args *a)
 {
-    const size_t steps = chunk_steps(a->T, SIZE_B(a));
-    return (a->T / steps + (a->T % steps != 0)) * ((SIZE_B(a) - 1) / DEPTH + 1);
+    const size_t T = a->T, B = SIZE_B(a), steps = chunk_steps(T, B);
+    return (T / steps + (T % steps != 0)) * (B / DEPTH + (B % DEPTH != 0));
 }
 INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 
@@ -156,8 +156,8 @@ static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
     size_t count = 4 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
     count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
-    count = plus(count, times(times(2, B), H)); /* swap_H */
-    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
+    count = plus(count, times(times(B, 2), H)); /* swap_H */
+    count = plus(count, times(times(times(T, B), 4), plus(H, V))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -170,13 +170,13 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     if (infer_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->bytes += round_up(((4 * H + 4 * I) * round_up(H, V)) * sizeof(real), 64);
     w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * 2 * H) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * 4 * round_up(H, V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -207,7 +207,7 @@ static int infer_run(const args *a)
     if (team.rank == 0) {
         if (a->packed != PACKED) put_tag(w.tag, a->packed == PACK_AND_KEEP ? tag_of(a, 1) : 0);
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * H * sizeof(real));
         for (size_t row = 0; row < B; ++row)
             memcpy(w.swap_H + row * H, a->c_0 + row * H, H * sizeof(real));
     }
@@ -397,7 +397,7 @@ static size_t forward_bound(size_t T, size_t B, size_t I, size_t H)
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
     count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
-    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
+    count = plus(count, times(times(times(T, B), 4), plus(H, V))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -410,11 +410,11 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     if (forward_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->bytes += round_up(((4 * H + 4 * I) * round_up(H, V)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * 4 * round_up(H, V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -602,8 +602,8 @@ static size_t loss_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(times(plus(T, 1), B), 1)); /* chunk_row */
-    count = plus(count, times(3, 1)); /* total_L */
+    count = plus(count, times(T, B)); /* chunk_row */
+    count = plus(count, 3); /* total_L */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -616,11 +616,11 @@ static int loss_layout(const args *a, struct loss_workspace *w)
     if (loss_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (1)) * sizeof(real), 64);
+    w->bytes += round_up((steps * B) * sizeof(real), 64);
     w->total_L = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (1)) * sizeof(real), 64);
+    w->bytes += round_up(3 * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -820,19 +820,19 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 16 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
-    count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), times(4, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* swap_H */
+    count = plus(count, times(times(4, H), plus(I, V))); /* weight_ih_columns */
+    count = plus(count, times(times(4, H), plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(times(plus(1, T), B), 4), H)); /* chunk_H */
+    count = plus(count, times(times(B, 2), H)); /* swap_H */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
     count = plus(count, times(3, H)); /* total_d_b_o */
-    count = plus(count, times(2, plus(times(times(4, H), H), times(times(4, H), I)))); /* settled */
+    count = plus(count, plus(times(times(8, H), H), times(times(8, H), I))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* end_d_c_T */
     count = plus(count, times(B, H)); /* zeros */
-    count = plus(count, times(DEPTH, plus(times(4, H), ROWS))); /* left_1 */
+    count = plus(count, times(DEPTH, plus(ROWS, times(4, H)))); /* left_1 */
     count = plus(count, times(DEPTH, plus(I, V))); /* right_1 */
     count = plus(count, times(DEPTH, plus(H, V))); /* right_2 */
     (void)T, (void)B, (void)I, (void)H;
@@ -847,31 +847,31 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     if (backward_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(I, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(H, V)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * 4 * H) * sizeof(real), 64);
     w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * 2 * H) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + 4 * H * I) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((is_long(a) ? 8 * H * H + 8 * H * I : 0) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * H) * sizeof(real), 64);
     w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
     w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -915,11 +915,11 @@ static int backward_run(const args *a)
         memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
-        if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + 4 * H * I) * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, (8 * H * H + 8 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (4 * H), 0, B * (4 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * H * sizeof(real));
     }
     barrier(a, team);
 
@@ -936,7 +936,7 @@ static int backward_run(const args *a)
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (4 * H), 0, (live - before) * (4 * H) * sizeof(real));
-                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * H, 0, (live - before) * H * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -1176,7 +1176,7 @@ static size_t record_bound(size_t T, size_t B, size_t I, size_t H)
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
     count = plus(count, times(plus(H, V), plus(times(4, H), times(4, I)))); /* panels_1 */
-    count = plus(count, times(times(times(T, B), plus(H, V)), 4)); /* known_1 */
+    count = plus(count, times(times(times(T, B), 4), plus(H, V))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -1189,11 +1189,11 @@ static int record_layout(const args *a, struct record_workspace *w)
     if (record_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H + 4 * I)) * sizeof(real), 64);
+    w->bytes += round_up(((4 * H + 4 * I) * round_up(H, V)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, V) * 4 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * 4 * round_up(H, V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -1511,21 +1511,21 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 18 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(times(4, H), V), I)); /* weight_ih_rows */
-    count = plus(count, times(plus(times(4, H), V), H)); /* weight_hh_rows */
-    count = plus(count, times(plus(I, V), times(4, H))); /* weight_ih_columns */
-    count = plus(count, times(plus(H, V), times(4, H))); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), times(16, H))); /* chunk_H */
-    count = plus(count, times(times(2, B), H)); /* swap_H */
+    count = plus(count, times(I, plus(V, times(4, H)))); /* weight_ih_rows */
+    count = plus(count, times(H, plus(V, times(4, H)))); /* weight_hh_rows */
+    count = plus(count, times(times(4, H), plus(I, V))); /* weight_ih_columns */
+    count = plus(count, times(times(4, H), plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(times(plus(1, T), B), 16), H)); /* chunk_H */
+    count = plus(count, times(times(B, 2), H)); /* swap_H */
     count = plus(count, times(3, H)); /* total_d_b_i */
     count = plus(count, times(3, H)); /* total_d_b_f */
     count = plus(count, times(3, H)); /* total_d_b_g */
     count = plus(count, times(3, H)); /* total_d_b_o */
-    count = plus(count, times(2, plus(times(times(4, H), H), times(times(4, H), I)))); /* settled */
+    count = plus(count, plus(times(times(8, H), H), times(times(8, H), I))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* end_d_c_T */
     count = plus(count, times(B, H)); /* zeros */
-    count = plus(count, times(DEPTH, plus(times(4, H), ROWS))); /* left_1 */
+    count = plus(count, times(DEPTH, plus(ROWS, times(4, H)))); /* left_1 */
     count = plus(count, times(DEPTH, plus(I, V))); /* right_1 */
     count = plus(count, times(DEPTH, plus(H, V))); /* right_2 */
     (void)T, (void)B, (void)I, (void)H;
@@ -1540,35 +1540,35 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     if (recompute_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ih_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(4 * H, V) * (I)) * sizeof(real), 64);
+    w->bytes += round_up((I * round_up(4 * H, V)) * sizeof(real), 64);
     w->weight_hh_rows = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(4 * H, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(4 * H, V)) * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(I, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (4 * H)) * sizeof(real), 64);
+    w->bytes += round_up((4 * H * round_up(H, V)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (16 * H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * 16 * H) * sizeof(real), 64);
     w->swap_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((2 * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * 2 * H) * sizeof(real), 64);
     w->total_d_b_i = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_f = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_g = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->total_d_b_o = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((is_long(a) ? 2 * (4 * H * H + 4 * H * I) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((is_long(a) ? 8 * H * H + 8 * H * I : 0) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->end_d_c_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * H) * sizeof(real), 64);
     w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((least(DEPTH, steps * B) * round_up(4 * H, ROWS)) * sizeof(real), 64);
     w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -1614,11 +1614,11 @@ static int recompute_run(const args *a)
         memset(w.total_d_b_g, 0, H * 3 * sizeof(real));
         if (!a->accumulate) memset(a->d_bias + 3 * H, 0, H * sizeof(real));
         memset(w.total_d_b_o, 0, H * 3 * sizeof(real));
-        if (is_long(a)) memset(w.settled, 0, 2 * (4 * H * H + 4 * H * I) * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, (8 * H * H + 8 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
         memset(w.chunk_H + chunk_steps(T, B) * B * (16 * H), 0, B * (16 * H) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.swap_H, 0, 2 * B * (H) * sizeof(real));
+        memset(w.swap_H, 0, 2 * B * H * sizeof(real));
     }
     barrier(a, team);
 
@@ -1674,7 +1674,7 @@ static int recompute_run(const args *a)
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
                 if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (16 * H), 0, (live - before) * (16 * H) * sizeof(real));
-                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.swap_H + (((t + 1) & 1) * B + before) * H, 0, (live - before) * H * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
                 copy_rows(w.end_d_c_T, H, NULL, 0, before, H);
@@ -1850,7 +1850,7 @@ static args segment(const args *a, size_t s)
     if (a->d_out) own.d_out += first * S * a->H;
     if (a->d_x) own.d_x += first * S * a->I;
     if (s) {
-        const real *saved = a->tape + (s - 1) * a->B * (a->H + a->H);
+        const real *saved = a->tape + (s - 1) * a->B * (2 * a->H);
         own.h_0 = saved;
         own.c_0 = saved + a->B * a->H;
     }
@@ -1864,7 +1864,7 @@ static int forward_segments(const args *a)
         args own = segment(a, s);
         int error;
         if (s + 1 < segments(a)) {
-            real *saved = a->tape + s * a->B * (a->H + a->H);
+            real *saved = a->tape + s * a->B * (2 * a->H);
             own.h_T = saved;
             own.c_T = saved + a->B * a->H;
         }
@@ -1888,7 +1888,7 @@ static int segments_layout(const args *a, struct segments_workspace *w)
     args query = segment(a, 0);
     struct forward_workspace forward;
     struct backward_workspace backward;
-    const size_t states = round_up(a->B * (a->H + a->H) * sizeof(real), 64);
+    const size_t states = round_up(a->B * (2 * a->H) * sizeof(real), 64);
     const size_t tape = times(times(times(query.T, query.B), times(5, a->H)), sizeof(real));
     int error;
     query.workspace = NULL;
@@ -1901,7 +1901,7 @@ static int segments_layout(const args *a, struct segments_workspace *w)
     w->states = plus(w->out, round_up(query.T * whole_batch(a) * a->H * sizeof(real), 64));
     w->between = plus(w->states, states);
     w->settled = plus(w->between, times(2, states));
-    w->bytes = segments(a) > SETTLE ? plus(w->settled, times(2 * sizeof(real), plus(plus(times(times(4, a->H), a->I), times(times(4, a->H), a->H)), times(4, a->H)))) : w->settled;
+    w->bytes = segments(a) > SETTLE ? plus(w->settled, times(2 * sizeof(real), plus(plus(times(4, a->H), times(times(4, a->H), a->H)), times(times(4, a->H), a->I)))) : w->settled;
     return w->bytes >= SIZE_MAX / 2 ? OVERFLOW : OK;
 }
 
@@ -1913,7 +1913,7 @@ static int backward_segments(const args *a)
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
     const struct team team = team_of(a);
-    const size_t numbers = (4*a->H) * (a->I) + (4*a->H) * (a->H) + (4*a->H); /* in all parameters */
+    const size_t numbers = 4 * a->H + 4 * a->H * a->H + 4 * a->H * a->I; /* in all parameters */
     const int settles = segments(a) > SETTLE;
     if (settles && team.rank == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
     barrier(a, team);
@@ -1939,11 +1939,11 @@ static int backward_segments(const args *a)
         if ((error = backward_run(&own)) != OK) return error;
         if (settles && (s % SETTLE == 0)) {
             real *kept = (real *)(void *)(p + w.settled);
-            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, (4*a->H) * (a->I));
-            kept += (4*a->H) * (a->I);
-            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, (4*a->H) * (a->H));
-            kept += (4*a->H) * (a->H);
-            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, (4*a->H));
+            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, 4 * a->H * a->I);
+            kept += 4 * a->H * a->I;
+            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, 4 * a->H * a->H);
+            kept += 4 * a->H * a->H;
+            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, 4 * a->H);
             barrier(a, team);
         }
     }
@@ -1982,7 +1982,7 @@ static int checked(const args *a)
     for (size_t t = 0; a->rows && t < a->T; ++t)
         if (a->rows[t] > (t ? a->rows[t - 1] : a->B) || (!t && a->rows[t] != a->B)) return ROWS_GROW;
     /* the caller's longest array */
-    if (times(times(times(a->T, whole_batch(a)), plus(a->I, a->H)), sizeof(real)) >= SIZE_MAX / 2) return OVERFLOW;
+    if (times(times(times(a->T, whole_batch(a)), plus(a->H, a->I)), sizeof(real)) >= SIZE_MAX / 2) return OVERFLOW;
     return OK;
 }
 
@@ -2021,7 +2021,7 @@ int PUBLIC(sizes)(const args *a, lstm_toy_sizes *sizes)
             sizes->backward = backward.bytes;
             break;
         case STATES:
-            sizes->tape = a->T * a->B * (H) * sizeof(real);
+            sizes->tape = a->T * a->B * H * sizeof(real);
             sizes->forward = record.bytes;
             sizes->backward = recompute.bytes;
             break;
@@ -2031,7 +2031,7 @@ int PUBLIC(sizes)(const args *a, lstm_toy_sizes *sizes)
             query = segment(a, 0);
             query.workspace = NULL;
             if ((error = infer_layout(&query, &infer)) != OK) return error;
-            sizes->tape = (segments(a) - 1) * a->B * (a->H + a->H) * sizeof(real);
+            sizes->tape = (segments(a) - 1) * a->B * (2 * a->H) * sizeof(real);
             sizes->forward = infer.bytes;
             sizes->backward = all.bytes;
         }

@@ -65,8 +65,8 @@ INLINE void put_tag(real *workspace, uint64_t tag) { memcpy(workspace, &tag, siz
  * them are settled now and then. */
 INLINE size_t row_blocks(const args *a)
 {
-    const size_t steps = chunk_steps(a->T, SIZE_B(a));
-    return (a->T / steps + (a->T % steps != 0)) * ((SIZE_B(a) - 1) / DEPTH + 1);
+    const size_t T = a->T, B = SIZE_B(a), steps = chunk_steps(T, B);
+    return (T / steps + (T % steps != 0)) * (B / DEPTH + (B % DEPTH != 0));
 }
 INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 
@@ -130,8 +130,8 @@ static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(H, V), plus(H, I))); /* panels_1 */
-    count = plus(count, times(times(times(T, B), plus(H, times(4, V))), 1)); /* known_1 */
+    count = plus(count, times(plus(H, I), plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(T, B), plus(H, times(4, V)))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -144,11 +144,11 @@ static int infer_layout(const args *a, struct infer_workspace *w)
     if (infer_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (H + I)) * sizeof(real), 64);
+    w->bytes += round_up(((H + I) * round_up(H, V)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 4 * V) * 1 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * round_up(H, 4 * V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -323,8 +323,8 @@ static size_t forward_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(H, V), plus(H, I))); /* panels_1 */
-    count = plus(count, times(times(times(T, B), plus(H, times(4, V))), 1)); /* known_1 */
+    count = plus(count, times(plus(H, I), plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(T, B), plus(H, times(4, V)))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -337,11 +337,11 @@ static int forward_layout(const args *a, struct forward_workspace *w)
     if (forward_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (H + I)) * sizeof(real), 64);
+    w->bytes += round_up(((H + I) * round_up(H, V)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 4 * V) * 1 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * round_up(H, 4 * V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -514,8 +514,8 @@ static size_t loss_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(times(plus(T, 1), B), 1)); /* chunk_row */
-    count = plus(count, times(3, 1)); /* total_L */
+    count = plus(count, times(T, B)); /* chunk_row */
+    count = plus(count, 3); /* total_L */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -528,11 +528,11 @@ static int loss_layout(const args *a, struct loss_workspace *w)
     if (loss_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->chunk_row = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((steps * B * (1)) * sizeof(real), 64);
+    w->bytes += round_up((steps * B) * sizeof(real), 64);
     w->total_L = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (1)) * sizeof(real), 64);
+    w->bytes += round_up(3 * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -668,11 +668,11 @@ static size_t backward_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 11 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(I, V), H)); /* weight_ih_columns */
-    count = plus(count, times(plus(H, V), H)); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), H)); /* chunk_H */
+    count = plus(count, times(H, plus(I, V))); /* weight_ih_columns */
+    count = plus(count, times(H, plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(plus(1, T), B), H)); /* chunk_H */
     count = plus(count, times(3, H)); /* total_d_b */
-    count = plus(count, times(2, plus(times(H, H), times(H, I)))); /* settled */
+    count = plus(count, plus(times(times(2, H), H), times(times(2, H), I))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* zeros */
     count = plus(count, times(DEPTH, plus(H, ROWS))); /* left_1 */
@@ -690,21 +690,21 @@ static int backward_layout(const args *a, struct backward_workspace *w)
     if (backward_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(I, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(H, V)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * H) * sizeof(real), 64);
     w->total_d_b = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((is_long(a) ? 2 * (H * H + H * I) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((is_long(a) ? 2 * H * H + 2 * H * I : 0) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * H) * sizeof(real), 64);
     w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, ROWS)) * sizeof(real), 64);
     w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -741,9 +741,9 @@ static int backward_run(const args *a)
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
         memset(w.total_d_b, 0, H * 3 * sizeof(real));
-        if (is_long(a)) memset(w.settled, 0, 2 * (H * H + H * I) * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, (2 * H * H + 2 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
+        memset(w.chunk_H + chunk_steps(T, B) * B * H, 0, B * H * sizeof(real));
     }
     barrier(a, team);
 
@@ -759,7 +759,7 @@ static int backward_run(const args *a)
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
-                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * H, 0, (live - before) * H * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
             }
@@ -838,7 +838,7 @@ static int backward_run(const args *a)
         if (team.rank == 0) settle_all(w.total_d_b, H);
         /* the step that the next chunk sees as its neighbour */
         if (team.rank == 0 && first > 1)
-            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (H), w.chunk_H, B * (H) * sizeof(real));
+            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * H, w.chunk_H, B * H * sizeof(real));
         barrier(a, team);
     }
     if (is_long(a)) {
@@ -948,8 +948,8 @@ static size_t record_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 3 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(H, V), plus(H, I))); /* panels_1 */
-    count = plus(count, times(times(times(T, B), plus(H, times(4, V))), 1)); /* known_1 */
+    count = plus(count, times(plus(H, I), plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(T, B), plus(H, times(4, V)))); /* known_1 */
     (void)T, (void)B, (void)I, (void)H;
     return times(count, sizeof(real));
 }
@@ -962,11 +962,11 @@ static int record_layout(const args *a, struct record_workspace *w)
     if (record_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (H + I)) * sizeof(real), 64);
+    w->bytes += round_up(((H + I) * round_up(H, V)) * sizeof(real), 64);
     w->known_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((hoists(a) ? steps * B * round_up(H, 4 * V) * 1 : 0)) * sizeof(real), 64);
+    w->bytes += round_up((hoists(a) ? steps * B * round_up(H, 4 * V) : 0) * sizeof(real), 64);
     (void)T, (void)B, (void)steps, (void)I, (void)H;
     return OK;
 }
@@ -1161,11 +1161,11 @@ static size_t recompute_bound(size_t T, size_t B, size_t I, size_t H)
 {
     size_t count = 11 * 64; /* the ends of buffers */
     count = plus(count, 8); /* tag */
-    count = plus(count, times(plus(I, V), H)); /* weight_ih_columns */
-    count = plus(count, times(plus(H, V), H)); /* panels_1 */
-    count = plus(count, times(times(plus(T, 1), B), H)); /* chunk_H */
+    count = plus(count, times(H, plus(I, V))); /* weight_ih_columns */
+    count = plus(count, times(H, plus(H, V))); /* panels_1 */
+    count = plus(count, times(times(plus(1, T), B), H)); /* chunk_H */
     count = plus(count, times(3, H)); /* total_d_b */
-    count = plus(count, times(2, plus(times(H, H), times(H, I)))); /* settled */
+    count = plus(count, plus(times(times(2, H), H), times(times(2, H), I))); /* settled */
     count = plus(count, times(B, H)); /* end_d_h_T */
     count = plus(count, times(B, H)); /* zeros */
     count = plus(count, times(DEPTH, plus(H, ROWS))); /* left_1 */
@@ -1183,21 +1183,21 @@ static int recompute_layout(const args *a, struct recompute_workspace *w)
     if (recompute_bound(T, B, I, H) >= SIZE_MAX / 2) return OVERFLOW;
     w->bytes = 0;
     w->tag = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((8) * sizeof(real), 64);
+    w->bytes += round_up(8 * sizeof(real), 64);
     w->weight_ih_columns = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(I, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(I, V)) * sizeof(real), 64);
     w->panels_1 = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((round_up(H, V) * (H)) * sizeof(real), 64);
+    w->bytes += round_up((H * round_up(H, V)) * sizeof(real), 64);
     w->chunk_H = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((steps + 1) * B * (H)) * sizeof(real), 64);
+    w->bytes += round_up(((steps + 1) * B * H) * sizeof(real), 64);
     w->total_d_b = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((3 * (H)) * sizeof(real), 64);
+    w->bytes += round_up((3 * H) * sizeof(real), 64);
     w->settled = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((is_long(a) ? 2 * (H * H + H * I) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((is_long(a) ? 2 * H * H + 2 * H * I : 0) * sizeof(real), 64);
     w->end_d_h_T = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up(((a->rows ? B * (H) : 0)) * sizeof(real), 64);
+    w->bytes += round_up((a->rows ? B * H : 0) * sizeof(real), 64);
     w->zeros = (real *)(void *)(p ? p + w->bytes : p);
-    w->bytes += round_up((B * (H)) * sizeof(real), 64);
+    w->bytes += round_up((B * H) * sizeof(real), 64);
     w->left_1 = (real *)(void *)(p ? p + w->bytes : p);
     w->bytes += round_up((least(DEPTH, steps * B) * round_up(H, ROWS)) * sizeof(real), 64);
     w->right_1 = (real *)(void *)(p ? p + w->bytes : p);
@@ -1234,9 +1234,9 @@ static int recompute_run(const args *a)
         memset(w.zeros, 0, B * (H) * sizeof(real));
         if (!a->accumulate) memset(a->d_bias, 0, H * sizeof(real));
         memset(w.total_d_b, 0, H * 3 * sizeof(real));
-        if (is_long(a)) memset(w.settled, 0, 2 * (H * H + H * I) * sizeof(real));
+        if (is_long(a)) memset(w.settled, 0, (2 * H * H + 2 * H * I) * sizeof(real));
         /* what is before the first step: initial states, and zero for all else */
-        memset(w.chunk_H + chunk_steps(T, B) * B * (H), 0, B * (H) * sizeof(real));
+        memset(w.chunk_H + chunk_steps(T, B) * B * H, 0, B * H * sizeof(real));
     }
     barrier(a, team);
 
@@ -1252,7 +1252,7 @@ static int recompute_run(const args *a)
             const size_t live = rows_at(a, t);
             if (a->rows) {
                 const size_t before = t < T ? rows_at(a, t + 1) : 0;
-                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * (H), 0, (live - before) * (H) * sizeof(real));
+                if (before < live) memset(w.chunk_H + ((t + 1 - first) * B + before) * H, 0, (live - before) * H * sizeof(real));
                 copy_rows(w.end_d_h_T, H, NULL, 0, before, H);
                 copy_rows(w.end_d_h_T + before * H, H, a->d_h_T + before * H, H, live - before, H);
             }
@@ -1331,7 +1331,7 @@ static int recompute_run(const args *a)
         if (team.rank == 0) settle_all(w.total_d_b, H);
         /* the step that the next chunk sees as its neighbour */
         if (team.rank == 0 && first > 1)
-            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * (H), w.chunk_H, B * (H) * sizeof(real));
+            memmove(w.chunk_H + least(chunk_steps(T, B), first - 1) * B * H, w.chunk_H, B * H * sizeof(real));
         barrier(a, team);
     }
     if (is_long(a)) {
@@ -1403,7 +1403,7 @@ static args segment(const args *a, size_t s)
     if (a->d_out) own.d_out += first * S * a->H;
     if (a->d_x) own.d_x += first * S * a->I;
     if (s) {
-        const real *saved = a->tape + (s - 1) * a->B * (a->H);
+        const real *saved = a->tape + (s - 1) * a->B * a->H;
         own.h_0 = saved;
     }
     return own;
@@ -1416,7 +1416,7 @@ static int forward_segments(const args *a)
         args own = segment(a, s);
         int error;
         if (s + 1 < segments(a)) {
-            real *saved = a->tape + s * a->B * (a->H);
+            real *saved = a->tape + s * a->B * a->H;
             own.h_T = saved;
         }
         own.packed = s || a->packed == PACKED ? PACKED : PACK_AND_KEEP;
@@ -1439,7 +1439,7 @@ static int segments_layout(const args *a, struct segments_workspace *w)
     args query = segment(a, 0);
     struct forward_workspace forward;
     struct backward_workspace backward;
-    const size_t states = round_up(a->B * (a->H) * sizeof(real), 64);
+    const size_t states = round_up(a->B * a->H * sizeof(real), 64);
     const size_t tape = times(times(times(query.T, query.B), 0), sizeof(real));
     int error;
     query.workspace = NULL;
@@ -1452,7 +1452,7 @@ static int segments_layout(const args *a, struct segments_workspace *w)
     w->states = plus(w->out, round_up(query.T * whole_batch(a) * a->H * sizeof(real), 64));
     w->between = plus(w->states, states);
     w->settled = plus(w->between, times(2, states));
-    w->bytes = segments(a) > SETTLE ? plus(w->settled, times(2 * sizeof(real), plus(plus(times(a->H, a->I), times(a->H, a->H)), a->H))) : w->settled;
+    w->bytes = segments(a) > SETTLE ? plus(w->settled, times(2 * sizeof(real), plus(plus(a->H, times(a->H, a->H)), times(a->H, a->I)))) : w->settled;
     return w->bytes >= SIZE_MAX / 2 ? OVERFLOW : OK;
 }
 
@@ -1464,7 +1464,7 @@ static int backward_segments(const args *a)
     if (error) return error;
     if (w.bytes > a->workspace_size) return WORKSPACE;
     const struct team team = team_of(a);
-    const size_t numbers = (a->H) * (a->I) + (a->H) * (a->H) + (a->H); /* in all parameters */
+    const size_t numbers = a->H + a->H * a->H + a->H * a->I; /* in all parameters */
     const int settles = segments(a) > SETTLE;
     if (settles && team.rank == 0) memset(p + w.settled, 0, 2 * numbers * sizeof(real));
     barrier(a, team);
@@ -1487,11 +1487,11 @@ static int backward_segments(const args *a)
         if ((error = backward_run(&own)) != OK) return error;
         if (settles && (s % SETTLE == 0)) {
             real *kept = (real *)(void *)(p + w.settled);
-            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, (a->H) * (a->I));
-            kept += (a->H) * (a->I);
-            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, (a->H) * (a->H));
-            kept += (a->H) * (a->H);
-            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, (a->H));
+            (s ? settle : settle_last)(team, a->d_weight_ih, kept, kept + numbers, a->H * a->I);
+            kept += a->H * a->I;
+            (s ? settle : settle_last)(team, a->d_weight_hh, kept, kept + numbers, a->H * a->H);
+            kept += a->H * a->H;
+            (s ? settle : settle_last)(team, a->d_bias, kept, kept + numbers, a->H);
             barrier(a, team);
         }
     }
@@ -1530,7 +1530,7 @@ static int checked(const args *a)
     for (size_t t = 0; a->rows && t < a->T; ++t)
         if (a->rows[t] > (t ? a->rows[t - 1] : a->B) || (!t && a->rows[t] != a->B)) return ROWS_GROW;
     /* the caller's longest array */
-    if (times(times(times(a->T, whole_batch(a)), plus(a->I, a->H)), sizeof(real)) >= SIZE_MAX / 2) return OVERFLOW;
+    if (times(times(times(a->T, whole_batch(a)), plus(a->H, a->I)), sizeof(real)) >= SIZE_MAX / 2) return OVERFLOW;
     return OK;
 }
 
@@ -1564,12 +1564,12 @@ int PUBLIC(sizes)(const args *a, rnn_sizes *sizes)
         sizes->infer = infer.bytes;
         switch (tape_kind(a)) {
         case EVERYTHING:
-            sizes->tape = a->T * a->B * (0) * sizeof(real);
+            sizes->tape = a->T * a->B * 0 * sizeof(real);
             sizes->forward = forward.bytes;
             sizes->backward = backward.bytes;
             break;
         case STATES:
-            sizes->tape = a->T * a->B * (0) * sizeof(real);
+            sizes->tape = a->T * a->B * 0 * sizeof(real);
             sizes->forward = record.bytes;
             sizes->backward = recompute.bytes;
             break;
@@ -1579,7 +1579,7 @@ int PUBLIC(sizes)(const args *a, rnn_sizes *sizes)
             query = segment(a, 0);
             query.workspace = NULL;
             if ((error = infer_layout(&query, &infer)) != OK) return error;
-            sizes->tape = (segments(a) - 1) * a->B * (a->H) * sizeof(real);
+            sizes->tape = (segments(a) - 1) * a->B * a->H * sizeof(real);
             sizes->forward = infer.bytes;
             sizes->backward = all.bytes;
         }

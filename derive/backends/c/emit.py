@@ -20,18 +20,21 @@ from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
 from derive.backends.c.target import TARGET
 from derive.backends.shared.names import c_name
-from derive.backends.shared.printer import F32, F64, Expression, Real, size
+from derive.backends.shared.printer import F32, F64, Expression, Real
 from derive.backends.shared.values import from_afar, has_units, integrand
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.pipeline import Model, Routine
-
+from derive.signature import parameter
 
 REALS = (F32, F64)
 SHARED = "derive_"  # begins the name of a header that all cells share
 _PARTS: dict[str, dict[str, Any]] = {"vectors": {}, "math": {"records": functions.RECORDS}, "gemm": {}, "team": {}}
 # The calls of a cell, each with what it takes beside `args`: in C, and as it is handed on.
-_CALLS = (("sizes", ", {}_sizes *sizes", ", sizes"), *((n, "", "") for n in ("infer", "forward", "backward", "loss_and_grad")))
+_CALLS = (
+    ("sizes", ", {}_sizes *sizes", ", sizes"),
+    *((n, "", "") for n in ("infer", "forward", "backward", "loss_and_grad")),
+)
 
 # -- C --------------------------------------------------------------------------------------------------------------
 
@@ -80,6 +83,41 @@ class _C:
         return [d for d in self.kernel.program.facts.sizes if d in found]
 
 
+@dataclass(frozen=True)
+class Crossing:
+    """Values of what crosses from one call to another.
+
+    tape, states_tape: a row of a tape of everything, and of all states.  states: those of one sequence.  starts: where each
+    begins among those of all sequences.  params: the numbers of each array.  widths: rows of the caller's arrays with time.
+    """
+
+    tape: sp.Expr
+    states_tape: sp.Expr
+    states: sp.Expr
+    starts: dict[str, sp.Expr]
+    params: dict[str, sp.Expr]
+    widths: sp.Expr
+
+
+def crossing(made: Model) -> Crossing:
+    """The sizes of what crosses from one call to another."""
+    record = next(k for k in plan(made) if k.name == "record")
+    states = {name: ir.dimension(dim) for name, dim in made.meta["states"].items()}
+    dims = list(states.values())
+    params: dict[str, sp.Expr] = {}
+    for tensor in made.primal.of_role("param"):
+        array, _ = parameter(made.primal, tensor)
+        params[array] = params.get(array, 0) + sp.Mul(*tensor.dims)
+    return Crossing(
+        sp.Add(*layout.tape_widths(made.tape.values()).values()),
+        sp.Add(*layout.tape_widths(record.storage.places.values()).values()),
+        sp.Add(*dims),
+        {name: ir.B * sp.Add(*dims[:number]) for number, name in enumerate(states)},
+        params,
+        sp.Add(*map(ir.dimension, made.signature.widths)),
+    )
+
+
 def c_kernels(made: Model, alone: bool = False) -> str:
     """The kernels of a model, for either scalar type."""
     return render(
@@ -87,8 +125,7 @@ def c_kernels(made: Model, alone: bool = False) -> str:
         model=made,
         alone=alone,
         kernels=[(k, _C(k)) for k in plan(made)],
-        tape=tape_regions(made),
-        state_tape=layout.tape_regions(next(k for k in plan(made) if k.name == "record")),
+        sizes=crossing(made),
     )
 
 
@@ -121,18 +158,10 @@ def routine_files(made: Routine, real: Real) -> dict[str, str]:
         "real": real,
         "arguments": arguments,
         "kernels": [(k, _C(k)) for k in plans],
-        "tape": tape_regions(made),
+        "tape": sp.Add(*layout.tape_widths(made.tape.values()).values()),
     }
     own = {f"{made.name}.{kind}": render(f"c/routine.{kind}.j2", **values) for kind in ("h", "c")}
     return {**own, **shared()}
-
-
-def tape_regions(made: Model | Routine) -> list[tuple[str, str]]:
-    """Name and width of a row of each tape region, in order."""
-    regions: dict[str, str] = {}
-    for p in made.tape.values():
-        regions[p.array] = size(p.slots * (p.dim if p.dim is not None else sp.Integer(1)))
-    return list(regions.items())
 
 
 def c_header(made: Model, reals: Sequence[Real] = REALS) -> str:
@@ -141,7 +170,7 @@ def c_header(made: Model, reals: Sequence[Real] = REALS) -> str:
         "c/header.h.j2",
         model=made,
         reals=reals,
-        tape=tape_regions(made),
+        tape=layout.tape_widths(made.tape.values()),
         text=lambda expr: ir.text(expr, ascii=True),
     )
 

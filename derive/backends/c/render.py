@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import Any
 
@@ -13,19 +12,18 @@ from derive import rendering
 from derive.backends.c import addresses, layout
 from derive.backends.c.target import TARGET
 from derive.backends.shared.names import c_name
-from derive.backends.shared.printer import saturated, size
+from derive.backends.shared.sizes import atom, bound, saturated, size
 
 
 @cache
 def environment() -> jinja2.Environment:
     """The environment of templates/c/."""
     env = rendering.environment()
-    env.filters["size"] = lambda e: size(sp.sympify(e))
+    for printed in (size, atom, saturated, bound, offset):
+        env.filters[printed.__name__] = printed
     env.filters["ids"] = lambda e: ", ".join(e.ids)
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
     env.filters["prefixed"] = lambda name, prefix: f"{prefix}{name}"
-    env.filters["saturated"] = saturated
-    env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
     env.globals["c_name"] = c_name
     env.globals["target"] = TARGET
     for function in (
@@ -48,13 +46,18 @@ def environment() -> jinja2.Environment:
         layout.end_fields,
         layout.hoists,
         layout.splittable,
-        layout.tape_regions,
-        layout.region_width,
+        layout.tape_widths,
+        layout.width,
         layout.mentions,
     ):
         env.filters[function.__name__] = function
     env.globals["needs_ld"] = layout.needs_ld
     return env
+
+
+def offset(expr: sp.Expr | int, names: str = "") -> str:
+    """What is added to an address; nothing for 0."""
+    return f" + {size(expr, names)}" if expr else ""
 
 
 def render(template: str, **values: Any) -> str:

@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import sympy as sp
+
+from derive import ir
+from derive.backends.shared.sizes import STEPS, Blocks, Least, Quotient, When
 from derive.passes.fuse import SLOTS
+
+# Numbers of the machine in expressions, under the names that they have in C: V is that of the type.
+LANES, ROWS, DEPTH, SETTLE = sp.symbols("V ROWS DEPTH SETTLE", integer=True, positive=True)
+WHOLE = sp.Symbol("S", integer=True, positive=True)  # sequences of the whole batch, of which a call may have a part
 
 ITEMSIZES = (4, 8)  # bytes of float and double
 
@@ -72,6 +80,26 @@ class Target:
     def built(self) -> tuple[InstructionSet, ...]:
         """Those for which a library holds a build beside the portable one, from the least to the best."""
         return tuple(s for s in self.sets if s.features)
+
+    @property
+    def chunk_steps(self) -> sp.Expr:
+        """Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache."""
+        return When(DEPTH <= ir.B, 1, Least(ir.T, Quotient(DEPTH, ir.B)))
+
+    @property
+    def hoists(self) -> sp.Expr:
+        """Whether hoistable products are made for a chunk of steps at once, before the loop."""
+        return sp.And(WHOLE <= self.hoist_rows, ir.T > 1)
+
+    @property
+    def row_blocks(self) -> sp.Expr:
+        """Blocks of up to DEPTH rows into which the steps and sequences of a call are cut."""
+        return Blocks(ir.T, STEPS) * Blocks(ir.B, DEPTH)
+
+    def numbers(self, isa: InstructionSet, itemsize: int) -> dict[str, int]:
+        """What the symbols of the machine stand for."""
+        lanes = isa.vector_bytes // itemsize
+        return {"V": lanes, "ROWS": isa.rows, "DEPTH": self.depth, "SETTLE": self.settle}
 
     @property
     def tile_widths(self) -> range:
