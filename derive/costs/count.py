@@ -220,7 +220,7 @@ def _parameters(made: Model, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
 def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None, itemsize: int) -> tuple[str, int]:
     """How the runtime spreads a call: ("one" | "batch" | "units", threads).  The rule is its own, in runtime/split.py."""
     shapes = _parameters(made, sizes)
-    units = layout.splittable([(k, None) for k in plan(made)])
+    units = layout.splittable(plan(made))
     weights = sum(map(prod, shapes))
     return split.choose(
         OPERATIONS[call], sizes["T"], sizes["B"], weights, itemsize=itemsize, threads=threads, units=units

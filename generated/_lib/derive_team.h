@@ -26,7 +26,8 @@ INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[
  * first does all. */
 #if CELL_SPLITS && defined(DERIVE_THREADS) && defined(__GNUC__)
 #define SPLITS 1
-#define SPIN_LIMIT 64 /* looks, a microsecond or two: on a processor that two threads share, the other cannot arrive while this one looks */
+/* Looks, for a microsecond or two: on a processor that two threads share, the other cannot arrive while this one looks. */
+#define SPIN_LIMIT 64
 INLINE void barrier(const args *a, struct team p)
 {
     int *arrived = a->meeting, *generation = a->meeting + 1;

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "gru",
     "digest": "2b7aabeb92199d74",
-    "code": "16f073c52a5b5892",
+    "code": "c62e99d6ffdd538c",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": ["r", "z", "n"],

@@ -11,17 +11,15 @@ from functools import cache
 from typing import Any
 
 import sympy as sp
-from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.backends.c import layout
-from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
+from derive.backends.c.spelled import KernelText
 from derive.backends.c.target import TARGET
-from derive.backends.shared.names import c_name
-from derive.backends.shared.printer import F32, F64, Expression, Real
-from derive.backends.shared.values import from_afar, has_units, integrand
+from derive.backends.c.types import scalar
+from derive.backends.shared.printer import F32, F64, Real
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.pipeline import Model, Routine
@@ -35,52 +33,6 @@ _CALLS = (
     ("sizes", ", {}_sizes *sizes", ", sizes"),
     *((n, "", "") for n in ("infer", "forward", "backward", "loss_and_grad")),
 )
-
-# -- C --------------------------------------------------------------------------------------------------------------
-
-
-class _C:
-    """What the C templates ask of the passes: spelled expressions, and whether a value is a vector."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
-        self.tensors = kernel.program.tensors
-
-    def is_vector(self, access: sp.Expr) -> bool:
-        return self.has_units(ir.name_of(access))
-
-    def has_units(self, name: str) -> bool:
-        return has_units(self.tensors[name])
-
-    def spelled(self, access: sp.Expr) -> str:
-        by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
-        return c_name(ir.name_of(access), by or 0)
-
-    def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.spelled, self.is_vector, from_afar(rhs, self.tensors)).print(ir.without_guards(rhs))
-
-    def integrand(self, rhs: sp.Expr) -> str:
-        """The terms under the sums of an equation."""
-        return self.expr(integrand(rhs))
-
-    def vector(self, rhs: sp.Expr) -> bool:
-        return any(self.is_vector(a) for a in rhs.atoms(Indexed))
-
-    def row_dependent(self, name: str) -> bool:
-        return self.tensors[name].batched
-
-    def dims(self, stage: StagePlan) -> list[str]:
-        """The dimensions that the statements of a stage mention."""
-        found = {
-            str(s)
-            for e in [*stage.pointwise, *stage.sums, *stage.totals, *stage.scalars]
-            for s in e.rhs.free_symbols
-            if s.is_integer and str(s) in self.kernel.program.facts.sizes
-        }
-        for item in [*stage.loads, *stage.stores.values(), *stage.scalar_loads]:
-            found |= {str(item.place.dim)} if item.place.dim is not None else set()
-        found |= {str(stage.dim)} if stage.dim is not None else set()
-        return [d for d in self.kernel.program.facts.sizes if d in found]
 
 
 @dataclass(frozen=True)
@@ -124,7 +76,10 @@ def c_kernels(made: Model, alone: bool = False) -> str:
         "c/kernels.c.j2",
         model=made,
         alone=alone,
-        kernels=[(k, _C(k)) for k in plan(made)],
+        kernels=[KernelText(k) for k in plan(made)],
+        splits=layout.splittable(plan(made)),
+        extents=["B", *made.meta["dims"]],
+        digest=made.digest[:16],
         sizes=crossing(made),
     )
 
@@ -134,7 +89,6 @@ class _Named:
     """What the templates of kernels ask of a cell, for a routine."""
 
     name: str
-    digest: str
     meta: dict[str, list[str]]
 
 
@@ -154,10 +108,13 @@ def routine_files(made: Routine, real: Real) -> dict[str, str]:
     arguments = [_Array(p.array, program.tensors[n].shape, n in program.inputs) for n, p in made.arguments.items()]
     values = {
         "routine": made,
-        "routine_model": _Named(made.name, made.digest, {"dims": made.dims}),
+        "routine_model": _Named(made.name, {"dims": made.dims}),
         "real": real,
         "arguments": arguments,
-        "kernels": [(k, _C(k)) for k in plans],
+        "kernels": [KernelText(k) for k in plans],
+        "splits": layout.splittable(plans),
+        "extents": ["B", *made.dims],
+        "digest": made.digest[:16],
         "tape": sp.Add(*layout.tape_widths(made.tape.values()).values()),
     }
     own = {f"{made.name}.{kind}": render(f"c/routine.{kind}.j2", **values) for kind in ("h", "c")}
@@ -189,11 +146,10 @@ def code(made: Model, reals: Sequence[Real] = REALS, alone: bool = False) -> dic
         found[f"{name}_{real.tag}.c"] = render("c/cell.c.j2", model=made, real=real, alone=alone)
         for isa in TARGET.built:
             found[f"{name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    splits = layout.splittable([(k, None) for k in plan(made)])
     found[f"{name}_dispatch.c"] = render(
         "c/dispatch.c.j2",
         model=made,
-        splits=splits,
+        splits=layout.splittable(plan(made)),
         reals=reals,
         builds=list(enumerate(TARGET.built, 2))[::-1],  # the best first; 1 is the portable one
         calls=[(call, more.format(name), given) for call, more, given in _CALLS],
@@ -206,6 +162,5 @@ def shared() -> Mapping[str, str]:
     """The headers that the kernels of every cell read, by their names; derive_f32.h or derive_f64.h reads the others."""
     found = {f"{SHARED}{name}.h": render(f"c/{name}.h.j2", **values) for name, values in _PARTS.items()}
     for real in REALS:
-        polynomial = functions.exponential(real.dtype)
-        found[f"{SHARED}{real.tag}.h"] = render("c/type.h.j2", real=real, polynomial=polynomial)
+        found[f"{SHARED}{real.tag}.h"] = render("c/type.h.j2", type=scalar(real))
     return found

@@ -131,16 +131,6 @@ def fields_of(kernel: Kernel, part: list[StagePlan]) -> list[Field]:
     return [f for f in kernel.fields if f.c in used]
 
 
-def needs_ld(item: Field) -> bool:
-    """Whether the row stride differs at the first step, where the initial state stands in for the tape."""
-    return item.offset < 0 and item.place.kind == "tape" and bool(item.place.initial) and item.place.slots > 1
-
-
-def uses_tape(kernel: Kernel) -> bool:
-    """Whether anything that the kernel touches is saved between forward and backward."""
-    return any(p.kind == "tape" for p in kernel.storage.places.values())
-
-
 def has_zeros(kernel: Kernel) -> bool:
     """Whether a term lives at the last step only, and reads zeros at all others."""
     return any(f.only_end for f in kernel.fields)
@@ -156,9 +146,9 @@ def tape_widths(places: Iterable[Place]) -> dict[str, sp.Expr]:
     return {p.array: width(p) for p in places if p.kind == "tape"}
 
 
-def splittable(kernels: list[tuple[Kernel, object]]) -> bool:
+def splittable(kernels: Iterable[Kernel]) -> bool:
     """Whether threads can share a step by its units: no kernel but the loss has numbers of a row that all units make."""
-    return not any(s.sums or s.scalars for k, _ in kernels if k.direction for s in k.stages)
+    return not any(s.sums or s.scalars for k in kernels if k.direction for s in k.stages)
 
 
 def hoists(kernel: Kernel) -> bool:
@@ -169,11 +159,3 @@ def hoists(kernel: Kernel) -> bool:
 def zero_width(kernel: Kernel) -> sp.Expr:
     """Zeros for each row that is read where a term is zero."""
     return sp.Add(*dict.fromkeys(f.place.dim for f in end_fields(kernel) if f.place.dim is not None)) or sp.Integer(1)
-
-
-def mentions(stage: StagePlan, dim: str) -> bool:
-    """Whether the numbers of a row need a dimension: as a constant in an equation or as a row width."""
-    totals = stage.totals if stage.dim is None else []
-    used = {str(s) for e in [*stage.scalars, *totals] for s in e.rhs.free_symbols}
-    used |= {str(f.place.dim) for f in [*stage.scalar_loads] if f.place.dim is not None}
-    return dim in used

@@ -90,16 +90,24 @@ class Parity(Function):
     nargs, c, number = 1, "({} & 1)", staticmethod(lambda n: n & 1)
     tight = True
 
+    @classmethod
+    def eval(cls, step: sp.Expr) -> sp.Expr | None:
+        return step % 2 if step.is_Integer else None
+
 
 def size(expr: sp.Expr | int, names: Names = "") -> str:
     """C for an expression; `names`: a prefix of its symbols, or a text for some of them."""
     return _Text(names).spelled(sp.sympify(expr))
 
 
+def factor(expr: sp.Expr | int, names: Names = "") -> str:
+    """The same as a factor: in parentheses if it is a sum."""
+    return f"({size(expr, names)})" if isinstance(expr, sp.Add) else size(expr, names)
+
+
 def atom(expr: sp.Expr | int, names: Names = "") -> str:
-    """The same as a factor: in parentheses if it is a sum or a product."""
-    text = size(expr, names)
-    return f"({text})" if isinstance(expr, (sp.Add, sp.Mul)) else text
+    """The same as one thing: in parentheses if it is a sum or a product."""
+    return f"({size(expr, names)})" if isinstance(expr, (sp.Add, sp.Mul)) else size(expr, names)
 
 
 def saturated(expr: sp.Expr | int, names: Names = "") -> str:
@@ -137,18 +145,18 @@ def bound(expr: sp.Expr | int) -> sp.Expr:
 
 
 _TIME = {FIRST, STEPS, ir.t, ir.T}
+_ROWS = ("S", "B", "row", "unit", "n", "v", "block", "before", "after", "live")  # variables that count rows and units
 
 
 def _ordered(factors: Sequence[sp.Expr]) -> list[sp.Expr]:
     """The factors of a product: steps, rows of a step, values of a row."""
 
     def key(factor: sp.Expr) -> int:
-        names = ("S", "B")
-        if factor.free_symbols & _TIME:
+        if factor.free_symbols & _TIME or (factor.is_Symbol and not factor.name.isidentifier()):
             return 0
-        return (
-            1 if factor.is_Symbol and factor.name in names else 2 if factor.is_Integer else 3 if factor.is_Symbol else 4
-        )
+        if factor.is_Symbol and factor.name in _ROWS:
+            return 1
+        return 2 if factor.is_Integer else 4 if factor.is_Symbol and factor.name == "V" else 3
 
     return sorted(factors, key=key)
 
