@@ -44,7 +44,6 @@ def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict
         "python/readme.md.j2",
         model=made,
         text=ir.text,
-        tape=emit.tape_regions(made),
         adjoint=adjoints(made.adjoint),
         committed=made.name in DOCUMENTED,
     )

@@ -25,18 +25,19 @@ from dataclasses import asdict, dataclass
 from math import ceil, prod
 from typing import Any
 
-from derive.backends.c import contractions, layout
+from derive.backends.c import layout
 from derive.backends.c.kernel import Kernel, PhasePlan
 from derive.backends.c.schedule import plan
+from derive.backends.c.target import TARGET
 from derive.backends.shared.printer import F32, F64
+from derive.backends.shared.sizes import number
 from derive.costs.machine import Machine
-from derive.costs.workload import Pointwise, Product, Workload, chunk_steps
+from derive.costs.workload import Pointwise, Product, Workload
 from derive.errors import DeriveError
 from derive.notation import Cell
 from derive.pipeline import Model, model
 from derive.runtime.core import split
 
-CHUNK_ROWS = 256  # DEPTH of templates/c/gemm.h.j2; a test compares
 CALLS = {"infer": ("infer",), "training": ("forward", "loss", "backward")}
 REALS = {"float32": F32, "float64": F64}
 OPERATIONS = {"infer": "infer", "training": "loss_and_grad"}  # what the runtime calls them
@@ -219,7 +220,7 @@ def _parameters(made: Model, sizes: Mapping[str, int]) -> list[tuple[int, ...]]:
 def spread(made: Model, sizes: Mapping[str, int], call: str, threads: int | None, itemsize: int) -> tuple[str, int]:
     """How the runtime spreads a call: ("one" | "batch" | "units", threads).  The rule is its own, in runtime/split.py."""
     shapes = _parameters(made, sizes)
-    units = layout.splittable([(k, None) for k in plan(made)])
+    units = layout.splittable(plan(made))
     weights = sum(map(prod, shapes))
     return split.choose(
         OPERATIONS[call], sizes["T"], sizes["B"], weights, itemsize=itemsize, threads=threads, units=units
@@ -235,7 +236,7 @@ class _Counting:
         # The part of the work that the busiest thread has; by batch each thread reads all weights.
         self.rows = ceil(sizes["B"] / threads) if kind == "batch" else sizes["B"]
         self.share = self.rows / sizes["B"] if kind == "batch" else 1 / threads
-        self.hoist = sizes["B"] <= contractions.HOIST_ROWS and sizes["T"] > 1
+        self.hoist = bool(number(TARGET.hoists, {**sizes, "S": sizes["B"]}))
 
     def workload(self, kernel: Kernel) -> Workload:
         """The work of a kernel, all threads together."""
@@ -261,7 +262,7 @@ class _Counting:
         memory = Bound("memory", size / self.machine.bandwidth[level] / self.threads, level)
         part = {**self.sizes, "B": self.rows} if self.kind == "batch" else self.sizes
         room = Workload(kernel, part, REALS[self.dtype].dtype, self.hoist).workspace(
-            self.machine.lanes(self.dtype), self.machine.rows, CHUNK_ROWS, self.itemsize
+            TARGET.isa[self.machine.isa], self.itemsize
         ) * (self.threads if self.kind == "batch" else 1)
         pointwise = in_step.times(T) + other
         return Phase(kernel.name, products, pointwise, size, weights, room, T, step, rest, memory)
@@ -277,7 +278,9 @@ class _Counting:
         large = [g for p in kernel.parts[:first] if isinstance(p, PhasePlan) for g in p.gemms]
         before = bool(large or (known and self.hoist))
         inputs = "hoisted" if before else "fused" if known else "none"
-        columns = max((min(t.columns, contractions.TILE_VECTORS) for t in tiles), default=contractions.TILE_VECTORS)
-        steps = chunk_steps(self.sizes["T"], self.rows, CHUNK_ROWS)
+        columns = max((min(t.columns, TARGET.tile_vectors) for t in tiles), default=TARGET.tile_vectors)
+        part = Workload(kernel, {**self.sizes, "B": self.rows}, REALS[self.dtype].dtype, self.hoist)
         rows = min(self.machine.rows, self.rows)
-        return Schedule(inputs, steps, rows, columns, self.machine.lanes(self.dtype), self.kind, self.threads, asked)
+        return Schedule(
+            inputs, part.steps, rows, columns, self.machine.lanes(self.dtype), self.kind, self.threads, asked
+        )

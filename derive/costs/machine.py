@@ -10,16 +10,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from derive.backends.c.emit import ISAS
+from derive.backends.c.target import TARGET
 from derive.errors import DeriveError
 from derive.toolchain.compiler import cpu_features
 
-# Bytes of a vector and rows of a tile, as the head of templates/c/vectors.h.j2 has them; a test compares.
-VECTOR_BYTES = {"base": 16, "neon": 16, "avx2": 32, "avx512": 64}
-TILE_ROWS = {"base": 3, "neon": 6, "avx2": 3, "avx512": 6}
-# Float32 flop per cycle and core: base 2 multipliers and 2 adders of 4 lanes; neon 4 fused units of 4 (2 on many cores);
-# avx2 2 of 8; avx512 2 of 16 (cores that cut such vectors in halves do 32).
-PEAK = {"base": 16.0, "neon": 32.0, "avx2": 32.0, "avx512": 64.0}
 # Bytes per cycle and core that can be read, and bytes that fit.
 BANDWIDTH = {"L1": 128.0, "L2": 64.0, "L3": 32.0, "DRAM": 16.0}
 CACHES = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
@@ -56,12 +50,12 @@ class Machine:
         Raises DeriveError for an unknown isa, a wrong count of figures, or one that is not above 0.
         """
         isa = isa or best_isa()
-        if isa not in PEAK:
-            raise DeriveError(f"the instruction set is one of {', '.join(PEAK)}; found {isa!r}")
+        if isa not in TARGET.isa:
+            raise DeriveError(f"the instruction set is one of {', '.join(TARGET.isa)}; found {isa!r}")
         figures = {
             "bandwidth": _named("bandwidth", BANDWIDTH, bandwidth),
             "caches": _named("caches", CACHES, caches),
-            "peak": {"peak": PEAK[isa] * 4 / _itemsize(dtype) if peak is None else peak},
+            "peak": {"peak": TARGET.isa[isa].peak * 4 / _itemsize(dtype) if peak is None else peak},
             "clock": {"clock": 1.0 if clock is None else clock},
         }
         for what, values in figures.items():
@@ -71,12 +65,12 @@ class Machine:
 
     def lanes(self, dtype: str) -> int:
         """Numbers in a vector."""
-        return VECTOR_BYTES[self.isa] // _itemsize(dtype)
+        return TARGET.isa[self.isa].vector_bytes // _itemsize(dtype)
 
     @property
     def rows(self) -> int:
         """Rows of a full tile."""
-        return TILE_ROWS[self.isa]
+        return TARGET.isa[self.isa].rows
 
     def level(self, size: int) -> str:
         """The smallest cache that holds `size` bytes; DRAM if none does."""
@@ -105,7 +99,7 @@ def best_isa() -> str:
     if platform.machine().lower() in ("aarch64", "arm64"):
         return "neon"
     has = set(cpu_features().split())
-    return next((isa.tag for isa in reversed(ISAS) if has.issuperset(isa.features)), "base")
+    return next((isa.tag for isa in reversed(TARGET.built) if has.issuperset(isa.features)), "base")
 
 
 def _itemsize(dtype: str) -> int:

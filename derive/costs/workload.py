@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass
 from math import ceil, inf, log2, prod
@@ -14,10 +13,11 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.backends.c import layout
 from derive.backends.c.kernel import Kernel, Segment, StagePlan, Tile
+from derive.backends.c.target import TARGET, InstructionSet
+from derive.backends.shared.sizes import number
 from derive.ir import Equation, functions
 from derive.passes.simplify import operations
 
-SETTLE = 64  # blocks of rows after which sums are settled: SETTLE of templates/c/gemm.h.j2; a test compares
 CHAINS = 4  # partial sums that one number of a product is cut into, at most
 
 
@@ -80,7 +80,12 @@ class Workload:
 
     def number(self, expr: sp.Expr | int) -> int:
         """A size in numbers."""
-        return int(sp.sympify(expr).subs({s: self.sizes[s.name] for s in sp.sympify(expr).free_symbols}))
+        return number(expr, self.sizes)
+
+    @property
+    def steps(self) -> int:
+        """Steps of time that are taken together."""
+        return number(TARGET.chunk_steps, {**self.sizes, "DEPTH": TARGET.depth})
 
     # -- products ------------------------------------------------------------------------------------------------------
 
@@ -171,27 +176,13 @@ class Workload:
         tensor = self.tensors[name]
         return prod(self.number(d) for d in tensor.dims) * (self.sizes["T"] if tensor.time is not None else 1)
 
-    def workspace(self, lanes: int, rows: int, depth: int, itemsize: int) -> int:
-        """Bytes of all buffers: what the text of layout.buffers says, which the C file contains word for word."""
-        T, B = self.sizes["T"], self.sizes["B"]
-        names: dict[str, Any] = {
-            **self.sizes,
-            "steps": chunk_steps(T, B, depth),
-            "V": lanes,
-            "PANEL": 4 * lanes,
-            "ROWS": rows,
-            "DEPTH": depth,
-            "round_up": lambda n, to: -(-n // to) * to,
-            "least": min,
-            "most": max,
-            "hoist": self.hoist,
-            "ragged": False,
-            "long": ceil(T / chunk_steps(T, B, depth)) * ceil(B / depth) > SETTLE,
-        }
-        counts = [
-            int(eval(_in_python(count), {"__builtins__": {}}, names)) for _, count, _ in layout.buffers(self.kernel)
-        ]
-        return sum(-(-count * itemsize // 64) * 64 for count in counts)
+    def workspace(self, isa: InstructionSet, itemsize: int) -> int:
+        """Bytes of all buffers."""
+        names = {**self.sizes, **TARGET.numbers(isa, itemsize), "steps": self.steps}
+        long = number(TARGET.row_blocks, names) > TARGET.settle
+        names |= {layout.HOISTS.name: self.hoist, layout.RAGGED.name: False, layout.LONG.name: long}
+        counts = [number(buffer.values, names) for buffer in layout.buffers(self.kernel)]
+        return sum(-(-count * itemsize // TARGET.alignment) * TARGET.alignment for count in counts)
 
     # -- the chain from step to step -----------------------------------------------------------------------------------
 
@@ -246,16 +237,5 @@ class Workload:
         return deepest + (0 if negation or (record is not None and record.c != "fused") else 1)
 
 
-def chunk_steps(T: int, B: int, depth: int) -> int:
-    """Steps of time that are taken together, as the function of this name in templates/c/team.h.j2 says."""
-    return 1 if B >= depth else min(T, depth // B)
-
-
 def _equations(stage: StagePlan) -> list[Equation]:
     return [*stage.scalars, *stage.pointwise, *stage.sums, *stage.totals]
-
-
-def _in_python(count: str) -> str:
-    """A size in C: what differs in Python are fields of a struct, and c ? a : b."""
-    text = count.replace("a->rows", "ragged").replace("hoists(a)", "hoist").replace("is_long(a)", "long")
-    return re.sub(r"\((\w+) \? (.+) : (.+)\)", r"((\2) if \1 else (\3))", text)

@@ -47,8 +47,8 @@ typedef uint32_t ureal;
 
 #include "derive_vectors.h"
 
-/* exp: x = k ln 2 + r.  LN2_HIGH has so few bits that k * LN2_HIGH is exact; x above 88.7228 gives Inf, below -104.665
- * zero, and above EXP_NORMAL normal numbers. */
+/* exp: x = k ln 2 + r.  LN2_HIGH has so few bits that k * LN2_HIGH is exact; x above 88.7228 gives Inf,
+ * below -104.665 zero, and above EXP_NORMAL normal numbers. */
 #define ROUNDER 12582912.0f /* 1.5*2^23 */
 #define LOG2E 1.442695f
 #define LN2_HIGH 0.69311523f
@@ -58,13 +58,14 @@ typedef uint32_t ureal;
 #define EXP_NORMAL -88.02969f
 #define SATURATED 24.0f /* sigmoid(x) is 1, and tanh(x/2) */
 
-/* (expm1(r) - r)/r^2, rr = r^2, even and odd parts summed side by side.  r + r^2 times it, of degree 7, has a relative error below
- * 9.3e-10. */
+/* (expm1(r) - r)/r^2, rr = r^2, even and odd parts summed side by side.  r + r^2 times it, of degree
+ * 7, has a relative error below 9.3e-10. */
 INLINE vec exp_rest(vec r, vec rr)
 {
     const vec q0 = vec_fused(r, splat(0.16666667f), splat(0.5f));
     const vec q1 = vec_fused(r, splat(0.0083333105f), splat(0.041666467f));
-    vec q = vec_fused(r, splat(0.00019890981f), splat(0.0013933642f));
+    const vec q2 = vec_fused(r, splat(0.00019890981f), splat(0.0013933642f));
+    vec q = q2;
     q = vec_fused(q, rr, q1);
     q = vec_fused(q, rr, q0);
     return q;

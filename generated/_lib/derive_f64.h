@@ -47,8 +47,8 @@ typedef uint64_t ureal;
 
 #include "derive_vectors.h"
 
-/* exp: x = k ln 2 + r.  LN2_HIGH has so few bits that k * LN2_HIGH is exact; x above 709.783 gives Inf, below -745.826
- * zero, and above EXP_NORMAL normal numbers. */
+/* exp: x = k ln 2 + r.  LN2_HIGH has so few bits that k * LN2_HIGH is exact; x above 709.783 gives Inf,
+ * below -745.826 zero, and above EXP_NORMAL normal numbers. */
 #define ROUNDER 6755399441055744.0 /* 1.5*2^52 */
 #define LOG2E 1.4426950408889634
 #define LN2_HIGH 0.6931471805582987
@@ -58,8 +58,8 @@ typedef uint64_t ureal;
 #define EXP_NORMAL -709.0895657128241
 #define SATURATED 48.0 /* sigmoid(x) is 1, and tanh(x/2) */
 
-/* (expm1(r) - r)/r^2, rr = r^2, even and odd parts summed side by side.  r + r^2 times it, of degree 12, has a relative error below
- * 9.4e-19. */
+/* (expm1(r) - r)/r^2, rr = r^2, even and odd parts summed side by side.  r + r^2 times it, of degree
+ * 12, has a relative error below 9.4e-19. */
 INLINE vec exp_rest(vec r, vec rr)
 {
     const vec q0 = vec_fused(r, splat(0.1666666666666667), splat(0.5));
@@ -67,7 +67,8 @@ INLINE vec exp_rest(vec r, vec rr)
     const vec q2 = vec_fused(r, splat(1.9841269874800493e-04), splat(1.3888888888883752e-03));
     const vec q3 = vec_fused(r, splat(2.7557255425746435e-06), splat(2.4801587325533363e-05));
     const vec q4 = vec_fused(r, splat(2.510520637395701e-08), splat(2.7557273661348637e-07));
-    vec q = splat(2.0914679376583935e-09);
+    const vec q5 = splat(2.0914679376583935e-09);
+    vec q = q5;
     q = vec_fused(q, rr, q4);
     q = vec_fused(q, rr, q3);
     q = vec_fused(q, rr, q2);

@@ -9,7 +9,8 @@
 typedef vec sums[ROWS][4]; /* rows and n are constants wherever the functions below are inlined: sums live in registers */
 
 /* s += A * panel for K values of each row: row r, value k of A is at a[r*row_stride + k*k_stride]. */
-DERIVE_INLINE const real *multiply(const size_t rows, const size_t n, sums s, const size_t k_stride, size_t K, const real *a, size_t row_stride, const real *panel)
+DERIVE_INLINE const real *multiply(
+    const size_t rows, const size_t n, sums s, const size_t k_stride, size_t K, const real *a, size_t row_stride, const real *panel)
 {
     for (; K; --K, a += k_stride, panel += n * V) {
         vec w[4];
@@ -26,7 +27,8 @@ DERIVE_INLINE const real *multiply(const size_t rows, const size_t n, sums s, co
 }
 
 /* The same for one or two rows: a second set of sums for odd k, so that the multiply-adds do not wait for each other. */
-DERIVE_INLINE const real *multiply_few(const size_t rows, const size_t n, sums s, size_t K, const real *a, size_t lda, const real *panel)
+DERIVE_INLINE const real *multiply_few(
+    const size_t rows, const size_t n, sums s, size_t K, const real *a, size_t lda, const real *panel)
 {
     vec odd[2][4];
     UNROLL for (size_t r = 0; r < rows; ++r)
@@ -69,21 +71,62 @@ DERIVE_INLINE void add_rows(const size_t rows, const size_t n, sums s, const rea
 
 /* tile_R_N: R rows, N vectors; C = from + [A1 | A2] * panel, rows of A1 and A2 with ld1 and ld2 values from one to the
  * next.  `_few`: for a batch of one or two rows. */
-#define TILE_ARGS size_t K1, const real *a1, size_t ld1, size_t K2, const real *a2, size_t ld2, const real *panel, real *c, size_t ldc, const real *from, size_t ldf
+#define TILE_ARGS \
+    size_t K1, const real *a1, size_t ld1, size_t K2, const real *a2, size_t ld2, const real *panel, \
+    real *c, size_t ldc, const real *from, size_t ldf
 typedef void tile_function(TILE_ARGS);
-#define TILE(name, rows, n, ...) NOINLINE void name(TILE_ARGS) { sums s; acc_init(rows, n, s, from, ldf); __VA_ARGS__ acc_store(rows, n, s, c, ldc); }
-#define TILE_MANY(rows, n) TILE(tile_##rows##_##n, rows, n, panel = multiply(rows, n, s, 1, K1, a1, ld1, panel); multiply(rows, n, s, 1, K2, a2, ld2, panel);)
-#define TILE_FEW(rows, n) TILE(tile_##rows##_##n##_few, rows, n, panel = multiply_few(rows, n, s, K1, a1, ld1, panel); multiply_few(rows, n, s, K2, a2, ld2, panel);)
-TILE_MANY(1, 1) TILE_MANY(1, 2) TILE_MANY(1, 3) TILE_MANY(1, 4)
-TILE_MANY(2, 1) TILE_MANY(2, 2) TILE_MANY(2, 3) TILE_MANY(2, 4)
-TILE_MANY(3, 1) TILE_MANY(3, 2) TILE_MANY(3, 3) TILE_MANY(3, 4)
-#if ROWS > 3
-TILE_MANY(4, 1) TILE_MANY(4, 2) TILE_MANY(4, 3) TILE_MANY(4, 4)
-TILE_MANY(5, 1) TILE_MANY(5, 2) TILE_MANY(5, 3) TILE_MANY(5, 4)
-TILE_MANY(6, 1) TILE_MANY(6, 2) TILE_MANY(6, 3) TILE_MANY(6, 4)
+#define TILE(name, rows, n, ...) \
+    NOINLINE void name(TILE_ARGS) \
+    { \
+        sums s; \
+        acc_init(rows, n, s, from, ldf); \
+        __VA_ARGS__ \
+        acc_store(rows, n, s, c, ldc); \
+    }
+#define TILE_MANY(rows, n) \
+    TILE(tile_##rows##_##n, rows, n, \
+        panel = multiply(rows, n, s, 1, K1, a1, ld1, panel); \
+        multiply(rows, n, s, 1, K2, a2, ld2, panel);)
+#define TILE_FEW(rows, n) \
+    TILE(tile_##rows##_##n##_few, rows, n, \
+        panel = multiply_few(rows, n, s, K1, a1, ld1, panel); \
+        multiply_few(rows, n, s, K2, a2, ld2, panel);)
+#if ROWS > 0
+TILE_MANY(1, 1)
+TILE_MANY(1, 2)
+TILE_MANY(1, 3)
+TILE_MANY(1, 4)
+TILE_MANY(2, 1)
+TILE_MANY(2, 2)
+TILE_MANY(2, 3)
+TILE_MANY(2, 4)
+TILE_MANY(3, 1)
+TILE_MANY(3, 2)
+TILE_MANY(3, 3)
+TILE_MANY(3, 4)
 #endif
-TILE_FEW(1, 1) TILE_FEW(1, 2) TILE_FEW(1, 3) TILE_FEW(1, 4)
-TILE_FEW(2, 1) TILE_FEW(2, 2) TILE_FEW(2, 3) TILE_FEW(2, 4)
+#if ROWS > 3
+TILE_MANY(4, 1)
+TILE_MANY(4, 2)
+TILE_MANY(4, 3)
+TILE_MANY(4, 4)
+TILE_MANY(5, 1)
+TILE_MANY(5, 2)
+TILE_MANY(5, 3)
+TILE_MANY(5, 4)
+TILE_MANY(6, 1)
+TILE_MANY(6, 2)
+TILE_MANY(6, 3)
+TILE_MANY(6, 4)
+#endif
+TILE_FEW(1, 1)
+TILE_FEW(1, 2)
+TILE_FEW(1, 3)
+TILE_FEW(1, 4)
+TILE_FEW(2, 1)
+TILE_FEW(2, 2)
+TILE_FEW(2, 3)
+TILE_FEW(2, 4)
 #undef TILE_ARGS
 
 /* Every row of a batch is summed in the same order, whatever tile it falls into: its bits do not depend on how many rows
@@ -91,9 +134,11 @@ TILE_FEW(2, 1) TILE_FEW(2, 2) TILE_FEW(2, 3) TILE_FEW(2, 4)
 INLINE tile_function *tile_of(size_t rows, size_t n, int few)
 {
     static tile_function *const all[ROWS][4] = {
+#if ROWS > 0
         { tile_1_1, tile_1_2, tile_1_3, tile_1_4 },
         { tile_2_1, tile_2_2, tile_2_3, tile_2_4 },
         { tile_3_1, tile_3_2, tile_3_3, tile_3_4 },
+#endif
 #if ROWS > 3
         { tile_4_1, tile_4_2, tile_4_3, tile_4_4 },
         { tile_5_1, tile_5_2, tile_5_3, tile_5_4 },
@@ -110,11 +155,22 @@ INLINE tile_function *tile_of(size_t rows, size_t n, int few)
 /* The same with A packed: row r, value k at a[k*ROWS + r]; always ROWS rows.  C = A * panel + from: the product is whole before
  * it is added, since `from` may be the sum of many such products, and far larger. */
 typedef void strip_function(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf);
-#define STRIP(n) NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) { sums s; acc_init(ROWS, n, s, NULL, 0); multiply(ROWS, n, s, ROWS, K, a, 1, panel); add_rows(ROWS, n, s, from, ldf); acc_store(ROWS, n, s, c, ldc); }
-STRIP(1) STRIP(2) STRIP(3) STRIP(4)
+#define STRIP(n) \
+    NOINLINE void strip_##n(size_t K, const real *a, const real *panel, real *c, size_t ldc, const real *from, size_t ldf) \
+    { \
+        sums s; \
+        acc_init(ROWS, n, s, NULL, 0); \
+        multiply(ROWS, n, s, ROWS, K, a, 1, panel); \
+        add_rows(ROWS, n, s, from, ldf); \
+        acc_store(ROWS, n, s, c, ldc); \
+    }
+STRIP(1)
+STRIP(2)
+STRIP(3)
+STRIP(4)
 
 #define PANEL (4 * V) /* columns of a panel of the large products */
-#define DEPTH 256     /* rows that a weight gradient takes at a time */
+#define DEPTH 256 /* rows that a weight gradient takes at a time */
 #define GROUP (4 * ROWS) /* rows whose products wait in the first level cache for their equations */
 
 INLINE size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -198,7 +254,8 @@ INLINE void transpose(vec v[V])
             v[i] = SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
             v[i + 8] = SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
         }
-#elif V == 8
+#endif
+#if V == 8
     UNROLL for (size_t i = 0; i < V; ++i)
         if (!(i & 1)) {
             const vec a = v[i], b = v[i + 1];
@@ -217,7 +274,8 @@ INLINE void transpose(vec v[V])
             v[i] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
             v[i + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
         }
-#elif V == 4
+#endif
+#if V == 4
     UNROLL for (size_t i = 0; i < V; ++i)
         if (!(i & 1)) {
             const vec a = v[i], b = v[i + 1];
@@ -230,7 +288,8 @@ INLINE void transpose(vec v[V])
             v[i] = SHUFFLE(a, b, 0, 1, 4, 5);
             v[i + 2] = SHUFFLE(a, b, 2, 3, 6, 7);
         }
-#elif V == 2
+#endif
+#if V == 2
     UNROLL for (size_t i = 0; i < V; ++i)
         if (!(i & 1)) {
             const vec a = v[i], b = v[i + 1];
@@ -279,7 +338,8 @@ NOINLINE void pack_columns(real *panel, size_t width, size_t room, const real *w
 
 /* All panels of a [K][N] matrix, the last one as narrow as it can be.  In the panels there may be more than this matrix:
  * `depth` values for each column, of which those of this matrix come after `before` others. */
-NOINLINE void pack_panels(struct team p, real *panels, size_t before, size_t depth, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
+NOINLINE void pack_panels(
+    struct team p, real *panels, size_t before, size_t depth, const real *w, size_t k_stride, size_t c_stride, size_t N, size_t K)
 {
     const size_t from = lower_bound(p, N, PANEL), stop = upper_bound(p, N, PANEL);
     /* rows of panels lie in rows of w: some rows through all panels, so that both are read and written in long pieces */
@@ -298,7 +358,9 @@ NOINLINE void pack_panels(struct team p, real *panels, size_t before, size_t dep
     }
     for (size_t n = from; c_stride != 1 && n < stop; n += PANEL) {
         const size_t width = panel_vectors(n, N) * V;
-        for (size_t j = 0; j < width; j += V) pack_columns(panels + n * depth + before * width + j, width, V, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
+        real *to = panels + n * depth + before * width;
+        for (size_t j = 0; j < width; j += V)
+            pack_columns(to + j, width, V, w + (n + j) * c_stride, k_stride, c_stride, N - n - j, K);
     }
 }
 
@@ -322,10 +384,12 @@ INLINE void get(const real *c, size_t ldc, real *tile, size_t rows, size_t colum
 }
 
 /* C (+)= A * panels for the rows of some steps: the time-parallel products. */
-NOINLINE void gemm(struct team p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, ptrdiff_t c_step, size_t ldc, int add)
+NOINLINE void gemm(
+    struct team p, struct extent e, size_t N, size_t K, struct steps a, const real *panels, real *c, ptrdiff_t c_step, size_t ldc, int add)
 {
     ALIGNED real tile[ROWS * PANEL];
-    if (!e.counts && !a.initial && a.step == (ptrdiff_t)(e.row1 * a.ld) && c_step == (ptrdiff_t)(e.row1 * ldc)) { /* no gap between the steps: one block of rows */
+    if (!e.counts && !a.initial && a.step == (ptrdiff_t)(e.row1 * a.ld) && c_step == (ptrdiff_t)(e.row1 * ldc)) {
+        /* no gap between the steps: one block of rows */
         e.row1 *= e.steps;
         e.steps = 1;
     }

@@ -9,7 +9,7 @@ enum { PACK = 0, PACKED = 1, PACK_AND_KEEP = 2 };
 enum { OK = 0, NULL_POINTER = 1, EMPTY = 2, OVERFLOW = 3, WORKSPACE = 4, ROWS_GROW = 5, OTHER_SIZES = 6, PARTS = 7, NOT_PACKED = 8 };
 
 /* Steps of time that are taken together: enough rows to make the large products efficient, few enough for the cache. */
-INLINE size_t chunk_steps(size_t T, size_t B) { return B >= DEPTH ? 1 : least(T, DEPTH / B); }
+INLINE size_t chunk_steps(size_t T, size_t B) { return (DEPTH <= B ? 1 : least(T, DEPTH / B)); }
 INLINE size_t whole_batch(const args *a) { return a->batch ? a->batch : SIZE_B(a); }
 /* Whether products that are known before the loop are made for a chunk of steps at once (few rows: the weights are read
  * once) or in the tiles of each step (many rows: nothing is written and read again).  The results have the same bits. */
@@ -26,7 +26,8 @@ INLINE size_t rows_at(const args *a, size_t t) { return a->rows ? least(a->rows[
  * first does all. */
 #if CELL_SPLITS && defined(DERIVE_THREADS) && defined(__GNUC__)
 #define SPLITS 1
-#define SPIN_LIMIT 64 /* looks, a microsecond or two: on a processor that two threads share, the other cannot arrive while this one looks */
+/* Looks, for a microsecond or two: on a processor that two threads share, the other cannot arrive while this one looks. */
+#define SPIN_LIMIT 64
 INLINE void barrier(const args *a, struct team p)
 {
     int *arrived = a->meeting, *generation = a->meeting + 1;

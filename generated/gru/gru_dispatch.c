@@ -2,7 +2,8 @@
  *
  * gru for whatever processor runs it: each function calls the build for the best instruction set that the
  * processor and the operating system support, or for the one named in args->isa.  Not needed where the instruction set
- * is known: then compile gru_f32.c or gru_f64.c alone, with the flags for it and without DERIVE_DISPATCH.
+ * is known: then compile gru_f32.c or gru_f64.c alone, with the flags
+ * for it and without DERIVE_DISPATCH.
  */
 #include "gru.h"
 
@@ -23,6 +24,7 @@ int gru_isa(void)
     return 1;
 }
 
+/* Whether threads can share a call by units. */
 #if defined(DERIVE_THREADS) && defined(__GNUC__)
 int gru_parts(void) { return 1; }
 #else

@@ -2,7 +2,8 @@
  *
  * lstm for whatever processor runs it: each function calls the build for the best instruction set that the
  * processor and the operating system support, or for the one named in args->isa.  Not needed where the instruction set
- * is known: then compile lstm_f32.c or lstm_f64.c alone, with the flags for it and without DERIVE_DISPATCH.
+ * is known: then compile lstm_f32.c or lstm_f64.c alone, with the flags
+ * for it and without DERIVE_DISPATCH.
  */
 #include "lstm.h"
 
@@ -23,6 +24,7 @@ int lstm_isa(void)
     return 1;
 }
 
+/* Whether threads can share a call by units. */
 #if defined(DERIVE_THREADS) && defined(__GNUC__)
 int lstm_parts(void) { return 1; }
 #else

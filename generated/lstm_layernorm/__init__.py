@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",
     "digest": "fd18733f3b227247",
-    "code": "afdc3987bd251eb0",
+    "code": "472183eda93a5df6",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

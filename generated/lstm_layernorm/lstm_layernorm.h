@@ -38,9 +38,10 @@
  *   F32:  c_T[n] = c[T, n]
  *
  * All arrays are row-major and contiguous, B sequences side by side; gates are stacked in the order
- * i, f, g, o.  The caller owns every buffer: ask lstm_layernorm_f32_sizes() how large tape and workspace
- * must be; a workspace aligned to 64 bytes is faster.  There are no defaults: a state of zeros is an array of zeros.  No function allocates, keeps state or writes outside of what is named
- * here; results must not overlap inputs or each other.  Pointers that a call does not mention may be NULL.
+ * i, f, g, o.  The caller owns every buffer: ask lstm_layernorm_f32_sizes() how large
+ * tape and workspace must be; a workspace aligned to 64 bytes is faster.  There are no defaults: a state of zeros is an
+ * array of zeros.  No function allocates, keeps state or writes outside of what is named here; results must not overlap inputs or
+ * each other.  Pointers that a call does not mention may be NULL.
  *
  *   call            reads                                              writes
  *   infer           x, parameters, *_0                                 out, *_T, workspace
@@ -85,7 +86,8 @@
  *                       rho_c: slot 5 of 6
  *
  * Sequences of different length: sort them, longest first, and let rows[t] be the number of those that are longer than t.
- * A sequence that has ended repeats its last out and keeps its last state; its x, y and d_out are not read, its d_x is 0.
+ * A sequence that has ended repeats its last out and keeps its last state; its x, y and d_out are not read, and 0 is written
+ * to its d_x.
  *
  * Each call returns 0, or an error code; lstm_layernorm_error() says what it means.
  *
@@ -93,7 +95,8 @@
  *   DERIVE_PORTABLE   no vectors, as on processors that have none
  *   DERIVE_THREADS    atomic operations, by which threads share a call: see parts
  *   DERIVE_DISPATCH   for all files together with lstm_layernorm_dispatch.c, which chooses by the processor
- *   LSTM_LAYERNORM_B, LSTM_LAYERNORM_I, LSTM_LAYERNORM_H   a size that is known, such as 8; calls of any other size are refused
+ *   LSTM_LAYERNORM_B, LSTM_LAYERNORM_I, LSTM_LAYERNORM_H
+ *                     a size that is known, such as 8; calls of any other size are refused
  *
  * Results have the same bits on all processors that have no vectors or are compiled with DERIVE_PORTABLE, whatever the order
  * of their bytes, with -ffp-contract=off; x87 is right to rounding.  AVX2, AVX-512 and 64-bit NEON round a product and its sum
@@ -146,7 +149,8 @@ typedef struct {
     float *d_c_0;
     void *workspace;
     size_t workspace_size; /* bytes */
-    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this
+                              call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
                               1: they are there, from a call of the same function with 2, the same parameters and their sizes,
@@ -201,7 +205,8 @@ typedef struct {
     double *d_c_0;
     void *workspace;
     size_t workspace_size; /* bytes */
-    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this
+                              call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
                               1: they are there, from a call of the same function with 2, the same parameters and their sizes,

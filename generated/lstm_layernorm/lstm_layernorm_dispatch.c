@@ -2,7 +2,8 @@
  *
  * lstm_layernorm for whatever processor runs it: each function calls the build for the best instruction set that the
  * processor and the operating system support, or for the one named in args->isa.  Not needed where the instruction set
- * is known: then compile lstm_layernorm_f32.c or lstm_layernorm_f64.c alone, with the flags for it and without DERIVE_DISPATCH.
+ * is known: then compile lstm_layernorm_f32.c or lstm_layernorm_f64.c alone, with the flags
+ * for it and without DERIVE_DISPATCH.
  */
 #include "lstm_layernorm.h"
 
@@ -23,7 +24,12 @@ int lstm_layernorm_isa(void)
     return 1;
 }
 
+/* Whether threads can share a call by units. */
+#if defined(DERIVE_THREADS) && defined(__GNUC__)
 int lstm_layernorm_parts(void) { return 0; }
+#else
+int lstm_layernorm_parts(void) { return 0; }
+#endif
 
 /* What was asked for, if the processor has it; the best otherwise. */
 static int chosen(int wanted)

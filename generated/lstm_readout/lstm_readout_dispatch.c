@@ -2,7 +2,8 @@
  *
  * lstm_readout for whatever processor runs it: each function calls the build for the best instruction set that the
  * processor and the operating system support, or for the one named in args->isa.  Not needed where the instruction set
- * is known: then compile lstm_readout_f32.c or lstm_readout_f64.c alone, with the flags for it and without DERIVE_DISPATCH.
+ * is known: then compile lstm_readout_f32.c or lstm_readout_f64.c alone, with the flags
+ * for it and without DERIVE_DISPATCH.
  */
 #include "lstm_readout.h"
 
@@ -23,6 +24,7 @@ int lstm_readout_isa(void)
     return 1;
 }
 
+/* Whether threads can share a call by units. */
 #if defined(DERIVE_THREADS) && defined(__GNUC__)
 int lstm_readout_parts(void) { return 1; }
 #else

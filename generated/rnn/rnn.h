@@ -10,9 +10,10 @@
  *   F4:   h_T[n] = h[T, n]
  *
  * All arrays are row-major and contiguous, B sequences side by side; gates are stacked in the order
- * (no gates).  The caller owns every buffer: ask rnn_f32_sizes() how large tape and workspace
- * must be; a workspace aligned to 64 bytes is faster.  There are no defaults: a state of zeros is an array of zeros.  No function allocates, keeps state or writes outside of what is named
- * here; results must not overlap inputs or each other.  Pointers that a call does not mention may be NULL.
+ * (no gates).  The caller owns every buffer: ask rnn_f32_sizes() how large
+ * tape and workspace must be; a workspace aligned to 64 bytes is faster.  There are no defaults: a state of zeros is an
+ * array of zeros.  No function allocates, keeps state or writes outside of what is named here; results must not overlap inputs or
+ * each other.  Pointers that a call does not mention may be NULL.
  *
  *   call            reads                                              writes
  *   infer           x, parameters, *_0                                 out, *_T, workspace
@@ -32,7 +33,8 @@
  *   tape              [T][B] rows: nothing
  *
  * Sequences of different length: sort them, longest first, and let rows[t] be the number of those that are longer than t.
- * A sequence that has ended repeats its last out and keeps its last state; its x, y and d_out are not read, its d_x is 0.
+ * A sequence that has ended repeats its last out and keeps its last state; its x, y and d_out are not read, and 0 is written
+ * to its d_x.
  *
  * Each call returns 0, or an error code; rnn_error() says what it means.
  *
@@ -40,7 +42,8 @@
  *   DERIVE_PORTABLE   no vectors, as on processors that have none
  *   DERIVE_THREADS    atomic operations, by which threads share a call: see parts
  *   DERIVE_DISPATCH   for all files together with rnn_dispatch.c, which chooses by the processor
- *   RNN_B, RNN_I, RNN_H   a size that is known, such as 8; calls of any other size are refused
+ *   RNN_B, RNN_I, RNN_H
+ *                     a size that is known, such as 8; calls of any other size are refused
  *
  * Results have the same bits on all processors that have no vectors or are compiled with DERIVE_PORTABLE, whatever the order
  * of their bytes, with -ffp-contract=off; x87 is right to rounding.  AVX2, AVX-512 and 64-bit NEON round a product and its sum
@@ -81,7 +84,8 @@ typedef struct {
     float *d_h_0;
     void *workspace;
     size_t workspace_size; /* bytes */
-    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this
+                              call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
                               1: they are there, from a call of the same function with 2, the same parameters and their sizes,
@@ -124,7 +128,8 @@ typedef struct {
     double *d_h_0;
     void *workspace;
     size_t workspace_size; /* bytes */
-    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this call handles B; 0: B */
+    size_t batch;          /* sequences from one step to the next in x, out, y, d_out, d_x, of which this
+                              call handles B; 0: B */
     const size_t *rows;    /* NULL, or for each of the T steps how many of the B sequences, from the first, still run; see above */
     int packed;            /* infer, forward: 0: packed weights are of no use after the call; 2: they are kept in the workspace;
                               1: they are there, from a call of the same function with 2, the same parameters and their sizes,

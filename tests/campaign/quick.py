@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cffi
@@ -55,11 +55,12 @@ class _Library:
 
 def files(cell, loss=None):
     """What is emitted for a cell, without the builds for particular instruction sets."""
-    kept, emit.ISAS = emit.ISAS, ()
+    kept = emit.TARGET
+    emit.TARGET = replace(kept, sets=tuple(replace(s, features=()) for s in kept.sets))
     try:
         return generation.files(cell, loss)
     finally:
-        emit.ISAS = kept
+        emit.TARGET = kept
 
 
 def build(cell, loss, folder: Path, how: Build = Build(), alter=lambda made: made):
@@ -71,7 +72,7 @@ def build(cell, loss, folder: Path, how: Build = Build(), alter=lambda made: mad
     for file, text in made.items():
         if file.endswith((".c", ".h")):
             if how.depth is not None:
-                text = text.replace("#define DEPTH 256", f"#define DEPTH {how.depth}")
+                text = text.replace(f"#define DEPTH {emit.TARGET.depth}", f"#define DEPTH {how.depth}")
             (folder / file).write_text(text)
     more = f'const char *derive_code(void);\nconst char *derive_error(int code);\n#include "{header}"\n'
     more += f'const char *derive_code(void) {{ return "{manifest["code"]}"; }}\n'

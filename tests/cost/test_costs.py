@@ -13,11 +13,9 @@ from sympy.tensor.indexed import Indexed
 
 import derive
 from derive import ir, registry
-from derive.backends.c.emit import ISAS, shared
 from derive.backends.shared.printer import F32, F64
-from derive.costs.count import CHUNK_ROWS, cost
-from derive.costs.machine import PEAK, TILE_ROWS, VECTOR_BYTES, Machine
-from derive.costs.workload import SETTLE
+from derive.costs.count import cost
+from derive.costs.machine import Machine
 from derive.errors import DeriveError
 from derive.pipeline import model
 
@@ -141,20 +139,6 @@ def test_bytes_of_the_lstm():
     assert found.phases[0].bytes == 4 * forward
     assert found.parameters == 4 * weights
     assert found.phases[0].weights == 4 * 4 * H * H
-
-
-def test_vectors_and_tiles_are_those_of_the_template():
-    text = "".join(shared().values())
-    head = shared()["derive_vectors.h"].partition("typedef real vec")[0]
-    order = ["avx512", "avx2", "neon", "base"]  # as the preprocessor asks
-    assert [int(v) for v in re.findall(r"#define VECTOR_BYTES (\d+)", head)] == [VECTOR_BYTES[isa] for isa in order]
-    for real in (F32, F64):
-        size = np.dtype(real.dtype).itemsize
-        assert re.findall(r"#define REAL_BYTES (\d+)", shared()[f"derive_{real.tag}.h"]) == [str(size)]
-    assert [int(v) for v in re.findall(r"#define ROWS (\d+)", head)] == [TILE_ROWS[isa] for isa in order]
-    assert set(PEAK) == {*(isa.tag for isa in ISAS), "base", "neon"}
-    assert re.findall(r"#define DEPTH (\d+)", text) == [str(CHUNK_ROWS)]
-    assert re.findall(r"#define SETTLE (\d+)", text) == [str(SETTLE)]
 
 
 # -- bounds ------------------------------------------------------------------------------------------------------------

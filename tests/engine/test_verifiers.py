@@ -10,10 +10,11 @@ from functools import cache
 import pytest
 
 from derive import ir, registry
-from derive.backends.c.addresses import extent, since
+from derive.backends.c.addresses import rows, steps
 from derive.backends.c.kernel import Kernel
 from derive.backends.c.kernel_verifier import verify_kernel
 from derive.backends.c.schedule import plan
+from derive.backends.shared.sizes import FIRST
 from derive.errors import EngineError
 from derive.notation import Sum, cell, j, k, n, t, tanh
 from derive.passes.batch import batch
@@ -246,13 +247,24 @@ def test_a_saved_value_read_after_the_last_step_is_refused() -> None:
 # -- plans -------------------------------------------------------------------------------------------------------------
 
 
-def test_the_rule_of_addresses_is_what_the_templates_write() -> None:
-    chunk = Place("chunk", "chunk_H", 0, 1, ir.dimension("H"), True, "", True)
-    assert since(chunk, 1) == " - first + 1" and since(chunk, -1) == " - first"
-    assert since(replace(chunk, kind="tape"), 1) == " - 1"
-    found = extent(chunk, 1)
-    assert found is not None and str(found.origin) == "first - 1" and str(found.count) == "steps + 1"
-    assert extent(replace(chunk, kind="swap"), 1) is None
+def test_an_address_is_spelled_from_what_is_verified() -> None:
+    H = ir.dimension("H")
+    chunk = Place("chunk", "chunk_H", 1, 4, H, True, "", True)
+    found = rows(chunk, 1)
+    assert found.at(t) == "w.chunk_H + (t + 1 - first) * B * 4 * H + H" and found.towards == "(ptrdiff_t)(B * 4 * H)"
+    assert (str(found.lowest), str(found.highest)) == ("first - 1", "first + steps - 1")
+    assert rows(chunk, -1).at(FIRST) == "w.chunk_H + H"
+    tape = replace(chunk, kind="tape", array="tape_H", initial="h_0")
+    assert rows(tape, 1).at(t) == "tape_H + (t - 1) * B * 4 * H + H"
+    address, stride = rows(tape, 1).read(t, -1)
+    assert address == "t > 1 ? tape_H + (t - 2) * B * 4 * H + H : a->h_0" and stride == "t > 1 ? 4 * H : H"
+    assert rows(tape, 1).read(ir.T - ir.T, -1) == ("a->h_0", "H"), "at t = 0"
+    back = rows(tape, 1, mirrored=True)
+    assert back.at(t) == "tape_H + (T - t) * B * 4 * H + H" and back.towards == "-(ptrdiff_t)(B * 4 * H)"
+    assert (str(back.lowest), str(back.highest)) == ("1", "T")
+    assert steps(rows(tape, 1), -1).initial == "first > 1 ? NULL : a->h_0"
+    turns = rows(replace(chunk, kind="swap", array="swap_H"), 1)
+    assert turns.count is None and turns.at(t + 1) == "w.swap_H + ((t + 1) & 1) * B * 4 * H + H"
 
 
 def damaged(name: str, which: str, change: Callable[[Kernel], None]) -> Kernel:

@@ -6,7 +6,7 @@ from judged import Tree
 
 # Of each: file, what stands there once, what a mutant has instead, what says so.
 SAMPLE = [
-    ("templates/c/kernel.c.j2", "+ ((t - 2) * S", "+ ((t - 1) * S", "wrong numbers"),
+    ("templates/c/kernel.c.j2", "ended - S * n,", "ended,", "wrong numbers"),
     ("templates/c/segments.c.j2", "own.workspace = p + w.backward;", ";", "wrong numbers"),
     ("templates/c/steps.j2", "after = t < T ? rows_at(a, t + 1)", "after = t < T ? rows_at(a, t)", "wrong numbers"),
     ("templates/c/gemm.h.j2", "if (add) v += load(c + r * ldc", "v += load(c + r * ldc", "wrong numbers"),
@@ -14,7 +14,7 @@ SAMPLE = [
     ("templates/c/vectors.h.j2", "part[k] += part[k + width]", "part[k] -= part[k + width]", "wrong numbers"),
     ("derive/passes/lower/stages.py", "if level[n] == number]", "if level[n] != number]", "a verifier"),
     ("derive/backends/c/contractions.py", "== first.slot + count", "!= first.slot + count", "a verifier"),
-    ("derive/backends/c/addresses.py", "room = 1 if place.neighbour", "room = 0 if place.neighbour", "a verifier"),
+    ("derive/backends/c/addresses.py", "room = int(place.neighbour)", "room = int(not place.neighbour)", "a verifier"),
     ("derive/passes/batch.py", "if not tensor.batched", "if tensor.batched", "an exception"),
     ("derive/passes/storage.py", 'kind == "tape" and name in', 'kind == "tape" and name not in', "a verifier"),
     ("derive/runtime/core/spec.py", "self.factor * dims[self.dim]", "self.factor + dims[self.dim]", "wrong numbers"),

@@ -14,15 +14,12 @@ import sympy as sp
 
 from derive import ir
 from derive.backends.c.kernel import Gemm, Pack, Reduce, Run, Segment, Tile, Weight
+from derive.backends.c.target import TARGET
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
 from derive.passes.lower import Pair, Product, Stage
 from derive.passes.storage import Place, Storage
 
-TILE_VECTORS = 4
-# A batch of at most so many sequences takes the known products of many steps at once: its weights are then read once for
-# a chunk of steps and not once a step.  A larger batch finds them in its tiles.
-HOIST_ROWS = 6
 SIDE = {"strips": "left", "panels": "right"}
 
 
@@ -98,7 +95,7 @@ class Contractions:
         """The tile of a stage; `edge` are the places of what the step t = 0 makes, where the stage belongs to it."""
         products = sorted(stage.products, key=_knowledge)
         slots = tuple(p.target for p in products)
-        vectors = max(1, TILE_VECTORS // len(slots))
+        vectors = max(1, TARGET.tile_vectors // len(slots))
         segments: list[Segment] = []
         for number, product in enumerate(products):
             for pair in product.pairs:
@@ -206,7 +203,7 @@ def _stretches(slots: list[int], vectors: int) -> list[tuple[int, int]]:
         return [(0, len(slots) * vectors)]
     found = []
     for column, width in _together(slots):
-        parts = -(-width // TILE_VECTORS)
+        parts = -(-width // TARGET.tile_vectors)
         bounds = [width * p // parts for p in range(parts + 1)]
         found += [(column + bounds[p], bounds[p + 1] - bounds[p]) for p in range(parts)]
     return found

@@ -11,92 +11,63 @@ from functools import cache
 from typing import Any
 
 import sympy as sp
-from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.backends.c import layout
-from derive.backends.c.contractions import HOIST_ROWS
-from derive.backends.c.kernel import Kernel, StagePlan
 from derive.backends.c.render import render
 from derive.backends.c.schedule import plan
-from derive.backends.shared.names import c_name
-from derive.backends.shared.printer import F32, F64, Expression, Real, size
-from derive.backends.shared.values import from_afar, has_units, integrand
+from derive.backends.c.spelled import KernelText
+from derive.backends.c.target import TARGET
+from derive.backends.c.types import scalar
+from derive.backends.shared.printer import F32, F64, Real
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.pipeline import Model, Routine
-
-
-@dataclass(frozen=True)
-class Isa:
-    """An instruction set that a library holds a build for, beside the portable one."""
-
-    tag: str
-    title: str
-    target: str
-    features: tuple[str, ...]
-
-
-ISAS = (
-    Isa("avx2", "AVX2 and FMA", "avx2,fma", ("avx2", "fma")),
-    Isa("avx512", "AVX-512", "avx512f,avx512dq,avx512vl,avx2,fma", ("avx512f", "avx512dq", "avx512vl", "fma")),
-)
-
+from derive.signature import parameter
 
 REALS = (F32, F64)
 SHARED = "derive_"  # begins the name of a header that all cells share
-_PARTS: dict[str, dict[str, Any]] = {
-    "vectors": {},
-    "math": {"records": functions.RECORDS},
-    "gemm": {},
-    "team": {"hoist_rows": HOIST_ROWS},
-}
-
-# -- C --------------------------------------------------------------------------------------------------------------
+_PARTS: dict[str, dict[str, Any]] = {"vectors": {}, "math": {"records": functions.RECORDS}, "gemm": {}, "team": {}}
+# The calls of a cell, each with what it takes beside `args`: in C, and as it is handed on.
+_CALLS = (
+    ("sizes", ", {}_sizes *sizes", ", sizes"),
+    *((n, "", "") for n in ("infer", "forward", "backward", "loss_and_grad")),
+)
 
 
-class _C:
-    """What the C templates ask of the passes: spelled expressions, and whether a value is a vector."""
+@dataclass(frozen=True)
+class Crossing:
+    """Values of what crosses from one call to another.
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
-        self.tensors = kernel.program.tensors
+    tape, states_tape: a row of a tape of everything, and of all states.  states: those of one sequence.  starts: where each
+    begins among those of all sequences.  params: the numbers of each array.  widths: rows of the caller's arrays with time.
+    """
 
-    def is_vector(self, access: sp.Expr) -> bool:
-        return self.has_units(ir.name_of(access))
+    tape: sp.Expr
+    states_tape: sp.Expr
+    states: sp.Expr
+    starts: dict[str, sp.Expr]
+    params: dict[str, sp.Expr]
+    widths: sp.Expr
 
-    def has_units(self, name: str) -> bool:
-        return has_units(self.tensors[name])
 
-    def spelled(self, access: sp.Expr) -> str:
-        by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
-        return c_name(ir.name_of(access), by or 0)
-
-    def expr(self, rhs: sp.Expr) -> str:
-        return Expression(self.spelled, self.is_vector, from_afar(rhs, self.tensors)).print(ir.without_guards(rhs))
-
-    def integrand(self, rhs: sp.Expr) -> str:
-        """The terms under the sums of an equation."""
-        return self.expr(integrand(rhs))
-
-    def vector(self, rhs: sp.Expr) -> bool:
-        return any(self.is_vector(a) for a in rhs.atoms(Indexed))
-
-    def row_dependent(self, name: str) -> bool:
-        return self.tensors[name].batched
-
-    def dims(self, stage: StagePlan) -> list[str]:
-        """The dimensions that the statements of a stage mention."""
-        found = {
-            str(s)
-            for e in [*stage.pointwise, *stage.sums, *stage.totals, *stage.scalars]
-            for s in e.rhs.free_symbols
-            if s.is_integer and str(s) in self.kernel.program.facts.sizes
-        }
-        for item in [*stage.loads, *stage.stores.values(), *stage.scalar_loads]:
-            found |= {str(item.place.dim)} if item.place.dim is not None else set()
-        found |= {str(stage.dim)} if stage.dim is not None else set()
-        return [d for d in self.kernel.program.facts.sizes if d in found]
+def crossing(made: Model) -> Crossing:
+    """The sizes of what crosses from one call to another."""
+    record = next(k for k in plan(made) if k.name == "record")
+    states = {name: ir.dimension(dim) for name, dim in made.meta["states"].items()}
+    dims = list(states.values())
+    params: dict[str, sp.Expr] = {}
+    for tensor in made.primal.of_role("param"):
+        array, _ = parameter(made.primal, tensor)
+        params[array] = params.get(array, 0) + sp.Mul(*tensor.dims)
+    return Crossing(
+        sp.Add(*layout.tape_widths(made.tape.values()).values()),
+        sp.Add(*layout.tape_widths(record.storage.places.values()).values()),
+        sp.Add(*dims),
+        {name: ir.B * sp.Add(*dims[:number]) for number, name in enumerate(states)},
+        params,
+        sp.Add(*map(ir.dimension, made.signature.widths)),
+    )
 
 
 def c_kernels(made: Model, alone: bool = False) -> str:
@@ -105,9 +76,11 @@ def c_kernels(made: Model, alone: bool = False) -> str:
         "c/kernels.c.j2",
         model=made,
         alone=alone,
-        kernels=[(k, _C(k)) for k in plan(made)],
-        tape=tape_regions(made),
-        state_tape=layout.tape_regions(next(k for k in plan(made) if k.name == "record")),
+        kernels=[KernelText(k) for k in plan(made)],
+        splits=layout.splittable(plan(made)),
+        extents=["B", *made.meta["dims"]],
+        digest=made.digest[:16],
+        sizes=crossing(made),
     )
 
 
@@ -116,7 +89,6 @@ class _Named:
     """What the templates of kernels ask of a cell, for a routine."""
 
     name: str
-    digest: str
     meta: dict[str, list[str]]
 
 
@@ -136,22 +108,17 @@ def routine_files(made: Routine, real: Real) -> dict[str, str]:
     arguments = [_Array(p.array, program.tensors[n].shape, n in program.inputs) for n, p in made.arguments.items()]
     values = {
         "routine": made,
-        "routine_model": _Named(made.name, made.digest, {"dims": made.dims}),
+        "routine_model": _Named(made.name, {"dims": made.dims}),
         "real": real,
         "arguments": arguments,
-        "kernels": [(k, _C(k)) for k in plans],
-        "tape": tape_regions(made),
+        "kernels": [KernelText(k) for k in plans],
+        "splits": layout.splittable(plans),
+        "extents": ["B", *made.dims],
+        "digest": made.digest[:16],
+        "tape": sp.Add(*layout.tape_widths(made.tape.values()).values()),
     }
     own = {f"{made.name}.{kind}": render(f"c/routine.{kind}.j2", **values) for kind in ("h", "c")}
     return {**own, **shared()}
-
-
-def tape_regions(made: Model | Routine) -> list[tuple[str, str]]:
-    """Name and width of a row of each tape region, in order."""
-    regions: dict[str, str] = {}
-    for p in made.tape.values():
-        regions[p.array] = size(p.slots * (p.dim if p.dim is not None else sp.Integer(1)))
-    return list(regions.items())
 
 
 def c_header(made: Model, reals: Sequence[Real] = REALS) -> str:
@@ -160,7 +127,7 @@ def c_header(made: Model, reals: Sequence[Real] = REALS) -> str:
         "c/header.h.j2",
         model=made,
         reals=reals,
-        tape=tape_regions(made),
+        tape=layout.tape_widths(made.tape.values()),
         text=lambda expr: ir.text(expr, ascii=True),
     )
 
@@ -177,10 +144,16 @@ def code(made: Model, reals: Sequence[Real] = REALS, alone: bool = False) -> dic
     found = {f"{name}.h": c_header(made, reals), f"{name}_kernels.h": c_kernels(made, alone)}
     for real in reals:
         found[f"{name}_{real.tag}.c"] = render("c/cell.c.j2", model=made, real=real, alone=alone)
-        for isa in ISAS:
+        for isa in TARGET.built:
             found[f"{name}_{real.tag}_{isa.tag}.c"] = render("c/isa.c.j2", model=made, real=real, isa=isa)
-    splits = layout.splittable([(k, None) for k in plan(made)])
-    found[f"{name}_dispatch.c"] = render("c/dispatch.c.j2", model=made, splits=splits, reals=reals, isas=ISAS)
+    found[f"{name}_dispatch.c"] = render(
+        "c/dispatch.c.j2",
+        model=made,
+        splits=layout.splittable(plan(made)),
+        reals=reals,
+        builds=list(enumerate(TARGET.built, 2))[::-1],  # the best first; 1 is the portable one
+        calls=[(call, more.format(name), given) for call, more, given in _CALLS],
+    )
     return found
 
 
@@ -189,5 +162,5 @@ def shared() -> Mapping[str, str]:
     """The headers that the kernels of every cell read, by their names; derive_f32.h or derive_f64.h reads the others."""
     found = {f"{SHARED}{name}.h": render(f"c/{name}.h.j2", **values) for name, values in _PARTS.items()}
     for real in REALS:
-        found[f"{SHARED}{real.tag}.h"] = render("c/type.h.j2", real=real, **functions.polynomials_of(real.dtype))
+        found[f"{SHARED}{real.tag}.h"] = render("c/type.h.j2", type=scalar(real), **functions.polynomials_of(real.dtype))
     return found

@@ -1,9 +1,9 @@
 """The verifier of plans: every address that the C forms lies in its buffer, for all steps and all sizes.
 
-An address is that of a step: t + offset - origin steps from the start of a buffer that holds `count` of them
-(addresses.py).  With 1 <= first, 1 <= steps and first + steps - 1 <= T both
+The records from which addresses are spelled (addresses.py) say which steps a buffer has room for.  With 1 <= first, 1 <= steps
+and first + steps - 1 <= T both
 
-    0 <= t + offset - origin      and      t + offset - origin <= count - 1
+    lowest <= t + offset      and      t + offset <= highest
 
 are linear inequalities, checked at the ends of the range of t.  Rows and weights are checked likewise: slots and blocks
 of gates end where their arrays end.  tile_verifier.py follows the calls that fill a tile.
@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 import sympy as sp
 
-from derive.backends.c.addresses import FIRST, STEPS, extent
+from derive.backends.c.addresses import rows
 from derive.backends.c.kernel import Field, Gemm, Kernel, Segment, StagePlan, Weight
 from derive.backends.c.tile_verifier import verify_tile
+from derive.backends.shared.sizes import FIRST, STEPS
 from derive.errors import EngineError
 from derive.ir import T
 from derive.passes.storage import Place
@@ -51,8 +52,8 @@ def verify_kernel(kernel: Kernel) -> Kernel:
     for place in kernel.storage.places.values():
         if place.kind == "arg":
             arrays[place.array] = max(place.slots, arrays.get(place.array, 1))
-    for ids, weight, rows in _weights(kernel):
-        _check(kernel, ids, weight.gate * weight.rows + rows, arrays.get(weight.array, 1) * weight.rows, weight.array)
+    for ids, weight, height in _weights(kernel):
+        _check(kernel, ids, weight.gate * weight.rows + height, arrays.get(weight.array, 1) * weight.rows, weight.array)
     for item in kernel.reduces:
         _check(
             kernel,
@@ -73,21 +74,21 @@ def _check(kernel: Kernel, ids: str, smaller: sp.Expr, larger: sp.Expr, what: st
 
 
 def _check_steps(kernel: Kernel, use: Use) -> None:
-    found = extent(use.place, kernel.direction)
-    if found is None:
+    found = rows(use.place, kernel.direction, kernel.mirrored)
+    if found.count is None:
         return
     a, b, c = SLACK.values()
     a = sp.Integer(0) if use.at_edge else a
     sizes = {FIRST: 1 + a, STEPS: 1 + b, T: 1 + a + b + c}
     for name, left, right in (
-        ("starts", found.origin, use.low + use.offset),
-        ("ends", use.high + use.offset, found.origin + found.count - 1),
+        ("starts", found.lowest, use.low + use.offset),
+        ("ends", use.high + use.offset, found.highest),
     ):
         difference = sp.expand((right - left).subs(sizes, simultaneous=True))
         if any(value < 0 for value in difference.as_coefficients_dict().values()):
             raise EngineError(
                 f"{kernel.program.name}: an address is wrong at {use.ids}: {use.place.array} {name} at "
-                f"{found.origin if name == 'starts' else right}, and step {right if name == 'starts' else left} of it is read "
+                f"{left if name == 'starts' else right}, and step {right if name == 'starts' else left} of it is read "
                 f"or written"
             )
 

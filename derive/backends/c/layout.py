@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import sympy as sp
 
+from derive import ir
 from derive.backends.c.kernel import Field, Kernel, Run, StagePlan, Tile
+from derive.backends.c.target import DEPTH, LANES, ROWS
 from derive.backends.shared.names import c_name
-from derive.backends.shared.printer import size
-from derive.passes.storage import Region
+from derive.backends.shared.sizes import STEPS, Least, RoundUp, When
+from derive.passes.storage import Place, Region
+
+# What is so in a call, as C asks: some rows end before others; hoistable products are made before the loop; sums over so
+# many rows that they are settled now and then.
+RAGGED, HOISTS, LONG = sp.symbols("a->rows hoists(a) is_long(a)")
+
+UNIT = {"strips": ROWS, "panels": LANES}  # columns that lie side by side in a packed operand
 
 
-def region_width(region: Region) -> str:
-    """Values of one row."""
-    return size(region.slots * region.dim) if region.dim is not None else str(region.slots)
+@dataclass(frozen=True)
+class Buffer:
+    """A part of the workspace: how many values it holds."""
+
+    name: str
+    values: sp.Expr
+
+
+def width(held: Region | Place) -> sp.Expr:
+    """Values of one row of a buffer."""
+    return held.slots * (held.dim if held.dim is not None else sp.Integer(1))
 
 
 def tiles(kernel: Kernel) -> list[tuple[Tile, sp.Symbol | None]]:
@@ -65,47 +84,36 @@ def joinable(tile: Tile) -> bool:
     )
 
 
-def buffers(kernel: Kernel) -> list[tuple[str, str, str]]:
-    """(name, number of values, the same as an upper bound in doubles) of each workspace buffer."""
-    found: list[tuple[str, str, str]] = [("tag", "8", "8")]  # 8 bytes, in the first of 32 or more
-    for gemm in kernel.gemms:
-        n, k = size(gemm.n), size(gemm.k)
-        found.append((gemm.pack, f"round_up({n}, V) * ({k})", f"({n} + V) * ({k})"))
-    for tile, dim in tiles(kernel):
-        depth = size(panel_depth(tile))
-        found.append((tile.pack, f"round_up({dim}, V) * ({depth})", f"({dim} + V) * ({depth})"))
-    for region in kernel.regions:
-        width, extra = region_width(region), 1 if region.neighbour else 0
-        steps = {"swap": "2", "step": "1", "edge": "1", "chunk": f"(steps + {extra})" if extra else "steps"}[
-            region.kind
-        ]
-        over = {"swap": "2", "step": "1", "edge": "1", "chunk": "(T + 1)"}[region.kind]
-        found.append((region.name, f"{steps} * B * ({width})", f"{over} * B * ({width})"))
-    for name, dim, _ in kernel.totals:
-        count = size(dim) if dim is not None else "1"
-        found.append((f"total_{c_name(name, 0)}", f"3 * ({count})", f"3 * ({count})"))  # sums, settled, lost
-    if kernel.reduces:
-        found.append(("settled", f"(is_long(a) ? 2 * ({reduced(kernel)}) : 0)", f"2 * ({reduced(kernel)})"))
-    for item in end_fields(kernel):
-        found.append(
-            (f"end_{item.c}", f"(a->rows ? B * ({size(item.place.dim)}) : 0)", f"B * ({size(item.place.dim)})")
-        )
-    if has_zeros(kernel):
-        found.append(("zeros", f"B * ({zero_width(kernel)})", f"B * ({zero_width(kernel)})"))
-    for pack in kernel.packs:
-        width, unit = size(pack.width), "ROWS" if pack.kind == "strips" else "V"
-        found.append((pack.name, f"least(DEPTH, steps * B) * round_up({width}, {unit})", f"DEPTH * ({width} + {unit})"))
-    for tile, dim in tiles(kernel):
-        if tile.hoistable:
-            block, slots = f"{tile.vectors} * V" if tile.vectors > 1 else "V", len(tile.slots)
-            count = f"steps * B * round_up({dim}, {block}) * {slots}"
-            found.append((hoisted(tile), f"(hoists(a) ? {count} : 0)", f"T * B * ({dim} + {block}) * {slots}"))
-    return found
+def buffers(kernel: Kernel) -> list[Buffer]:
+    """The buffers of a kernel, in the order in which they lie in the workspace."""
+    return [
+        Buffer("tag", sp.Integer(8)),  # 8 bytes, in the first of 32 or more
+        *(Buffer(g.pack, RoundUp(g.n, LANES) * g.k) for g in kernel.gemms),
+        *(Buffer(tile.pack, RoundUp(dim, LANES) * panel_depth(tile)) for tile, dim in tiles(kernel)),
+        *(Buffer(r.name, steps_of(r) * ir.B * width(r)) for r in kernel.regions),
+        # sums, settled, lost
+        *(Buffer(f"total_{c_name(n, 0)}", 3 * (sp.Integer(1) if d is None else d)) for n, d, _ in kernel.totals),
+        *(Buffer("settled", When(LONG, 2 * reduced(kernel), 0)) for _ in kernel.reduces[:1]),
+        *(Buffer(f"end_{f.c}", When(RAGGED, ir.B * f.place.dim, 0)) for f in end_fields(kernel)),
+        *(Buffer("zeros", ir.B * zero_width(kernel)) for _ in end_fields(kernel)[:1]),
+        *(Buffer(p.name, Least(DEPTH, STEPS * ir.B) * RoundUp(p.width, UNIT[p.kind])) for p in kernel.packs),
+        *(Buffer(hoisted(t), When(HOISTS, _hoisted(t, d), 0)) for t, d in tiles(kernel) if t.hoistable),
+    ]
 
 
-def reduced(kernel: Kernel) -> str:
+def steps_of(region: Region) -> sp.Expr:
+    """The steps for which a buffer has room."""
+    held = {"swap": sp.Integer(2), "chunk": STEPS + int(region.neighbour)}
+    return held.get(region.kind, sp.Integer(1))
+
+
+def _hoisted(tile: Tile, dim: sp.Expr) -> sp.Expr:
+    return STEPS * ir.B * RoundUp(dim, tile.vectors * LANES) * len(tile.slots)
+
+
+def reduced(kernel: Kernel) -> sp.Expr:
     """Numbers in all results of weight gradients."""
-    return size(sum((r.m * r.n for r in kernel.reduces if not r.accumulate), sp.Integer(0)))
+    return sum((r.m * r.n for r in kernel.reduces if not r.accumulate), sp.Integer(0))
 
 
 def all_fields(kernel: Kernel) -> list[Field]:
@@ -123,16 +131,6 @@ def fields_of(kernel: Kernel, part: list[StagePlan]) -> list[Field]:
     return [f for f in kernel.fields if f.c in used]
 
 
-def needs_ld(item: Field) -> bool:
-    """Whether the row stride differs at the first step, where the initial state stands in for the tape."""
-    return item.offset < 0 and item.place.kind == "tape" and bool(item.place.initial) and item.place.slots > 1
-
-
-def uses_tape(kernel: Kernel) -> bool:
-    """Whether anything that the kernel touches is saved between forward and backward."""
-    return any(p.kind == "tape" for p in kernel.storage.places.values())
-
-
 def has_zeros(kernel: Kernel) -> bool:
     """Whether a term lives at the last step only, and reads zeros at all others."""
     return any(f.only_end for f in kernel.fields)
@@ -143,18 +141,14 @@ def end_fields(kernel: Kernel) -> list[Field]:
     return [f for f in kernel.fields if f.only_end]
 
 
-def tape_regions(kernel: Kernel) -> list[tuple[str, str]]:
-    """Name and width of a row of each region of the tape that a kernel uses, in order."""
-    regions: dict[str, str] = {}
-    for p in kernel.storage.places.values():
-        if p.kind == "tape":
-            regions[p.array] = size(p.slots * (p.dim if p.dim is not None else sp.Integer(1)))
-    return list(regions.items())
+def tape_widths(places: Iterable[Place]) -> dict[str, sp.Expr]:
+    """The width of a row of each region of the tape, in order."""
+    return {p.array: width(p) for p in places if p.kind == "tape"}
 
 
-def splittable(kernels: list[tuple[Kernel, object]]) -> bool:
+def splittable(kernels: Iterable[Kernel]) -> bool:
     """Whether threads can share a step by its units: no kernel but the loss has numbers of a row that all units make."""
-    return not any(s.sums or s.scalars for k, _ in kernels if k.direction for s in k.stages)
+    return not any(s.sums or s.scalars for k in kernels if k.direction for s in k.stages)
 
 
 def hoists(kernel: Kernel) -> bool:
@@ -162,15 +156,6 @@ def hoists(kernel: Kernel) -> bool:
     return any(s.tile and s.tile.hoistable for s in kernel.loop_stages)
 
 
-def zero_width(kernel: Kernel) -> str:
-    """The widest row that is read where a term is zero."""
-    dims = list(dict.fromkeys(size(f.place.dim) for f in kernel.fields if f.only_end and f.place.dim is not None))
-    return " + ".join(dims) or "1"
-
-
-def mentions(stage: StagePlan, dim: str) -> bool:
-    """Whether the numbers of a row need a dimension: as a constant in an equation or as a row width."""
-    totals = stage.totals if stage.dim is None else []
-    used = {str(s) for e in [*stage.scalars, *totals] for s in e.rhs.free_symbols}
-    used |= {str(f.place.dim) for f in [*stage.scalar_loads] if f.place.dim is not None}
-    return dim in used
+def zero_width(kernel: Kernel) -> sp.Expr:
+    """Zeros for each row that is read where a term is zero."""
+    return sp.Add(*dict.fromkeys(f.place.dim for f in end_fields(kernel) if f.place.dim is not None)) or sp.Integer(1)

@@ -1,4 +1,4 @@
-"""The filters by which the templates of C ask the passes for text, on top of the common environment."""
+"""The filters of the templates of C, on top of the common environment: sizes as text, and what a macro wrote as whole lines."""
 
 from __future__ import annotations
 
@@ -10,51 +10,35 @@ import jinja2
 import sympy as sp
 
 from derive import rendering
-from derive.backends.c import addresses, layout
-from derive.backends.shared.names import c_name
-from derive.backends.shared.printer import saturated, size
+from derive.backends.c.target import TARGET
+from derive.backends.shared.sizes import atom, bound, factor, saturated, size
+
+NOTHING = "\0"  # stands where a macro has written nothing, until its line is taken out
 
 
 @cache
 def environment() -> jinja2.Environment:
     """The environment of templates/c/."""
     env = rendering.environment()
-    env.filters["size"] = lambda e: size(sp.sympify(e))
-    env.filters["ids"] = lambda e: ", ".join(e.ids)
+    for text in (size, factor, atom, saturated, bound, offset, trimmed):
+        env.filters[text.__name__] = text
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
     env.filters["prefixed"] = lambda name, prefix: f"{prefix}{name}"
-    env.filters["saturated"] = saturated
-    env.filters["with_args"] = lambda text: re.sub(r"\b([A-Za-z_]\w*)\b", r"a->\1", text)
-    env.globals["c_name"] = c_name
-    for function in (
-        addresses.since,
-        layout.buffers,
-        layout.reduced,
-        layout.tiles,
-        layout.all_fields,
-        layout.fields_of,
-        layout.uses_tape,
-        layout.has_zeros,
-        layout.zero_width,
-        layout.panel_depth,
-        layout.packs_whole,
-        layout.values_before,
-        layout.hoisted,
-        layout.joinable,
-        layout.narrows,
-        layout.varies,
-        layout.end_fields,
-        layout.hoists,
-        layout.splittable,
-        layout.tape_regions,
-        layout.region_width,
-        layout.mentions,
-    ):
-        env.filters[function.__name__] = function
-    env.globals["needs_ld"] = layout.needs_ld
+    env.filters["sized"] = lambda name: f"{name} = SIZE_{name}(a)"
+    env.globals["target"] = TARGET
     return env
+
+
+def offset(expr: sp.Expr | int, names: str = "") -> str:
+    """What is added to an address; nothing for 0."""
+    return f" + {size(expr, names)}" if expr else ""
+
+
+def trimmed(text: str) -> str:
+    """Lines that a macro wrote, to stand in a line of their own; that goes where there are none."""
+    return text.strip("\n") or NOTHING
 
 
 def render(template: str, **values: Any) -> str:
     """The text of a template of C."""
-    return rendering.render(template, environment(), **values)
+    return re.sub(rf"^ *{NOTHING}\n", "", rendering.render(template, environment(), **values), flags=re.MULTILINE)

@@ -12,7 +12,7 @@ import sympy as sp
 
 from derive import ir
 from derive.backends.shared.names import c_name
-from derive.backends.shared.printer import size
+from derive.backends.shared.sizes import size
 from derive.errors import EngineError
 from derive.ir import Tensor
 from derive.passes.storage import Place, Region

@@ -10,7 +10,8 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.backends.plain.addresses import Addresses, Row, spelled, width
-from derive.backends.shared.printer import Expression, Real, size
+from derive.backends.shared.printer import Expression, Real
+from derive.backends.shared.sizes import size
 from derive.backends.shared.values import from_afar, has_units, integrand, is_gradient_of_input, live, only_at_end
 from derive.ir import Equation, Space
 from derive.passes.lower import Pair, Phase, Product, Stage

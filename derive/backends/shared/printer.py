@@ -6,7 +6,6 @@ Python text.  This one knows the few nodes that a scheduled equation may contain
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fractions import Fraction
@@ -62,38 +61,6 @@ def literal(value: float) -> str:
     nearest = all(away < abs(Fraction(digits) - Fraction(b)) for b in beside if np.isfinite(b))
     vanishes = single == 0 and value != 0
     return f"REAL({digits})" if nearest and not vanishes else f"REAL2({F32.literal(value)[:-1]}, {digits})"
-
-
-def size(expr: sp.Expr) -> str:
-    """A size in elements: products and sums of dimensions and integers."""
-    if expr.is_Integer or expr.is_Symbol:
-        return str(expr)
-    if isinstance(expr, sp.Mul):
-        return " * ".join(size(a) if not isinstance(a, sp.Add) else f"({size(a)})" for a in expr.args)
-    if isinstance(expr, sp.Add):
-        return " + ".join(size(a) for a in expr.args)
-    if isinstance(expr, sp.Pow) and expr.exp.is_Integer and expr.exp > 0:
-        return " * ".join([size(expr.base)] * int(expr.exp))
-    raise DeriveError(f"{expr} is no size")
-
-
-def saturated(text: str, prefix: str = "") -> str:
-    """The text of a size, made of + and *, as calls of `plus` and `times`, which cannot wrap around; names with a prefix.
-
-    Raises DeriveError for any other operation.
-    """
-
-    def spelled(node: ast.expr) -> str:
-        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mult)):
-            call = "plus" if isinstance(node.op, ast.Add) else "times"
-            return f"{call}({spelled(node.left)}, {spelled(node.right)})"
-        if isinstance(node, ast.Name):
-            return prefix + node.id
-        if isinstance(node, ast.Constant) and isinstance(node.value, int):
-            return str(node.value)
-        raise DeriveError(f"{text} is no size: only sums and products of names and integers are")
-
-    return spelled(ast.parse(text, mode="eval").body)
 
 
 class Expression:
