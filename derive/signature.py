@@ -21,7 +21,6 @@ from derive.notation.reserved import CONTROLS, is_reserved
 from derive.passes.storage import Place
 
 __all__ = [
-    "AMBIGUOUS",
     "CONTROLS",
     "Argument",
     "Call",
@@ -29,6 +28,7 @@ __all__ = [
     "argument_name",
     "argument_places",
     "initial_of",
+    "is_ambiguous",
     "input_names",
     "is_reserved",
     "own_places",
@@ -256,7 +256,12 @@ def verify_signature(made: Signature) -> Signature:
 def argument_name(name: str) -> str:
     """The name of a tensor as that of an array: primes become underscores, a word that has a meaning gets one behind it."""
     base = name.replace("'", "_")
-    return f"{base}_" if is_reserved(base) or name.endswith(AMBIGUOUS) else base
+    return f"{base}_" if is_reserved(base) or is_ambiguous(name) else base
+
+
+def is_ambiguous(name: str) -> bool:
+    """Whether a name could be that of another tensor with an ending of ours."""
+    return name.endswith(AMBIGUOUS) or "_along" in name
 
 
 def argument_places(program: Program) -> dict[str, Place]:

@@ -3,6 +3,6 @@
 target.py has the numbers of the machine.  contractions.py turns products into GEMMs, tiles and packed panels; schedule.py puts
 everything that a kernel does into one record, kernel.py.  addresses.py and layout.py say where values are, in expressions, from
 which kernel_verifier.py and tile_verifier.py prove and spelled.py, stages.py and products.py write: records of every line that
-depends on the plan.  acts.py has records for the rest, render.py and emit.py fill the templates, which hold text; standalone.py folds what they include into one
-file.
+depends on the plan.  acts.py has records for the rest, render.py and emit.py fill the templates, which hold text;
+standalone.py folds what they include into one file.
 """

@@ -51,12 +51,13 @@ class Move:
 
 @dataclass(frozen=True)
 class Total:
-    """A sum over steps and rows: `n` numbers, `wide` if there is one for each unit."""
+    """A sum over steps and rows: `n` numbers, `wide` if there is one for each unit; `is_result`: it belongs to the caller."""
 
     array: str
     buffer: str
     n: sp.Expr
     wide: bool
+    is_result: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,48 @@ class PackRows:
 
 @dataclass(frozen=True)
 class Gradient:
-    """A weight gradient: where it is, its numbers, what it begins with."""
+    """A weight gradient: where it is, all of it and the part of a group; what it begins with."""
 
     reduce: Reduce
     at: str
+    part: str
     add: str
 
     @property
     def count(self) -> sp.Expr:
-        return self.reduce.m * self.reduce.n
+        return self.reduce.count
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Weight gradients that are made together, in loops over the units of a batch; what is packed for them."""
+
+    loops: list[tuple[str, str]]
+    packs: list[PackRows]
+    gradients: list[Gradient]
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """Numbers of each row that sums of a stage begin with: `width` of them at `at`, `ld` from one row to the next."""
+
+    at: str
+    ld: sp.Expr
+    width: sp.Expr
+
+
+@dataclass(frozen=True)
+class StageCall:
+    """What a stage does in a step: `before` for its rows, `acts` for each unit of its outer dimensions, in `loops` over these.
+
+    kind: "flat" without such loops, else "grouped".  shifts: how what the step points to moves in them.
+    """
+
+    kind: str
+    before: list[Act]
+    acts: list[Act]
+    loops: list[tuple[str, str]]
+    shifts: list[tuple[str, sp.Expr, str]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +120,7 @@ class Act:
     """A part of a chunk or of a step: `kind` names its macro, `what` is what it is told."""
 
     kind: str
-    what: StagePlan | TileText | GemmCall | TimeLoop | str = ""
+    what: StagePlan | TileText | GemmCall | TimeLoop | Zeros | str = ""
 
 
 @dataclass(frozen=True)
@@ -98,5 +132,5 @@ class TimeLoop:
 
     begun: list[Clear | CopyRows]
     pointers: list[tuple[str, str]]
-    stages: list[list[Act]]
+    stages: list[StageCall]
     finals: list[CopyRows]

@@ -7,7 +7,7 @@ side by side, so that the pointwise stage finds every gate of its units in one t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import sympy as sp
@@ -15,8 +15,9 @@ import sympy as sp
 from derive import ir
 from derive.backends.c.kernel import Gemm, Pack, Reduce, Run, Segment, Tile, Weight
 from derive.backends.c.target import TARGET
+from derive.backends.shared.orientation import Shift, shift_of
 from derive.errors import DeriveError
-from derive.ir import Program, Tensor
+from derive.ir import Program
 from derive.passes.lower import Pair, Product, Stage
 from derive.passes.storage import Place, Storage
 
@@ -31,13 +32,18 @@ class Contractions:
         self.tiles = 0
         self.packs: dict[str, int] = {}
 
-    def _weight(self, access: sp.Expr, target: Tensor) -> Weight:
-        """The block of the parameter array behind an access W_q[a, b], seen as [k][column of the target]."""
+    def _weight(self, pair: Pair, outer: Sequence[sp.Expr] = ()) -> Weight:
+        """The block of the array behind an access W_q[a, b], seen as [k][column of the target]; `outer`: loops around it."""
+        tensor, shape = self.tensors[ir.name_of(pair.weight)], pair.shape
+        dims = ir.dims_of(pair.weight, self.tensors)
+        batch, rows, inner = (sp.Mul(*(dims[i] for i in part)) for part in (shape.batch, shape.rows, shape.inner))
+        first, second = (inner, rows) if shape.transposed else (rows, inner)
+        own = shift_of(pair.weight.indices, tensor.dims, outer)
+        return Weight(self.storage.places[tensor.name], first, second, not shape.transposed, batch, own)
+
+    def _operand_shift(self, access: sp.Expr, outer: Sequence[sp.Expr]) -> Shift:
         tensor = self.tensors[ir.name_of(access)]
-        location = self.storage.places[tensor.name]
-        first, _ = ir.indices_of(access, self.tensors)
-        own = next(i for i in target.indices if i != ir.ROW)
-        return Weight(location.array, location.slot, tensor.dims[0], tensor.dims[1], transposed=first == own)
+        return shift_of(ir.unit_indices(access, self.tensors), ir.units(tensor), outer)
 
     def gemms(self, products: list[Product]) -> list[Gemm]:
         found: list[Gemm] = []
@@ -63,7 +69,8 @@ class Contractions:
 
     def _gemm(self, product: Product, pair: Pair, accumulate: bool) -> Gemm:
         target = self.tensors[product.target]
-        weight = self._weight(pair.weight, target)
+        batch = pair.shape.batch
+        weight = self._weight(pair, batch)
         operand = self.storage.places[ir.name_of(pair.operand)]
         by = ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
         if operand.kind in ("arg", "tape") and (by > 0 or (by < 0 and not operand.initial)):
@@ -89,6 +96,9 @@ class Contractions:
             accumulate,
             optional,
             f"{weight.array}_{'rows' if weight.transposed else 'columns'}",
+            tuple(ir.dims_of(pair.weight, self.tensors)[i] for i in batch),
+            self._operand_shift(pair.operand, batch),
+            self._operand_shift(target.at(), batch),
         )
 
     def tile(self, stage: Stage, edge: Mapping[str, Place]) -> Tile:
@@ -98,12 +108,14 @@ class Contractions:
         vectors = max(1, TARGET.tile_vectors // len(slots))
         segments: list[Segment] = []
         for number, product in enumerate(products):
+            outer = ir.unit_indices(self.tensors[product.target].at(), self.tensors)[:-1]
             for pair in product.pairs:
-                weight = self._weight(pair.weight, self.tensors[product.target])
+                weight = self._weight(pair, outer)
                 name, by = ir.name_of(pair.operand), ir.offset(ir.time_of(pair.operand, self.tensors)) or 0
                 operand = self.storage.places[name] if by else edge.get(name, self.storage.places[name])
                 k = weight.columns if weight.transposed else weight.rows
-                new = Segment(operand, by, k, _one(weight, number, len(slots)), pair.hoistable)
+                moved = self._operand_shift(pair.operand, outer)
+                new = Segment(operand, by, k, _one(weight, number, len(slots)), pair.hoistable, moved)
                 segments = _add_segment(segments, new, number)
         segments.sort(key=lambda s: not s.hoistable)
         if any(None in s.weights for s in segments):
@@ -114,21 +126,33 @@ class Contractions:
         )
         self.tiles += 1
         ids = tuple(dict.fromkeys(i for p in products for i in p.ids))
-        return Tile(f"panels_{self.tiles}", ids, slots, vectors, tuple(segments), runs, clear, copy, text)
+        return Tile(f"panels_{self.tiles}", ids, slots, vectors, tuple(segments), runs, clear, copy, text, stage.outer)
 
     def reduces(self, products: list[Product]) -> list[Reduce]:
         """One item a parameter array and operand; operands that several need are packed once."""
         found: list[Reduce] = []
         for product in products:
             location = self.storage.places[product.target]
-            target = self.tensors[product.target]
+            dims = ir.dims_of(self.tensors[product.target].at(), self.tensors)
             for pair in product.pairs:
+                shape = pair.shape
+                batch = tuple(dims[i] for i in shape.batch)
                 left, right = (
-                    Pack("", kind, self.storage.places[ir.name_of(a)], ir.offset(ir.time_of(a, self.tensors)) or 0, dim)
-                    for kind, a, dim in zip(("strips", "panels"), (pair.weight, pair.operand), target.dims, strict=True)
+                    Pack(
+                        "",
+                        kind,
+                        self.storage.places[ir.name_of(a)],
+                        ir.offset(ir.time_of(a, self.tensors)) or 0,
+                        sp.Mul(*(dims[i] for i in own)),
+                        self._operand_shift(a, shape.batch),
+                    )
+                    for kind, a, own in (
+                        ("strips", pair.weight, shape.rows),
+                        ("panels", pair.operand, shape.inner),
+                    )
                 )
                 text = f"{product.target} = {ir.name_of(pair.weight)} {ir.name_of(pair.operand)}^T"
-                item = Reduce(product.ids, text, location.array, location.slot, left, right, target.dims[0])
+                item = Reduce(product.ids, text, location, left, right, left.width, batch=batch)
                 last = found[-1] if found else None
                 if last is not None and _stacked_on(last, item):
                     together = replace(last.left, width=last.m + item.m)
@@ -224,7 +248,9 @@ def _stacked_on(last: Reduce, item: Reduce) -> bool:
     """Whether two gradients lie one above the other, and their deltas side by side."""
     a, b = last.left, item.left
     return (
-        last.array == item.array
+        not (last.batch or item.batch)
+        and last.place.kind == "arg"
+        and last.array == item.array
         and last.right == item.right
         and a.offset == b.offset
         and item.gate == last.gate + last.m / last.rows
@@ -238,6 +264,8 @@ def _next_to(first: Place, second: Place, count: sp.Expr) -> bool:
 
 def _join(a: Gemm, b: Gemm) -> Gemm | None:
     """Two products as one: side by side in N (same operand), or one after the other in K (same target)."""
+    if a.batch or b.batch or a.weight.place.kind != "arg":
+        return None
     if a.weight.array != b.weight.array or a.weight.transposed != b.weight.transposed or a.offset != b.offset:
         return None
     many = (a.n / a.weight.rows) if a.weight.transposed else (a.k / a.weight.rows)
@@ -261,9 +289,13 @@ def _add_segment(segments: list[Segment], new: Segment, slot: int) -> list[Segme
     """Put a pair into the segment of its operand, or after the segment that it continues."""
     weight = new.weights[slot]
     for p, old in enumerate(segments):
-        if (old.operand, old.offset, old.hoistable) == (new.operand, new.offset, new.hoistable) and old.weights[
-            slot
-        ] is None:
+        same = (old.operand, old.offset, old.hoistable, old.shift) == (
+            new.operand,
+            new.offset,
+            new.hoistable,
+            new.shift,
+        )
+        if same and old.k == new.k and old.weights[slot] is None:
             return [
                 *segments[:p],
                 replace(old, weights=(*old.weights[:slot], weight, *old.weights[slot + 1 :])),
@@ -275,6 +307,8 @@ def _add_segment(segments: list[Segment], new: Segment, slot: int) -> list[Segme
             and weight is not None
             and len(new.weights) == 1
             and not weight.transposed
+            and not new.shift
+            and weight.place.kind == "arg"
             and first.array == weight.array
             and (old.offset, old.hoistable) == (new.offset, new.hoistable)
         ):

@@ -6,8 +6,28 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from derive.ir import Equation, Program
+from derive.backends.shared.orientation import Shift
+from derive.ir import Equation, Program, Space
+from derive.passes.lower.lowered import over
 from derive.passes.storage import Place, Region, Storage
+
+
+def groups(outer: Space) -> list[tuple[sp.Symbol, sp.Symbol]]:
+    """The loops over the outer dimensions of a space: variable and size of each."""
+    return [(sp.Symbol(f"group{n}", integer=True), dim) for n, dim in enumerate(outer, 1)]
+
+
+def along(shift: Shift) -> sp.Expr:
+    """Values by which something has moved in these loops."""
+    return sp.Add(*(sp.Symbol(f"group{n}", integer=True) * values for n, values in enumerate(shift, 1)))
+
+
+def group(outer: Space) -> sp.Expr:
+    """The number of the unit of the outer dimensions."""
+    found: sp.Expr = sp.Integer(0)
+    for variable, dim in groups(outer):
+        found = found * dim + variable
+    return found
 
 
 @dataclass(frozen=True)
@@ -28,18 +48,35 @@ class Field:
 
 @dataclass(frozen=True)
 class Weight:
-    """A block of a parameter array as a matrix: element (k, column) at base + k*k_stride + column*c_stride."""
+    """A block of an array as a matrix: element (k, column) at base + k*k_stride + column*c_stride.
 
-    array: str
-    gate: int
+    `count` such matrices belong to a gate; `shift` leads from one to the next, or to the columns of the next group of units.
+    """
+
+    place: Place
     rows: sp.Expr
     columns: sp.Expr
     transposed: bool
+    count: sp.Expr = sp.S.One
+    shift: Shift = ()
+
+    @property
+    def array(self) -> str:
+        return self.place.array
+
+    @property
+    def gate(self) -> int:
+        return self.place.slot
+
+    @property
+    def start(self) -> sp.Expr:
+        """Values before the matrix."""
+        return self.gate * self.count * self.rows * self.columns + along(self.shift)
 
 
 @dataclass(frozen=True)
 class Gemm:
-    """C[M rows of the chunk][N] (+)= A[M][K] * weight."""
+    """C[M rows of the chunk][N] (+)= A[M][K] * weight; with a `batch` one such product for each of its units."""
 
     ids: tuple[str, ...]
     text: str
@@ -52,6 +89,9 @@ class Gemm:
     accumulate: bool
     optional: str
     pack: str
+    batch: Space = ()
+    operand_shift: Shift = ()
+    target_shift: Shift = ()
 
 
 @dataclass(frozen=True)
@@ -63,20 +103,42 @@ class Pack:
     operand: Place
     offset: int
     width: sp.Expr
+    shift: Shift = ()
 
 
 @dataclass(frozen=True)
 class Reduce:
-    """C[M][N] (+)= left[rows][M]^T * right[rows][N], over the rows of a chunk; `accumulate`: C has a summand already."""
+    """C[M][N] (+)= left[rows][M]^T * right[rows][N], over the rows of a chunk; `accumulate`: C has a summand already.
+
+    With a `batch` one such product for each of its units.
+    """
 
     ids: tuple[str, ...]
     text: str
-    array: str
-    gate: int
+    place: Place
     left: Pack
     right: Pack
     rows: sp.Expr
     accumulate: bool = False
+    batch: Space = ()
+
+    @property
+    def array(self) -> str:
+        return self.place.array
+
+    @property
+    def gate(self) -> int:
+        return self.place.slot
+
+    @property
+    def count(self) -> sp.Expr:
+        """Numbers of the result."""
+        return sp.Mul(*self.batch) * self.m * self.n
+
+    @property
+    def start(self) -> sp.Expr:
+        """Values before the result in its array."""
+        return self.gate * sp.Mul(*self.batch) * self.rows * self.n
 
     @property
     def m(self) -> sp.Expr:
@@ -96,6 +158,7 @@ class Segment:
     k: sp.Expr
     weights: tuple[Weight | None, ...]
     hoistable: bool
+    shift: Shift = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +181,7 @@ class Tile:
     """The products of a stage: for a tile of rows and a block of units, `vectors` vector columns per slot.
 
     Column v*slots + s is vector v of slot s.  `clear` are columns that runs add to and no known product begins; `copy`
-    are those that only known products write.
+    are those that only known products write.  `outer` are the dimensions around that of the units: a tile for each of theirs.
     """
 
     pack: str
@@ -130,6 +193,7 @@ class Tile:
     clear: tuple[tuple[int, int], ...]
     copy: tuple[tuple[int, int], ...]
     text: str
+    outer: Space = ()
 
     @property
     def columns(self) -> int:
@@ -149,12 +213,14 @@ class Tile:
 class StagePlan:
     """One stage as C sees it: fields to load, statements to evaluate, places to store.
 
-    `part` says what it belongs to: "phase", "loop" or "edge".
+    `part` says what it belongs to: "before", "phase", "loop", "edge" or "after".  `shifts`: how a field moves with the units of
+    the outer dimensions of the space, by its C name.  `numbers`: the fields that are read as one number for all units of the
+    innermost dimension.
     """
 
     name: str
     part: str
-    dim: sp.Symbol | None
+    space: Space
     tile: Tile | None
     scalars: list[Equation]
     pointwise: list[Equation]
@@ -163,6 +229,18 @@ class StagePlan:
     loads: list[Field] = field(default_factory=list)
     scalar_loads: list[Field] = field(default_factory=list)
     stores: dict[str, Field] = field(default_factory=dict)
+    shifts: dict[str, Shift] = field(default_factory=dict)
+    numbers: set[str] = field(default_factory=set)
+
+    @property
+    def dim(self) -> sp.Symbol | None:
+        """The innermost dimension."""
+        return self.space[-1] if self.space else None
+
+    @property
+    def outer(self) -> Space:
+        """The dimensions around it."""
+        return self.space[:-1]
 
 
 @dataclass(frozen=True)
@@ -222,7 +300,7 @@ class Kernel:
     reduces: list[Reduce]
     packs: list[Pack]
     regions: tuple[Region, ...]
-    totals: list[tuple[str, sp.Symbol | None, Place]]
+    totals: list[tuple[str, sp.Expr | None, Place]]
     boundaries: list[Equation]
     storage: Storage
     initials: list[tuple[Place, str]] = field(default_factory=list)
@@ -232,6 +310,8 @@ class Kernel:
     cleared: list[tuple[str, str]] = field(default_factory=list)
     zeros: list[tuple[Equation, Place, sp.Expr]] = field(default_factory=list)
     mirrored: bool = False
+    before: list[StagePlan] = field(default_factory=list)
+    after: list[StagePlan] = field(default_factory=list)
 
     @property
     def phases(self) -> list[PhasePlan]:
@@ -264,7 +344,7 @@ class Kernel:
         """All stages; those of the edge, the last to be executed, stand behind those of the loops."""
         last = max((n for n, p in enumerate(self.parts) if p.is_loop), default=-1) + 1
         before, after = ([s for p in parts for s in p.stages] for parts in (self.parts[:last], self.parts[last:]))
-        return [*before, *self.edge, *after]
+        return [*self.before, *before, *self.edge, *after, *self.after]
 
     def dump(self) -> str:
         """The plan as a person reads it: buffers, then what each part does with which products, loads and stores."""
@@ -273,6 +353,7 @@ class Kernel:
             lines.append(
                 f"  buffer {r.name}: {r.slots} x {r.dim or 1}{', and a neighbouring step' if r.neighbour else ''}"
             )
+        lines += ["  before"] * bool(self.before) + [line for stage in self.before for line in _dumped(stage)]
         for part in self.parts:
             lines.append("  loop" if isinstance(part, LoopPlan) else "  phase")
             if isinstance(part, PhasePlan):
@@ -282,7 +363,8 @@ class Kernel:
                     )
             for stage in part.stages:
                 lines += _dumped(stage)
-        lines += ["  edge"] * bool(self.edge) + [line for stage in self.edge for line in _dumped(stage)]
+        for title, stages in (("edge", self.edge), ("after", self.after)):
+            lines += [f"  {title}"] * bool(stages) + [line for stage in stages for line in _dumped(stage)]
         for x in self.reduces:
             lines.append(f"  weight gradient [{', '.join(x.ids)}] {x.array}: M={x.m} N={x.n}: {x.text}")
         lines += [f"  final {x.array} = {x.name}[T]" for x in self.finals]
@@ -291,7 +373,7 @@ class Kernel:
 
 
 def _dumped(stage: StagePlan) -> list[str]:
-    lines = [f"    {stage.name} over {stage.dim or 'rows'}"]
+    lines = [f"    {stage.name} over {over(stage.space)}"]
     if stage.tile:
         t = stage.tile
         lines.append(f"      tile [{', '.join(t.ids)}] of {len(t.slots)} slots x {t.vectors} vectors: {t.text}")

@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 import sympy as sp
 
 from derive.backends.c.addresses import rows
-from derive.backends.c.kernel import Field, Gemm, Kernel, Segment, StagePlan, Weight
+from derive.backends.c.kernel import Field, Kernel, StagePlan, Weight
 from derive.backends.c.tile_verifier import verify_tile
+from derive.backends.shared.orientation import Shift
 from derive.backends.shared.sizes import FIRST, STEPS
 from derive.errors import EngineError
-from derive.ir import T
+from derive.ir import Space, T
 from derive.passes.storage import Place
 
 SLACK = {name: sp.Symbol(name, nonnegative=True) for name in ("a", "b", "c")}
@@ -48,21 +49,20 @@ def verify_kernel(kernel: Kernel) -> Kernel:
     for use in _uses(kernel):
         _check_steps(kernel, use)
         _check_row(kernel, use)
-    arrays: dict[str, int] = {}
-    for place in kernel.storage.places.values():
-        if place.kind == "arg":
-            arrays[place.array] = max(place.slots, arrays.get(place.array, 1))
-    for ids, weight, height in _weights(kernel):
-        _check(kernel, ids, weight.gate * weight.rows + height, arrays.get(weight.array, 1) * weight.rows, weight.array)
+    for ids, weight, k, n, outer in _weights(kernel):
+        k_stride, c_stride = (1, weight.columns) if weight.transposed else (weight.columns, 1)
+        first = weight.gate * weight.count * weight.rows * weight.columns + _reach(weight.shift, outer)
+        values = weight.place.slots * weight.count * weight.rows * weight.columns
+        _check(kernel, ids, first + (k - 1) * k_stride + (n - 1) * c_stride + 1, values, weight.array)
     for item in kernel.reduces:
-        _check(
-            kernel,
-            ", ".join(item.ids),
-            item.gate * item.rows + item.m,
-            arrays.get(item.array, 1) * item.rows,
-            item.array,
-        )
+        whole = item.place.slots * sp.Mul(*item.batch) * item.rows * item.n
+        _check(kernel, ", ".join(item.ids), item.start + item.count, whole, item.array)
     return kernel
+
+
+def _reach(shift: Shift, outer: Space) -> sp.Expr:
+    """How far something moves in loops over outer dimensions."""
+    return sp.Add(*((dim - 1) * values for dim, values in zip(outer, shift, strict=False)))
 
 
 def _check(kernel: Kernel, ids: str, smaller: sp.Expr, larger: sp.Expr, what: str) -> None:
@@ -109,11 +109,20 @@ def _uses(kernel: Kernel) -> Iterator[Use]:
         yield from (replace(use, at_edge=True) for use in _uses_of_stage(stage, sp.Integer(0), sp.Integer(0)))
     for gemm in kernel.gemms:
         ids = ", ".join(gemm.ids)
-        yield Use(ids, gemm.operand, gemm.offset, _after_initial(gemm.operand, gemm.offset, low), high, gemm.k)
-        yield Use(ids, gemm.target, 0, low, high, gemm.n)
-    for pack in kernel.packs:
-        ids = ", ".join(i for r in kernel.reduces for i in r.ids if pack in (r.left, r.right))
-        yield Use(ids, pack.operand, pack.offset, _after_initial(pack.operand, pack.offset, low), high, pack.width)
+        yield Use(
+            ids,
+            gemm.operand,
+            gemm.offset,
+            _after_initial(gemm.operand, gemm.offset, low),
+            high,
+            gemm.k + _reach(gemm.operand_shift, gemm.batch),
+        )
+        yield Use(ids, gemm.target, 0, low, high, gemm.n + _reach(gemm.target_shift, gemm.batch))
+    for r in kernel.reduces:
+        for pack in (r.left, r.right):
+            width = pack.width + _reach(pack.shift, r.batch)
+            start = _after_initial(pack.operand, pack.offset, low)
+            yield Use(", ".join(r.ids), pack.operand, pack.offset, start, high, width)
     for final in kernel.finals:
         yield Use(final.equation.id, final.place, 0, low, high, final.place.dim)
 
@@ -130,7 +139,8 @@ def _uses_of_stage(stage: StagePlan, low: sp.Expr, high: sp.Expr) -> Iterator[Us
         for s in stage.tile.segments:
             # At the last step the product with what comes from beyond it is left out.
             last = T - 1 if s.offset > 0 and s.operand.kind in ("arg", "tape") else high
-            yield Use(ids, s.operand, s.offset, _after_initial(s.operand, s.offset, low), last, s.k)
+            width = s.k + _reach(s.shift, stage.outer)
+            yield Use(ids, s.operand, s.offset, _after_initial(s.operand, s.offset, low), last, width)
 
 
 def _after_initial(place: Place, offset: int, low: sp.Expr) -> sp.Expr:
@@ -138,17 +148,12 @@ def _after_initial(place: Place, offset: int, low: sp.Expr) -> sp.Expr:
     return sp.Integer(2) if offset < 0 and place.initial and place.kind in ("arg", "tape") and low == FIRST else low
 
 
-def _weights(kernel: Kernel) -> Iterator[tuple[str, Weight, sp.Expr]]:
-    """The blocks of weights that products read, and how many rows of their array each takes."""
+def _weights(kernel: Kernel) -> Iterator[tuple[str, Weight, sp.Expr, sp.Expr, Space]]:
+    """The blocks of weights that products read: how many values and columns, in loops over which dimensions."""
     for gemm in kernel.gemms:
-        yield ", ".join(gemm.ids), gemm.weight, _rows(gemm.weight, gemm)
+        yield ", ".join(gemm.ids), gemm.weight, gemm.k, gemm.n, gemm.batch
     for stage in kernel.stages:
         for segment in stage.tile.segments if stage.tile else ():
             for weight in segment.weights:
-                if weight is not None:
-                    rows = weight.rows if weight.transposed else segment.k
-                    yield ", ".join(stage.tile.ids if stage.tile else ()), weight, rows
-
-
-def _rows(weight: Weight, item: Gemm | Segment) -> sp.Expr:
-    return item.n if weight.transposed and isinstance(item, Gemm) else item.k
+                if weight is not None and stage.tile is not None and stage.dim is not None:
+                    yield ", ".join(stage.tile.ids), weight, segment.k, stage.dim, stage.outer

@@ -50,7 +50,7 @@ def panel_depth(tile: Tile) -> sp.Expr:
 
 def packs_whole(kernel: Kernel, tile: Tile) -> bool:
     """Whether the weights of a tile are whole matrices that are packed before the loop, as those of large products are."""
-    return kernel.direction < 0 and len(tile.slots) == 1
+    return kernel.direction < 0 and len(tile.slots) == 1 and not tile.outer
 
 
 def values_before(tile: Tile, run: Run) -> sp.Expr:
@@ -88,9 +88,9 @@ def buffers(kernel: Kernel) -> list[Buffer]:
     """The buffers of a kernel, in the order in which they lie in the workspace."""
     return [
         Buffer("tag", sp.Integer(8)),  # 8 bytes, in the first of 32 or more
-        *(Buffer(g.pack, RoundUp(g.n, LANES) * g.k) for g in kernel.gemms),
-        *(Buffer(tile.pack, RoundUp(dim, LANES) * panel_depth(tile)) for tile, dim in tiles(kernel)),
-        *(Buffer(r.name, steps_of(r) * ir.B * width(r)) for r in kernel.regions),
+        *(Buffer(g.pack, sp.Mul(*g.batch) * RoundUp(g.n, LANES) * g.k) for g in kernel.gemms),
+        *(Buffer(t.pack, sp.Mul(*t.outer) * RoundUp(d, LANES) * panel_depth(t)) for t, d in tiles(kernel)),
+        *(Buffer(r.name, rows_of(r) * width(r)) for r in kernel.regions),
         # sums, settled, lost
         *(Buffer(f"total_{c_name(n, 0)}", 3 * (sp.Integer(1) if d is None else d)) for n, d, _ in kernel.totals),
         *(Buffer("settled", When(LONG, 2 * reduced(kernel), 0)) for _ in kernel.reduces[:1]),
@@ -101,19 +101,19 @@ def buffers(kernel: Kernel) -> list[Buffer]:
     ]
 
 
-def steps_of(region: Region) -> sp.Expr:
-    """The steps for which a buffer has room."""
-    held = {"swap": sp.Integer(2), "chunk": STEPS + int(region.neighbour)}
-    return held.get(region.kind, sp.Integer(1))
+def rows_of(region: Region) -> sp.Expr:
+    """The rows for which a buffer has room."""
+    steps = {"swap": sp.Integer(2), "chunk": STEPS + int(region.neighbour)}
+    return sp.Integer(1) if region.kind == "call" else steps.get(region.kind, sp.Integer(1)) * ir.B
 
 
 def _hoisted(tile: Tile, dim: sp.Expr) -> sp.Expr:
-    return STEPS * ir.B * RoundUp(dim, tile.vectors * LANES) * len(tile.slots)
+    return sp.Mul(*tile.outer) * STEPS * ir.B * RoundUp(dim, tile.vectors * LANES) * len(tile.slots)
 
 
 def reduced(kernel: Kernel) -> sp.Expr:
     """Numbers in all results of weight gradients."""
-    return sum((r.m * r.n for r in kernel.reduces if not r.accumulate), sp.Integer(0))
+    return sum((r.count for r in kernel.reduces if not r.accumulate), sp.Integer(0))
 
 
 def all_fields(kernel: Kernel) -> list[Field]:

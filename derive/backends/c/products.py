@@ -6,17 +6,18 @@ templates/c/tiles.j2 has the loops around them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import sympy as sp
 
 from derive.backends.c import layout
 from derive.backends.c.addresses import Rows, Steps, located, rows, steps
-from derive.backends.c.kernel import Gemm, Kernel, Run, StagePlan, Tile, Weight
+from derive.backends.c.kernel import Gemm, Kernel, Run, StagePlan, Tile, Weight, along, group, groups
 from derive.backends.c.target import LANES
-from derive.backends.shared.sizes import FIRST, Least, size
-from derive.ir import ROW
+from derive.backends.shared.orientation import Shift
+from derive.backends.shared.sizes import FIRST, Blocks, Least, Quotient, RoundUp, size
+from derive.ir import ROW, Space
 from derive.passes.storage import Place
 
 UNIT, WIDTH, PITCH, VECTOR = sp.symbols("unit width pitch v", integer=True, positive=True)
@@ -79,6 +80,21 @@ class TileText:
     adds_rows: bool
 
     @property
+    def loops(self) -> list[tuple[str, str]]:
+        """The loops over outer dimensions."""
+        return _loops(self.tile.outer)
+
+    @property
+    def start(self) -> sp.Expr:
+        """The units of the groups before this one, as panels hold them."""
+        return group(self.tile.outer) * RoundUp(self.dim, LANES)
+
+    @property
+    def known_block(self) -> sp.Expr:
+        """The number of a block among those of all groups, in the buffer of known products."""
+        return group(self.tile.outer) * Blocks(self.dim, self.block) + Quotient(UNIT, self.block)
+
+    @property
     def otherwise(self) -> str:
         """C for when known products are made in the tile: unless they are hoisted, or join what is recurrent."""
         return "else if (few)" if self.joined else "else"
@@ -98,7 +114,7 @@ class Panels:
     """Panels of a whole matrix [k][n], of which each column has `depth` values, `before` of them those of other matrices."""
 
     kind = "pack_whole"
-    array: str
+    at: str
     text: str
     guard: str
     before: sp.Expr
@@ -106,6 +122,7 @@ class Panels:
     matrix: Matrix
     n: sp.Expr
     k: sp.Expr
+    loops: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -140,12 +157,18 @@ class GemmCall:
     to: str
     towards: str
     ld: str
+    panels: str
+    loops: list[tuple[str, str]]
+
+
+def _loops(outer: Space) -> list[tuple[str, str]]:
+    return [(str(variable), str(dim)) for variable, dim in groups(outer)]
 
 
 def matrix(weight: Weight, units: sp.Expr | int = 0) -> Matrix:
     """A weight from a column on."""
     k_stride, c_stride = (sp.Integer(1), weight.columns) if weight.transposed else (weight.columns, sp.Integer(1))
-    base = located(f"a->{weight.array}", weight.gate * weight.rows * weight.columns)
+    base = located(rows(weight.place, 1).base, weight.start)
     return Matrix(base + (f" + {size(units * c_stride)}" if units else ""), k_stride, c_stride)
 
 
@@ -155,23 +178,29 @@ class Products:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
 
-    def rows(self, place: Place) -> Rows:
-        """The rows of a place."""
-        return rows(place, self.kernel.direction, self.kernel.mirrored)
+    def rows(self, place: Place, shift: Shift = ()) -> Rows:
+        """The rows of a place, moved by the loops over outer dimensions."""
+        found = rows(place, self.kernel.direction, self.kernel.mirrored)
+        initial = found.initial and replace(found.initial, inner=found.initial.inner + along(shift))
+        return replace(found, inner=found.inner + along(shift), initial=initial)
 
     def gemm(self, found: Gemm) -> GemmCall:
         """A large product."""
-        target = self.rows(found.target)
+        target = self.rows(found.target, found.target_shift)
         guard = f"if (a->{found.optional}) " if found.optional else ""
-        operand = steps(self.rows(found.operand), found.offset)
-        return GemmCall(found, guard, operand, target.at(FIRST), target.towards, target.stride)
+        operand = steps(self.rows(found.operand, found.operand_shift), found.offset)
+        panels = located(f"w.{found.pack}", group(found.batch) * RoundUp(found.n, LANES) * found.k)
+        loops = _loops(found.batch)
+        return GemmCall(found, guard, operand, target.at(FIRST), target.towards, target.stride, panels, loops)
 
     def packing(self) -> list[Panels | PackTile]:
         """What is packed before the first chunk."""
         found: list[Panels | PackTile] = []
         for g in self.kernel.gemms:
             guard = f"if (a->{g.optional}) " if g.optional else ""
-            found.append(Panels(g.pack, "", guard, sp.Integer(0), g.k, matrix(g.weight), g.n, g.k))
+            panels = located(f"w.{g.pack}", group(g.batch) * RoundUp(g.n, LANES) * g.k)
+            own = matrix(g.weight)
+            found.append(Panels(panels, "", guard, sp.Integer(0), g.k, own, g.n, g.k, _loops(g.batch)))
         for tile, dim in layout.tiles(self.kernel):
             found += self._whole(tile, dim) if layout.packs_whole(self.kernel, tile) else [self._blocks(tile, dim)]
         return found
@@ -182,7 +211,7 @@ class Products:
             weight = next(w for w in segment.weights if w is not None)
             before, depth = layout.values_before(tile, run), layout.panel_depth(tile)
             text = tile.text if not number else ""
-            yield Panels(tile.pack, text, "", before, depth, matrix(weight), dim, segment.k)
+            yield Panels(f"w.{tile.pack}", text, "", before, depth, matrix(weight), dim, segment.k, [])
 
     def _blocks(self, tile: Tile, dim: sp.Symbol) -> PackTile:
         text = self.tile(tile, dim, "", "", False, False)
@@ -276,7 +305,7 @@ class Products:
         first: Call | None = None,
     ) -> Call:
         segment = tile.segments[run.segment]
-        found = self.rows(segment.operand)
+        found = self.rows(segment.operand, segment.shift)
         if step is None:
             address = (
                 f"{found.at(FIRST + segment.offset)} + (ptrdiff_t)s * {found.towards}{located('', ROW * found.ld)}"

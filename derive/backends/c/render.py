@@ -20,13 +20,18 @@ NOTHING = "\0"  # stands where a macro has written nothing, until its line is ta
 def environment() -> jinja2.Environment:
     """The environment of templates/c/."""
     env = rendering.environment()
-    for text in (size, factor, atom, saturated, bound, offset, trimmed):
+    for text in (added, size, factor, atom, saturated, bound, offset, trimmed):
         env.filters[text.__name__] = text
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
     env.filters["prefixed"] = lambda name, prefix: f"{prefix}{name}"
     env.filters["sized"] = lambda name: f"{name} = SIZE_{name}(a)"
     env.globals["target"] = TARGET
     return env
+
+
+def added(expr: sp.Expr | int, names: str = "") -> str:
+    """What stands before something that is added to it; nothing for 0."""
+    return f"{size(expr, names)} + " if expr != 0 else ""
 
 
 def offset(expr: sp.Expr | int, names: str = "") -> str:

@@ -16,7 +16,10 @@ from derive.backends.c.contractions import Contractions
 from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
 from derive.backends.c.kernel_verifier import verify_kernel
 from derive.backends.shared.names import c_name
+from derive.backends.shared.orientation import is_along, shift, shift_of, variable
+from derive.backends.shared.sizes import size
 from derive.backends.shared.values import is_gradient_of_input, only_at_end
+from derive.ir import Equation
 from derive.passes.lower import Loop, Lowered, Stage
 from derive.passes.storage import Place, Region, Storage
 from derive.pipeline import Model, Routine
@@ -45,6 +48,8 @@ class _Scheduling:
 
     def run(self) -> Kernel:
         lowered, places = self.lowered, self.storage.places
+        before = [self._plan(f"once{n}", "before", s, self.fields, {}) for n, s in enumerate(lowered.before, 1)]
+        after = [self._plan(f"last{n}", "after", s, self.fields, {}) for n, s in enumerate(lowered.after, 1)]
         parts = self._parts()
         loop = [s for part in parts if part.is_loop for s in part.stages]
         edge_fields: dict[str, Field] = {}
@@ -83,6 +88,8 @@ class _Scheduling:
             self._over_time(lowered.direction > 0),
             self._over_time(lowered.direction < 0),
             [(e, places[e.target], sp.Mul(*self.tensors[e.target].dims)) for e in lowered.zeros],
+            before=before,
+            after=after,
         )
 
     # -- stages --------------------------------------------------------------------------------------------------------
@@ -140,13 +147,13 @@ class _Scheduling:
             return []
         made = {n for n in self.program.defined if self.storage.places[n].kind == "arg"}
         places = [self.storage.places[n] for n in self.tensors if n in made]
-        return [(p.array, str(p.dim)) for p in places if p.timed and p.dim is not None]
+        return [(p.array, size(p.dim if p.dim is not None else 1)) for p in places if p.timed]
 
     def _plan(
         self, name: str, part: str, stage: Stage, fields: dict[str, Field], override: dict[str, Place]
     ) -> StagePlan:
         tile = self.contractions.tile(stage, override) if stage.products else None
-        plan = StagePlan(name, part, stage.dim, tile, stage.scalars, stage.pointwise, stage.sums, stage.totals)
+        plan = StagePlan(name, part, stage.space, tile, stage.scalars, stage.pointwise, stage.sums, stage.totals)
         made = {e.target for e in stage.pointwise} | {p.target for p in stage.products}
         row_totals = stage.totals if stage.dim is None else []
         for equation in [*stage.pointwise, *stage.sums, *(stage.totals if stage.dim is not None else [])]:
@@ -155,40 +162,57 @@ class _Scheduling:
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) in made and not by:
                     continue
-                self._use(plan.loads, access, by, access in ends, fields, override)
+                self._use(plan, plan.loads, access, equation, access in ends, fields, override)
         scalars_made = {e.target for e in stage.scalars}
         for equation in [*stage.scalars, *row_totals]:
             for access in ir.accesses(equation.rhs, self.tensors):
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) not in scalars_made or by:
-                    self._use(plan.scalar_loads, access, by, False, fields, override)
+                    self._use(plan, plan.scalar_loads, access, equation, False, fields, override)
+        equations = {e.target: e for e in stage.equations}
         for target in stage.targets:
             location = override.get(target, self.storage.places[target])
             if target in [e.target for e in stage.totals]:
                 location = replace(location, kind="total")
             if location.kind not in ("tile", "local"):
-                plan.stores[target] = self._field(target, 0, location, True, False, fields)
+                found = self._field(c_name(target, 0), target, 0, location, True, False, fields)
+                plan.stores[target] = found
+                own = self.tensors[target].at()
+                plan.shifts[found.c] = (
+                    shift(own, equations[target], self.tensors)
+                    if target in equations
+                    else (
+                        shift_of(
+                            ir.unit_indices(own, self.tensors), stage.space, ir.unit_indices(own, self.tensors)[:-1]
+                        )
+                    )
+                )
         return plan
 
     def _use(
         self,
+        plan: StagePlan,
         loads: list[Field],
         access: sp.Expr,
-        by: int,
+        equation: Equation,
         only_end: bool,
         fields: dict[str, Field],
         override: dict[str, Place],
     ) -> None:
-        name = ir.name_of(access)
-        location = self.storage.places[name] if by else override.get(name, self.storage.places[name])
-        found = self._field(name, by, location, False, only_end, fields)
+        name, by = ir.name_of(access), ir.offset(ir.time_of(access, self.tensors)) or 0
+        at_edge = plan.part == "edge" and not by
+        location = override.get(name, self.storage.places[name]) if at_edge else self.storage.places[name]
+        c = variable(access, equation, self.tensors, c_name)
+        found = self._field(c, name, by, location, False, only_end, fields)
+        plan.shifts[found.c] = shift(access, equation, self.tensors)
+        if not is_along(access, equation, self.tensors):
+            plan.numbers.add(found.c)
         if found.c not in [f.c for f in loads]:
             loads.append(found)
 
     def _field(
-        self, name: str, by: int, location: Place, written: bool, only_end: bool, fields: dict[str, Field]
+        self, c: str, name: str, by: int, location: Place, written: bool, only_end: bool, fields: dict[str, Field]
     ) -> Field:
-        c = c_name(name, by)
         old = fields.get(c)
         written, only_end = written or bool(old and old.written), only_end or bool(old and old.only_end)
         # A backward pass may be asked for the parameters' gradients alone.

@@ -12,13 +12,36 @@ import sympy as sp
 
 from derive import ir
 from derive.backends.c import layout
-from derive.backends.c.acts import Act, Clear, CopyRows, Gradient, Move, PackRows, TimeLoop, Total
+from derive.backends.c.acts import (
+    Act,
+    Clear,
+    CopyRows,
+    Gradient,
+    Gradients,
+    Move,
+    PackRows,
+    StageCall,
+    TimeLoop,
+    Total,
+    Zeros,
+)
 from derive.backends.c.addresses import located, neighbour, pointer, rows, steps, stride, varies
-from derive.backends.c.kernel import Field, Final, Kernel, LoopPlan, PhasePlan, StagePlan
+from derive.backends.c.kernel import (
+    Field,
+    Final,
+    Kernel,
+    LoopPlan,
+    PhasePlan,
+    Reduce,
+    StagePlan,
+    along,
+    group,
+    groups,
+)
 from derive.backends.c.products import PackTile, Panels, Products
-from derive.backends.c.stages import Function, Stages, scalars
+from derive.backends.c.stages import Function, Stages, has_row_sums, is_partial, scalars
 from derive.backends.shared.names import c_name
-from derive.backends.shared.sizes import STEPS, size
+from derive.backends.shared.sizes import STEPS
 from derive.ir import B, T, t
 from derive.passes.storage import Region
 
@@ -87,7 +110,8 @@ class KernelText:
         if layout.has_zeros(kernel):
             found.append(Clear("w.zeros", B * layout.zero_width(kernel)))
         for total in self.totals:
-            found += [Clear(total.array, total.n, guard), Clear(f"w.{total.buffer}", 3 * total.n)]
+            kept = guard if total.is_result else ""
+            found += [Clear(total.array, total.n, kept), Clear(f"w.{total.buffer}", 3 * total.n)]
         if kernel.reduces:
             found.append(Clear("w.settled", 2 * layout.reduced(kernel), "if (is_long(a)) "))
         for equation, place, count in kernel.zeros:
@@ -153,24 +177,32 @@ class KernelText:
             if varies(f, own):
                 yield f"{f.c}_ld", own.read(when, f.offset)[1]
 
-    def _calls(self, stage: StagePlan, when: sp.Expr) -> list[Act]:
+    def _calls(self, stage: StagePlan, when: sp.Expr) -> StageCall:
         """What a stage does in a step."""
-        name = f"{self.name}_{stage.name}"
-        found = []
-        if stage.tile:
-            for e in stage.sums:
+        name, tensors = f"{self.name}_{stage.name}", self.kernel.program.tensors
+        before, found = [], []
+        for e in stage.sums:
+            if stage.tile or is_partial(e, stage, tensors):
                 own = stage.stores[e.target]
-                row = ir.ROW * stride(own, self.products.rows(own.place))
-                found.append(Act("zero_number", f"{own.c}[{size(row)}]"))
+                width = ir.width(tensors[e.target]) or sp.Integer(1)
+                ld = stride(own, self.products.rows(own.place))
+                before.append(Act("zero_rows", Zeros(f"at.{own.c}", ld, width)))
         if scalars(stage):
-            found.append(Act("call_rows", f"{name}_rows"))
+            before.append(Act("call_rows", f"{name}_rows"))
         if stage.tile:
             found.append(Act("tile_loop", self.products.stage(stage, when)))
-        elif stage.sums:
+        elif has_row_sums(stage, tensors):
             found.append(Act("call_rows", name))
-        elif stage.pointwise or (stage.totals and stage.dim is not None):
+        elif stage.pointwise or stage.sums or (stage.totals and stage.dim is not None):
             found.append(Act("units_loop", stage))
-        return found
+        loops = [(str(variable), str(dim)) for variable, dim in groups(stage.outer)]
+        return StageCall("grouped" if loops else "flat", before, found, loops, self._shifts(stage))
+
+    def _shifts(self, stage: StagePlan) -> list[tuple[str, sp.Expr, str]]:
+        """How the pointers of a step move with the units of outer dimensions; the array of an optional one may be missing."""
+        optional = {f.c for f in layout.all_fields(self.kernel) if f.optional}
+        moved = [(c, along(shift)) for c, shift in stage.shifts.items()]
+        return [(c, by, f"if (at.{c}) " if c in optional else "") for c, by in moved if by != 0]
 
     def _finals(self, finals: list[Final]) -> list[CopyRows]:
         return [self._final(f) for f in finals]
@@ -203,23 +235,27 @@ class KernelText:
     # -- weight gradients and sums over all steps ----------------------------------------------------------------------
 
     @property
-    def packs(self) -> list[PackRows]:
-        """The operands of weight gradients."""
-        call = {"strips": "pack_strips", "panels": "pack_rows"}
-        return [PackRows(p, call[p.kind], steps(self.products.rows(p.operand), p.offset)) for p in self.kernel.packs]
+    def gradients(self) -> list[Gradients]:
+        """The weight gradients of a chunk: those of whole matrices, and those of batches of them."""
+        call, found = {"strips": "pack_strips", "panels": "pack_rows"}, []
+        for batch in dict.fromkeys(r.batch for r in self.kernel.reduces):
+            own = [r for r in self.kernel.reduces if r.batch == batch]
+            packs = dict.fromkeys(p for r in own for p in (r.left, r.right))
+            packed = [PackRows(p, call[p.kind], steps(self.products.rows(p.operand, p.shift), p.offset)) for p in packs]
+            loops = [(str(variable), str(dim)) for variable, dim in groups(batch)]
+            found.append(Gradients(loops, packed, [self._gradient(r) for r in own]))
+        return found
 
-    @property
-    def gradients(self) -> list[Gradient]:
-        """The weight gradients of a chunk."""
-        return [
-            Gradient(r, located(f"a->{r.array}", r.gate * r.rows * r.n), "1" if r.accumulate else "add")
-            for r in self.kernel.reduces
-        ]
+    def _gradient(self, r: Reduce) -> Gradient:
+        at, part = r.start, r.start + group(r.batch) * r.m * r.n
+        base = rows(r.place, 1).base
+        begins = "add" if r.place.kind == "arg" else f"({self.begun} || row0 > 0)"
+        return Gradient(r, located(base, at), located(base, part), "1" if r.accumulate else begins)
 
     @property
     def settled(self) -> list[tuple[Gradient, sp.Expr]]:
         """The weight gradients that are settled, each with where it begins among all of them."""
-        found = [g for g in self.gradients if not g.reduce.accumulate]
+        found = [g for own in self.gradients for g in own.gradients if not g.reduce.accumulate]
         return [(g, sp.Add(*(f.count for f in found[:n]))) for n, g in enumerate(found)]
 
     @property
@@ -233,11 +269,27 @@ class KernelText:
         found = []
         for name, dim, place in self.kernel.totals:
             n = dim if dim is not None else sp.Integer(1)
-            at = located(f"a->{place.array}", place.slot * n)
-            found.append(Total(at, f"total_{c_name(name, 0)}", n, dim is not None))
+            at = located(rows(place, 1).base, place.slot * n)
+            found.append(Total(at, f"total_{c_name(name, 0)}", n, dim is not None, place.kind == "arg"))
         return found
 
     # -- after the last chunk ------------------------------------------------------------------------------------------
+
+    @property
+    def once(self) -> TimeLoop:
+        """What is made of parameters alone."""
+        return self._once(self.kernel.before)
+
+    @property
+    def last(self) -> TimeLoop:
+        """What is made of sums over all steps."""
+        return self._once(self.kernel.after)
+
+    def _once(self, stages: list[StagePlan]) -> TimeLoop:
+        # A total is read where it is whole, and not where it is added up.
+        fields = {f.c: f for s in stages for f in (*s.loads, *s.scalar_loads, *s.stores.values())}
+        pointers = list(self._pointers(list(fields.values()), sp.Integer(0)))
+        return TimeLoop([], pointers, [self._calls(s, sp.Integer(0)) for s in stages], [])
 
     @property
     def edge_pointers(self) -> list[tuple[str, str]]:
@@ -245,7 +297,7 @@ class KernelText:
         return list(self._pointers(self.kernel.edge_fields, sp.Integer(0)))
 
     @property
-    def edge(self) -> list[list[Act]]:
+    def edge(self) -> list[StageCall]:
         """What the step t = 0 does."""
         return [self._calls(s, sp.Integer(0)) for s in self.kernel.edge]
 

@@ -10,6 +10,7 @@ from sympy.tensor.indexed import Indexed
 
 from derive import ir
 from derive.backends.plain.addresses import Addresses, Row, spelled, width
+from derive.backends.shared import orientation
 from derive.backends.shared.printer import Expression, Real
 from derive.backends.shared.sizes import size
 from derive.backends.shared.values import from_afar, has_units, integrand, is_gradient_of_input, live, only_at_end
@@ -168,13 +169,7 @@ class Kernel:
         return flat([(named[i], str(axes[i])) for i in own])
 
     def _spelled(self, access: sp.Expr, equation: Equation) -> str:
-        """The variable of an access; of one that a stage reads in two ways, as h[i]*h[j], each way has its own."""
-        by = ir.offset(ir.time_of(access, self.tensors)) if isinstance(access, Indexed) else 0
-        name = spelled(ir.name_of(access), by or 0)
-        positions = list(ir.axes(equation, self.tensors))
-        own = [positions.index(i) for i in ir.unit_indices(access, self.tensors)]
-        usual = list(range(len(positions)))[len(positions) - len(own) :]
-        return name if own == usual else f"{name}_of_{'_'.join(str(p + 1) for p in own)}"
+        return orientation.variable(access, equation, self.tensors, spelled)
 
     def _expression(self, equation: Equation, rhs: sp.Expr | None = None) -> str:
         rhs = equation.rhs if rhs is None else rhs

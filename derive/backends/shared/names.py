@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from derive.signature import AMBIGUOUS, argument_name, is_reserved
+from derive.signature import argument_name, is_ambiguous, is_reserved
 
 ENDINGS = {-1: "_prev", 1: "_next"}
 
@@ -12,4 +12,4 @@ def c_name(name: str, offset: int) -> str:
     if not offset:
         return argument_name(name)
     base = f"{name}{ENDINGS[offset]}".replace("'", "_")
-    return f"{base}_" if is_reserved(base) or name.endswith(AMBIGUOUS) else base
+    return f"{base}_" if is_reserved(base) or is_ambiguous(name) else base
