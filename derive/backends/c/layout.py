@@ -34,6 +34,11 @@ def width(held: Region | Place) -> sp.Expr:
     return held.slots * (held.dim if held.dim is not None else sp.Integer(1))
 
 
+def row_of(place: Place) -> sp.Expr:
+    """Values of a tensor in one row."""
+    return place.dim if place.dim is not None else sp.Integer(1)
+
+
 def tiles(kernel: Kernel) -> list[tuple[Tile, sp.Symbol | None]]:
     """The panels to pack, each once, with the dimension of their units."""
     found: dict[str, tuple[Tile, sp.Symbol | None]] = {}
@@ -94,7 +99,7 @@ def buffers(kernel: Kernel) -> list[Buffer]:
         # sums, settled, lost
         *(Buffer(f"total_{c_name(n, 0)}", 3 * (sp.Integer(1) if d is None else d)) for n, d, _ in kernel.totals),
         *(Buffer("settled", When(LONG, 2 * reduced(kernel), 0)) for _ in kernel.reduces[:1]),
-        *(Buffer(f"end_{f.c}", When(RAGGED, ir.B * f.place.dim, 0)) for f in end_fields(kernel)),
+        *(Buffer(f"end_{f.c}", When(RAGGED, ir.B * row_of(f.place), 0)) for f in end_fields(kernel)),
         *(Buffer("zeros", ir.B * zero_width(kernel)) for _ in end_fields(kernel)[:1]),
         *(Buffer(p.name, Least(DEPTH, STEPS * ir.B) * RoundUp(p.width, UNIT[p.kind])) for p in kernel.packs),
         *(Buffer(hoisted(t), When(HOISTS, _hoisted(t, d), 0)) for t, d in tiles(kernel) if t.hoistable),
@@ -158,4 +163,4 @@ def hoists(kernel: Kernel) -> bool:
 
 def zero_width(kernel: Kernel) -> sp.Expr:
     """Zeros for each row that is read where a term is zero."""
-    return sp.Add(*dict.fromkeys(f.place.dim for f in end_fields(kernel) if f.place.dim is not None)) or sp.Integer(1)
+    return sp.Add(*dict.fromkeys(row_of(f.place) for f in end_fields(kernel))) or sp.Integer(1)

@@ -165,10 +165,11 @@ class _Scheduling:
                 self._use(plan, plan.loads, access, equation, access in ends, fields, override)
         scalars_made = {e.target for e in stage.scalars}
         for equation in [*stage.scalars, *row_totals]:
+            ends = only_at_end(equation.rhs, self.tensors)
             for access in ir.accesses(equation.rhs, self.tensors):
                 by = ir.offset(ir.time_of(access, self.tensors)) or 0
                 if ir.name_of(access) not in scalars_made or by:
-                    self._use(plan, plan.scalar_loads, access, equation, False, fields, override)
+                    self._use(plan, plan.scalar_loads, access, equation, access in ends, fields, override)
         equations = {e.target: e for e in stage.equations}
         for target in stage.targets:
             location = override.get(target, self.storage.places[target])
