@@ -27,7 +27,7 @@ from derive.ir import Program
 from derive.passes.adjoint import adjoint_name
 from derive.pipeline import Model, model
 from derive.rendering import ROOT
-from derive.signature import input_names, parameter
+from derive.signature import extent, input_names, is_stacked, parameter
 from derive.toolchain.compiler import compile_folder
 from derive.verify.interpreter import run as interpret
 from derive.verify.references import get as reference_of
@@ -205,16 +205,13 @@ def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0) ->
     rng = np.random.default_rng(seed)
 
     def array(*shape: int) -> Any:
-        return (rng.normal(size=shape) * 0.5 + 0.05).astype(dtype).astype(np.float64)
+        return np.asarray(rng.normal(size=shape) * 0.5 + 0.05).astype(dtype).astype(np.float64)
 
-    def number(axis: str) -> int:
-        many, _, dim = axis.rpartition("*")
-        return int(many or 1) * sizes[dim]
+    def drawn(*roles: str) -> dict[str, Any]:
+        return {a.name: array(*a.lengths(sizes)) for a in made.signature.of_role(*roles)}
 
-    params = {n: array(*map(number, shape)) for n, shape in made.meta["params"].items()}
-    inputs = {n: array(sizes["T"], sizes["B"], sizes[dim]) for n, dim in made.signature.inputs.items()}
-    y = array(sizes["T"], sizes["B"], sizes[made.signature.target.width])
-    return Problem(inputs, y, params, tuple(array(sizes["B"], sizes[d]) for d in made.meta["states"].values()))
+    params, inputs, (y,) = drawn("param"), drawn("input"), drawn("target").values()
+    return Problem(inputs, y, params, tuple(drawn("initial").values()))
 
 
 def compiled(
@@ -276,12 +273,12 @@ def fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
 
 def _dims(made: Model, drawn: Problem) -> list[int]:
     """The sizes behind the dimensions of a problem, read off its arrays."""
-    known: dict[str, int] = {made.signature.target.width: drawn.y.shape[2]}
-    known |= {dim: drawn.inputs[n].shape[2] for n, dim in made.signature.inputs.items()}
-    for name, shape in made.meta["params"].items():
-        for axis, size in zip(shape, drawn.params[name].shape, strict=True):
-            many, _, dim = axis.rpartition("*")
-            known[dim] = size // int(many or 1)
+    known: dict[str, int] = {}
+    arrays = {**drawn.inputs, **drawn.params}
+    for argument in made.signature.of_role("input", "param"):
+        for axis, size in zip(argument.shape, arrays[argument.name].shape, strict=True):
+            many, dim = extent(axis)
+            known[dim] = size // many
     return [known[d] for d in made.meta["dims"]]
 
 
@@ -294,8 +291,7 @@ def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
         if tensor.role == "param":
             array, gate = parameter(primal, tensor)
             whole = drawn.params[array]
-            stacked = made.meta["params"][array][0].startswith(f"{gates}*") if gates else False
-            values[name] = np.split(whole, gates)[gate] if stacked else whole
+            values[name] = np.split(whole, gates)[gate] if is_stacked(primal, tensor) else whole
         elif tensor.role == "initial":
             values[name] = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))][row]
         else:
@@ -325,8 +321,9 @@ def collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, 
     if tensor.role == "param":
         array, gate = parameter(made.primal, tensor)
         whole = grads.setdefault(array, numerics.to_mp(np.zeros_like(drawn.params[array])))
-        rows = part.shape[0]
-        whole[gate * rows : (gate + 1) * rows] += part
+        if is_stacked(made.primal, tensor):
+            whole = np.split(whole, len(made.primal.facts.gates))[gate]  # a view of it
+        whole += part
     elif tensor.role == "initial":
         key = f"{name.removesuffix('_0')}0"
         state = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))]

@@ -11,7 +11,10 @@ program lie in these arrays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+import sympy as sp
 
 from derive import ir
 from derive.errors import EngineError
@@ -27,10 +30,12 @@ __all__ = [
     "Signature",
     "argument_name",
     "argument_places",
+    "extent",
     "initial_of",
     "is_ambiguous",
     "input_names",
     "is_reserved",
+    "is_stacked",
     "own_places",
     "parameter",
     "public_name",
@@ -44,6 +49,12 @@ AMBIGUOUS = (
     "_next",
     "_ld",
 )  # endings of names that could be those of another name with an ending of ours
+
+
+def extent(axis: str) -> tuple[int, str]:
+    """An axis as a number and a size: 4*H is (4, "H"), H is (1, "H")."""
+    many, _, size = axis.rpartition("*")
+    return int(many or 1), size
 
 
 @dataclass(frozen=True)
@@ -70,9 +81,23 @@ class Argument:
         return "T" in self.shape
 
     @property
+    def row(self) -> tuple[str, ...]:
+        """The axes other than time and batch: H, or N and D; none for one number."""
+        return tuple(axis for axis in self.shape if axis not in ("T", "B"))
+
+    @property
     def width(self) -> str:
-        """The values of a row, as a product of the axes other than time and batch: H, or N * D; 1 for one number."""
-        return " * ".join(axis for axis in self.shape if axis not in ("T", "B")) or "1"
+        """The values of a row as text: H, or N * D; 1 for one number."""
+        return " * ".join(self.row) or "1"
+
+    @property
+    def values(self) -> sp.Expr:
+        """The same as an expression of sizes; of a parameter all its numbers, such as 4*H*I."""
+        return sp.Mul(*(number * ir.dimension(size) for number, size in map(extent, self.row)))
+
+    def lengths(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Its axes as numbers."""
+        return tuple(number * sizes[size] for number, size in map(extent, self.shape))
 
 
 @dataclass(frozen=True)
@@ -132,9 +157,9 @@ class Signature:
         return self.of_role("target")[0]
 
     @property
-    def widths(self) -> list[str]:
-        """The widths of all arrays with time, each once."""
-        return list(dict.fromkeys(a.width for a in (*self.of_role("input"), self.output, self.target)))
+    def widths(self) -> list[sp.Expr]:
+        """The values of a row of all arrays with time, each once."""
+        return list(dict.fromkeys(a.values for a in (*self.of_role("input"), self.output, self.target)))
 
     def dump(self) -> str:
         """One line for each argument, then one for each call."""
@@ -230,10 +255,10 @@ def verify_signature(made: Signature) -> Signature:
     for name in by_name:
         if not name.isidentifier() or is_reserved(name):
             raise wrong(name, "it is no name for a member of a struct")
-    told = {axis.rpartition("*")[2] for a in made.of_role("input", "param") for axis in a.shape}
+    told = {extent(axis)[1] for a in made.of_role("input", "param") for axis in a.shape}
     for argument in made.arguments:
         for axis in argument.shape:
-            if (dim := axis.rpartition("*")[2]) not in ("T", "B", *made.dims):
+            if (dim := extent(axis)[1]) not in ("T", "B", *made.dims):
                 raise wrong(argument.name, f"its axis {axis} is no size")
             if dim not in told:
                 raise wrong(argument.name, f"no parameter and no input tells its axis {axis}")

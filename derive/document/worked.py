@@ -66,16 +66,13 @@ def drawn(made: Model) -> check.Problem:
             flat.append((state - 105) / DENOMINATOR)
         return np.array(flat).reshape(shape)
 
-    sizes = {**{d: UNITS for d in made.meta["dims"]}, "I": INPUTS}
+    sizes = {**{d: UNITS for d in made.meta["dims"]}, "I": INPUTS, "T": STEPS, "B": 1}
 
-    def number(axis: str) -> int:
-        many, _, dim = axis.rpartition("*")
-        return int(many or 1) * sizes[dim]
+    def given(role: str) -> dict[str, Any]:
+        return {a.name: array(*a.lengths(sizes)) for a in made.signature.of_role(role)}
 
-    params = {n: array(*map(number, shape)) for n, shape in made.meta["params"].items()}
-    inputs = {n: array(STEPS, 1, sizes[dim]) for n, dim in made.signature.inputs.items()}
-    y = array(STEPS, 1, sizes[made.signature.target.width])
-    return check.Problem(inputs, y, params, tuple(array(1, sizes[dim]) for dim in made.meta["states"].values()))
+    params, inputs, (y,) = given("param"), given("input"), given("target").values()
+    return check.Problem(inputs, y, params, tuple(given("initial").values()))
 
 
 @cache

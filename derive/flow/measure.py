@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 from types import ModuleType
 from typing import Any
 
@@ -28,10 +29,11 @@ from derive.building import build
 from derive.errors import DeriveError
 from derive.ir import Program, t
 from derive.notation import Cell
-from derive.signature import parameter
+from derive.signature import is_stacked, parameter
 
 Array = Any
 WHOLE = "state"
+LARGEST = 2048  # numbers in the states of a cell whose flow is measured
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def flow(
     module = compiled(cell)
     params = parameters(cell, module, start, H, seed)
     spec = _Steps(module, params, samples, H)
-    before = spec.states_of(inputs * np.random.default_rng([seed, 1]).normal(size=(T, samples, H * len(spec.inputs))))
+    before = spec.states_of(inputs * np.random.default_rng([seed, 1]).normal(size=(T, samples, spec.width)))
     where = _places(spec.sizes)
     identity = np.broadcast_to(np.eye(spec.total), (samples, spec.total, spec.total))
     total, alone, last = identity, {s: identity[:, w, w] for s, w in where.items()}, identity
@@ -178,20 +180,29 @@ class _Steps:
 
     def __init__(self, module: ModuleType, params: dict[str, Array], samples: int, size: int) -> None:
         self.module, self.params, self.samples = module, params, samples
-        self.inputs = [name for name, (role, *_) in module.SPEC["arguments"].items() if role == "input"]
-        self.sizes = dict.fromkeys(module.SPEC["states"], size)
-        self.total = sum(self.sizes.values())
+        arguments = module.SPEC["arguments"]
+        self.inputs = {n: (size,) * (len(axes) - 2) for n, (role, *axes) in arguments.items() if role == "input"}
+        self.states = {s: (size,) * (len(arguments[f"{s}_0"]) - 2) for s in module.SPEC["states"]}  # axes of a row
+        self.sizes = {s: prod(row) for s, row in self.states.items()}
+        self.width, self.total = sum(map(prod, self.inputs.values())), sum(self.sizes.values())
+        if self.total > LARGEST:
+            raise DeriveError(
+                f"flow of {module.SPEC['name']}: its states have {self.total} numbers at H={size}, and every pair of them "
+                f"has a derivative; give an H with at most {LARGEST} numbers"
+            )
         self.x: Array = None
 
     def given(self, x: Array) -> tuple[Array, dict[str, Array]]:
         """The first input, and the others by name: the parts of the last axis, one for each."""
-        first, *others = (np.ascontiguousarray(part) for part in np.split(x, len(self.inputs), axis=-1))
-        return first, dict(zip(self.inputs[1:], others, strict=True))
+        ends = np.cumsum([prod(row) for row in self.inputs.values()])[:-1]
+        parts = zip(np.split(x, ends, axis=-1), self.inputs.values(), strict=True)
+        first, *others = (np.ascontiguousarray(part.reshape(*x.shape[:-1], *row)) for part, row in parts)
+        return first, dict(zip(list(self.inputs)[1:], others, strict=True))
 
     def states_of(self, x: Array) -> list[tuple[Array, ...]]:
         """Run forwards from zero; returns the state before each step."""
         self.x = x
-        state = tuple(np.zeros((self.samples, n)) for n in self.sizes.values())
+        state = tuple(np.zeros((self.samples, *row)) for row in self.states.values())
         found = []
         for step in range(len(x)):
             found.append(state)
@@ -208,8 +219,8 @@ class _Steps:
         found = []
         for matrix in rows:
             seeds = tuple(
-                np.ascontiguousarray(matrix[:, :, w].reshape(self.samples * many, -1))
-                for w in _places(self.sizes).values()
+                np.ascontiguousarray(matrix[:, :, w].reshape(self.samples * many, *row))
+                for w, row in zip(_places(self.sizes).values(), self.states.values(), strict=True)
             )
             grads = self.module.backward(tape, None, seeds, wrt=[f"{s}0" for s in self.sizes])
             parts = [grads[f"{s}0"].reshape(self.samples, many, -1) for s in self.sizes]
@@ -321,7 +332,7 @@ def _part(program: Program, params: dict[str, Array], name: str) -> Array:
     """The rows of a public array that belong to one tensor of the cell; a view."""
     array, position = parameter(program, program.tensors[name])
     whole = params[array]
-    gates = len(program.facts.gates)
-    stacked = program.tensors[name].member and not array.endswith(f"_{program.tensors[name].member}")
-    rows = len(whole) // gates if stacked else len(whole)
+    if not is_stacked(program, program.tensors[name]):
+        return whole
+    rows = len(whole) // len(program.facts.gates)
     return whole[position * rows : (position + 1) * rows]

@@ -101,7 +101,7 @@ class Oracle:
         return next(x.name for x in self.objective.primal.of_role("input"))
 
     def _outputs(self, results: Mapping[str, Array]) -> Array:
-        """(B, T, dim): a state has its initial value in front."""
+        """(B, T, *dims): a state has its initial value in front."""
         time = self.primal.tensors[self.output].time
         return results[self.output][:, 1:] if time is not None and time[0] == 0 else results[self.output]
 
@@ -152,7 +152,7 @@ class Oracle:
         for name in parts[0].values:
             arrays = [p.values[name] for p in parts]
             if name == "out" or name.split()[-1] in self.places.inputs.values():
-                whole = np.zeros((problem.steps, problem.batch, arrays[0].shape[-1]), arrays[0].dtype)
+                whole = np.zeros((problem.steps, problem.batch, *arrays[0].shape[2:]), arrays[0].dtype)
                 for row, (array, n) in enumerate(zip(arrays, lengths, strict=True)):
                     whole[:n, row] = array[:, 0]
                     whole[n:, row] = array[-1, 0] if name == "out" else 0

@@ -25,8 +25,8 @@ class Problem:
     """What one comparison computes with, exactly representable in float32.
 
     `sizes` has T, B and every dimension of the cell.  `values` are the inputs of the cell's program by the names of its
-    tensors: parameters (*dims), inputs (B, T, dim), initial states (B, dim).  `d_out` (B, T, dim) and `d_state` are the
-    derivatives of an objective with respect to the outputs and the final states, `y` (B, T, dim) the targets of the loss.
+    tensors: parameters (*dims), inputs (B, T, *dims), initial states (B, *dims).  `d_out` (B, T, *dims) and `d_state` are the
+    derivatives of an objective with respect to the outputs and the final states, `y` (B, T, *dims) the targets of the loss.
     """
 
     sizes: dict[str, int]
@@ -141,9 +141,9 @@ class Places:
             if slots != list(range(len(names))):
                 found.append(f"the parameters {', '.join(names)} lie over each other in the array {array}")
             shapes = [[str(d) for d in self.program.tensors[n].dims] for n in names]
-            first = f"{len(names)}*{shapes[0][0]}" if len(names) > 1 else shapes[0][0]
+            whole = [f"{len(names)}*{shapes[0][0]}", *shapes[0][1:]] if len(names) > 1 else shapes[0]
             given = list(spec["arguments"].get(array, ()))
-            if any(s != shapes[0] for s in shapes) or given != ["param", first, *shapes[0][1:]]:
+            if any(s != shapes[0] for s in shapes) or given != ["param", *whole]:
                 found.append(
                     f"the array {array} has the role and the shape {given}, its tensors {', '.join(names)} have {shapes}"
                 )

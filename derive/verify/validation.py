@@ -215,7 +215,8 @@ class _Validation:
         case = Case(3, 3, SMALL, turn=2)
         problem, _ = self.problem(case, 0)
         row = min(1, problem.batch - 1)
-        problem.values[name][row, 1, 0] = np.nan
+        values = problem.values[name]
+        values[(row, 1, *[0] * (values.ndim - 2))] = np.nan
         inputs = self.oracle.places.inputs.values()
         with np.errstate(all="ignore"):
             wanted = self.oracle.evaluate(problem)
@@ -228,7 +229,7 @@ class _Validation:
                         ending = nan_discrepancy(result, found, wanted[result])
                     elif result.split()[-1] in (*inputs, *(f"{s}0" for s in self.oracle.states)):
                         # Of the other sequences; how a NaN goes back through a simplified formula is not fixed.
-                        others = np.delete(found, row, axis=-2)
+                        others = np.delete(found, row, axis=int(result.split()[-1] in inputs))
                         ending = nan_discrepancy(result, others, np.zeros_like(others))
                     else:
                         ending = ""

@@ -23,7 +23,6 @@ from derive.backends.shared.printer import F32, F64, Real
 from derive.errors import DeriveError
 from derive.ir import functions
 from derive.pipeline import Model, Routine
-from derive.signature import parameter
 
 REALS = (F32, F64)
 SHARED = "derive_"  # begins the name of a header that all cells share
@@ -54,19 +53,15 @@ class Crossing:
 def crossing(made: Model) -> Crossing:
     """The sizes of what crosses from one call to another."""
     record = next(k for k in plan(made) if k.name == "record")
-    states = {name: ir.dimension(dim) for name, dim in made.meta["states"].items()}
-    dims = list(states.values())
-    params: dict[str, sp.Expr] = {}
-    for tensor in made.primal.of_role("param"):
-        array, _ = parameter(made.primal, tensor)
-        params[array] = params.get(array, 0) + sp.Mul(*tensor.dims)
+    states = {a.of: a.values for a in made.signature.of_role("initial")}
+    widths = list(states.values())
     return Crossing(
         sp.Add(*layout.tape_widths(made.tape.values()).values()),
         sp.Add(*layout.tape_widths(record.storage.places.values()).values()),
-        sp.Add(*dims),
-        {name: ir.B * sp.Add(*dims[:number]) for number, name in enumerate(states)},
-        params,
-        sp.Add(*map(ir.dimension, made.signature.widths)),
+        sp.Add(*widths),
+        {name: ir.B * sp.Add(*widths[:number]) for number, name in enumerate(states)},
+        {a.name: a.values for a in made.signature.of_role("param")},
+        sp.Add(*made.signature.widths),
     )
 
 

@@ -20,7 +20,7 @@ NOTHING = "\0"  # stands where a macro has written nothing, until its line is ta
 def environment() -> jinja2.Environment:
     """The environment of templates/c/."""
     env = rendering.environment()
-    for text in (added, size, factor, atom, saturated, bound, offset, trimmed):
+    for text in (added, size, factor, atom, saturated, bound, offset, scaled, trimmed):
         env.filters[text.__name__] = text
     env.filters["suffixed"] = lambda name, suffix: f"{name}{suffix}"
     env.filters["prefixed"] = lambda name, prefix: f"{prefix}{name}"
@@ -37,6 +37,11 @@ def added(expr: sp.Expr | int, names: str = "") -> str:
 def offset(expr: sp.Expr | int, names: str = "") -> str:
     """What is added to an address; nothing for 0."""
     return f" + {size(expr, names)}" if expr else ""
+
+
+def scaled(expr: sp.Expr | int, names: str = "") -> str:
+    """What a number is multiplied by; nothing for 1."""
+    return "" if expr == 1 else f" * {factor(expr, names)}"
 
 
 def trimmed(text: str) -> str:

@@ -126,7 +126,7 @@ class Problem:
         self.batch = 1 if self.unbatched else lead[1]
         sizes = {"T": self.steps, "B": self.batch, **dims}
         self.shapes: dict[str, Shape] = {
-            name: tuple(axis.size(sizes) for axis in argument.shape if not (self.unbatched and axis.dim == "B"))
+            name: tuple(axis.size(sizes) for axis in argument.axes(self.unbatched))
             for name, argument in spec.arguments.items()
         }
         self.out_shape = self.shapes[spec.output]
@@ -136,9 +136,9 @@ class Problem:
         self.gradient_shapes = [self.shapes[name] for name in kernels.gradients]
         # Numbers of one sequence and step in the arrays that have a batch; the others have all sequences in one.
         self.widths = {
-            name: self.shapes[name][-1]
+            name: prod(axis.size(sizes) for axis in argument.row)
             for name, argument in spec.arguments.items()
-            if any(axis.dim == "B" for axis in argument.shape)
+            if argument.batch_axis is not None
         }
         self.calls: dict[tuple[object, ...], Any] = {}
         self.variants: dict[tuple[int, int], Problem] = {}
@@ -147,7 +147,7 @@ class Problem:
 
         # Without sequences C is not asked, here or later; libraries have a limit even for arrays with nothing in them.
         self.sizes: Any = kernels.sizes(self.struct(self.batch), where, self) if self.batch else None
-        if not self.batch and self.steps * max(dims.values()) * kernels.itemsize > sys.maxsize:
+        if not self.batch and self.steps * max(self.widths.values()) * kernels.itemsize > sys.maxsize:
             raise OutOfMemoryError(f"{where}: {self} is too large: no machine can address its arrays")
         states = 3 * sum(map(prod, self.state_shapes))
         require_memory((prod(self.out_shape) + states) * kernels.itemsize, where, f"the result for {self}")

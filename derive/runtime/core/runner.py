@@ -236,8 +236,11 @@ class Call:
         # Where the caller's order of sequences and that of C meet. What a tape refers to is in the order of C already.
         inputs = kernels.seeds if op == "backward" else (*kernels.reads, kernels.spec.target)
         outputs = kernels.results if op in ("infer", "forward") else kernels.gradients
-        self.gathered = [k for k, f in enumerate(self.fields) if f in inputs and f in problem.widths]
-        self.scattered = [k for k, f in enumerate(self.fields) if f in outputs and f in problem.widths]
+        of = kernels.spec.arguments
+        axes = ((k, of[f].batch_axis) for k, f in enumerate(self.fields) if f in of)
+        self.batch_axes = {k: axis for k, axis in axes if axis is not None}
+        self.gathered = [k for k in self.batch_axes if self.fields[k] in inputs]
+        self.scattered = [k for k in self.batch_axes if self.fields[k] in outputs]
 
     def tape_bytes(self) -> int:
         """Bytes of the tape of all parts."""

@@ -34,25 +34,34 @@ def show(shape: Iterable[object]) -> str:
 
 
 class Argument(NamedTuple):
-    """An array of the caller: what it is for, and its axes, of which T and B are the number of steps and of sequences."""
+    """An array of the caller: what it is for, and its axes: T and B, the steps and the sequences, then those of a row."""
 
     role: str
     shape: tuple[Extent, ...]
 
     @property
-    def dim(self) -> str:
-        """The dimension of the last axis."""
-        return self.shape[-1].dim
+    def row(self) -> tuple[Extent, ...]:
+        """The axes behind T and B: those of a row, or all of a parameter; none where it is one number."""
+        return tuple(axis for axis in self.shape if axis.dim not in ("T", "B"))
+
+    @property
+    def batch_axis(self) -> int | None:
+        """Which axis is B; None for what all sequences have in common."""
+        return next((k for k, axis in enumerate(self.shape) if axis.dim == "B"), None)
+
+    def axes(self, unbatched: bool = False) -> tuple[Extent, ...]:
+        """The axes that a caller sees, without a batch axis or with it."""
+        return tuple(axis for axis in self.shape if not (unbatched and axis.dim == "B"))
 
 
 class Spec:
     """The parsed SPEC of a generated cell.
 
     Attributes: `name`; `digest` of the equations, `code` of the C;
-    `dims` (dimension -> keyword of init_params, in the order of the C struct); `states` (name -> dimension); `gates`;
-    `init` (parameter -> rule, or a rule for each gate); `arguments` (name -> Argument, in the order of the C struct) and
-    `calls` (function -> names of its arguments).  Drawn from the arguments: `inputs` (name -> dimension), `params` (name ->
-    tuple of Extent), `output` and `target`, the names of these.
+    `dims` (dimension -> keyword of init_params, in the order of the C struct); `gates`; `init` (parameter -> rule, or a rule
+    for each gate); `arguments` (name -> Argument, in the order of the C struct) and `calls` (function -> names of its
+    arguments).  Drawn from the arguments, name -> tuple of Extent: `inputs` and `states`, the axes of a row, `params`, all axes;
+    `output` and `target`, the names of these.
     """
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
@@ -60,17 +69,16 @@ class Spec:
         self.digest: str = raw["digest"]
         self.code: str = raw["code"]
         self.dims: dict[str, str] = dict(raw["dims"])
-        self.states: dict[str, str] = dict(raw["states"])
         self.gates: tuple[str, ...] = tuple(raw["gates"])
         self.init: dict[str, str | float | list[str | float]] = dict(raw["init"])
         self.arguments: dict[str, Argument] = {
             name: Argument(role, tuple(map(self._extent, shape))) for name, (role, *shape) in raw["arguments"].items()
         }
         self.calls: dict[str, tuple[str, ...]] = {op: tuple(names) for op, names in raw["calls"].items()}
-        self.inputs: dict[str, str] = {name: self.arguments[name].dim for name in self.of_role("input")}
-        self.params: dict[str, tuple[Extent, ...]] = {
-            name: self.arguments[name].shape for name in self.of_role("param")
-        }
+        self.inputs = {name: self.arguments[name].row for name in self.of_role("input")}
+        self.params = {name: self.arguments[name].row for name in self.of_role("param")}
+        initial = zip(raw["states"], self.of_role("initial"), strict=True)
+        self.states = {state: self.arguments[name].row for state, name in initial}
         (self.output,), (self.target,) = self.of_role("output"), self.of_role("target")
         known = {extent.dim for name in self.of_role("input", "param") for extent in self.arguments[name].shape}
         if lost := [dim for dim in self.dims if dim not in known]:
@@ -90,13 +98,14 @@ class Spec:
             )
         return Extent(int(match["factor"] or 1), match["dim"])
 
-    def solve(self, shapes: Mapping[str, Shape], inputs: Mapping[str, int]) -> dict[str, int]:
+    def solve(self, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]) -> dict[str, int]:
         """The size of each dimension, from the numeric shapes of the parameters (ranks already checked).
 
         Where parameters disagree the size that most axes say wins, so that the odd one out gets the blame; at a tie
-        the first one. `inputs`, the last axes of those that are known, are asked only for a dimension that no parameter
+        the first one. `inputs`, the rows of those that are known, are asked only for a dimension that no parameter
         has; 0 where they do not say it either.
         """
+        given = {name: dict(zip(self._names(self.inputs[name]), row, strict=True)) for name, row in inputs.items()}
         sizes: dict[str, int] = {}
         for dim in self.dims:
             votes: Counter[int] = Counter()
@@ -105,18 +114,23 @@ class Spec:
                     if extent.dim == dim:
                         # A length that is no multiple still votes, so that there is always a size to compare with.
                         votes[length // extent.factor] += 1 if length % extent.factor else 2
-            told = next((size for name, size in inputs.items() if self.inputs[name] == dim), 0)
+            told = next((row[dim] for row in given.values() if dim in row), 0)
             sizes[dim] = votes.most_common(1)[0][0] if votes else told
         return sizes
 
     def source(self, dim: str) -> str:
         """The first parameter that has `dim`, or else the first input: where its size is said to come from."""
         for name, shape in self.params.items():
-            if any(extent.dim == dim for extent in shape):
+            if dim in self._names(shape):
                 return f"params[{name!r}]"
-        return next(name for name, own in self.inputs.items() if own == dim)
+        return next(name for name, row in self.inputs.items() if dim in self._names(row))
 
     def untold(self) -> list[str]:
-        """The inputs whose size no parameter has."""
-        told = {extent.dim for shape in self.params.values() for extent in shape}
-        return [name for name, dim in self.inputs.items() if dim not in told]
+        """The inputs of which no parameter has every size."""
+        told = {dim for shape in self.params.values() for dim in self._names(shape)}
+        return [name for name, row in self.inputs.items() if not told.issuperset(self._names(row))]
+
+    @staticmethod
+    def _names(axes: Iterable[Extent]) -> list[str]:
+        """The dimensions of some axes."""
+        return [axis.dim for axis in axes]

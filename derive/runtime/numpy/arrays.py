@@ -64,6 +64,8 @@ def as_array(value: object, where: str, name: str, dtype: np.dtype[Any] | None, 
     dtype None accepts float32 and float64 and is for the argument that decides the dtype of the call.
     """
     wanted = "float32 or float64" if dtype is None else dtype.name
+    if isinstance(value, np.floating):  # what arithmetic makes of arrays without axes
+        value = np.asarray(value)
     if not isinstance(value, np.ndarray):
         raise ArgumentTypeError(
             f"{where}: {name} must be a NumPy array of {wanted}, found {type(value).__name__}; "

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.blocks import require_memory
 from ..core.errors import ArgumentError, ArgumentTypeError
-from ..core.spec import Spec, show
+from ..core.spec import Extent, Spec, show
 from .arrays import Array
 from .inputs import check_dtype
 from .named import named_function
@@ -21,7 +21,7 @@ RULES = ("uniform", "normal", "glorot", "orthogonal", "ones", "zeros")
 
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """A matrix whose rows, or whose columns if it has fewer of these, are orthonormal: Saxe et al. 2014."""
-    rows, columns = shape[0], prod(shape[1:])
+    rows, columns = prod(shape[:1]), prod(shape[1:])
     q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
     q *= np.sign(np.diag(r))  # uniform over all such matrices
     return (q if rows >= columns else q.T).reshape(shape)
@@ -37,7 +37,7 @@ def _said(spec: Spec, name: str) -> str:
 def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
     """The init_params of a cell, with the cell's own signature and shapes in its help."""
     where = f"{spec.name}.init_params"
-    scale_dim = "H" if "H" in spec.dims else next(iter(spec.dims), "")
+    scale = (Extent(1, "H"),) if "H" in spec.dims else spec.arguments[spec.output].row
     options = [
         Parameter("dtype", Parameter.POSITIONAL_OR_KEYWORD, default=np.float32),
         Parameter("seed", Parameter.POSITIONAL_OR_KEYWORD, default=0),
@@ -54,7 +54,7 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
         # Values are drawn in float64, so that a seed means the same numbers in both dtypes.
         draw = 8 * max(map(prod, shapes.values()), default=0)
         require_memory(sum(map(prod, shapes.values())) * dtype.itemsize + draw, where, "the set of parameters")
-        bound = 1.0 / dims.get(scale_dim, 1) ** 0.5
+        bound = 1.0 / prod(axis.size(dims) for axis in scale) ** 0.5
 
         def value(rule: Any, shape: tuple[int, ...]) -> Array:
             if isinstance(rule, (list, tuple)):  # one for each gate
@@ -81,12 +81,13 @@ def initializer(spec: Spec) -> Callable[..., dict[str, Array]]:
         return {name: value(spec.init[name], shape) for name, shape in shapes.items()}
 
     lines = "\n".join(f"    {name} {show(shape)}: {_said(spec, name)}" for name, shape in spec.params.items())
+    bound = f"1/sqrt({'*'.join(map(str, scale))})" if scale else "1"
     doc = f"""Initial parameters of the {spec.name}, as a new dict of NumPy arrays.
 
 {lines}
 
-    uniform is U(-1/sqrt({scale_dim}), 1/sqrt({scale_dim})), as in PyTorch; normal has the standard deviation
-    1/sqrt({scale_dim}), glorot is uniform within sqrt(6/(rows + columns)), and the rows or columns of an orthogonal matrix are.
+    uniform is U(-{bound}, {bound}), as in PyTorch; normal has the standard deviation
+    {bound}, glorot is uniform within sqrt(6/(rows + columns)), and the rows or columns of an orthogonal matrix are.
     The same seed gives the same numbers in float32 and float64, up to rounding; seed=None gives others each time. dtype is
     np.float32 or np.float64.
 

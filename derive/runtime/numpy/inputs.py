@@ -147,25 +147,28 @@ def check_names(where: str, spec: Spec, more: Mapping[str, object], options: Ite
 
 
 def check_inputs(where: str, spec: Spec, x: object, more: Mapping[str, object]) -> list[Array]:
-    """The inputs in the order of the cell: the first of rank 2 or 3 with at least one step, the others with as many.
+    """The inputs in the order of the cell: (T, ...) or (T, B, ...) with at least one step, and the others with as many.
 
     `more` are those after the first, by name; `check_names` has seen them.
     """
-    (first, dim), *others = spec.inputs.items()
+    (first, row), *others = spec.inputs.items()
     array = as_array(x, where, first, None)
-    if array.ndim not in (2, 3):
+    ranks = one, many = len(row) + 1, len(row) + 2
+    if array.ndim not in ranks:
         raise ShapeError(
-            f"{where}: {first} must be 2D (T, {dim}) or 3D (T, B, {dim}), found {array.ndim}D: {show(array.shape)}"
+            f"{where}: {first} must be {one}D {show(('T', *row))} or {many}D {show(('T', 'B', *row))}, "
+            f"found {array.ndim}D: {show(array.shape)}"
         )
     if array.shape[0] == 0:
         raise ShapeError(f"{where}: {first} must have at least one step, found T=0 in shape {show(array.shape)}")
     arrays = [array]
-    lead, axes = array.shape[:-1], ("T",) if array.ndim == 2 else ("T", "B")
+    axes = ("T",) if array.ndim == one else ("T", "B")
+    lead = array.shape[: len(axes)]
     for name, own in others:
         further = as_array(more[name], where, name, array.dtype, first)
-        if further.ndim != array.ndim or further.shape[:-1] != lead:
+        if further.ndim != len(lead) + len(own) or further.shape[: len(lead)] != lead:
             raise ShapeError(
-                f"{where}: {name} must have shape {show((*axes, own))} with {show(axes)} = {show(lead)} as {first} has, "
+                f"{where}: {name} must have shape {show((*axes, *own))} with {show(axes)} = {show(lead)} as {first} has, "
                 f"found {show(further.shape)}"
             )
         arrays.append(further)
@@ -216,25 +219,32 @@ def check_dims(
     dims: the sizes if known.
     """
     if dims is None:
-        widths = {name: shape[-1] for name, shape in inputs.items()}
-        dims = spec.solve(dict(zip(spec.params, (array.shape for array in params), strict=True)), widths)
+        rows = {name: shape[len(shape) - len(spec.inputs[name]) :] for name, shape in inputs.items()}
+        dims = spec.solve(dict(zip(spec.params, (array.shape for array in params), strict=True)), rows)
     for (name, shape), array in zip(spec.params.items(), params, strict=True):
         require_shape(array, where, f"params[{name!r}]", show(shape), tuple(axis.size(dims) for axis in shape))
     for dim, size in dims.items():
         if size == 0:
             raise ShapeError(f"{where}: {spec.dims[dim]} must be at least 1, found 0")
     for name, found in inputs.items():
-        dim = spec.inputs[name]
-        if found[-1] != dims[dim]:
-            raise ShapeError(
-                f"{where}: {name}.shape[-1] must be equal to {spec.dims[dim]}. Expected {dims[dim]} "
-                f"(from {spec.source(dim)}), got {found[-1]} in shape {show(found)}"
-            )
+        row = spec.inputs[name]
+        for axis, (_, dim) in enumerate(row, -len(row)):
+            if found[axis] != dims[dim]:
+                raise ShapeError(
+                    f"{where}: {name}.shape[{axis}] must be equal to {spec.dims[dim]}. Expected {dims[dim]} "
+                    f"(from {spec.source(dim)}), got {found[axis]} in shape {show(found)}"
+                )
     return dims
 
 
 def check_state(
-    where: str, argument: str, spec: Spec, state: object, dtype: np.dtype[Any], shapes: Sequence[Shape]
+    where: str,
+    argument: str,
+    spec: Spec,
+    state: object,
+    dtype: np.dtype[Any],
+    shapes: Sequence[Shape],
+    unbatched: bool,
 ) -> list[Array | None]:
     """One entry per state of the cell, None for zeros. Where x has no batch axis, (1, H) passes for (H,)."""
     names = tuple(spec.states)
@@ -248,37 +258,37 @@ def check_state(
     if len(state) != len(names):
         raise ArgumentError(f"{where}: {argument} must be {wanted} of {len(names)}, found {len(state)} entries")
     arrays: list[Array | None] = []
-    for k, ((name, dim), value, shape) in enumerate(zip(spec.states.items(), state, shapes, strict=True)):
+    for k, ((name, row), value, shape) in enumerate(zip(spec.states.items(), state, shapes, strict=True)):
         if value is None:
             arrays.append(None)
             continue
         label = f"{argument}[{k}] ({name})"
         array = as_array(value, where, label, dtype, next(iter(spec.inputs)))
-        if len(shape) == 1:
+        if unbatched:
             if array.shape != (1, *shape):
-                require_shape(array, where, label, f"({dim},) or (1, {dim})", shape)
+                require_shape(array, where, label, f"{show(row)} or {show((1, *row))}", shape)
             array = array.reshape(shape)
         else:
-            require_shape(array, where, label, f"(B, {dim})", shape)
+            require_shape(array, where, label, show(("B", *row)), shape)
         arrays.append(array)
     return arrays
 
 
 def check_sequence(
-    where: str, name: str, value: object, dtype: np.dtype[Any], dim: str, shape: Shape, like: str
+    where: str, name: str, value: object, dtype: np.dtype[Any], axes: Sequence[object], shape: Shape, like: str
 ) -> Array:
-    """An array over time, such as y or d_out, of exactly `shape`, ready for C. `like` has the dtype."""
+    """An array over time, such as y or d_out, of exactly `shape`, ready for C. `axes` are their names; `like` has the dtype."""
     array = as_array(value, where, name, dtype, like)
-    require_shape(array, where, name, f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
+    require_shape(array, where, name, show(axes), shape)
     return compact(array, where, name)
 
 
 def check_out(
-    where: str, out: object, dtype: np.dtype[Any], dim: str, shape: Shape, inputs: Mapping[str, Array]
+    where: str, out: object, dtype: np.dtype[Any], axes: Sequence[object], shape: Shape, inputs: Mapping[str, Array]
 ) -> Array:
     """`out` can take the result as it is and shares no memory with what the call reads, `inputs` by their names."""
     array = as_array(out, where, "out", dtype, next(iter(inputs)))
-    require_shape(array, where, "out", f"(T, {dim})" if len(shape) == 2 else f"(T, B, {dim})", shape)
+    require_shape(array, where, "out", show(axes), shape)
     if not array.flags.c_contiguous or not array.flags.aligned:
         raise ArgumentError(
             f"{where}: out must be C-contiguous and aligned; allocate it with np.empty, or leave it away"

@@ -58,7 +58,7 @@ def estimator(spec: Spec, kernels: Mapping[np.dtype[Any], Kernels]) -> Callable[
 
     doc = f"""How many bytes a call of the {spec.name} needs beyond its arguments. Nothing is allocated or computed.
 
-    {", ".join(spec.dims.values())}, steps, batch: sizes; batch None means 1. dtype: np.float32 or np.float64.
+    {", ".join((*spec.dims.values(), "steps", "batch"))}: sizes; batch None means 1. dtype: np.float32 or np.float64.
     op: "infer", "forward", "backward" or "loss_and_grad". tape: as for forward. threads: as for infer.
 
     Returns a Memory(tape, workspace, out, total): the tape, scratch memory during the call, the arrays that it returns,
@@ -74,7 +74,7 @@ def _memory(
 ) -> Memory:
     spec, itemsize = kernels.spec, kernels.itemsize
     weights = sum(prod(axis.size(dims) for axis in shape) for shape in spec.params.values())
-    states = sum(batch * dims[dim] for dim in spec.states.values())
+    states = sum(batch * prod(axis.size(dims) for axis in row) for row in spec.states.values())
     can = {"units": kernels.units, "whole": kernels.whole}
     split = choose(op, steps, batch, weights, itemsize=itemsize, threads=threads, **can)
     tape = workspace = 0
@@ -84,12 +84,12 @@ def _memory(
         sizes = kernels.sizes(args, where, f"T={steps}, B={batch}")
         tape += 0 if op == "infer" else sizes.tape
         workspace += getattr(sizes, op)
-    out = steps * batch * dims[spec.arguments[spec.output].dim]
+    out = steps * batch * prod(axis.size(dims) for axis in spec.arguments[spec.output].row)
     gradients = op in ("backward", "loss_and_grad")
     if gradients and split.kind == "batch":
         workspace += (split.parts - 1) * weights * itemsize
     if op == "loss_and_grad" and batch:
         workspace += (2 * out + states) * itemsize
-    inputs = steps * batch * sum(dims[dim] for dim in spec.inputs.values())
+    inputs = steps * batch * sum(prod(axis.size(dims) for axis in row) for row in spec.inputs.values())
     results = inputs + weights + states if gradients else out + states
     return Memory(tape, workspace, results * itemsize, tape + workspace + results * itemsize)

@@ -18,7 +18,7 @@ from . import forks
 from .arrays import PLAIN, Arena, Array, overlap
 from .bound import GIVEN, PACK_AND_KEEP, PACKED, ZEROS, Bound
 from .inputs import check_dims, check_lengths, check_out, check_params, check_size, check_tape, check_threads, check_wrt
-from .ragged import Ragged
+from .ragged import Ragged, put
 from .reading import Reader
 
 
@@ -160,7 +160,7 @@ class Plan:
             result = self._out if out is None else self._check_out(out, x, inputs)
             source = self._source("infer", state)
             if ragged is not None and ragged.order is not None:
-                reads = tuple([np.take(array, ragged.order, -2) for array in reads])
+                reads = tuple([np.take(array, ragged.order, 1) for array in reads])
                 source = self._sort_states(source, ragged.order)
             target = 1 - self._latest
             used = reads + (result,)
@@ -177,7 +177,7 @@ class Plan:
                     runner.lengths(None)
                 runner.run(used)
             else:
-                self._run_ragged(runner, ragged, used, [result, *final])
+                self._run_ragged(runner, ragged, used, zip(problem.kernels.results, (result, *final), strict=True))
             if not self._packed:
                 bound.pack(PACKED)
                 self._packed = True
@@ -218,7 +218,7 @@ class Plan:
             ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner.split)
             source = self._source("loss_and_grad", state)
             if ragged is not None and ragged.order is not None:
-                reads = tuple([np.take(array, ragged.order, -2) for array in reads])
+                reads = tuple([np.take(array, ragged.order, 1) for array in reads])
                 source = self._sort_states(source, ragged.order)
             runner.point(self._trains, reads)
             for args, field, pointer in bound.reads[source]:
@@ -272,7 +272,7 @@ class Plan:
     def _prepare_training(self) -> Bound:
         own = self._prepare_gradients()
         bound = Bound(self, "loss_and_grad", own)
-        self._by_row = [array for field, array in own.items() if array is not None and field in self._problem.widths]
+        self._by_row = [(field, a) for field, a in own.items() if a is not None and field in self._problem.widths]
         self._training = bound
         return bound
 
@@ -351,8 +351,8 @@ class Plan:
         usual = usual and out.flags.num & (PLAIN | 0x0400) == PLAIN | 0x0400
         if not usual or any([overlap(out, array) for array in (x, *inputs.values())]):
             spec, named = self._reader.spec, {self._reader.first: x, **inputs}
-            dim = spec.arguments[spec.output].dim
-            out = check_out(f"{spec.name}.infer", out, problem.dtype, dim, problem.out_shape, named)
+            axes = spec.arguments[spec.output].axes(problem.unbatched)
+            out = check_out(f"{spec.name}.infer", out, problem.dtype, axes, problem.out_shape, named)
         if out is not self._out and np.may_share_memory(out, self._arena.memory):
             raise ArgumentError(
                 f"{self._reader.spec.name}.infer: out {show(out.shape)} overlaps an array of the plan; "
@@ -366,16 +366,18 @@ class Plan:
         values = check_lengths(where, lengths, problem.steps, problem.batch, problem.unbatched)
         return Ragged(values, problem.steps, split) if (values < problem.steps).any() else None
 
-    def _run_ragged(self, runner: Runner, ragged: Ragged, keep: object, results: Sequence[Array]) -> float:
-        """Runs with lengths, and brings `results` into the order of the caller."""
+    def _run_ragged(
+        self, runner: Runner, ragged: Ragged, keep: object, results: Iterable[tuple[str, Array]]
+    ) -> float:
+        """Runs with lengths, and brings `results`, each with its name in C, into the order of the caller."""
         try:
             runner.lengths(ragged.rows([part.count for part in runner.parts]))
             loss = runner.run(keep)
         finally:
             runner.lengths(None)
         if ragged.order is not None:
-            for array in results:
-                array[..., ragged.order, :] = array.copy()
+            for field, array in results:
+                put(array, ragged.order, self._reader.spec.arguments[field].batch_axis or 0, array.copy())
         return loss
 
     # -- copies and children -----------------------------------------------------------------------------------------

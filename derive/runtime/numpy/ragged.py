@@ -52,7 +52,7 @@ def run_ragged(call: Call, arrays: Sequence[Array | None], ragged: Ragged) -> tu
     for k in call.scattered:
         theirs, ours = arrays[k], inner[k]
         if theirs is not None and ours is not None:
-            theirs[..., ragged.order, :] = ours
+            put(theirs, ragged.order, call.batch_axes[k], ours)
     return loss, inner
 
 
@@ -62,5 +62,10 @@ def gather(call: Call, arrays: Sequence[Array | None], order: Array) -> list[Arr
     for k in (*call.gathered, *call.scattered):
         array = arrays[k]
         if array is not None:
-            inner[k] = np.take(array, order, -2) if k in call.gathered else np.empty_like(array)
+            inner[k] = np.take(array, order, call.batch_axes[k]) if k in call.gathered else np.empty_like(array)
     return inner
+
+
+def put(array: Array, order: Array, axis: int, rows: Array) -> None:
+    """`rows` into an array, each where its sequence is; `axis` is that of the sequences."""
+    array[(slice(None),) * axis + (order,)] = rows

@@ -96,7 +96,8 @@ class Reader:
         if problem is None:
             shapes = {name: array.shape for name, array in zip(self.spec.inputs, inputs, strict=True)}
             dims = check_dims(where, self.spec, shapes, weights)
-            problem = Problem(where, kernels, inputs[0].shape[:-1], dims)
+            lead = inputs[0].ndim - len(self.spec.inputs[self.first])
+            problem = Problem(where, kernels, inputs[0].shape[:lead], dims)
             kernels.remember(key, problem)
         problem.used = next(CLOCK)
         return problem, arrays
@@ -118,7 +119,7 @@ class Reader:
             else:
                 return list(state)
         where = f"{self.spec.name}.{op}"
-        arrays = check_state(where, argument, self.spec, state, problem.dtype, problem.state_shapes)
+        arrays = check_state(where, argument, self.spec, state, problem.dtype, problem.state_shapes, problem.unbatched)
         return [
             zero if array is None else compact(array, where, f"{argument}[{k}]")
             for k, (array, zero) in enumerate(zip(arrays, problem.zeros, strict=True))
@@ -136,7 +137,8 @@ class Reader:
             return value
         argument = self.spec.arguments[name]
         like = "the plan" if argument.role == "input" else self.first
-        return check_sequence(f"{self.spec.name}.{op}", name, value, problem.dtype, argument.dim, shape, like)
+        axes = argument.axes(problem.unbatched)
+        return check_sequence(f"{self.spec.name}.{op}", name, value, problem.dtype, axes, shape, like)
 
     def out(
         self,
@@ -155,5 +157,5 @@ class Reader:
         inputs = {self.first: x, **more, **{f"params[{name!r}]": params[name] for name in self.names}}
         entries = (state,) if isinstance(state, np.ndarray) else state or ()
         inputs |= {f"state[{k}]": array for k, array in enumerate(entries) if array is not None}
-        dim = self.spec.arguments[self.spec.output].dim
-        return check_out(f"{self.spec.name}.{op}", out, problem.dtype, dim, problem.out_shape, inputs)
+        axes = self.spec.arguments[self.spec.output].axes(problem.unbatched)
+        return check_out(f"{self.spec.name}.{op}", out, problem.dtype, axes, problem.out_shape, inputs)
