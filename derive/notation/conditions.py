@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy as sp
 from sympy.core.relational import Relational
-from sympy.logic.boolalg import Boolean, BooleanFunction
+from sympy.logic.boolalg import Boolean, BooleanAtom, BooleanFunction
 
 from derive.ir.functions import indicator
 
@@ -36,7 +36,8 @@ def _operation(name: str) -> Callable[..., Any]:
     return operate
 
 
-for _kind in (Relational, BooleanFunction):
+# x < x is SymPy's false at once, whose operations are there only to raise.
+for _kind in (Relational, BooleanFunction, BooleanAtom):
     for _name in _OPERATIONS:
-        if not hasattr(_kind, f"__{_name}__"):
+        if _kind is BooleanAtom or not hasattr(_kind, f"__{_name}__"):
             setattr(_kind, f"__{_name}__", _operation(f"__{_name}__"))
