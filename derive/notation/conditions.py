@@ -2,8 +2,7 @@
 
 SymPy makes a comparison a condition without arithmetic, and so Python would say that * has no meaning for it.  Here
 conditions get the operations that they lack, as long as a function of equations runs: a comparison is the number 1 where it
-holds and 0 where it
-does not, (a < b) & (c < d) the product of two, ~(a < b) is a >= b.
+holds and 0 where it does not, (a < b) & (c < d) the product of two, ~(a < b) is a >= b.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 import sympy as sp
 from sympy.core.relational import Relational
-from sympy.logic.boolalg import Boolean, BooleanFunction
+from sympy.logic.boolalg import Boolean, BooleanAtom, BooleanFunction
 
 from derive.ir.functions import indicator
 
@@ -54,14 +53,18 @@ def conditions_are_numbers() -> Iterator[None]:
         with _LOCK:
             _inside -= 1
             if not _inside:
-                for kind, name in _LACKING:
-                    delattr(kind, name)
+                for (kind, name), before in _LACKING.items():
+                    if before is None:
+                        delattr(kind, name)
+                    else:
+                        setattr(kind, name, before)
 
 
 _LOCK, _inside = Lock(), 0
-_LACKING = [
-    (kind, f"__{name}__")
-    for kind in (Relational, BooleanFunction)
+# x < x is SymPy's false at once, a BooleanAtom, whose operations are there only to raise.
+_LACKING = {
+    (kind, f"__{name}__"): vars(kind).get(f"__{name}__")
+    for kind in (Relational, BooleanFunction, BooleanAtom)
     for name in _OPERATIONS
-    if not hasattr(kind, f"__{name}__")
-]
+    if kind is BooleanAtom or not hasattr(kind, f"__{name}__")
+}

@@ -25,7 +25,7 @@ def {name}(x, h, W, U, b, z, f, g):
     # everywhere, which is how shapes are known: j runs over the inputs, n and k over the units.
     for q in (f, g):
         z[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * h[t - 1, k], k) + b[q][n]
-    # Functions: sigmoid, tanh, exp, log, sqrt, relu, softplus, sin, cos, abs; import those that you use.
+    # Functions: sigmoid, tanh, exp, log, sqrt, relu, maximum, where, clip, abs, ... (docs/cells.md); import those that you use.
     f[t, n] = sigmoid(z[f][t, n])
     g[t, n] = tanh(z[g][t, n])
     h[t, n] = f[t, n] * h[t - 1, n] + (1 - f[t, n]) * g[t, n]

@@ -51,7 +51,7 @@ FUNCTIONS = (
 # Of two vectors; at times they are one, and equal.
 CHOICES = (
     "maximum({0}, {1})", "minimum({0}, 2 * ({1}))", "where({0} > {1}, {2}, {0})", "where(({0} > 0) & ({1} <= 0.3), {1}, {2} / 2)",
-    "({0} < {1}) * {2}", "clip({0}, -0.2, {1} ** 2)", "abs({0} - {1})",
+    "({0} < {1}) * {2}", "clip({0}, -0.2, {1} ** 2)", "abs({0} - {1} / 3)",
 )  # fmt: skip
 SPIKE = 'spike = function("spike", lambda v: where(v > 0, 1, 0), derivative=lambda v: 1 / (1 + (pi * v) ** 2))'
 CALLED = {name for text in (*FUNCTIONS, *CHOICES) for name in re.findall(r"[a-z_0-9]+(?=\()", text)}

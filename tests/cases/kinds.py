@@ -190,7 +190,7 @@ KINDS = {
         @cell(states="h")
         def mine(x, h, W, a, d):
             a[t, n] = Sum(W[n, j] * x[t, j], j)
-            d[t, n] = 0.1 < a[t, n]
+            d[t, n] = (0.1 < a[t, n]) + (h[t - 1, n] <= h[t - 1, n]) * a[t, n]
             h[t, n] = (a[t, n] > 0) * h[t - 1, n] + where((a[t, n] >= h[t - 1, n]) & ~(d[t, n] <= 0), a[t, n], d[t, n] / 2)
     """,
     "a sum over the units of what is clipped, and a choice by it": """

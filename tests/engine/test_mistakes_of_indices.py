@@ -214,7 +214,7 @@ def a_value_without_an_equation():
 
 
 @says("value('m') stands outside of a cell", MISTAKES)
-def a_value_of_nobody():
+def a_value_outside_of_a_cell():
     value("m")
 
 

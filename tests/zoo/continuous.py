@@ -66,7 +66,7 @@ def lem(x, p, y, z):
     a, b, c = (linear(x, p[f"weight_ih_{q}"], p[f"bias_{q}"]) + linear(y, p[f"weight_hh_{q}"]) for q in "pqc")
     z = (1 - sigmoid(a)) * z + sigmoid(a) * tanh(c)
     return (1 - sigmoid(b)) * y + sigmoid(b) * tanh(
-        linear(z, p["output"]) + linear(x, p["output_in"], p["output_b"])
+        linear(z, p["weight_hh_y"]) + linear(x, p["weight_ih_y"], p["bias_y"])
     ), z
 
 

@@ -196,10 +196,10 @@ TORCHRECURRENT = {
         "LEMCell",
         {},
         lambda p: {
-            "weight_ih": cat([by_gate(p, "weight_ih", "qpc"), p["output_in"]]),
+            "weight_ih": cat([by_gate(p, "weight_ih", "qpc"), p["weight_ih_y"]]),
             "weight_hh": by_gate(p, "weight_hh", "qpc"),
-            "weight_ch": p["output"],
-            "bias_ih": cat([by_gate(p, "bias", "qpc"), p["output_b"]]),
+            "weight_ch": p["weight_hh_y"],
+            "bias_ih": cat([by_gate(p, "bias", "qpc"), p["bias_y"]]),
         },
         two,
     ),

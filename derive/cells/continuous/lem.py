@@ -3,7 +3,7 @@
 from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh
 
 
-@cell(states="y z", gates="p q c", weight_hh="W", weight_ih="V", output="W_y", output_in="V_y", output_b="d")
+@cell(states="y z", gates="p q c", weight_hh="W", weight_ih="V", weight_hh_y="W_y", weight_ih_y="V_y", bias_y="d")
 def lem(x, y, z, W, V, b, W_y, V_y, d, p, q, c):
     p[t, n] = sigmoid(Sum(W[p][n, k] * y[t - 1, k], k) + Sum(V[p][n, j] * x[t, j], j) + b[p][n])
     q[t, n] = sigmoid(Sum(W[q][n, k] * y[t - 1, k], k) + Sum(V[q][n, j] * x[t, j], j) + b[q][n])

@@ -142,7 +142,17 @@ RECORDS = (
         ulp=4,
     ),
     Record(sp.tanh, np.tanh, mpmath.tanh, "tanh", r"\tanh", vector=True, transcendental=True, ulp=4),
-    Record(sp.exp, np.exp, mpmath.exp, "exp", r"\exp", vector=True, transcendental=True, ulp=4),
+    Record(
+        sp.exp,
+        np.exp,
+        mpmath.exp,
+        "exp",
+        r"\exp",
+        vector=True,
+        transcendental=True,
+        ulp=4,
+        slots=_exp_slots(0),
+    ),
     Record(
         expm1,
         np.expm1,
