@@ -21,9 +21,9 @@ from c_tools import (
 )
 
 from derive import generation, registry
-from derive.backends.c import emit
 from derive.backends.c.schedule import plan
 from derive.backends.c.target import TARGET
+from derive.backends.shared.names import c_name
 from derive.pipeline import model
 
 CALLS = ("sizes", "infer", "forward", "backward", "loss_and_grad")
@@ -285,7 +285,7 @@ def test_ids_stand_where_they_are_computed(cell):
     targets = {}
     for kernel in plan(made):
         for e in kernel.program.equations:
-            targets.setdefault(", ".join(e.ids), set()).add(emit.c_name(e.target, 0))
+            targets.setdefault(", ".join(e.ids), set()).add(c_name(e.target, 0))
     code = files(cell)[f"{cell}_f64.c"]
     marked = re.findall(
         r"^ *(?:const (?:vec|real) )?(?:at->)?(\w+)(?:\[[^=]*\])? \+?= .*; /\* ([FBPLD][^*]*) \*/$", code, re.MULTILINE

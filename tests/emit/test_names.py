@@ -37,7 +37,9 @@ def own(cell):
 
 def stage_functions(text):
     """(parameters, body) of the functions in which equations are computed: those that read `struct <kernel>_at`."""
-    found = re.findall(rf"^INLINE void \w+\((const struct {WORD}_at \*at[^)]*)\)\n{{\n(.*?)^}}", text, re.M | re.DOTALL)
+    found = re.findall(
+        rf"^INLINE void \w+\(\s*(const struct {WORD}_at \*at[^)]*)\)\n{{\n(.*?)^}}", text, re.M | re.DOTALL
+    )
     assert len(found) > 5
     return found
 

@@ -39,7 +39,7 @@ def test_a_type_has_the_bytes_that_vectors_are_counted_in():
 
 
 def test_a_barrier_and_a_small_batch_have_their_numbers():
-    assert f"#define SPIN_LIMIT {TARGET.spin_limit} " in emit.shared()["derive_team.h"]
+    assert f"#define SPIN_LIMIT {TARGET.spin_limit}\n" in emit.shared()["derive_team.h"]
     assert f"whole_batch(a) <= {TARGET.hoist_rows} " in emit.shared()["derive_team.h"]
 
 

@@ -1,4 +1,4 @@
-"""Questions that the C template asks of a scheduled kernel: buffers and their sizes, the fields of a step."""
+"""What the plan of a kernel holds, and how large: buffers with their sizes, the fields of a step, the shapes of tiles."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from derive.errors import DeriveError
 from derive.ir import ROW, STEPS, B, Equation, Origin, Program, Tensor, span, t
 from derive.passes.contraction import contraction, contraction_of
 from derive.passes.lower.lowered import Pair, Product
+from derive.passes.results import is_optional
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ class _Splitter:
     def _sum(self, total: sp.Expr) -> sp.Expr:
         """A sum over units of a row."""
         target = self.tensors[self.equation.target]
-        if self.equation.rhs == total:
+        # What a caller may leave out is no place to add something up.
+        if self.equation.rhs == total and not is_optional(target.name, self.program):
             self.sums.add(target.name)
             return total
         name = ir.unused_name(f"sum_{target.name}", self.tensors)
