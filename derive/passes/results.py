@@ -1,4 +1,4 @@
-"""What a caller may leave out is read by nothing: the gradient of an input that other equations read is a copy.
+"""Results of the caller are written once: what is read again, or added up from parts of a call, is a value, and they are copies.
 
 d_v[t,n] = d_h[t,n]*c[t-1,n]         ->   value_d_v[t,n] = d_h[t,n]*c[t-1,n];  d_v[t,n] = value_d_v[t,n]
 d_u[t,n] = d_v[t,n]*v[t,n]                d_u[t,n] = value_d_v[t,n]*v[t,n]
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import sympy as sp
 from sympy.tensor.indexed import IndexedBase
 
 from derive import ir
@@ -15,9 +16,13 @@ from derive.ir import Equation, Program
 
 
 def apart_from_results(program: Program) -> Program:
-    """The program, in which gradients of inputs are read by no equation."""
+    """The program, in which gradients of inputs are read by no equation, and what is made of whole sums is no sum itself."""
     for name in [n for n in program.defined if is_optional(n, program)]:
         if any(ir.name_of(a) == name for e in program.equations for a in ir.accesses(e.rhs, program.tensors)):
+            program = _with_copy(program, name)
+    for name in ir.concluded(program):
+        # A caller may ask that gradients are added to what he has: that is one store, and no sum.
+        if program.tensors[name].role == "gradient" and any(e.rhs.has(sp.Sum) for e in program.defined[name]):
             program = _with_copy(program, name)
     return program
 
