@@ -75,7 +75,8 @@ INLINE vec exp_rest(vec r, vec rr)
 INLINE vec log_rest(vec r, vec rr)
 {
     const vec q0 = vec_fused(r, splat(0.3998878f), splat(0.66666687f));
-    vec q = splat(0.2957995f);
+    const vec q1 = splat(0.2957995f);
+    vec q = q1;
     q = vec_fused(q, rr, q0);
     return q;
 }
@@ -85,7 +86,8 @@ INLINE vec atan_rest(vec r, vec rr)
 {
     const vec q0 = vec_fused(r, splat(0.1999954f), splat(-0.3333333f));
     const vec q1 = vec_fused(r, splat(0.10743731f), splat(-0.14263956f));
-    vec q = splat(-0.064519264f);
+    const vec q2 = splat(-0.064519264f);
+    vec q = q2;
     q = vec_fused(q, rr, q1);
     q = vec_fused(q, rr, q0);
     return q;
@@ -97,7 +99,8 @@ INLINE vec erf_rest(vec r, vec rr)
     const vec q0 = vec_fused(r, splat(-0.37612626f), splat(0.12837917f));
     const vec q1 = vec_fused(r, splat(-0.026854211f), splat(0.11283594f));
     const vec q2 = vec_fused(r, splat(-0.00080168643f), splat(0.0051890872f));
-    vec q = splat(0.00007875875f);
+    const vec q3 = splat(0.00007875875f);
+    vec q = q3;
     q = vec_fused(q, rr, q2);
     q = vec_fused(q, rr, q1);
     q = vec_fused(q, rr, q0);
@@ -111,7 +114,8 @@ INLINE vec tail_ratio(vec r, vec rr)
     const vec q1 = vec_fused(r, splat(-0.31353685f), splat(0.49530628f));
     const vec q2 = vec_fused(r, splat(-0.069091424f), splat(0.16500668f));
     const vec q3 = vec_fused(r, splat(-0.003016475f), splat(0.020898612f));
-    vec q = vec_fused(r, splat(0.00036531844f), splat(-0.0010664414f));
+    const vec q4 = vec_fused(r, splat(0.00036531844f), splat(-0.0010664414f));
+    vec q = q4;
     q = vec_fused(q, rr, q3);
     q = vec_fused(q, rr, q2);
     q = vec_fused(q, rr, q1);

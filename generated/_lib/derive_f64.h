@@ -83,7 +83,8 @@ INLINE vec log_rest(vec r, vec rr)
     const vec q0 = vec_fused(r, splat(0.39999999999899505), splat(0.666666666666667));
     const vec q1 = vec_fused(r, splat(0.22222211134751835), splat(0.2857142862597575));
     const vec q2 = vec_fused(r, splat(0.15331721495826012), splat(0.18182889128412458));
-    vec q = splat(0.1461645097955211);
+    const vec q3 = splat(0.1461645097955211);
+    vec q = q3;
     q = vec_fused(q, rr, q2);
     q = vec_fused(q, rr, q1);
     q = vec_fused(q, rr, q0);
@@ -98,7 +99,8 @@ INLINE vec atan_rest(vec r, vec rr)
     const vec q2 = vec_fused(r, splat(0.07692183190202043), splat(-0.0909090457809704));
     const vec q3 = vec_fused(r, splat(0.05858148836440617), splat(-0.06664511438591643));
     const vec q4 = vec_fused(r, splat(0.03923164675132557), splat(-5.0854493383409805e-02));
-    vec q = splat(-1.9176872981101354e-02);
+    const vec q5 = splat(-1.9176872981101354e-02);
+    vec q = q5;
     q = vec_fused(q, rr, q4);
     q = vec_fused(q, rr, q3);
     q = vec_fused(q, rr, q2);
@@ -115,7 +117,8 @@ INLINE vec erf_rest(vec r, vec rr)
     const vec q2 = vec_fused(r, splat(-8.548325975389692e-04), splat(5.2239776071164225e-03));
     const vec q3 = vec_fused(r, splat(-1.492473690741966e-05), splat(1.2055294904839707e-04));
     const vec q4 = vec_fused(r, splat(-1.6208483801871705e-07), splat(1.6447424703317362e-06));
-    vec q = vec_fused(r, splat(-7.795898827002142e-10), splat(1.3720064546777686e-08));
+    const vec q5 = vec_fused(r, splat(-7.795898827002142e-10), splat(1.3720064546777686e-08));
+    vec q = q5;
     q = vec_fused(q, rr, q4);
     q = vec_fused(q, rr, q3);
     q = vec_fused(q, rr, q2);
@@ -137,7 +140,8 @@ INLINE vec tail_ratio(vec r, vec rr)
     const vec q7 = vec_fused(r, splat(-3.375728728561934e-07), splat(-2.76998114614757e-06));
     const vec q8 = vec_fused(r, splat(4.372394517224285e-08), splat(4.3398773728199107e-07));
     const vec q9 = vec_fused(r, splat(-1.0519443003533921e-08), splat(-6.634434633868056e-08));
-    vec q = vec_fused(r, splat(2.1772862631772284e-09), splat(7.527845861735525e-09));
+    const vec q10 = vec_fused(r, splat(2.1772862631772284e-09), splat(7.527845861735525e-09));
+    vec q = q10;
     q = vec_fused(q, rr, q9);
     q = vec_fused(q, rr, q8);
     q = vec_fused(q, rr, q7);

@@ -518,6 +518,12 @@ INLINE void settle_all(real *total, size_t n)
     const struct team alone = { 0, 1 };
     settle(alone, total, total + n, total + 2 * n, n);
 }
+/* Some numbers of a total of `whole` numbers. */
+INLINE void settle_part(real *total, size_t n, size_t whole)
+{
+    const struct team alone = { 0, 1 };
+    settle(alone, total, total + whole, total + 2 * whole, n);
+}
 INLINE void settle_one(real *total)
 {
     vec lost = splat(total[2]);

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "gru",
     "digest": "2b7aabeb92199d74",
-    "code": "c62e99d6ffdd538c",
+    "code": "ea50f74dbdd3c8b8",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": ["r", "z", "n"],

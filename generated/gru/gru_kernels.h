@@ -76,6 +76,7 @@ INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H;
+    int accumulate;
     const real *b_r;
     const real *v_r;
     const real *b_z;
@@ -119,12 +120,24 @@ INLINE void infer_stage1(
     }
 }
 
+/* Buffers of infer in the workspace. */
+struct infer_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* infer: the panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h for the block of units from `unit`: the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void infer_pack_panels_1(
+    const args *a, const struct infer_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct infer_workspace w = *work;
+    (void)w;
     if (known) {
         pack_columns(
             panels, 3 * V, V,
@@ -149,14 +162,6 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of infer in the workspace. */
-struct infer_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
@@ -201,6 +206,7 @@ static int infer_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 1))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -210,7 +216,8 @@ static int infer_run(const args *a)
             /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                infer_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
+                infer_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (3 * H + 3 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -231,8 +238,8 @@ static int infer_run(const args *a)
                 e.steps = 1;
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (3 * H + 3 * I);
-                if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (3 * H + 3 * I);
+                if (late) infer_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -261,8 +268,8 @@ static int infer_run(const args *a)
                     /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
-                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (3 * H + 3 * I);
+                    if (single) infer_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -318,6 +325,7 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H;
+    int accumulate;
     const real *b_r;
     const real *v_r;
     const real *b_z;
@@ -369,12 +377,24 @@ INLINE void forward_stage1(
     }
 }
 
+/* Buffers of forward in the workspace. */
+struct forward_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* forward: the panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h for the block of units from `unit`: the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void forward_pack_panels_1(
+    const args *a, const struct forward_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct forward_workspace w = *work;
+    (void)w;
     if (known) {
         pack_columns(
             panels, 3 * V, V,
@@ -399,14 +419,6 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of forward in the workspace. */
-struct forward_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t forward_bound(size_t T, size_t B, size_t I, size_t H)
@@ -451,17 +463,20 @@ static int forward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 2))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         {
             /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                forward_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
+                forward_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (3 * H + 3 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -482,8 +497,8 @@ static int forward_run(const args *a)
                 e.steps = 1;
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (3 * H + 3 * I);
-                if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (3 * H + 3 * I);
+                if (late) forward_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -516,8 +531,8 @@ static int forward_run(const args *a)
                     /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
-                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (3 * H + 3 * I);
+                    if (single) forward_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -573,6 +588,7 @@ static int forward_run(const args *a)
 /* The rows that one step of loss reads and writes. */
 struct loss_at {
     size_t B, I, H;
+    int accumulate;
     const real *h;
     const real *y;
     real *seed_h;
@@ -587,6 +603,7 @@ INLINE void loss_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
     const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
@@ -664,6 +681,7 @@ static int loss_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 3))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -710,6 +728,7 @@ static int loss_run(const args *a)
 /* The rows that one step of backward reads and writes. */
 struct backward_at {
     size_t B, I, H;
+    int accumulate;
     const real *carry_h_next;
     const real *d_h_T;
     const real *seed_h;
@@ -782,29 +801,29 @@ INLINE void backward_stage1(
             d_v_z += d_s_z; /* B22 */
             d_v_n += d_s_n; /* B23 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_r + 2 * H + unit, lanes);
-                store(at->d_b_r + H + unit, vec_keep(load(at->d_b_r + H + unit, lanes), d_b_r, &vec_lost_1), lanes);
-                store(at->d_b_r + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_r + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_r + SIZE_H(at) + unit, vec_keep(load(at->d_b_r + SIZE_H(at) + unit, lanes), d_b_r, &vec_lost_1), lanes);
+                store(at->d_b_r + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_r = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_b_z + 2 * H + unit, lanes);
-                store(at->d_b_z + H + unit, vec_keep(load(at->d_b_z + H + unit, lanes), d_b_z, &vec_lost_2), lanes);
-                store(at->d_b_z + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_b_z + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_z + SIZE_H(at) + unit, vec_keep(load(at->d_b_z + SIZE_H(at) + unit, lanes), d_b_z, &vec_lost_2), lanes);
+                store(at->d_b_z + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_b_z = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_b_n + 2 * H + unit, lanes);
-                store(at->d_b_n + H + unit, vec_keep(load(at->d_b_n + H + unit, lanes), d_b_n, &vec_lost_3), lanes);
-                store(at->d_b_n + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_b_n + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_n + SIZE_H(at) + unit, vec_keep(load(at->d_b_n + SIZE_H(at) + unit, lanes), d_b_n, &vec_lost_3), lanes);
+                store(at->d_b_n + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_b_n = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_v_r + 2 * H + unit, lanes);
-                store(at->d_v_r + H + unit, vec_keep(load(at->d_v_r + H + unit, lanes), d_v_r, &vec_lost_4), lanes);
-                store(at->d_v_r + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_v_r + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_v_r + SIZE_H(at) + unit, vec_keep(load(at->d_v_r + SIZE_H(at) + unit, lanes), d_v_r, &vec_lost_4), lanes);
+                store(at->d_v_r + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_v_r = splat(REAL(0.0));
-                vec vec_lost_5 = load(at->d_v_z + 2 * H + unit, lanes);
-                store(at->d_v_z + H + unit, vec_keep(load(at->d_v_z + H + unit, lanes), d_v_z, &vec_lost_5), lanes);
-                store(at->d_v_z + 2 * H + unit, vec_lost_5, lanes);
+                vec vec_lost_5 = load(at->d_v_z + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_v_z + SIZE_H(at) + unit, vec_keep(load(at->d_v_z + SIZE_H(at) + unit, lanes), d_v_z, &vec_lost_5), lanes);
+                store(at->d_v_z + 2 * (SIZE_H(at)) + unit, vec_lost_5, lanes);
                 d_v_z = splat(REAL(0.0));
-                vec vec_lost_6 = load(at->d_v_n + 2 * H + unit, lanes);
-                store(at->d_v_n + H + unit, vec_keep(load(at->d_v_n + H + unit, lanes), d_v_n, &vec_lost_6), lanes);
-                store(at->d_v_n + 2 * H + unit, vec_lost_6, lanes);
+                vec vec_lost_6 = load(at->d_v_n + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_v_n + SIZE_H(at) + unit, vec_keep(load(at->d_v_n + SIZE_H(at) + unit, lanes), d_v_n, &vec_lost_6), lanes);
+                store(at->d_v_n + 2 * (SIZE_H(at)) + unit, vec_lost_6, lanes);
                 d_v_n = splat(REAL(0.0));
             }
         }
@@ -953,11 +972,13 @@ static int backward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 4))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(
             team, w.weight_ih_columns, 0, 2 * H,
@@ -1037,7 +1058,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 3 * H;
+                    const real *panels = w.panels_1 + (unit) * 3 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1076,37 +1097,43 @@ static int backward_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H + H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 2 * H);
+                {
+                    const struct steps q = { w.chunk_H + H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 2 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { w.chunk_H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
+                    pack_strips(team, w.left_2, q, &part, depth, H);
+                }
+                {
+                    const struct steps q = { w.chunk_H + H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
+                    pack_strips(team, w.left_3, q, &part, depth, 3 * H);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
+                gemm_reduce(
+                    team, depth, 2 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B14: d_W_n = d_a_n x^T */
+                gemm_reduce(
+                    team, depth, H, I, w.left_2, w.right_1,
+                    a->d_weight_ih + 2 * H * I, I, add);
+                /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
+                gemm_reduce(
+                    team, depth, 3 * H, H, w.left_3, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { w.chunk_H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
-                pack_strips(team, w.left_2, q, &part, depth, H);
-            }
-            {
-                const struct steps q = { w.chunk_H + H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
-                pack_strips(team, w.left_3, q, &part, depth, 3 * H);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
-            gemm_reduce(
-                team, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B14: d_W_n = d_a_n x^T */
-            gemm_reduce(
-                team, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
-            /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
-            gemm_reduce(
-                team, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 3 * H * H + 3 * H * I;
@@ -1154,7 +1181,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 3 * H;
+                    const real *panels = w.panels_1 + (unit) * 3 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1189,6 +1216,7 @@ static int backward_run(const args *a)
 /* The rows that one step of record reads and writes. */
 struct record_at {
     size_t B, I, H;
+    int accumulate;
     const real *b_r;
     const real *v_r;
     const real *b_z;
@@ -1232,12 +1260,24 @@ INLINE void record_stage1(
     }
 }
 
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* record: the panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h for the block of units from `unit`: the columns of W_x_n, W_x_U_h_r, W_x_U_h_z, U_h_n
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void record_pack_panels_1(
+    const args *a, const struct record_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct record_workspace w = *work;
+    (void)w;
     if (known) {
         pack_columns(
             panels, 3 * V, V,
@@ -1262,14 +1302,6 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of record in the workspace. */
-struct record_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t record_bound(size_t T, size_t B, size_t I, size_t H)
@@ -1314,6 +1346,7 @@ static int record_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 5))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -1323,7 +1356,8 @@ static int record_run(const args *a)
             /* panels of W_x_n = W_n*x; W_x_U_h_r = W_r*x + U_r*h; W_x_U_h_z = W_z*x + U_z*h; U_h_n = U_n*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                record_pack_panels_1(a, w.panels_1 + unit * (3 * H + 3 * I), unit, !late, !single);
+                record_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (3 * H + 3 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -1344,8 +1378,8 @@ static int record_run(const args *a)
                 e.steps = 1;
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (3 * H + 3 * I);
-                if (late) record_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (3 * H + 3 * I);
+                if (late) record_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -1374,8 +1408,8 @@ static int record_run(const args *a)
                     /* serpentine: a step begins with the weights that the last one had at its end */
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (3 * H + 3 * I);
-                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (3 * H + 3 * I);
+                    if (single) record_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1431,6 +1465,7 @@ static int record_run(const args *a)
 /* The rows that one step of recompute reads and writes. */
 struct recompute_at {
     size_t B, I, H;
+    int accumulate;
     const real *W_x_r;
     const real *b_r;
     const real *U_h_r;
@@ -1552,29 +1587,29 @@ INLINE void recompute_stage1(
             d_v_z += d_s_z; /* B22 */
             d_v_n += d_s_n; /* B23 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_r + 2 * H + unit, lanes);
-                store(at->d_b_r + H + unit, vec_keep(load(at->d_b_r + H + unit, lanes), d_b_r, &vec_lost_1), lanes);
-                store(at->d_b_r + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_r + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_r + SIZE_H(at) + unit, vec_keep(load(at->d_b_r + SIZE_H(at) + unit, lanes), d_b_r, &vec_lost_1), lanes);
+                store(at->d_b_r + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_r = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_b_z + 2 * H + unit, lanes);
-                store(at->d_b_z + H + unit, vec_keep(load(at->d_b_z + H + unit, lanes), d_b_z, &vec_lost_2), lanes);
-                store(at->d_b_z + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_b_z + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_z + SIZE_H(at) + unit, vec_keep(load(at->d_b_z + SIZE_H(at) + unit, lanes), d_b_z, &vec_lost_2), lanes);
+                store(at->d_b_z + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_b_z = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_b_n + 2 * H + unit, lanes);
-                store(at->d_b_n + H + unit, vec_keep(load(at->d_b_n + H + unit, lanes), d_b_n, &vec_lost_3), lanes);
-                store(at->d_b_n + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_b_n + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_n + SIZE_H(at) + unit, vec_keep(load(at->d_b_n + SIZE_H(at) + unit, lanes), d_b_n, &vec_lost_3), lanes);
+                store(at->d_b_n + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_b_n = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_v_r + 2 * H + unit, lanes);
-                store(at->d_v_r + H + unit, vec_keep(load(at->d_v_r + H + unit, lanes), d_v_r, &vec_lost_4), lanes);
-                store(at->d_v_r + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_v_r + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_v_r + SIZE_H(at) + unit, vec_keep(load(at->d_v_r + SIZE_H(at) + unit, lanes), d_v_r, &vec_lost_4), lanes);
+                store(at->d_v_r + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_v_r = splat(REAL(0.0));
-                vec vec_lost_5 = load(at->d_v_z + 2 * H + unit, lanes);
-                store(at->d_v_z + H + unit, vec_keep(load(at->d_v_z + H + unit, lanes), d_v_z, &vec_lost_5), lanes);
-                store(at->d_v_z + 2 * H + unit, vec_lost_5, lanes);
+                vec vec_lost_5 = load(at->d_v_z + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_v_z + SIZE_H(at) + unit, vec_keep(load(at->d_v_z + SIZE_H(at) + unit, lanes), d_v_z, &vec_lost_5), lanes);
+                store(at->d_v_z + 2 * (SIZE_H(at)) + unit, vec_lost_5, lanes);
                 d_v_z = splat(REAL(0.0));
-                vec vec_lost_6 = load(at->d_v_n + 2 * H + unit, lanes);
-                store(at->d_v_n + H + unit, vec_keep(load(at->d_v_n + H + unit, lanes), d_v_n, &vec_lost_6), lanes);
-                store(at->d_v_n + 2 * H + unit, vec_lost_6, lanes);
+                vec vec_lost_6 = load(at->d_v_n + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_v_n + SIZE_H(at) + unit, vec_keep(load(at->d_v_n + SIZE_H(at) + unit, lanes), d_v_n, &vec_lost_6), lanes);
+                store(at->d_v_n + 2 * (SIZE_H(at)) + unit, vec_lost_6, lanes);
                 d_v_n = splat(REAL(0.0));
             }
         }
@@ -1731,6 +1766,7 @@ static int recompute_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 6))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -1860,7 +1896,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 3 * H;
+                    const real *panels = w.panels_1 + (unit) * 3 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1899,37 +1935,43 @@ static int recompute_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H + 11 * H, (ptrdiff_t)(B * 14 * H), 14 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 2 * H);
+                {
+                    const struct steps q = { w.chunk_H + 11 * H, (ptrdiff_t)(B * 14 * H), 14 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 2 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { w.chunk_H + 10 * H, (ptrdiff_t)(B * 14 * H), 14 * H, NULL, 0 };
+                    pack_strips(team, w.left_2, q, &part, depth, H);
+                }
+                {
+                    const struct steps q = { w.chunk_H + 11 * H, (ptrdiff_t)(B * 14 * H), 14 * H, NULL, 0 };
+                    pack_strips(team, w.left_3, q, &part, depth, 3 * H);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
+                gemm_reduce(
+                    team, depth, 2 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B14: d_W_n = d_a_n x^T */
+                gemm_reduce(
+                    team, depth, H, I, w.left_2, w.right_1,
+                    a->d_weight_ih + 2 * H * I, I, add);
+                /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
+                gemm_reduce(
+                    team, depth, 3 * H, H, w.left_3, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { w.chunk_H + 10 * H, (ptrdiff_t)(B * 14 * H), 14 * H, NULL, 0 };
-                pack_strips(team, w.left_2, q, &part, depth, H);
-            }
-            {
-                const struct steps q = { w.chunk_H + 11 * H, (ptrdiff_t)(B * 14 * H), 14 * H, NULL, 0 };
-                pack_strips(team, w.left_3, q, &part, depth, 3 * H);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B12, B13: d_W_r = d_s_r x^T, d_W_z = d_s_z x^T */
-            gemm_reduce(
-                team, depth, 2 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B14: d_W_n = d_a_n x^T */
-            gemm_reduce(
-                team, depth, H, I, w.left_2, w.right_1, a->d_weight_ih + 2 * H * I, I, add);
-            /* B15, B16, B17: d_U_r = d_s_r h^T, d_U_z = d_s_z h^T, d_U_n = d_s_n h^T */
-            gemm_reduce(
-                team, depth, 3 * H, H, w.left_3, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 3 * H * H + 3 * H * I;
@@ -1977,7 +2019,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 3 * H;
+                    const real *panels = w.panels_1 + (unit) * 3 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);

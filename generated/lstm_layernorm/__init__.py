@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",
     "digest": "fd18733f3b227247",
-    "code": "472183eda93a5df6",
+    "code": "86abe59bf1468f83",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],
@@ -55,7 +55,7 @@ SPEC: dict[str, Any] = {
         "backward": ["x", "weight_ih", "weight_hh", "bias", "gain_ih", "gain_hh", "gain_c", "bias_c", "h_0", "c_0", "out", "tape", "d_out", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_gain_ih", "d_gain_hh", "d_gain_c", "d_bias_c", "d_h_0", "d_c_0"],
         "loss_and_grad": ["x", "weight_ih", "weight_hh", "bias", "gain_ih", "gain_hh", "gain_c", "bias_c", "h_0", "c_0", "y", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_gain_ih", "d_gain_hh", "d_gain_c", "d_bias_c", "d_h_0", "d_c_0"],
     },
-    "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias": "uniform", "gain_ih": "ones", "gain_hh": "ones", "gain_c": "ones", "bias_c": "uniform"},
+    "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias": "uniform", "gain_ih": 1.0, "gain_hh": 1.0, "gain_c": 1.0, "bias_c": "uniform"},
 }
 
 _cell = Cell(SPEC, _kernels)

@@ -76,6 +76,7 @@ INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H;
+    int accumulate;
     const real *a_f;
     const real *a_g;
     const real *a_i;
@@ -123,6 +124,7 @@ INLINE void infer_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 4 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
@@ -150,6 +152,7 @@ INLINE void infer_before2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 4 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
@@ -226,6 +229,7 @@ INLINE void infer_stage2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const real mu_s = at->mu_s[row * 8];
     const vec s_f = load(at->s_f + row * 5 * H + unit, lanes);
     const vec s_g = load(at->s_g + row * 5 * H + unit, lanes);
@@ -265,6 +269,7 @@ INLINE void infer_stage3_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
@@ -336,6 +341,7 @@ INLINE void infer_stage4_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec c = load(at->c + row * H + unit, lanes);
     const real mu_c = at->mu_c[row * 8];
     *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
@@ -396,12 +402,29 @@ INLINE void infer_stage5_rows(const struct infer_at *at, size_t rows)
     }
 }
 
+/* Buffers of infer in the workspace. */
+struct infer_workspace {
+    real *tag;
+    real *weight_ih_rows;
+    real *panels_1;
+    real *chunk_H;
+    real *chunk_row;
+    real *swap_H;
+    real *step_H;
+    real *step_row;
+    size_t bytes; /* of all buffers together */
+};
+
 /* infer: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void infer_pack_panels_1(
+    const args *a, const struct infer_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct infer_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (carried) {
         pack_columns(
@@ -419,19 +442,6 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of infer in the workspace. */
-struct infer_workspace {
-    real *tag;
-    real *weight_ih_rows;
-    real *panels_1;
-    real *chunk_H;
-    real *chunk_row;
-    real *swap_H;
-    real *step_H;
-    real *step_row;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
@@ -490,6 +500,7 @@ static int infer_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 1))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -502,7 +513,8 @@ static int infer_run(const args *a)
             /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                infer_pack_panels_1(a, w.panels_1 + unit * 4 * H, unit, !late, !single);
+                infer_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * 4 * H, unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -587,7 +599,7 @@ static int infer_run(const args *a)
             at.rho_c = w.step_row + 7;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = REAL(0.0);
+                for (size_t row = 0; row < live; ++row) memset(at.sum_mu_s + row * 8, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) {
@@ -595,8 +607,8 @@ static int infer_run(const args *a)
                     const size_t unit = first_unit + number * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * 4 * H;
-                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * 4 * H;
+                    if (single) infer_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -669,6 +681,7 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H;
+    int accumulate;
     const real *a_f;
     const real *a_g;
     const real *a_i;
@@ -721,6 +734,7 @@ INLINE void forward_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 14 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
@@ -748,6 +762,7 @@ INLINE void forward_before2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 14 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
@@ -824,6 +839,7 @@ INLINE void forward_stage2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const real mu_s = at->mu_s[row * 6];
     const vec s_f = load(at->s_f + row * 14 * H + unit, lanes);
     const vec s_g = load(at->s_g + row * 14 * H + unit, lanes);
@@ -863,6 +879,7 @@ INLINE void forward_stage3_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
@@ -937,6 +954,7 @@ INLINE void forward_stage4_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec c = load(at->c + row * 14 * H + unit, lanes);
     const real mu_c = at->mu_c[row * 6];
     *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
@@ -998,12 +1016,26 @@ INLINE void forward_stage5_rows(const struct forward_at *at, size_t rows)
     }
 }
 
+/* Buffers of forward in the workspace. */
+struct forward_workspace {
+    real *tag;
+    real *weight_ih_rows;
+    real *panels_1;
+    real *chunk_row;
+    real *step_row;
+    size_t bytes; /* of all buffers together */
+};
+
 /* forward: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void forward_pack_panels_1(
+    const args *a, const struct forward_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct forward_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (carried) {
         pack_columns(
@@ -1021,16 +1053,6 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of forward in the workspace. */
-struct forward_workspace {
-    real *tag;
-    real *weight_ih_rows;
-    real *panels_1;
-    real *chunk_row;
-    real *step_row;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t forward_bound(size_t T, size_t B, size_t I, size_t H)
@@ -1080,12 +1102,15 @@ static int forward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 2))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     real *tape_row = a->tape + T * B * 14 * H;
+    (void)tape_row;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ih_rows, 0, I,
@@ -1094,7 +1119,8 @@ static int forward_run(const args *a)
             /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                forward_pack_panels_1(a, w.panels_1 + unit * 4 * H, unit, !late, !single);
+                forward_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * 4 * H, unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -1181,7 +1207,7 @@ static int forward_run(const args *a)
             at.tanh_h = tape_H + (t - 1) * B * 14 * H + 13 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 4] = REAL(0.0);
+                for (size_t row = 0; row < live; ++row) memset(at.sum_mu_s + row * 4, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) {
@@ -1189,8 +1215,8 @@ static int forward_run(const args *a)
                     const size_t unit = first_unit + number * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * 4 * H;
-                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * 4 * H;
+                    if (single) forward_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1263,6 +1289,7 @@ static int forward_run(const args *a)
 /* The rows that one step of loss reads and writes. */
 struct loss_at {
     size_t B, I, H;
+    int accumulate;
     const real *h;
     const real *y;
     real *seed_h;
@@ -1277,6 +1304,7 @@ INLINE void loss_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
     const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
@@ -1354,6 +1382,7 @@ static int loss_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 3))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -1400,6 +1429,7 @@ static int loss_run(const args *a)
 /* The rows that one step of backward reads and writes. */
 struct backward_at {
     size_t B, I, H;
+    int accumulate;
     const real *d_h_T;
     const real *seed_h;
     const real *o;
@@ -1535,25 +1565,25 @@ INLINE void backward_stage1(
             d_gamma_c += rho_c * (REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
             d_beta_c += (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_o + 2 * H + unit, lanes);
-                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_1), lanes);
-                store(at->d_b_o + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_o + SIZE_H(at) + unit, vec_keep(load(at->d_b_o + SIZE_H(at) + unit, lanes), d_b_o, &vec_lost_1), lanes);
+                store(at->d_b_o + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_o = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_gamma_x_o + 2 * H + unit, lanes);
-                store(at->d_gamma_x_o + H + unit, vec_keep(load(at->d_gamma_x_o + H + unit, lanes), d_gamma_x_o, &vec_lost_2), lanes);
-                store(at->d_gamma_x_o + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_gamma_x_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_gamma_x_o + SIZE_H(at) + unit, vec_keep(load(at->d_gamma_x_o + SIZE_H(at) + unit, lanes), d_gamma_x_o, &vec_lost_2), lanes);
+                store(at->d_gamma_x_o + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_gamma_x_o = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_gamma_h_o + 2 * H + unit, lanes);
-                store(at->d_gamma_h_o + H + unit, vec_keep(load(at->d_gamma_h_o + H + unit, lanes), d_gamma_h_o, &vec_lost_3), lanes);
-                store(at->d_gamma_h_o + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_gamma_h_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_gamma_h_o + SIZE_H(at) + unit, vec_keep(load(at->d_gamma_h_o + SIZE_H(at) + unit, lanes), d_gamma_h_o, &vec_lost_3), lanes);
+                store(at->d_gamma_h_o + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_gamma_h_o = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_gamma_c + 2 * H + unit, lanes);
-                store(at->d_gamma_c + H + unit, vec_keep(load(at->d_gamma_c + H + unit, lanes), d_gamma_c, &vec_lost_4), lanes);
-                store(at->d_gamma_c + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_gamma_c + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_gamma_c + SIZE_H(at) + unit, vec_keep(load(at->d_gamma_c + SIZE_H(at) + unit, lanes), d_gamma_c, &vec_lost_4), lanes);
+                store(at->d_gamma_c + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_gamma_c = splat(REAL(0.0));
-                vec vec_lost_5 = load(at->d_beta_c + 2 * H + unit, lanes);
-                store(at->d_beta_c + H + unit, vec_keep(load(at->d_beta_c + H + unit, lanes), d_beta_c, &vec_lost_5), lanes);
-                store(at->d_beta_c + 2 * H + unit, vec_lost_5, lanes);
+                vec vec_lost_5 = load(at->d_beta_c + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_beta_c + SIZE_H(at) + unit, vec_keep(load(at->d_beta_c + SIZE_H(at) + unit, lanes), d_beta_c, &vec_lost_5), lanes);
+                store(at->d_beta_c + 2 * (SIZE_H(at)) + unit, vec_lost_5, lanes);
                 d_beta_c = splat(REAL(0.0));
             }
         }
@@ -1572,6 +1602,7 @@ INLINE void backward_stage2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec c = load(at->c + row * 14 * H + unit, lanes);
     const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
@@ -1610,6 +1641,7 @@ INLINE void backward_stage3_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec c = load(at->c + row * 14 * H + unit, lanes);
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
     const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
@@ -1687,15 +1719,15 @@ INLINE void backward_stage3(const struct backward_at *at, size_t rows)
             backward_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
         at->sum_d_rho_a[row * 12] = sum(sum_2); /* B22 */
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_b_i, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_b_f, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_b_g, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_x_i, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_x_f, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_x_g, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_h_i, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_h_f, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_h_g, SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_i, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_f, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_g, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_x_i, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_x_f, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_x_g, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_h_i, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_h_f, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_h_g, SIZE_H(at), SIZE_H(at));
     }
 }
 
@@ -1716,6 +1748,7 @@ INLINE void backward_stage4_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const real d_var_s = at->d_var_s[row * 12];
     const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, lanes);
     const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, lanes);
@@ -2009,12 +2042,15 @@ static int backward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 4))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     real *tape_row = a->tape + T * B * 14 * H;
+    (void)tape_row;
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(
             team, w.weight_ih_columns, 0, 4 * H,
@@ -2163,7 +2199,7 @@ static int backward_run(const args *a)
             at.d_a_o = w.chunk_H + (t - first) * B * 8 * H + 7 * H;
             at.d_a_i = w.chunk_H + (t - first) * B * 8 * H + 4 * H;
             {
-                for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = REAL(0.0);
+                for (size_t row = 0; row < live; ++row) memset(at.d_rho_c + row * 12, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) {
@@ -2171,7 +2207,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + number * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2231,30 +2267,35 @@ static int backward_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H + 4 * H, (ptrdiff_t)(B * 8 * H), 8 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                {
+                    const struct steps q = { w.chunk_H + 4 * H, (ptrdiff_t)(B * 8 * H), 8 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { w.chunk_H, (ptrdiff_t)(B * 8 * H), 8 * H, NULL, 0 };
+                    pack_strips(team, w.left_2, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
+                gemm_reduce(
+                    team, depth, 4 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
+                gemm_reduce(
+                    team, depth, 4 * H, H, w.left_2, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { w.chunk_H, (ptrdiff_t)(B * 8 * H), 8 * H, NULL, 0 };
-                pack_strips(team, w.left_2, q, &part, depth, 4 * H);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
-            gemm_reduce(
-                team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
-            gemm_reduce(
-                team, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 4 * H * H + 4 * H * I;
@@ -2317,7 +2358,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2353,6 +2394,7 @@ static int backward_run(const args *a)
 /* The rows that one step of record reads and writes. */
 struct record_at {
     size_t B, I, H;
+    int accumulate;
     const real *a_f;
     const real *a_g;
     const real *a_i;
@@ -2400,6 +2442,7 @@ INLINE void record_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 4 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
@@ -2427,6 +2470,7 @@ INLINE void record_before2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 4 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
@@ -2503,6 +2547,7 @@ INLINE void record_stage2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const real mu_s = at->mu_s[row * 8];
     const vec s_f = load(at->s_f + row * 5 * H + unit, lanes);
     const vec s_g = load(at->s_g + row * 5 * H + unit, lanes);
@@ -2542,6 +2587,7 @@ INLINE void record_stage3_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
@@ -2613,6 +2659,7 @@ INLINE void record_stage4_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec c = load(at->c + row * H + unit, lanes);
     const real mu_c = at->mu_c[row * 8];
     *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
@@ -2673,12 +2720,28 @@ INLINE void record_stage5_rows(const struct record_at *at, size_t rows)
     }
 }
 
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *tag;
+    real *weight_ih_rows;
+    real *panels_1;
+    real *chunk_H;
+    real *chunk_row;
+    real *step_H;
+    real *step_row;
+    size_t bytes; /* of all buffers together */
+};
+
 /* record: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void record_pack_panels_1(
+    const args *a, const struct record_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct record_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (carried) {
         pack_columns(
@@ -2696,18 +2759,6 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of record in the workspace. */
-struct record_workspace {
-    real *tag;
-    real *weight_ih_rows;
-    real *panels_1;
-    real *chunk_H;
-    real *chunk_row;
-    real *step_H;
-    real *step_row;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t record_bound(size_t T, size_t B, size_t I, size_t H)
@@ -2763,11 +2814,13 @@ static int record_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 5))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ih_rows, 0, I,
@@ -2776,7 +2829,8 @@ static int record_run(const args *a)
             /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                record_pack_panels_1(a, w.panels_1 + unit * 4 * H, unit, !late, !single);
+                record_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * 4 * H, unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -2858,7 +2912,7 @@ static int record_run(const args *a)
             at.rho_c = w.step_row + 7;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) at.sum_mu_s[row * 8] = REAL(0.0);
+                for (size_t row = 0; row < live; ++row) memset(at.sum_mu_s + row * 8, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) {
@@ -2866,8 +2920,8 @@ static int record_run(const args *a)
                     const size_t unit = first_unit + number * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * 4 * H;
-                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * 4 * H;
+                    if (single) record_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2940,6 +2994,7 @@ static int record_run(const args *a)
 /* The rows that one step of recompute reads and writes. */
 struct recompute_at {
     size_t B, I, H;
+    int accumulate;
     const real *a_f;
     const real *a_g;
     const real *a_i;
@@ -3041,6 +3096,7 @@ INLINE void recompute_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 21 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
@@ -3079,6 +3135,7 @@ INLINE void recompute_before2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec a_f = load(at->a_f + row * 21 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
@@ -3256,25 +3313,25 @@ INLINE void recompute_stage1(
             d_gamma_c += rho_c * (REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
             d_beta_c += (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_o + 2 * H + unit, lanes);
-                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_1), lanes);
-                store(at->d_b_o + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_o + SIZE_H(at) + unit, vec_keep(load(at->d_b_o + SIZE_H(at) + unit, lanes), d_b_o, &vec_lost_1), lanes);
+                store(at->d_b_o + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_o = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_gamma_x_o + 2 * H + unit, lanes);
-                store(at->d_gamma_x_o + H + unit, vec_keep(load(at->d_gamma_x_o + H + unit, lanes), d_gamma_x_o, &vec_lost_2), lanes);
-                store(at->d_gamma_x_o + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_gamma_x_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_gamma_x_o + SIZE_H(at) + unit, vec_keep(load(at->d_gamma_x_o + SIZE_H(at) + unit, lanes), d_gamma_x_o, &vec_lost_2), lanes);
+                store(at->d_gamma_x_o + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_gamma_x_o = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_gamma_h_o + 2 * H + unit, lanes);
-                store(at->d_gamma_h_o + H + unit, vec_keep(load(at->d_gamma_h_o + H + unit, lanes), d_gamma_h_o, &vec_lost_3), lanes);
-                store(at->d_gamma_h_o + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_gamma_h_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_gamma_h_o + SIZE_H(at) + unit, vec_keep(load(at->d_gamma_h_o + SIZE_H(at) + unit, lanes), d_gamma_h_o, &vec_lost_3), lanes);
+                store(at->d_gamma_h_o + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_gamma_h_o = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_gamma_c + 2 * H + unit, lanes);
-                store(at->d_gamma_c + H + unit, vec_keep(load(at->d_gamma_c + H + unit, lanes), d_gamma_c, &vec_lost_4), lanes);
-                store(at->d_gamma_c + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_gamma_c + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_gamma_c + SIZE_H(at) + unit, vec_keep(load(at->d_gamma_c + SIZE_H(at) + unit, lanes), d_gamma_c, &vec_lost_4), lanes);
+                store(at->d_gamma_c + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_gamma_c = splat(REAL(0.0));
-                vec vec_lost_5 = load(at->d_beta_c + 2 * H + unit, lanes);
-                store(at->d_beta_c + H + unit, vec_keep(load(at->d_beta_c + H + unit, lanes), d_beta_c, &vec_lost_5), lanes);
-                store(at->d_beta_c + 2 * H + unit, vec_lost_5, lanes);
+                vec vec_lost_5 = load(at->d_beta_c + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_beta_c + SIZE_H(at) + unit, vec_keep(load(at->d_beta_c + SIZE_H(at) + unit, lanes), d_beta_c, &vec_lost_5), lanes);
+                store(at->d_beta_c + 2 * (SIZE_H(at)) + unit, vec_lost_5, lanes);
                 d_beta_c = splat(REAL(0.0));
             }
         }
@@ -3293,6 +3350,7 @@ INLINE void recompute_stage2_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec c = load(at->c + row * H + unit, lanes);
     const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, lanes);
     const real d_var_c = at->d_var_c[row * 12];
@@ -3331,6 +3389,7 @@ INLINE void recompute_stage3_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec c = load(at->c + row * H + unit, lanes);
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
     const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
@@ -3408,15 +3467,15 @@ INLINE void recompute_stage3(const struct recompute_at *at, size_t rows)
             recompute_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
         at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
         at->sum_d_rho_a[row * 12] = sum(sum_2); /* B22 */
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_b_i, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_b_f, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_b_g, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_x_i, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_x_f, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_x_g, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_h_i, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_h_f, SIZE_H(at));
-        if (row % DEPTH == DEPTH - 1) settle_all(at->d_gamma_h_g, SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_i, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_f, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_g, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_x_i, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_x_f, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_x_g, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_h_i, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_h_f, SIZE_H(at), SIZE_H(at));
+        if (row % DEPTH == DEPTH - 1) settle_part(at->d_gamma_h_g, SIZE_H(at), SIZE_H(at));
     }
 }
 
@@ -3437,6 +3496,7 @@ INLINE void recompute_stage4_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const real d_var_s = at->d_var_s[row * 12];
     const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, lanes);
     const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, lanes);
@@ -3742,11 +3802,13 @@ static int recompute_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 6))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ih_rows, 0, I,
@@ -3974,7 +4036,7 @@ static int recompute_run(const args *a)
             at.d_a_o = w.chunk_H + (t - first) * B * 21 * H + 20 * H;
             at.d_a_i = w.chunk_H + (t - first) * B * 21 * H + 17 * H;
             {
-                for (size_t row = 0; row < live; ++row) at.d_rho_c[row * 12] = REAL(0.0);
+                for (size_t row = 0; row < live; ++row) memset(at.d_rho_c + row * 12, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) {
@@ -3982,7 +4044,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + number * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -4042,30 +4104,35 @@ static int recompute_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H + 17 * H, (ptrdiff_t)(B * 21 * H), 21 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                {
+                    const struct steps q = { w.chunk_H + 17 * H, (ptrdiff_t)(B * 21 * H), 21 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { w.chunk_H + 13 * H, (ptrdiff_t)(B * 21 * H), 21 * H, NULL, 0 };
+                    pack_strips(team, w.left_2, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
+                gemm_reduce(
+                    team, depth, 4 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
+                gemm_reduce(
+                    team, depth, 4 * H, H, w.left_2, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { w.chunk_H + 13 * H, (ptrdiff_t)(B * 21 * H), 21 * H, NULL, 0 };
-                pack_strips(team, w.left_2, q, &part, depth, 4 * H);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B30, B31, B32, B33: d_W_i = d_a_i x^T, d_W_f = d_a_f x^T, d_W_g = d_a_g x^T, d_W_o = d_a_o x^T */
-            gemm_reduce(
-                team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
-            gemm_reduce(
-                team, depth, 4 * H, H, w.left_2, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 4 * H * H + 4 * H * I;
@@ -4128,7 +4195,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);

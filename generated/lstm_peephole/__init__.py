@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_peephole",
     "digest": "4ea37dc94dcf8099",
-    "code": "ccd64f62f9fe57e7",
+    "code": "19105959d2440e33",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -81,6 +81,7 @@ INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H, O;
+    int accumulate;
     const real *b_i;
     const real *b_f;
     const real *b_g;
@@ -147,12 +148,28 @@ INLINE void infer_after1(const struct infer_at *at, size_t row0, size_t rows, si
     }
 }
 
+/* Buffers of infer in the workspace. */
+struct infer_workspace {
+    real *tag;
+    real *weight_ho_rows;
+    real *panels_1;
+    real *chunk_H;
+    real *chunk_O;
+    real *swap_H;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* infer: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void infer_pack_panels_1(
+    const args *a, const struct infer_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const struct infer_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (known) {
         pack_columns(
@@ -184,18 +201,6 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H, (void)O;
 }
-
-/* Buffers of infer in the workspace. */
-struct infer_workspace {
-    real *tag;
-    real *weight_ho_rows;
-    real *panels_1;
-    real *chunk_H;
-    real *chunk_O;
-    real *swap_H;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t infer_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
@@ -252,6 +257,7 @@ static int infer_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 1))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -265,7 +271,8 @@ static int infer_run(const args *a)
             /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                infer_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+                infer_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (4 * H + 4 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -293,8 +300,8 @@ static int infer_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
-                if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (4 * H + 4 * I);
+                if (late) infer_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -323,8 +330,8 @@ static int infer_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (4 * H + 4 * I);
+                    if (single) infer_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -405,6 +412,7 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H, O;
+    int accumulate;
     const real *b_i;
     const real *b_f;
     const real *b_g;
@@ -482,12 +490,26 @@ INLINE void forward_after1(const struct forward_at *at, size_t row0, size_t rows
     }
 }
 
+/* Buffers of forward in the workspace. */
+struct forward_workspace {
+    real *tag;
+    real *weight_ho_rows;
+    real *panels_1;
+    real *chunk_O;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* forward: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void forward_pack_panels_1(
+    const args *a, const struct forward_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const struct forward_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (known) {
         pack_columns(
@@ -519,16 +541,6 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H, (void)O;
 }
-
-/* Buffers of forward in the workspace. */
-struct forward_workspace {
-    real *tag;
-    real *weight_ho_rows;
-    real *panels_1;
-    real *chunk_O;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t forward_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
@@ -579,12 +591,14 @@ static int forward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 2))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     at.O = O;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ho_rows, 0, H,
@@ -593,7 +607,8 @@ static int forward_run(const args *a)
             /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                forward_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+                forward_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (4 * H + 4 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -615,8 +630,8 @@ static int forward_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
-                if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (4 * H + 4 * I);
+                if (late) forward_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -651,8 +666,8 @@ static int forward_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (4 * H + 4 * I);
+                    if (single) forward_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -729,6 +744,7 @@ static int forward_run(const args *a)
 /* The rows that one step of loss reads and writes. */
 struct loss_at {
     size_t B, I, H, O;
+    int accumulate;
     const real *p;
     const real *y;
     real *seed_p;
@@ -743,6 +759,7 @@ INLINE void loss_before1_units(
 {
     const size_t O = SIZE_O(at);
     const size_t lanes = full ? V : O - unit;
+    (void)row;
     const vec p = load(at->p + row * O + unit, lanes);
     const vec y = load(at->y + row * O + unit, lanes);
     const vec seed_p = REAL(2.0) * (p - y); /* D1, D2, D3 */
@@ -820,6 +837,7 @@ static int loss_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 3))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -867,6 +885,7 @@ static int loss_run(const args *a)
 /* The rows that one step of backward reads and writes. */
 struct backward_at {
     size_t B, I, H, O;
+    int accumulate;
     const real *seed_p;
     real *d_d;
     const real *V_seed_p;
@@ -905,9 +924,9 @@ INLINE void backward_before1(const struct backward_at *at, size_t row0, size_t r
             const vec seed_p = load(at->seed_p + row * O + unit, lanes);
             d_d += seed_p; /* B29 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_d + 2 * O + unit, lanes);
-                store(at->d_d + O + unit, vec_keep(load(at->d_d + O + unit, lanes), d_d, &vec_lost_1), lanes);
-                store(at->d_d + 2 * O + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_d + 2 * (SIZE_O(at)) + unit, lanes);
+                store(at->d_d + SIZE_O(at) + unit, vec_keep(load(at->d_d + SIZE_O(at) + unit, lanes), d_d, &vec_lost_1), lanes);
+                store(at->d_d + 2 * (SIZE_O(at)) + unit, vec_lost_1, lanes);
                 d_d = splat(REAL(0.0));
             }
         }
@@ -963,21 +982,21 @@ INLINE void backward_stage1(
             d_b_g += d_z_g; /* B24 */
             d_b_o += d_z_o; /* B25 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
-                store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
-                store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_i + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_i + SIZE_H(at) + unit, vec_keep(load(at->d_b_i + SIZE_H(at) + unit, lanes), d_b_i, &vec_lost_1), lanes);
+                store(at->d_b_i + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_i = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
-                store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
-                store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_b_f + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_f + SIZE_H(at) + unit, vec_keep(load(at->d_b_f + SIZE_H(at) + unit, lanes), d_b_f, &vec_lost_2), lanes);
+                store(at->d_b_f + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_b_f = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
-                store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
-                store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_b_g + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_g + SIZE_H(at) + unit, vec_keep(load(at->d_b_g + SIZE_H(at) + unit, lanes), d_b_g, &vec_lost_3), lanes);
+                store(at->d_b_g + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_b_g = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
-                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
-                store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_o + SIZE_H(at) + unit, vec_keep(load(at->d_b_o + SIZE_H(at) + unit, lanes), d_b_o, &vec_lost_4), lanes);
+                store(at->d_b_o + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_b_o = splat(REAL(0.0));
             }
         }
@@ -1126,12 +1145,14 @@ static int backward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 4))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     at.O = O;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ho_columns, 0, O,
@@ -1233,7 +1254,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1267,37 +1288,43 @@ static int backward_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H + H, (ptrdiff_t)(B * 5 * H), 5 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                {
+                    const struct steps q = { w.chunk_H + H, (ptrdiff_t)(B * 5 * H), 5 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { first > 1 ? tape_H + (first - 2) * B * 7 * H + 6 * H : tape_H + (first - 1) * B * 7 * H + 6 * H, (ptrdiff_t)(B * 7 * H), 7 * H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                {
+                    const struct steps q = { a->d_out + (first - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
+                    pack_strips(team, w.left_2, q, &part, depth, O);
+                }
+                {
+                    const struct steps q = { tape_H + (first - 1) * B * 7 * H + 6 * H, (ptrdiff_t)(B * 7 * H), 7 * H, NULL, 0 };
+                    pack_rows(team, w.right_3, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
+                gemm_reduce(
+                    team, depth, 4 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
+                gemm_reduce(
+                    team, depth, 4 * H, H, w.left_1, w.right_2,
+                    a->d_weight_hh, H, add);
+                /* B28: d_V = seed_p h^T */
+                gemm_reduce(
+                    team, depth, O, H, w.left_2, w.right_3,
+                    a->d_weight_ho, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { first > 1 ? tape_H + (first - 2) * B * 7 * H + 6 * H : tape_H + (first - 1) * B * 7 * H + 6 * H, (ptrdiff_t)(B * 7 * H), 7 * H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            {
-                const struct steps q = { a->d_out + (first - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
-                pack_strips(team, w.left_2, q, &part, depth, O);
-            }
-            {
-                const struct steps q = { tape_H + (first - 1) * B * 7 * H + 6 * H, (ptrdiff_t)(B * 7 * H), 7 * H, NULL, 0 };
-                pack_rows(team, w.right_3, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(
-                team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(
-                team, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            /* B28: d_V = seed_p h^T */
-            gemm_reduce(
-                team, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 4 * H * H + H * O + 4 * H * I;
@@ -1344,7 +1371,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1380,6 +1407,7 @@ static int backward_run(const args *a)
 /* The rows that one step of record reads and writes. */
 struct record_at {
     size_t B, I, H, O;
+    int accumulate;
     const real *b_i;
     const real *b_f;
     const real *b_g;
@@ -1447,12 +1475,26 @@ INLINE void record_after1(const struct record_at *at, size_t row0, size_t rows, 
     }
 }
 
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *tag;
+    real *weight_ho_rows;
+    real *panels_1;
+    real *chunk_O;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* record: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void record_pack_panels_1(
+    const args *a, const struct record_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a), O = SIZE_O(a);
+    const struct record_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (known) {
         pack_columns(
@@ -1484,16 +1526,6 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H, (void)O;
 }
-
-/* Buffers of record in the workspace. */
-struct record_workspace {
-    real *tag;
-    real *weight_ho_rows;
-    real *panels_1;
-    real *chunk_O;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t record_bound(size_t T, size_t B, size_t I, size_t H, size_t O)
@@ -1544,12 +1576,14 @@ static int record_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 5))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     at.O = O;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ho_rows, 0, H,
@@ -1558,7 +1592,8 @@ static int record_run(const args *a)
             /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                record_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+                record_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (4 * H + 4 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -1580,8 +1615,8 @@ static int record_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
-                if (late) record_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (4 * H + 4 * I);
+                if (late) record_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -1611,8 +1646,8 @@ static int record_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (4 * H + 4 * I);
+                    if (single) record_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1689,6 +1724,7 @@ static int record_run(const args *a)
 /* The rows that one step of recompute reads and writes. */
 struct recompute_at {
     size_t B, I, H, O;
+    int accumulate;
     const real *U_h_i;
     const real *W_x_i;
     const real *b_i;
@@ -1779,9 +1815,9 @@ INLINE void recompute_before2(const struct recompute_at *at, size_t row0, size_t
             const vec seed_p = load(at->seed_p + row * O + unit, lanes);
             d_d += seed_p; /* B29 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_d + 2 * O + unit, lanes);
-                store(at->d_d + O + unit, vec_keep(load(at->d_d + O + unit, lanes), d_d, &vec_lost_1), lanes);
-                store(at->d_d + 2 * O + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_d + 2 * (SIZE_O(at)) + unit, lanes);
+                store(at->d_d + SIZE_O(at) + unit, vec_keep(load(at->d_d + SIZE_O(at) + unit, lanes), d_d, &vec_lost_1), lanes);
+                store(at->d_d + 2 * (SIZE_O(at)) + unit, vec_lost_1, lanes);
                 d_d = splat(REAL(0.0));
             }
         }
@@ -1837,21 +1873,21 @@ INLINE void recompute_stage1(
             d_b_g += d_z_g; /* B24 */
             d_b_o += d_z_o; /* B25 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
-                store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
-                store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_i + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_i + SIZE_H(at) + unit, vec_keep(load(at->d_b_i + SIZE_H(at) + unit, lanes), d_b_i, &vec_lost_1), lanes);
+                store(at->d_b_i + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_i = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
-                store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
-                store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_b_f + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_f + SIZE_H(at) + unit, vec_keep(load(at->d_b_f + SIZE_H(at) + unit, lanes), d_b_f, &vec_lost_2), lanes);
+                store(at->d_b_f + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_b_f = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
-                store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
-                store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_b_g + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_g + SIZE_H(at) + unit, vec_keep(load(at->d_b_g + SIZE_H(at) + unit, lanes), d_b_g, &vec_lost_3), lanes);
+                store(at->d_b_g + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_b_g = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
-                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
-                store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_o + SIZE_H(at) + unit, vec_keep(load(at->d_b_o + SIZE_H(at) + unit, lanes), d_b_o, &vec_lost_4), lanes);
+                store(at->d_b_o + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_b_o = splat(REAL(0.0));
             }
         }
@@ -2008,12 +2044,14 @@ static int recompute_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 6))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     at.O = O;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ih_rows, 0, I,
@@ -2159,7 +2197,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -2193,37 +2231,43 @@ static int recompute_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H + 14 * H, (ptrdiff_t)(B * 18 * H), 18 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                {
+                    const struct steps q = { w.chunk_H + 14 * H, (ptrdiff_t)(B * 18 * H), 18 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { first > 1 ? tape_H + (first - 2) * B * 2 * H + H : tape_H + (first - 1) * B * 2 * H + H, (ptrdiff_t)(B * 2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                {
+                    const struct steps q = { a->d_out + (first - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
+                    pack_strips(team, w.left_2, q, &part, depth, O);
+                }
+                {
+                    const struct steps q = { tape_H + (first - 1) * B * 2 * H + H, (ptrdiff_t)(B * 2 * H), 2 * H, NULL, 0 };
+                    pack_rows(team, w.right_3, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
+                gemm_reduce(
+                    team, depth, 4 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
+                gemm_reduce(
+                    team, depth, 4 * H, H, w.left_1, w.right_2,
+                    a->d_weight_hh, H, add);
+                /* B28: d_V = seed_p h^T */
+                gemm_reduce(
+                    team, depth, O, H, w.left_2, w.right_3,
+                    a->d_weight_ho, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { first > 1 ? tape_H + (first - 2) * B * 2 * H + H : tape_H + (first - 1) * B * 2 * H + H, (ptrdiff_t)(B * 2 * H), 2 * H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            {
-                const struct steps q = { a->d_out + (first - 1) * S * O, (ptrdiff_t)(S * O), O, NULL, 0 };
-                pack_strips(team, w.left_2, q, &part, depth, O);
-            }
-            {
-                const struct steps q = { tape_H + (first - 1) * B * 2 * H + H, (ptrdiff_t)(B * 2 * H), 2 * H, NULL, 0 };
-                pack_rows(team, w.right_3, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B14, B15, B16, B17: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(
-                team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B18, B19, B20, B21: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(
-                team, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            /* B28: d_V = seed_p h^T */
-            gemm_reduce(
-                team, depth, O, H, w.left_2, w.right_3, a->d_weight_ho, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 4 * H * H + H * O + 4 * H * I;
@@ -2270,7 +2314,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);

@@ -76,6 +76,7 @@ INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H;
+    int accumulate;
     const real *b_i;
     const real *b_f;
     const real *b_g;
@@ -122,12 +123,25 @@ INLINE void infer_stage1(
     }
 }
 
+/* Buffers of infer in the workspace. */
+struct infer_workspace {
+    real *tag;
+    real *panels_1;
+    real *swap_H;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* infer: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void infer_pack_panels_1(
+    const args *a, const struct infer_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct infer_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (known) {
         pack_columns(
@@ -159,15 +173,6 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of infer in the workspace. */
-struct infer_workspace {
-    real *tag;
-    real *panels_1;
-    real *swap_H;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
@@ -215,6 +220,7 @@ static int infer_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 1))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -224,7 +230,8 @@ static int infer_run(const args *a)
             /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                infer_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+                infer_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (4 * H + 4 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -249,8 +256,8 @@ static int infer_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
-                if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (4 * H + 4 * I);
+                if (late) infer_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -279,8 +286,8 @@ static int infer_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (4 * H + 4 * I);
+                    if (single) infer_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -335,6 +342,7 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H;
+    int accumulate;
     const real *b_i;
     const real *b_f;
     const real *b_g;
@@ -390,12 +398,24 @@ INLINE void forward_stage1(
     }
 }
 
+/* Buffers of forward in the workspace. */
+struct forward_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* forward: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void forward_pack_panels_1(
+    const args *a, const struct forward_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct forward_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (known) {
         pack_columns(
@@ -427,14 +447,6 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of forward in the workspace. */
-struct forward_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t forward_bound(size_t T, size_t B, size_t I, size_t H)
@@ -479,17 +491,20 @@ static int forward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 2))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         {
             /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                forward_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+                forward_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (4 * H + 4 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -511,8 +526,8 @@ static int forward_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
-                if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (4 * H + 4 * I);
+                if (late) forward_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -546,8 +561,8 @@ static int forward_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (4 * H + 4 * I);
+                    if (single) forward_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -602,6 +617,7 @@ static int forward_run(const args *a)
 /* The rows that one step of loss reads and writes. */
 struct loss_at {
     size_t B, I, H;
+    int accumulate;
     const real *h;
     const real *y;
     real *seed_h;
@@ -616,6 +632,7 @@ INLINE void loss_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
     const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
@@ -693,6 +710,7 @@ static int loss_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 3))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -739,6 +757,7 @@ static int loss_run(const args *a)
 /* The rows that one step of backward reads and writes. */
 struct backward_at {
     size_t B, I, H;
+    int accumulate;
     const real *d_h_T;
     const real *seed_h;
     const real *o;
@@ -810,21 +829,21 @@ INLINE void backward_stage1(
             d_b_g += d_z_g; /* B22 */
             d_b_o += d_z_o; /* B23 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
-                store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
-                store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_i + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_i + SIZE_H(at) + unit, vec_keep(load(at->d_b_i + SIZE_H(at) + unit, lanes), d_b_i, &vec_lost_1), lanes);
+                store(at->d_b_i + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_i = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
-                store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
-                store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_b_f + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_f + SIZE_H(at) + unit, vec_keep(load(at->d_b_f + SIZE_H(at) + unit, lanes), d_b_f, &vec_lost_2), lanes);
+                store(at->d_b_f + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_b_f = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
-                store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
-                store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_b_g + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_g + SIZE_H(at) + unit, vec_keep(load(at->d_b_g + SIZE_H(at) + unit, lanes), d_b_g, &vec_lost_3), lanes);
+                store(at->d_b_g + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_b_g = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
-                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
-                store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_o + SIZE_H(at) + unit, vec_keep(load(at->d_b_o + SIZE_H(at) + unit, lanes), d_b_o, &vec_lost_4), lanes);
+                store(at->d_b_o + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_b_o = splat(REAL(0.0));
             }
         }
@@ -957,11 +976,13 @@ static int backward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 4))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         if (a->d_x) pack_panels(
             team, w.weight_ih_columns, 0, 4 * H,
@@ -1037,7 +1058,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1071,26 +1092,31 @@ static int backward_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                {
+                    const struct steps q = { w.chunk_H, (ptrdiff_t)(B * 4 * H), 4 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B12, B13, B14, B15: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
+                gemm_reduce(
+                    team, depth, 4 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B16, B17, B18, B19: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
+                gemm_reduce(
+                    team, depth, 4 * H, H, w.left_1, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B12, B13, B14, B15: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(
-                team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B16, B17, B18, B19: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(
-                team, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 4 * H * H + 4 * H * I;
@@ -1133,7 +1159,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1169,6 +1195,7 @@ static int backward_run(const args *a)
 /* The rows that one step of record reads and writes. */
 struct record_at {
     size_t B, I, H;
+    int accumulate;
     const real *b_i;
     const real *b_f;
     const real *b_g;
@@ -1215,12 +1242,24 @@ INLINE void record_stage1(
     }
 }
 
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* record: the panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h for the block of units from `unit`: the columns of W_x_U_h_i, W_x_U_h_f, W_x_U_h_g, W_x_U_h_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void record_pack_panels_1(
+    const args *a, const struct record_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct record_workspace w = *work;
+    (void)w;
     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
     if (known) {
         pack_columns(
@@ -1252,14 +1291,6 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of record in the workspace. */
-struct record_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t record_bound(size_t T, size_t B, size_t I, size_t H)
@@ -1304,17 +1335,20 @@ static int record_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 5))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         {
             /* panels of W_x_U_h_i = W_i*x + U_i*h; W_x_U_h_f = W_f*x + U_f*h; W_x_U_h_g = W_g*x + U_g*h; W_x_U_h_o = W_o*x + U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
-                record_pack_panels_1(a, w.panels_1 + unit * (4 * H + 4 * I), unit, !late, !single);
+                record_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (4 * H + 4 * I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -1336,8 +1370,8 @@ static int record_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += V) {
                 const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (4 * H + 4 * I);
-                if (late) record_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (4 * H + 4 * I);
+                if (late) record_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / V * steps + s) * B + row) * 4 * V;
@@ -1366,8 +1400,8 @@ static int record_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * V;
                     const int full = unit + V <= H;
                     const size_t pitch = slot_pitch(H - unit), width = (4 * pitch + V - 1) / V;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (4 * H + 4 * I);
-                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (4 * H + 4 * I);
+                    if (single) record_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1422,6 +1456,7 @@ static int record_run(const args *a)
 /* The rows that one step of recompute reads and writes. */
 struct recompute_at {
     size_t B, I, H;
+    int accumulate;
     const real *U_h_i;
     const real *W_x_i;
     const real *b_i;
@@ -1540,21 +1575,21 @@ INLINE void recompute_stage1(
             d_b_g += d_z_g; /* B22 */
             d_b_o += d_z_o; /* B23 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b_i + 2 * H + unit, lanes);
-                store(at->d_b_i + H + unit, vec_keep(load(at->d_b_i + H + unit, lanes), d_b_i, &vec_lost_1), lanes);
-                store(at->d_b_i + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b_i + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_i + SIZE_H(at) + unit, vec_keep(load(at->d_b_i + SIZE_H(at) + unit, lanes), d_b_i, &vec_lost_1), lanes);
+                store(at->d_b_i + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b_i = splat(REAL(0.0));
-                vec vec_lost_2 = load(at->d_b_f + 2 * H + unit, lanes);
-                store(at->d_b_f + H + unit, vec_keep(load(at->d_b_f + H + unit, lanes), d_b_f, &vec_lost_2), lanes);
-                store(at->d_b_f + 2 * H + unit, vec_lost_2, lanes);
+                vec vec_lost_2 = load(at->d_b_f + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_f + SIZE_H(at) + unit, vec_keep(load(at->d_b_f + SIZE_H(at) + unit, lanes), d_b_f, &vec_lost_2), lanes);
+                store(at->d_b_f + 2 * (SIZE_H(at)) + unit, vec_lost_2, lanes);
                 d_b_f = splat(REAL(0.0));
-                vec vec_lost_3 = load(at->d_b_g + 2 * H + unit, lanes);
-                store(at->d_b_g + H + unit, vec_keep(load(at->d_b_g + H + unit, lanes), d_b_g, &vec_lost_3), lanes);
-                store(at->d_b_g + 2 * H + unit, vec_lost_3, lanes);
+                vec vec_lost_3 = load(at->d_b_g + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_g + SIZE_H(at) + unit, vec_keep(load(at->d_b_g + SIZE_H(at) + unit, lanes), d_b_g, &vec_lost_3), lanes);
+                store(at->d_b_g + 2 * (SIZE_H(at)) + unit, vec_lost_3, lanes);
                 d_b_g = splat(REAL(0.0));
-                vec vec_lost_4 = load(at->d_b_o + 2 * H + unit, lanes);
-                store(at->d_b_o + H + unit, vec_keep(load(at->d_b_o + H + unit, lanes), d_b_o, &vec_lost_4), lanes);
-                store(at->d_b_o + 2 * H + unit, vec_lost_4, lanes);
+                vec vec_lost_4 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b_o + SIZE_H(at) + unit, vec_keep(load(at->d_b_o + SIZE_H(at) + unit, lanes), d_b_o, &vec_lost_4), lanes);
+                store(at->d_b_o + 2 * (SIZE_H(at)) + unit, vec_lost_4, lanes);
                 d_b_o = splat(REAL(0.0));
             }
         }
@@ -1695,11 +1730,13 @@ static int recompute_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 6))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
     at.H = H;
     real *tape_H = a->tape;
+    (void)tape_H;
     if (a->packed != PACKED) {
         pack_panels(
             team, w.weight_ih_rows, 0, I,
@@ -1820,7 +1857,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1854,26 +1891,31 @@ static int recompute_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H + 12 * H, (ptrdiff_t)(B * 16 * H), 16 * H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                {
+                    const struct steps q = { w.chunk_H + 12 * H, (ptrdiff_t)(B * 16 * H), 16 * H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, 4 * H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B12, B13, B14, B15: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
+                gemm_reduce(
+                    team, depth, 4 * H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B16, B17, B18, B19: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
+                gemm_reduce(
+                    team, depth, 4 * H, H, w.left_1, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B12, B13, B14, B15: d_W_i = d_z_i x^T, d_W_f = d_z_f x^T, d_W_g = d_z_g x^T, d_W_o = d_z_o x^T */
-            gemm_reduce(
-                team, depth, 4 * H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B16, B17, B18, B19: d_U_i = d_z_i h^T, d_U_f = d_z_f h^T, d_U_g = d_z_g h^T, d_U_o = d_z_o h^T */
-            gemm_reduce(
-                team, depth, 4 * H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + 4 * H * H + 4 * H * I;
@@ -1916,7 +1958,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * 4 * H;
+                    const real *panels = w.panels_1 + (unit) * 4 * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);

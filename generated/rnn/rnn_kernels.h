@@ -76,6 +76,7 @@ INLINE int is_long(const args *a) { return row_blocks(a) > SETTLE; }
 /* The rows that one step of infer reads and writes. */
 struct infer_at {
     size_t B, I, H;
+    int accumulate;
     const real *b;
     real *h;
 };
@@ -101,12 +102,24 @@ INLINE void infer_stage1(
     }
 }
 
+/* Buffers of infer in the workspace. */
+struct infer_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* infer: the panels of W_x_U_h = W*x + U*h for the block of units from `unit`: the columns of W_x_U_h
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void infer_pack_panels_1(
+    const args *a, const struct infer_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct infer_workspace w = *work;
+    (void)w;
     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
     if (known) {
         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
@@ -124,14 +137,6 @@ NOINLINE void infer_pack_panels_1(const args *a, real *panels, size_t unit, int 
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of infer in the workspace. */
-struct infer_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t infer_bound(size_t T, size_t B, size_t I, size_t H)
@@ -176,6 +181,7 @@ static int infer_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 1))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -185,7 +191,8 @@ static int infer_run(const args *a)
             /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
             for (size_t unit = first_unit; unit < stop; unit += 4 * V)
-                infer_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
+                infer_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (H + I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -207,8 +214,8 @@ static int infer_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (H + I);
-                if (late) infer_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (H + I);
+                if (late) infer_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / (4 * V) * steps + s) * B + row) * 4 * V;
@@ -232,8 +239,8 @@ static int infer_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
-                    if (single) infer_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (H + I);
+                    if (single) infer_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -284,6 +291,7 @@ static int infer_run(const args *a)
 /* The rows that one step of forward reads and writes. */
 struct forward_at {
     size_t B, I, H;
+    int accumulate;
     const real *b;
     real *h;
 };
@@ -309,12 +317,24 @@ INLINE void forward_stage1(
     }
 }
 
+/* Buffers of forward in the workspace. */
+struct forward_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* forward: the panels of W_x_U_h = W*x + U*h for the block of units from `unit`: the columns of W_x_U_h
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void forward_pack_panels_1(
+    const args *a, const struct forward_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct forward_workspace w = *work;
+    (void)w;
     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
     if (known) {
         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
@@ -332,14 +352,6 @@ NOINLINE void forward_pack_panels_1(const args *a, real *panels, size_t unit, in
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of forward in the workspace. */
-struct forward_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t forward_bound(size_t T, size_t B, size_t I, size_t H)
@@ -384,6 +396,7 @@ static int forward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 2))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -393,7 +406,8 @@ static int forward_run(const args *a)
             /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
             for (size_t unit = first_unit; unit < stop; unit += 4 * V)
-                forward_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
+                forward_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (H + I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -415,8 +429,8 @@ static int forward_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (H + I);
-                if (late) forward_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (H + I);
+                if (late) forward_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / (4 * V) * steps + s) * B + row) * 4 * V;
@@ -440,8 +454,8 @@ static int forward_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
-                    if (single) forward_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (H + I);
+                    if (single) forward_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -492,6 +506,7 @@ static int forward_run(const args *a)
 /* The rows that one step of loss reads and writes. */
 struct loss_at {
     size_t B, I, H;
+    int accumulate;
     const real *h;
     const real *y;
     real *seed_h;
@@ -506,6 +521,7 @@ INLINE void loss_before1_units(
 {
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
+    (void)row;
     const vec h = load(at->h + row * H + unit, lanes);
     const vec y = load(at->y + row * H + unit, lanes);
     const vec seed_h = REAL(2.0) * (h - y); /* D1, D2, D3 */
@@ -583,6 +599,7 @@ static int loss_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 3))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -629,6 +646,7 @@ static int loss_run(const args *a)
 /* The rows that one step of backward reads and writes. */
 struct backward_at {
     size_t B, I, H;
+    int accumulate;
     const real *d_h_T;
     const real *seed_h;
     const real *h;
@@ -659,9 +677,9 @@ INLINE void backward_stage1(
             store(at->d_z + row * H + unit, d_z, lanes);
             d_b += d_z; /* B6 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b + 2 * H + unit, lanes);
-                store(at->d_b + H + unit, vec_keep(load(at->d_b + H + unit, lanes), d_b, &vec_lost_1), lanes);
-                store(at->d_b + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b + SIZE_H(at) + unit, vec_keep(load(at->d_b + SIZE_H(at) + unit, lanes), d_b, &vec_lost_1), lanes);
+                store(at->d_b + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b = splat(REAL(0.0));
             }
         }
@@ -768,6 +786,7 @@ static int backward_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 4))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -821,7 +840,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * H;
+                    const real *panels = w.panels_1 + (unit) * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -855,26 +874,31 @@ static int backward_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H, (ptrdiff_t)(B * H), H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, H);
+                {
+                    const struct steps q = { w.chunk_H, (ptrdiff_t)(B * H), H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B4: d_W = d_z x^T */
+                gemm_reduce(
+                    team, depth, H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B5: d_U = d_z h^T */
+                gemm_reduce(
+                    team, depth, H, H, w.left_1, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B4: d_W = d_z x^T */
-            gemm_reduce(
-                team, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B5: d_U = d_z h^T */
-            gemm_reduce(
-                team, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + H * H + H * I;
@@ -909,7 +933,7 @@ static int backward_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * H;
+                    const real *panels = w.panels_1 + (unit) * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -944,6 +968,7 @@ static int backward_run(const args *a)
 /* The rows that one step of record reads and writes. */
 struct record_at {
     size_t B, I, H;
+    int accumulate;
     const real *b;
     real *h;
 };
@@ -969,12 +994,24 @@ INLINE void record_stage1(
     }
 }
 
+/* Buffers of record in the workspace. */
+struct record_workspace {
+    real *tag;
+    real *panels_1;
+    real *known_1;
+    size_t bytes; /* of all buffers together */
+};
+
 /* record: the panels of W_x_U_h = W*x + U*h for the block of units from `unit`: the columns of W_x_U_h
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
-NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int known, int carried)
+NOINLINE void record_pack_panels_1(
+    const args *a, const struct record_workspace *work,
+    real *panels, size_t unit, int known, int carried)
 {
     const size_t B = SIZE_B(a), I = SIZE_I(a), H = SIZE_H(a);
+    const struct record_workspace w = *work;
+    (void)w;
     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
     if (known) {
         for (size_t v = 0, n = unit; v < vectors; ++v, n += V) {
@@ -992,14 +1029,6 @@ NOINLINE void record_pack_panels_1(const args *a, real *panels, size_t unit, int
     }
     (void)known, (void)carried, (void)B, (void)I, (void)H;
 }
-
-/* Buffers of record in the workspace. */
-struct record_workspace {
-    real *tag;
-    real *panels_1;
-    real *known_1;
-    size_t bytes; /* of all buffers together */
-};
 
 /* An upper bound of the bytes of the workspace; SIZE_MAX if they cannot be counted. */
 static size_t record_bound(size_t T, size_t B, size_t I, size_t H)
@@ -1044,6 +1073,7 @@ static int record_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 5))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -1053,7 +1083,8 @@ static int record_run(const args *a)
             /* panels of W_x_U_h = W*x + U*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
             for (size_t unit = first_unit; unit < stop; unit += 4 * V)
-                record_pack_panels_1(a, w.panels_1 + unit * (H + I), unit, !late, !single);
+                record_pack_panels_1(
+                    a, &w, w.panels_1 + (unit) * (H + I), unit, !late, !single);
         }
     }
     if (team.rank == 0) {
@@ -1075,8 +1106,8 @@ static int record_run(const args *a)
             }
             for (size_t unit = first_unit; unit < stop; unit += 4 * V) {
                 const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                real *panels = w.panels_1 + (late ? first_unit : unit) * (H + I);
-                if (late) record_pack_panels_1(a, panels, unit, 1, 0);
+                real *panels = w.panels_1 + ((late ? first_unit : unit)) * (H + I);
+                if (late) record_pack_panels_1(a, &w, panels, unit, 1, 0);
                 for (size_t s = 0; s < e.steps; ++s)
                     for (size_t rows, row = 0, end = end_row(&e, s); row < end; row += rows) {
                         real *to = w.known_1 + ((unit / (4 * V) * steps + s) * B + row) * 4 * V;
@@ -1100,8 +1131,8 @@ static int record_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    real *panels = w.panels_1 + (single ? first_unit : unit) * (H + I);
-                    if (single) record_pack_panels_1(a, panels, unit, 1, 1);
+                    real *panels = w.panels_1 + ((single ? first_unit : unit)) * (H + I);
+                    if (single) record_pack_panels_1(a, &w, panels, unit, 1, 1);
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1152,6 +1183,7 @@ static int record_run(const args *a)
 /* The rows that one step of recompute reads and writes. */
 struct recompute_at {
     size_t B, I, H;
+    int accumulate;
     const real *d_h_T;
     const real *seed_h;
     const real *h;
@@ -1182,9 +1214,9 @@ INLINE void recompute_stage1(
             store(at->d_z + row * H + unit, d_z, lanes);
             d_b += d_z; /* B6 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
-                vec vec_lost_1 = load(at->d_b + 2 * H + unit, lanes);
-                store(at->d_b + H + unit, vec_keep(load(at->d_b + H + unit, lanes), d_b, &vec_lost_1), lanes);
-                store(at->d_b + 2 * H + unit, vec_lost_1, lanes);
+                vec vec_lost_1 = load(at->d_b + 2 * (SIZE_H(at)) + unit, lanes);
+                store(at->d_b + SIZE_H(at) + unit, vec_keep(load(at->d_b + SIZE_H(at) + unit, lanes), d_b, &vec_lost_1), lanes);
+                store(at->d_b + 2 * (SIZE_H(at)) + unit, vec_lost_1, lanes);
                 d_b = splat(REAL(0.0));
             }
         }
@@ -1291,6 +1323,7 @@ static int recompute_run(const args *a)
     if (w.bytes > a->workspace_size) return WORKSPACE;
     if (a->packed == PACKED && !is_tagged(w.tag, tag_of(a, 6))) return NOT_PACKED;
     memset(&at, 0, sizeof at);
+    at.accumulate = a->accumulate;
     (void)S;
     at.B = B;
     at.I = I;
@@ -1344,7 +1377,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (t & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * H;
+                    const real *panels = w.panels_1 + (unit) * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);
@@ -1378,26 +1411,31 @@ static int recompute_run(const args *a)
             const struct extent part = { steps, row0, least(B, row0 + DEPTH), counts };
             const size_t depth = depth_of(&part);
             const int add = a->accumulate || first + steps <= T || row0 > 0;
+            (void)add;
             {
-                const struct steps q = { w.chunk_H, (ptrdiff_t)(B * H), H, NULL, 0 };
-                pack_strips(team, w.left_1, q, &part, depth, H);
+                {
+                    const struct steps q = { w.chunk_H, (ptrdiff_t)(B * H), H, NULL, 0 };
+                    pack_strips(team, w.left_1, q, &part, depth, H);
+                }
+                {
+                    const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
+                    pack_rows(team, w.right_1, q, &part, depth, I);
+                }
+                {
+                    const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
+                    pack_rows(team, w.right_2, q, &part, depth, H);
+                }
+                barrier(a, team);
+                /* B4: d_W = d_z x^T */
+                gemm_reduce(
+                    team, depth, H, I, w.left_1, w.right_1,
+                    a->d_weight_ih, I, add);
+                /* B5: d_U = d_z h^T */
+                gemm_reduce(
+                    team, depth, H, H, w.left_1, w.right_2,
+                    a->d_weight_hh, H, add);
+                barrier(a, team);
             }
-            {
-                const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
-                pack_rows(team, w.right_1, q, &part, depth, I);
-            }
-            {
-                const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
-                pack_rows(team, w.right_2, q, &part, depth, H);
-            }
-            barrier(a, team);
-            /* B4: d_W = d_z x^T */
-            gemm_reduce(
-                team, depth, H, I, w.left_1, w.right_1, a->d_weight_ih, I, add);
-            /* B5: d_U = d_z h^T */
-            gemm_reduce(
-                team, depth, H, H, w.left_1, w.right_2, a->d_weight_hh, H, add);
-            barrier(a, team);
             if (is_long(a) && ++unsettled == SETTLE) {
                 unsettled = 0;
                 real *lost = w.settled + H * H + H * I;
@@ -1432,7 +1470,7 @@ static int recompute_run(const args *a)
                     const size_t unit = first_unit + (0 & 1 ? number : blocks - 1 - number) * 4 * V;
                     const int full = unit + 4 * V <= H;
                     const size_t vectors = least(4, (H - unit + V - 1) / V), width = 1 * vectors;
-                    const real *panels = w.panels_1 + unit * H;
+                    const real *panels = w.panels_1 + (unit) * H;
                     for (size_t begin = 0; begin < live; begin += GROUP) { /* several tiles, then their equations */
                         ALIGNED real tiles[GROUP * 4 * V];
                         const size_t end = least(live, begin + GROUP);

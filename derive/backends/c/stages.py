@@ -123,6 +123,8 @@ class Stages:
         if item is None:
             return []
         row = self._row(item) if self.tensors[name].batched else sp.S.Zero
+        if stage.part == "after" and item.place.kind == "arg":
+            kind = f"{kind}_result"
         return [Statement(kind, item.c, row=row, guard=f"if (at->{item.c}) " if item.optional else "")]
 
     def _lets(self, stage: StagePlan) -> list[Statement]:
@@ -130,7 +132,7 @@ class Stages:
         for e in stage.pointwise:
             found += [
                 Statement("let", c_name(e.target, 0), self._vector(e), ids=ids(e)),
-                *self._store(stage, e.target, "store_result" if stage.part == "after" else "store"),
+                *self._store(stage, e.target),
             ]
         return found
 
@@ -229,7 +231,7 @@ class Stages:
         ]
         for e in stage.scalars:
             row.append(Statement("let_number", c_name(e.target, 0), self.expression(e), ids=ids(e)))
-            row += self._store(stage, e.target, "store_number_result" if stage.part == "after" else "store_number")
+            row += self._store(stage, e.target, "store_number")
         row += [self._add(e, "add_number") for e in totals]
         dims = self._dims(row, equations)
         return Function("scalars", f"{self._name(stage)}_rows", stage, ", ".join(map(ids, equations)), dims, row=row)
