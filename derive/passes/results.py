@@ -1,7 +1,7 @@
 """What a caller may leave out is read by nothing: the gradient of an input that other equations read is a copy.
 
-    d_v[t,n] = d_h[t,n]*c[t-1,n]         ->   value_d_v[t,n] = d_h[t,n]*c[t-1,n];  d_v[t,n] = value_d_v[t,n]
-    d_u[t,n] = d_v[t,n]*v[t,n]                d_u[t,n] = value_d_v[t,n]*v[t,n]
+d_v[t,n] = d_h[t,n]*c[t-1,n]         ->   value_d_v[t,n] = d_h[t,n]*c[t-1,n];  d_v[t,n] = value_d_v[t,n]
+d_u[t,n] = d_v[t,n]*v[t,n]                d_u[t,n] = value_d_v[t,n]*v[t,n]
 """
 
 from __future__ import annotations

@@ -157,5 +157,7 @@ def shared() -> Mapping[str, str]:
     """The headers that the kernels of every cell read, by their names; derive_f32.h or derive_f64.h reads the others."""
     found = {f"{SHARED}{name}.h": render(f"c/{name}.h.j2", **values) for name, values in _PARTS.items()}
     for real in REALS:
-        found[f"{SHARED}{real.tag}.h"] = render("c/type.h.j2", type=scalar(real), **functions.polynomials_of(real.dtype))
+        found[f"{SHARED}{real.tag}.h"] = render(
+            "c/type.h.j2", type=scalar(real), **functions.polynomials_of(real.dtype)
+        )
     return found

@@ -366,9 +366,7 @@ class Plan:
         values = check_lengths(where, lengths, problem.steps, problem.batch, problem.unbatched)
         return Ragged(values, problem.steps, split) if (values < problem.steps).any() else None
 
-    def _run_ragged(
-        self, runner: Runner, ragged: Ragged, keep: object, results: Iterable[tuple[str, Array]]
-    ) -> float:
+    def _run_ragged(self, runner: Runner, ragged: Ragged, keep: object, results: Iterable[tuple[str, Array]]) -> float:
         """Runs with lengths, and brings `results`, each with its name in C, into the order of the caller."""
         try:
             runner.lengths(ragged.rows([part.count for part in runner.parts]))
