@@ -59,7 +59,9 @@ def _matrix_with(d: Derivation, kind: str) -> tuple[str, str] | None:
     for equation in d.forward:
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
             reads = d.formula.sequence.reads(total.function)
-            matrix = [a for a in reads if d.tensors[ir.name_of(a)].role == "param" and len(d.tensors[ir.name_of(a)].dims) == 2]
+            matrix = [
+                a for a in reads if d.tensors[ir.name_of(a)].role == "param" and len(d.tensors[ir.name_of(a)].dims) == 2
+            ]
             vector = [a for a in reads if a not in matrix]
             if len(matrix) == 1 and len(vector) == 1:
                 name, read = ir.name_of(matrix[0]), ir.name_of(vector[0])

@@ -9,6 +9,8 @@ from interpreted import interpreted
 
 from derive import build, check
 from derive.backends.c import emit
+from derive.errors import DeriveError
+from derive.flow import measure
 from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh
 from derive.pipeline import model
 from derive.registry import loss
@@ -170,6 +172,34 @@ def test_the_header_is_c_and_says_the_shapes(name, tmp_path):
         "mixed": ("y                (T, B, H)", "s_0, s_T         (B)", "MIXED_B, MIXED_I, MIXED_H\n"),
     }[name]:
         assert line in header.replace("  (", " (")
+
+
+@EVERY
+def test_flow_follows_states_of_any_shape(modules, name, monkeypatch):
+    """One step of the flow is the Jacobian by differences of `infer`, rows and columns in the order of the states."""
+    monkeypatch.setattr(measure, "compiled", lambda cell: modules[name])
+    found = measure.flow(CELLS[name], T=1, H=2, samples=1, inputs=0.5)
+    sizes = {keyword: 2 for keyword in modules[name].SPEC["dims"].values()}
+    params = modules[name].init_params(**sizes, dtype=np.float64)
+    steps = measure._Steps(modules[name], params, 1, 2)
+    x = 0.5 * np.random.default_rng([0, 1]).normal(size=(1, 1, steps.width))
+    first, more = steps.given(x)
+
+    def last(flat):
+        ends = np.cumsum(list(steps.sizes.values()))[:-1]
+        parts = zip(np.split(flat, ends), steps.states.values(), strict=True)
+        state = tuple(part.reshape(1, *row) for part, row in parts)
+        return np.concatenate([s.ravel() for s in modules[name].infer(first, params, state, **more)[1]])
+
+    moves = np.eye(steps.total) * 1e-5
+    expected = np.stack([(last(move) - last(-move)) / 2e-5 for move in moves], axis=1)
+    np.testing.assert_allclose(found.jacobians[0], expected, atol=1e-8)
+
+
+def test_flow_refuses_states_with_more_numbers_than_it_can_pair(modules, monkeypatch):
+    monkeypatch.setattr(measure, "compiled", lambda cell: modules["heads"])
+    with pytest.raises(DeriveError, match="its states have 33792 numbers at H=32"):
+        measure.flow(CELLS["heads"])
 
 
 @EVERY
