@@ -327,7 +327,7 @@ def collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, 
     elif tensor.role == "initial":
         key = f"{name.removesuffix('_0')}0"
         state = drawn.state[list(made.meta["states"]).index(name.removesuffix("_0"))]
-        grads.setdefault(key, numerics.to_mp(np.zeros_like(state)))[row] = part
+        grads.setdefault(key, numerics.to_mp(np.zeros_like(state)))[row] = part[()]  # of a number itself
     else:
         public = input_names(made.primal)[name]
         grads.setdefault(public, numerics.to_mp(np.zeros_like(drawn.inputs[public])))[:, row] = part

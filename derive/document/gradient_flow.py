@@ -15,6 +15,7 @@ from derive.flow.measure import Flow, Start, flow, keeping
 from derive.notation import Cell
 
 _STEPS, _UNITS = 60, 16
+_EACH = 4  # units along each axis of a cell whose states have several
 
 
 def figures(d: Derivation) -> list[Chart]:
@@ -38,7 +39,9 @@ def figures(d: Derivation) -> list[Chart]:
 
 @cache
 def _flow(cell: Cell, keep: float | None) -> Flow:
-    return flow(cell, Start(keep=keep), T=_STEPS, H=_UNITS, samples=2, seed=0)
+    tensors = cell.source.tensors
+    several = any(len(tensors[s].dims) > 1 for s in cell.source.facts.states)
+    return flow(cell, Start(keep=keep), T=_STEPS, H=_EACH if several else _UNITS, samples=2, seed=0)
 
 
 def _rounded(found: Flow, state: str) -> tuple[float, ...]:

@@ -59,7 +59,9 @@ def _matrix_with(d: Derivation, kind: str) -> tuple[str, str] | None:
     for equation in d.forward:
         for total in ir.ordered(equation.rhs.atoms(sp.Sum)):
             reads = d.formula.sequence.reads(total.function)
-            matrix = [a for a in reads if d.tensors[ir.name_of(a)].role == "param" and len(a.indices) == 2]
+            matrix = [
+                a for a in reads if d.tensors[ir.name_of(a)].role == "param" and len(d.tensors[ir.name_of(a)].dims) == 2
+            ]
             vector = [a for a in reads if a not in matrix]
             if len(matrix) == 1 and len(vector) == 1:
                 name, read = ir.name_of(matrix[0]), ir.name_of(vector[0])
@@ -153,6 +155,14 @@ def kind(block: Jacobian) -> str:
     return "carousel" if alone else "diagonal"
 
 
+def in_matrices(d: Derivation) -> bool:
+    """Whether the Jacobian of a step is made of vectors, diagonals and matrices: each state is a vector, nothing has three axes."""
+    most = {True: 1, False: 2}  # axes of what has time, and of what has none
+    return all(len(d.tensors[s].dims) == 1 for s in d.states) and all(
+        len(x.dims) <= most[x.time is not None] for x in d.primal.tensors.values()
+    )
+
+
 Path = tuple[sp.Expr, str, tuple[tuple[str, sp.Expr], ...]]
 """Factor in front, state that is reached at t-1, and each matrix on the way with the factor behind it."""
 
@@ -218,7 +228,7 @@ def _links(d: Derivation, local: sp.Expr) -> list[tuple[sp.Expr, str | None, boo
         matrices = [
             ir.name_of(a)
             for a in d.formula.sequence.reads(body)
-            if d.tensors[ir.name_of(a)].role == "param" and len(a.indices) == 2
+            if d.tensors[ir.name_of(a)].role == "param" and len(d.tensors[ir.name_of(a)].dims) == 2
         ]
         deltas = [k for k in term.atoms(KroneckerDelta) if not any(a.has(t) for a in k.args)]
         if matrices:

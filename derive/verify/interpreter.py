@@ -154,7 +154,9 @@ class _Interpreter:
         if when is None:
             self.arrays[equation.target][...] = value
         else:
-            self.arrays[equation.target][when - self._span(equation.target)[0]] = value
+            self.arrays[equation.target][when - self._span(equation.target)[0]] = value[
+                ()
+            ]  # of a number itself, not an array
 
     @staticmethod
     def _align(array: Array, axes: tuple[sp.Symbol, ...], wanted: tuple[sp.Symbol, ...]) -> Array:

@@ -25,8 +25,8 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
     head = tuple(say(f"worked.head.{k}") for k in ("gradient", "derived", "difference", "compiled"))
     rows: list[tuple[str, ...]] = [("$L$", worked.shown(found.loss), "", worked.shown(found.compiled_loss))]
     for entry in found.entries:
-        index = ",".join(str(i) for i in entry.index)
-        name = f"`{entry.array}[{index}]`"
+        index = f"[{','.join(str(i) for i in entry.index)}]" if entry.index else ""
+        name = f"`{entry.array}{index}`"
         rows.append((name, *(worked.shown(v) for v in (entry.derived, entry.difference, entry.compiled))))
     return [
         Paragraph(_problem(d, say)),
@@ -52,9 +52,9 @@ def _target(d: Derivation) -> str:
 
 
 def _array(value: object) -> str:
-    """A vector or matrix of drawn numbers, exactly: whole numbers over their common denominator."""
-    numbers = np.asarray(value, dtype=object) * worked.DENOMINATOR
-    rows = [[str(int(v)) for v in row] for row in np.atleast_2d(numbers)]
+    """Drawn numbers, exactly: whole numbers over their common denominator; rows of several axes one below the other."""
+    numbers = np.atleast_2d(np.asarray(value, dtype=object) * worked.DENOMINATOR)
+    rows = [[str(int(v)) for v in row] for row in numbers.reshape(-1, numbers.shape[-1])]
     if len(rows) == 1 or all(len(row) == 1 for row in rows):
         listed = ",\\, ".join(v for row in rows for v in row)
         body = rf"\bigl({listed}\bigr)^{{\top}}"

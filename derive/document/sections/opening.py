@@ -10,6 +10,7 @@ from derive.document.blocks import Block, Bullets, Display, Paragraph, Row, Tabl
 from derive.document.derivation import Derivation
 from derive.document.messages import Messages
 from derive.ir import Tensor
+from derive.signature import is_stacked
 
 
 def conventions(d: Derivation, say: Messages) -> list[Block]:
@@ -47,7 +48,7 @@ def _code(d: Derivation, tensor: Tensor) -> str:
     """The name of a tensor in Python and C: of a parameter its array, with the rows of its gate."""
     if tensor.role == "param":
         array, gate = d.array(tensor.name)
-        if tensor.member and not array.endswith(f"_{tensor.member}"):
+        if is_stacked(d.primal, tensor):
             first, last = (_times(k, tensor.dims[0]) for k in (gate, gate + 1))
             rows = f"{first}:{last}"
             return f"`{array}[{rows}]`"
@@ -107,8 +108,8 @@ def why_gates(d: Derivation, say: Messages) -> list[Block]:
     ]
     if d.cell.name == "rnn":
         return [*blocks, Paragraph(say("gates.itself"))]
-    if any(len(d.tensors[s].dims) > 1 for s in d.states):
-        return blocks  # the derivative of a state by itself has four indices and is no matrix
+    if not structure.in_matrices(d):
+        return blocks  # the derivative of a state by itself has other than two indices, or what it is made of has
     direct = [b for b in structure.jacobian(d) if b.row == b.column and b.direct]
     for b in direct:
         s = d.names.plain(b.row)

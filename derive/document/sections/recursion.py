@@ -102,7 +102,8 @@ def _products(d: Derivation, equations: list[Equation]) -> dict[str, tuple[sp.Ex
                 for a in reads
                 for i, n in zip(ir.indices_of(a, d.tensors), d.tensors[ir.name_of(a)].dims, strict=True)
             }
-            matrix = any(d.tensors[ir.name_of(a)].role == "param" and len(a.indices) == 2 for a in reads)
+            tensors = [d.tensors[ir.name_of(a)] for a in reads]
+            matrix = any(x.role == "param" and len(x.dims) > 1 for x in tensors)
             if matrix:
                 inputs = "input" in {
                     d.tensors[d.tensors[n].primal or n].role for n in (equation.target, *map(ir.name_of, reads))
@@ -123,6 +124,14 @@ def _pointwise(d: Derivation) -> dict[str, object]:
 
 def flow(d: Derivation, say: Messages) -> list[Block]:
     """The Jacobian of one step in blocks, what stands on its diagonal, and the measured norm over the lag."""
+    blocks: list[Block] = _jacobian(d, say) if structure.in_matrices(d) else []
+    for figure in gradient_flow.figures(d):
+        blocks += [Paragraph(say(f"flow.{figure.key}")), Figure(figure, say(f"flow.{figure.key}.caption"))]
+    return blocks
+
+
+def _jacobian(d: Derivation, say: Messages) -> list[Block]:
+    """The Jacobian of one step in blocks, and what stands on its diagonal."""
     blocks: list[Block] = [Paragraph(say("flow.jacobian", s=say.list([f"${d.names.plain(s)}(t)$" for s in d.states])))]
     rows, items = [], []
     for block in structure.jacobian(d):
@@ -135,7 +144,4 @@ def flow(d: Derivation, say: Messages) -> list[Block]:
     blocks += [Paragraph(say("flow.others"))] if any(b.others for b in structure.jacobian(d)) else []
     silent = [s for s in d.states if not any(b.row == b.column == s and b.direct for b in structure.jacobian(d))]
     items += [say("flow.through", s=d.names.plain(s)) for s in silent]
-    blocks += [Bullets(tuple(items)), Paragraph(say("flow.adjoint"))]
-    for figure in gradient_flow.figures(d):
-        blocks += [Paragraph(say(f"flow.{figure.key}")), Figure(figure, say(f"flow.{figure.key}.caption"))]
-    return blocks
+    return [*blocks, Bullets(tuple(items)), Paragraph(say("flow.adjoint"))]
