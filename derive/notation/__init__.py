@@ -19,9 +19,9 @@ line, when it is read or when its program is first asked for.
 This file holds the names that a cell file imports; among them are the functions of derive/ir/functions/, so that one
 that gets a record there can be imported here.  symbols.py has the words, decorators.py `@cell` and its kin,
 writer.py notes what a function writes and lines.py where; conditions.py makes comparisons numbers, own.py functions of
-one's own; spelling.py spells names; hints.py, formulas.py, checks.py, inputs.py,
-sizes.py and public.py say what is wrong with it, whole.py what is wrong with the whole; program.py makes a program of
-it, and joining.py puts a head on top of a cell.
+one's own, delays.py states of earlier steps; pieces.py has equations that cells share; spelling.py spells names; hints.py,
+formulas.py, checks.py, inputs.py, sizes.py and public.py say what is wrong with it, whole.py what is wrong with the whole;
+program.py makes a program of it, and joining.py puts a head on top of a cell.
 """
 
 from typing import Any

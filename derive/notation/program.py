@@ -142,9 +142,10 @@ _COMMANDS = frozenset(GREEK.values()) - frozenset(
 
 
 def _latex(item: Name) -> str:
-    """z_f of a family and a gate; a Greek letter by its command: gamma_x is written with the letter."""
-    head, *rest = (item.family or str(item)).strip("_").split("_")
-    below = ",".join([_letter(x) for x in [*rest, *([item.member.strip("_")] if item.member else [])] if x])
+    """z_f of a family and a gate; a Greek letter by its command: gamma_x is written with the letter, mu2 as mu_2."""
+    name, number = item.stem()
+    head, *rest = name.strip("_").split("_")
+    below = ",".join([_letter(x) for x in [*rest, number, item.member.strip("_")] if x])
     return rf"{_letter(head)}_{{{below}}}" if below else _letter(head)
 
 

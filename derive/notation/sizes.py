@@ -222,8 +222,10 @@ class Sizes:
                         equation, f"the sum over {symbol} goes to {hi}, but {symbol} runs over {self.names[root]}"
                     )
                 limits.append((symbol, lo, hi if symbol == t else self.names[root]))
-            sizes = {whole(symbol): hi for symbol, _, hi in limits}
-            return sp.Sum(self.resolve(equation, expr.function).xreplace(sizes), *limits)
+            inside = self.resolve(equation, expr.function)
+            sizes = {whole(symbol): hi for symbol, _, hi in limits if inside.has(whole(symbol))}
+            count = sp.Mul(*sizes.values())  # of a mean: divided by once, and not for each of its terms
+            return sp.Sum(inside.xreplace(sizes) * count, *limits) / count
         if not expr.has(sp.Sum):
             return expr
         return expr.func(*(self.resolve(equation, a) for a in expr.args))

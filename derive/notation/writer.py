@@ -74,6 +74,11 @@ class Name:
             f"the tensor {vars(self).get('label')} has no attribute {name}; an equation reads it by its indices, in brackets"
         )
 
+    def stem(self) -> tuple[str, str]:
+        """The name, of its family if it has one, without the number that `value` put behind it; and that number."""
+        name = self.family or self.label
+        return self._writer.fresh.get(name, (name, ""))
+
     def __str__(self) -> str:
         return self.label
 
@@ -120,7 +125,7 @@ class Writer:
         self.names: dict[str, Name] = {}
         self.used: set[str] = set()
         self.accessed: set[str] = set()  # tensors that stood at indices somewhere
-        self.fresh: list[str] = []  # values that are no arguments
+        self.fresh: dict[str, tuple[str, str]] = {}  # values that are no arguments: what was asked for, and a number
 
     def run(self, function: Callable[..., Any], arguments: Iterable[str | sp.Expr]) -> None:
         """Run the function on tensors, by their names, and numbers; what goes wrong becomes an error with the cell and the line."""
@@ -164,12 +169,11 @@ class Writer:
 
     def value(self, wanted: str) -> Name:
         """A value that is no argument of the function, with a number behind its name where that is taken."""
-        label, number = check_spelling(self.where, wanted, "the name of a value"), 2
-        own = label
-        while own in self.names:
-            own, number = f"{label}{number}", number + 1
-        self.fresh.append(own)
-        return self.argument(own)
+        label, number = check_spelling(self.where, wanted, "the name of a value"), ""
+        while label + number in self.names:
+            number = str(int(number or 1) + 1)
+        self.fresh[label + number] = label, number
+        return self.argument(label + number)
 
     def member(self, family: Name, gate: Name) -> Name:
         """The tensor of a family that belongs to a gate: W[q]."""

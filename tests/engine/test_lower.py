@@ -221,9 +221,7 @@ def test_layer_norm_splits_the_step() -> None:
     assert sum(bool(s.sums) for s in looped(half)) >= 2
     where = {e.target: p for p, s in enumerate(looped(half)) for e in s.equations}
     where |= {p.target: q for q, s in enumerate(looped(half)) for p in s.products}
-    assert (
-        where["mu_s"] < where["var_s"] <= where["rho_s"] <= where["z_i"] <= where["c"] < where["mu_c"] < where["var_c"]
-    )
+    assert where["mu2"] < where["var2"] <= where["rho2"] <= where["z_i"] <= where["c"] < where["mu3"] < where["var3"]
     assert where["h"] == max(where.values())
 
 

@@ -60,12 +60,12 @@ def is_equivalent(mutant: Mutant) -> str:
     """Why a mutant computes the same gradients as the original; empty if it does not.
 
     Layer norm: mu is the mean of what var is the variance of, so that d var / d mu = -2/H Sum (c - mu) = 0.  The part of
-    d_mu_c that comes through var_c may be dropped, and its sign or its factor d_var_c changed, and nothing is different.
+    d_mu3 that comes through var3 may be dropped, and its sign or its factor d_var3 changed, and nothing is different.
     (In the statistics over all gates only the four parts together are zero; a mutant changes one of them.)
     """
-    if mutant.program.equation(mutant.equation).target != "d_mu_c":
+    if mutant.program.equation(mutant.equation).target != "d_mu3":
         return ""
-    factor = sp.IndexedBase("d_var_c")
+    factor = sp.IndexedBase("d_var3")
     if mutant.term.has(factor) and (
         mutant.kind in ("drop", "sign") or (mutant.access and mutant.access.base == factor)
     ):
