@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "gru",
     "digest": "2b7aabeb92199d74",
-    "code": "ea50f74dbdd3c8b8",
+    "code": "8047713448f786d0",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": ["r", "z", "n"],

@@ -15,8 +15,8 @@ _kernels = compiled(__name__)
 
 SPEC: dict[str, Any] = {
     "name": "lstm_layernorm",
-    "digest": "fd18733f3b227247",
-    "code": "86abe59bf1468f83",
+    "digest": "ff5788070e833c72",
+    "code": "794c9ee68cbdfea3",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

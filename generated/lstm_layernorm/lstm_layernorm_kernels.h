@@ -24,7 +24,8 @@ int PUBLIC(loss_and_grad)(const TYPED(lstm_layernorm, args) *);
 
 typedef TYPED(lstm_layernorm, args) args;
 
-/* Sizes known at compile time, as with -DLSTM_LAYERNORM_I=8, make loops of known length; a call with others is refused. */
+/* Sizes known at compile time, as with -DLSTM_LAYERNORM_I=8, make loops of known length;
+ * a call with others is refused. */
 #if defined(LSTM_LAYERNORM_B)
 #define SIZE_B(a) ((void)(a), (size_t)(LSTM_LAYERNORM_B))
 #else
@@ -49,7 +50,7 @@ typedef TYPED(lstm_layernorm, args) args;
 INLINE uint64_t tag_of(const args *a, unsigned kernel)
 {
     const size_t sizes[] = { V, ROWS, sizeof(real), SIZE_I(a), SIZE_H(a) };
-    uint64_t tag = UINT64_C(0xfd18733f3b227247) + kernel;
+    uint64_t tag = UINT64_C(0xff5788070e833c72) + kernel;
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; ++k) tag = (tag ^ sizes[k]) * UINT64_C(0x100000001b3);
     (void)a;
     return tag | 1;
@@ -81,21 +82,21 @@ struct infer_at {
     const real *a_g;
     const real *a_i;
     const real *a_o;
-    real *sum_mu_a;
-    real *mu_a;
-    real *sum_var_a;
-    real *rho_a;
-    real *s_i;
-    real *s_f;
-    real *s_g;
-    real *s_o;
-    real *sum_mu_s;
-    real *mu_s;
-    real *sum_var_s;
+    real *sum_mu;
+    real *mu;
+    real *sum_var;
+    real *rho;
+    real *a2_i;
+    real *a2_f;
+    real *a2_g;
+    real *a2_o;
+    real *sum_mu2;
+    real *mu2;
+    real *sum_var2;
     const real *b_i;
     const real *gamma_h_i;
     const real *gamma_x_i;
-    real *rho_s;
+    real *rho2;
     const real *b_f;
     const real *gamma_h_f;
     const real *gamma_x_f;
@@ -108,16 +109,16 @@ struct infer_at {
     const real *c_prev;
     real *o;
     real *c;
-    real *sum_mu_c;
-    real *mu_c;
-    real *sum_var_c;
+    real *sum_mu3;
+    real *mu3;
+    real *sum_var3;
     const real *beta_c;
     const real *gamma_c;
-    real *rho_c;
+    real *rho3;
     real *h;
 };
 
-/* infer, before1: F9.
+/* infer, before1: F5.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void infer_before1_units(
     const struct infer_at *at, size_t row, size_t unit, int full, vec *sum_1)
@@ -129,7 +130,7 @@ INLINE void infer_before1_units(
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 4 * H + unit, lanes);
-    *sum_1 += first_lanes(a_f + a_g + a_i + a_o, lanes); /* F9 */
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a_f + (REAL(1.0) / ((real)H)) * a_g + (REAL(1.0) / ((real)H)) * a_i + (REAL(1.0) / ((real)H)) * a_o), lanes); /* F5 */
 }
 
 INLINE void infer_before1(const struct infer_at *at, size_t rows)
@@ -141,11 +142,11 @@ INLINE void infer_before1(const struct infer_at *at, size_t rows)
             infer_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             infer_before1_units(at, row, unit, 0, &sum_1);
-        at->sum_mu_a[row * 4] = sum(sum_1); /* F9 */
+        at->sum_mu[row * 4] = sum(sum_1); /* F5 */
     }
 }
 
-/* infer, before2: F10.
+/* infer, before2: F6.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void infer_before2_units(
     const struct infer_at *at, size_t row, size_t unit, int full, vec *sum_1)
@@ -157,8 +158,8 @@ INLINE void infer_before2_units(
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 4 * H + unit, lanes);
-    const real mu_a = at->mu_a[row * 4];
-    *sum_1 += first_lanes(vec_square((a_f - mu_a)) + vec_square((a_g - mu_a)) + vec_square((a_i - mu_a)) + vec_square((a_o - mu_a)), lanes); /* F10 */
+    const real mu = at->mu[row * 4];
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a_f - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_g - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_i - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_o - mu))), lanes); /* F6 */
 }
 
 INLINE void infer_before2(const struct infer_at *at, size_t rows)
@@ -170,35 +171,33 @@ INLINE void infer_before2(const struct infer_at *at, size_t rows)
             infer_before2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             infer_before2_units(at, row, unit, 0, &sum_1);
-        at->sum_var_a[row * 4] = sum(sum_1); /* F10 */
+        at->sum_var[row * 4] = sum(sum_1); /* F6 */
     }
 }
 
-/* infer, before2: the numbers of a row, F9. */
+/* infer, before2: the numbers of a row, F5. */
 INLINE void infer_before2_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_a = at->sum_mu_a[row * 4];
-        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
-        at->mu_a[row * 4] = mu_a;
+        const real sum_mu = at->sum_mu[row * 4];
+        const real mu = sum_mu; /* F5 */
+        at->mu[row * 4] = mu;
     }
 }
 
-/* infer, before3: the numbers of a row, F10, F11. */
+/* infer, before3: the numbers of a row, F6, F7. */
 INLINE void infer_before3_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_a = at->sum_var_a[row * 4];
-        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
-        at->rho_a[row * 4] = rho_a;
+        const real sum_var = at->sum_var[row * 4];
+        const real var = sum_var; /* F6 */
+        const real rho = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var + REAL(1.0)))); /* F7 */
+        at->rho[row * 4] = rho;
     }
 }
 
 /* infer, stage1: F12.
- * acc holds the tile of the products s_i, s_f, s_g, s_o.
+ * acc holds the tile of the products a2_i, a2_f, a2_g, a2_o.
  * `rows` rows from row0, 1 x V units from `unit`; full: no unit of the block is beyond H. */
 INLINE void infer_stage1(
     const struct infer_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -209,15 +208,15 @@ INLINE void infer_stage1(
         const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec s_i = load(tile + 0 * pitch, V);
-            store(at->s_i + row * 5 * H + unit, s_i, lanes);
-            const vec s_f = load(tile + 1 * pitch, V);
-            store(at->s_f + row * 5 * H + unit, s_f, lanes);
-            const vec s_g = load(tile + 2 * pitch, V);
-            store(at->s_g + row * 5 * H + unit, s_g, lanes);
-            const vec s_o = load(tile + 3 * pitch, V);
-            store(at->s_o + row * 5 * H + unit, s_o, lanes);
-            at->sum_mu_s[row * 8] += sum(first_lanes(s_f + s_g + s_i + s_o, lanes)); /* F12 */
+            const vec a2_i = load(tile + 0 * pitch, V);
+            store(at->a2_i + row * 5 * H + unit, a2_i, lanes);
+            const vec a2_f = load(tile + 1 * pitch, V);
+            store(at->a2_f + row * 5 * H + unit, a2_f, lanes);
+            const vec a2_g = load(tile + 2 * pitch, V);
+            store(at->a2_g + row * 5 * H + unit, a2_g, lanes);
+            const vec a2_o = load(tile + 3 * pitch, V);
+            store(at->a2_o + row * 5 * H + unit, a2_o, lanes);
+            at->sum_mu2[row * 8] += sum(first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a2_f + (REAL(1.0) / ((real)H)) * a2_g + (REAL(1.0) / ((real)H)) * a2_i + (REAL(1.0) / ((real)H)) * a2_o), lanes)); /* F12 */
         }
     }
 }
@@ -230,12 +229,12 @@ INLINE void infer_stage2_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
-    const real mu_s = at->mu_s[row * 8];
-    const vec s_f = load(at->s_f + row * 5 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 5 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 5 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 5 * H + unit, lanes);
-    *sum_1 += first_lanes(vec_square((s_f - mu_s)) + vec_square((s_g - mu_s)) + vec_square((s_i - mu_s)) + vec_square((s_o - mu_s)), lanes); /* F13 */
+    const vec a2_f = load(at->a2_f + row * 5 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 5 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 5 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 5 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 8];
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a2_f - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_g - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_i - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_o - mu2))), lanes); /* F13 */
 }
 
 INLINE void infer_stage2(const struct infer_at *at, size_t rows)
@@ -247,18 +246,17 @@ INLINE void infer_stage2(const struct infer_at *at, size_t rows)
             infer_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             infer_stage2_units(at, row, unit, 0, &sum_1);
-        at->sum_var_s[row * 8] = sum(sum_1); /* F13 */
+        at->sum_var2[row * 8] = sum(sum_1); /* F13 */
     }
 }
 
 /* infer, stage2: the numbers of a row, F12. */
 INLINE void infer_stage2_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_s = at->sum_mu_s[row * 8];
-        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
-        at->mu_s[row * 8] = mu_s;
+        const real sum_mu2 = at->sum_mu2[row * 8];
+        const real mu2 = sum_mu2; /* F12 */
+        at->mu2[row * 8] = mu2;
     }
 }
 
@@ -270,35 +268,35 @@ INLINE void infer_stage3_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
+    const vec a2_i = load(at->a2_i + row * 5 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
     const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
-    const real mu_a = at->mu_a[row * 4];
-    const real mu_s = at->mu_s[row * 8];
-    const real rho_a = at->rho_a[row * 4];
-    const real rho_s = at->rho_s[row * 8];
-    const vec s_i = load(at->s_i + row * 5 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 8];
+    const real mu = at->mu[row * 4];
+    const real rho2 = at->rho2[row * 8];
+    const real rho = at->rho[row * 4];
+    const vec a2_f = load(at->a2_f + row * 5 * H + unit, lanes);
     const vec a_f = load(at->a_f + row * 4 * H + unit, lanes);
     const vec b_f = load(at->b_f + unit, lanes);
     const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
     const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const vec s_f = load(at->s_f + row * 5 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 5 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec b_g = load(at->b_g + unit, lanes);
     const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
     const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-    const vec s_g = load(at->s_g + row * 5 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 5 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 4 * H + unit, lanes);
     const vec b_o = load(at->b_o + unit, lanes);
     const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
-    const vec s_o = load(at->s_o + row * 5 * H + unit, lanes);
     const vec c_prev = load(at->c_prev + row * H + unit, lanes);
-    const vec z_i = vec_fused(rho_s * (s_i - mu_s), gamma_h_i, vec_fused(rho_a * (a_i - mu_a), gamma_x_i, b_i)); /* F15 */
-    const vec z_f = vec_fused(rho_s * (s_f - mu_s), gamma_h_f, vec_fused(rho_a * (a_f - mu_a), gamma_x_f, b_f)); /* F16 */
-    const vec z_g = vec_fused(rho_s * (s_g - mu_s), gamma_h_g, vec_fused(rho_a * (a_g - mu_a), gamma_x_g, b_g)); /* F17 */
-    const vec z_o = vec_fused(rho_s * (s_o - mu_s), gamma_h_o, vec_fused(rho_a * (a_o - mu_a), gamma_x_o, b_o)); /* F18 */
+    const vec z_i = vec_fused(rho * (a_i - mu), gamma_x_i, vec_fused(rho2 * (a2_i - mu2), gamma_h_i, b_i)); /* F15 */
+    const vec z_f = vec_fused(rho * (a_f - mu), gamma_x_f, vec_fused(rho2 * (a2_f - mu2), gamma_h_f, b_f)); /* F16 */
+    const vec z_g = vec_fused(rho * (a_g - mu), gamma_x_g, vec_fused(rho2 * (a2_g - mu2), gamma_h_g, b_g)); /* F17 */
+    const vec z_o = vec_fused(rho * (a_o - mu), gamma_x_o, vec_fused(rho2 * (a2_o - mu2), gamma_h_o, b_o)); /* F18 */
     const vec i = vec_sigmoid(z_i); /* F19 */
     const vec f = vec_sigmoid(z_f); /* F20 */
     const vec g = vec_tanh(z_g); /* F21 */
@@ -318,19 +316,18 @@ INLINE void infer_stage3(const struct infer_at *at, size_t rows)
             infer_stage3_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             infer_stage3_units(at, row, unit, 0, &sum_1);
-        at->sum_mu_c[row * 8] = sum(sum_1); /* F24 */
+        at->sum_mu3[row * 8] = sum(sum_1); /* F24 */
     }
 }
 
 /* infer, stage3: the numbers of a row, F13, F14. */
 INLINE void infer_stage3_rows(const struct infer_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_s = at->sum_var_s[row * 8];
-        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
-        at->rho_s[row * 8] = rho_s;
+        const real sum_var2 = at->sum_var2[row * 8];
+        const real var2 = sum_var2; /* F13 */
+        const real rho2 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var2 + REAL(1.0)))); /* F14 */
+        at->rho2[row * 8] = rho2;
     }
 }
 
@@ -343,8 +340,8 @@ INLINE void infer_stage4_units(
     const size_t lanes = full ? V : H - unit;
     (void)row;
     const vec c = load(at->c + row * H + unit, lanes);
-    const real mu_c = at->mu_c[row * 8];
-    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    const real mu3 = at->mu3[row * 8];
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu3)), lanes); /* F25 */
 }
 
 INLINE void infer_stage4(const struct infer_at *at, size_t rows)
@@ -356,7 +353,7 @@ INLINE void infer_stage4(const struct infer_at *at, size_t rows)
             infer_stage4_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             infer_stage4_units(at, row, unit, 0, &sum_1);
-        at->sum_var_c[row * 8] = sum(sum_1); /* F25 */
+        at->sum_var3[row * 8] = sum(sum_1); /* F25 */
     }
 }
 
@@ -364,9 +361,9 @@ INLINE void infer_stage4(const struct infer_at *at, size_t rows)
 INLINE void infer_stage4_rows(const struct infer_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_c = at->sum_mu_c[row * 8];
-        const real mu_c = sum_mu_c; /* F24 */
-        at->mu_c[row * 8] = mu_c;
+        const real sum_mu3 = at->sum_mu3[row * 8];
+        const real mu3 = sum_mu3; /* F24 */
+        at->mu3[row * 8] = mu3;
     }
 }
 
@@ -381,10 +378,10 @@ INLINE void infer_stage5(const struct infer_at *at, size_t row0, size_t rows, si
         const vec gamma_c = load(at->gamma_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec c = load(at->c + row * H + unit, lanes);
-            const real mu_c = at->mu_c[row * 8];
-            const real rho_c = at->rho_c[row * 8];
+            const real mu3 = at->mu3[row * 8];
+            const real rho3 = at->rho3[row * 8];
             const vec o = load(at->o + row * 5 * H + unit, lanes);
-            const vec tanh_h = vec_tanh(vec_fused(rho_c * (c - mu_c), gamma_c, beta_c)); /* F27 */
+            const vec tanh_h = vec_tanh(vec_fused(rho3 * (c - mu3), gamma_c, beta_c)); /* F27 */
             const vec h = o * tanh_h; /* F28 */
             store(at->h + row * H + unit, h, lanes);
         }
@@ -395,10 +392,10 @@ INLINE void infer_stage5(const struct infer_at *at, size_t row0, size_t rows, si
 INLINE void infer_stage5_rows(const struct infer_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_c = at->sum_var_c[row * 8];
-        const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
-        at->rho_c[row * 8] = rho_c;
+        const real sum_var3 = at->sum_var3[row * 8];
+        const real var3 = sum_var3; /* F25 */
+        const real rho3 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var3 + REAL(1.0)))); /* F26 */
+        at->rho3[row * 8] = rho3;
     }
 }
 
@@ -415,7 +412,7 @@ struct infer_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* infer: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o
+/* infer: the panels of a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h for the block of units from `unit`: the columns of a2_i, a2_f, a2_g, a2_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
 NOINLINE void infer_pack_panels_1(
@@ -510,7 +507,7 @@ static int infer_run(const args *a)
             team, w.weight_ih_rows, 0, I,
             a->weight_ih, 1, I, 4 * H, I);
         {
-            /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
+            /* panels of a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
                 infer_pack_panels_1(
@@ -530,7 +527,7 @@ static int infer_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
+        /* F1, F2, F3, F4: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
             gemm(team, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H, (ptrdiff_t)(B * 4 * H), 4 * H, 0);
@@ -542,10 +539,10 @@ static int infer_run(const args *a)
             at.a_g = w.chunk_H + (t - first) * B * 4 * H + 2 * H;
             at.a_i = w.chunk_H + (t - first) * B * 4 * H;
             at.a_o = w.chunk_H + (t - first) * B * 4 * H + 3 * H;
-            at.sum_mu_a = w.chunk_row + (t - first) * B * 4;
-            at.mu_a = w.chunk_row + (t - first) * B * 4 + 1;
-            at.sum_var_a = w.chunk_row + (t - first) * B * 4 + 2;
-            at.rho_a = w.chunk_row + (t - first) * B * 4 + 3;
+            at.sum_mu = w.chunk_row + (t - first) * B * 4;
+            at.mu = w.chunk_row + (t - first) * B * 4 + 1;
+            at.sum_var = w.chunk_row + (t - first) * B * 4 + 2;
+            at.rho = w.chunk_row + (t - first) * B * 4 + 3;
             {
                 infer_before1(&at, live);
             }
@@ -566,19 +563,19 @@ static int infer_run(const args *a)
             at.a_g = w.chunk_H + (t - first) * B * 4 * H + 2 * H;
             at.a_i = w.chunk_H + (t - first) * B * 4 * H;
             at.a_o = w.chunk_H + (t - first) * B * 4 * H + 3 * H;
-            at.mu_a = w.chunk_row + (t - first) * B * 4 + 1;
-            at.rho_a = w.chunk_row + (t - first) * B * 4 + 3;
-            at.s_i = w.step_H;
-            at.s_f = w.step_H + H;
-            at.s_g = w.step_H + 2 * H;
-            at.s_o = w.step_H + 3 * H;
-            at.sum_mu_s = w.step_row;
-            at.mu_s = w.step_row + 1;
-            at.sum_var_s = w.step_row + 2;
+            at.mu = w.chunk_row + (t - first) * B * 4 + 1;
+            at.rho = w.chunk_row + (t - first) * B * 4 + 3;
+            at.a2_i = w.step_H;
+            at.a2_f = w.step_H + H;
+            at.a2_g = w.step_H + 2 * H;
+            at.a2_o = w.step_H + 3 * H;
+            at.sum_mu2 = w.step_row;
+            at.mu2 = w.step_row + 1;
+            at.sum_var2 = w.step_row + 2;
             at.b_i = a->bias;
             at.gamma_h_i = a->gain_hh;
             at.gamma_x_i = a->gain_ih;
-            at.rho_s = w.step_row + 3;
+            at.rho2 = w.step_row + 3;
             at.b_f = a->bias + H;
             at.gamma_h_f = a->gain_hh + H;
             at.gamma_x_f = a->gain_ih + H;
@@ -591,15 +588,15 @@ static int infer_run(const args *a)
             at.c_prev = w.swap_H + ((t - 1) & 1) * B * H;
             at.o = w.step_H + 4 * H;
             at.c = w.swap_H + (t & 1) * B * H;
-            at.sum_mu_c = w.step_row + 4;
-            at.mu_c = w.step_row + 5;
-            at.sum_var_c = w.step_row + 6;
+            at.sum_mu3 = w.step_row + 4;
+            at.mu3 = w.step_row + 5;
+            at.sum_var3 = w.step_row + 6;
             at.beta_c = a->bias_c;
             at.gamma_c = a->gain_c;
-            at.rho_c = w.step_row + 7;
+            at.rho3 = w.step_row + 7;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) memset(at.sum_mu_s + row * 8, 0, 1 * sizeof(real));
+                for (size_t row = 0; row < live; ++row) memset(at.sum_mu2 + row * 8, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) {
@@ -615,7 +612,7 @@ static int infer_run(const args *a)
                         for (size_t row = begin, rows; row < end; row += rows) {
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
-                            /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
+                            /* F8, F9, F10, F11: a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h */
                             tile_of(rows, width, few)(
                                 0, NULL, 0, H, (t > 1 ? a->out + (t - 2) * S * H : a->h_0) + row * H, H,
                                 panels, acc, 4 * V, NULL, 4 * V);
@@ -686,21 +683,21 @@ struct forward_at {
     const real *a_g;
     const real *a_i;
     const real *a_o;
-    real *sum_mu_a;
-    real *mu_a;
-    real *sum_var_a;
-    real *rho_a;
-    real *s_i;
-    real *s_f;
-    real *s_g;
-    real *s_o;
-    real *sum_mu_s;
-    real *mu_s;
-    real *sum_var_s;
+    real *sum_mu;
+    real *mu;
+    real *sum_var;
+    real *rho;
+    real *a2_i;
+    real *a2_f;
+    real *a2_g;
+    real *a2_o;
+    real *sum_mu2;
+    real *mu2;
+    real *sum_var2;
     const real *b_i;
     const real *gamma_h_i;
     const real *gamma_x_i;
-    real *rho_s;
+    real *rho2;
     const real *b_f;
     const real *gamma_h_f;
     const real *gamma_x_f;
@@ -717,17 +714,17 @@ struct forward_at {
     real *g;
     real *o;
     real *c;
-    real *sum_mu_c;
-    real *mu_c;
-    real *sum_var_c;
+    real *sum_mu3;
+    real *mu3;
+    real *sum_var3;
     const real *beta_c;
     const real *gamma_c;
-    real *rho_c;
+    real *rho3;
     real *tanh_h;
     real *h;
 };
 
-/* forward, before1: F9.
+/* forward, before1: F5.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void forward_before1_units(
     const struct forward_at *at, size_t row, size_t unit, int full, vec *sum_1)
@@ -739,7 +736,7 @@ INLINE void forward_before1_units(
     const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 14 * H + unit, lanes);
-    *sum_1 += first_lanes(a_f + a_g + a_i + a_o, lanes); /* F9 */
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a_f + (REAL(1.0) / ((real)H)) * a_g + (REAL(1.0) / ((real)H)) * a_i + (REAL(1.0) / ((real)H)) * a_o), lanes); /* F5 */
 }
 
 INLINE void forward_before1(const struct forward_at *at, size_t rows)
@@ -751,11 +748,11 @@ INLINE void forward_before1(const struct forward_at *at, size_t rows)
             forward_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             forward_before1_units(at, row, unit, 0, &sum_1);
-        at->sum_mu_a[row * 2] = sum(sum_1); /* F9 */
+        at->sum_mu[row * 2] = sum(sum_1); /* F5 */
     }
 }
 
-/* forward, before2: F10.
+/* forward, before2: F6.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void forward_before2_units(
     const struct forward_at *at, size_t row, size_t unit, int full, vec *sum_1)
@@ -767,8 +764,8 @@ INLINE void forward_before2_units(
     const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 14 * H + unit, lanes);
-    const real mu_a = at->mu_a[row * 6];
-    *sum_1 += first_lanes(vec_square((a_f - mu_a)) + vec_square((a_g - mu_a)) + vec_square((a_i - mu_a)) + vec_square((a_o - mu_a)), lanes); /* F10 */
+    const real mu = at->mu[row * 6];
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a_f - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_g - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_i - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_o - mu))), lanes); /* F6 */
 }
 
 INLINE void forward_before2(const struct forward_at *at, size_t rows)
@@ -780,35 +777,33 @@ INLINE void forward_before2(const struct forward_at *at, size_t rows)
             forward_before2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             forward_before2_units(at, row, unit, 0, &sum_1);
-        at->sum_var_a[row * 2] = sum(sum_1); /* F10 */
+        at->sum_var[row * 2] = sum(sum_1); /* F6 */
     }
 }
 
-/* forward, before2: the numbers of a row, F9. */
+/* forward, before2: the numbers of a row, F5. */
 INLINE void forward_before2_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_a = at->sum_mu_a[row * 2];
-        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
-        at->mu_a[row * 6] = mu_a;
+        const real sum_mu = at->sum_mu[row * 2];
+        const real mu = sum_mu; /* F5 */
+        at->mu[row * 6] = mu;
     }
 }
 
-/* forward, before3: the numbers of a row, F10, F11. */
+/* forward, before3: the numbers of a row, F6, F7. */
 INLINE void forward_before3_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_a = at->sum_var_a[row * 2];
-        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
-        at->rho_a[row * 6] = rho_a;
+        const real sum_var = at->sum_var[row * 2];
+        const real var = sum_var; /* F6 */
+        const real rho = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var + REAL(1.0)))); /* F7 */
+        at->rho[row * 6] = rho;
     }
 }
 
 /* forward, stage1: F12.
- * acc holds the tile of the products s_i, s_f, s_g, s_o.
+ * acc holds the tile of the products a2_i, a2_f, a2_g, a2_o.
  * `rows` rows from row0, 1 x V units from `unit`; full: no unit of the block is beyond H. */
 INLINE void forward_stage1(
     const struct forward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -819,15 +814,15 @@ INLINE void forward_stage1(
         const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec s_i = load(tile + 0 * pitch, V);
-            store(at->s_i + row * 14 * H + unit, s_i, lanes);
-            const vec s_f = load(tile + 1 * pitch, V);
-            store(at->s_f + row * 14 * H + unit, s_f, lanes);
-            const vec s_g = load(tile + 2 * pitch, V);
-            store(at->s_g + row * 14 * H + unit, s_g, lanes);
-            const vec s_o = load(tile + 3 * pitch, V);
-            store(at->s_o + row * 14 * H + unit, s_o, lanes);
-            at->sum_mu_s[row * 4] += sum(first_lanes(s_f + s_g + s_i + s_o, lanes)); /* F12 */
+            const vec a2_i = load(tile + 0 * pitch, V);
+            store(at->a2_i + row * 14 * H + unit, a2_i, lanes);
+            const vec a2_f = load(tile + 1 * pitch, V);
+            store(at->a2_f + row * 14 * H + unit, a2_f, lanes);
+            const vec a2_g = load(tile + 2 * pitch, V);
+            store(at->a2_g + row * 14 * H + unit, a2_g, lanes);
+            const vec a2_o = load(tile + 3 * pitch, V);
+            store(at->a2_o + row * 14 * H + unit, a2_o, lanes);
+            at->sum_mu2[row * 4] += sum(first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a2_f + (REAL(1.0) / ((real)H)) * a2_g + (REAL(1.0) / ((real)H)) * a2_i + (REAL(1.0) / ((real)H)) * a2_o), lanes)); /* F12 */
         }
     }
 }
@@ -840,12 +835,12 @@ INLINE void forward_stage2_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
-    const real mu_s = at->mu_s[row * 6];
-    const vec s_f = load(at->s_f + row * 14 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 14 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 14 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 14 * H + unit, lanes);
-    *sum_1 += first_lanes(vec_square((s_f - mu_s)) + vec_square((s_g - mu_s)) + vec_square((s_i - mu_s)) + vec_square((s_o - mu_s)), lanes); /* F13 */
+    const vec a2_f = load(at->a2_f + row * 14 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 14 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 14 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 14 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 6];
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a2_f - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_g - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_i - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_o - mu2))), lanes); /* F13 */
 }
 
 INLINE void forward_stage2(const struct forward_at *at, size_t rows)
@@ -857,18 +852,17 @@ INLINE void forward_stage2(const struct forward_at *at, size_t rows)
             forward_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             forward_stage2_units(at, row, unit, 0, &sum_1);
-        at->sum_var_s[row * 4] = sum(sum_1); /* F13 */
+        at->sum_var2[row * 4] = sum(sum_1); /* F13 */
     }
 }
 
 /* forward, stage2: the numbers of a row, F12. */
 INLINE void forward_stage2_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_s = at->sum_mu_s[row * 4];
-        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
-        at->mu_s[row * 6] = mu_s;
+        const real sum_mu2 = at->sum_mu2[row * 4];
+        const real mu2 = sum_mu2; /* F12 */
+        at->mu2[row * 6] = mu2;
     }
 }
 
@@ -880,35 +874,35 @@ INLINE void forward_stage3_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
+    const vec a2_i = load(at->a2_i + row * 14 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
     const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
-    const real mu_a = at->mu_a[row * 6];
-    const real mu_s = at->mu_s[row * 6];
-    const real rho_a = at->rho_a[row * 6];
-    const real rho_s = at->rho_s[row * 6];
-    const vec s_i = load(at->s_i + row * 14 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 6];
+    const real mu = at->mu[row * 6];
+    const real rho2 = at->rho2[row * 6];
+    const real rho = at->rho[row * 6];
+    const vec a2_f = load(at->a2_f + row * 14 * H + unit, lanes);
     const vec a_f = load(at->a_f + row * 14 * H + unit, lanes);
     const vec b_f = load(at->b_f + unit, lanes);
     const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
     const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const vec s_f = load(at->s_f + row * 14 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 14 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
     const vec b_g = load(at->b_g + unit, lanes);
     const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
     const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-    const vec s_g = load(at->s_g + row * 14 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 14 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 14 * H + unit, lanes);
     const vec b_o = load(at->b_o + unit, lanes);
     const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
-    const vec s_o = load(at->s_o + row * 14 * H + unit, lanes);
     const vec c_prev = load(at->c_prev + at->c_prev_ld * row + unit, lanes);
-    const vec z_i = vec_fused(rho_s * (s_i - mu_s), gamma_h_i, vec_fused(rho_a * (a_i - mu_a), gamma_x_i, b_i)); /* F15 */
-    const vec z_f = vec_fused(rho_s * (s_f - mu_s), gamma_h_f, vec_fused(rho_a * (a_f - mu_a), gamma_x_f, b_f)); /* F16 */
-    const vec z_g = vec_fused(rho_s * (s_g - mu_s), gamma_h_g, vec_fused(rho_a * (a_g - mu_a), gamma_x_g, b_g)); /* F17 */
-    const vec z_o = vec_fused(rho_s * (s_o - mu_s), gamma_h_o, vec_fused(rho_a * (a_o - mu_a), gamma_x_o, b_o)); /* F18 */
+    const vec z_i = vec_fused(rho * (a_i - mu), gamma_x_i, vec_fused(rho2 * (a2_i - mu2), gamma_h_i, b_i)); /* F15 */
+    const vec z_f = vec_fused(rho * (a_f - mu), gamma_x_f, vec_fused(rho2 * (a2_f - mu2), gamma_h_f, b_f)); /* F16 */
+    const vec z_g = vec_fused(rho * (a_g - mu), gamma_x_g, vec_fused(rho2 * (a2_g - mu2), gamma_h_g, b_g)); /* F17 */
+    const vec z_o = vec_fused(rho * (a_o - mu), gamma_x_o, vec_fused(rho2 * (a2_o - mu2), gamma_h_o, b_o)); /* F18 */
     const vec i = vec_sigmoid(z_i); /* F19 */
     store(at->i + row * 14 * H + unit, i, lanes);
     const vec f = vec_sigmoid(z_f); /* F20 */
@@ -931,19 +925,18 @@ INLINE void forward_stage3(const struct forward_at *at, size_t rows)
             forward_stage3_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             forward_stage3_units(at, row, unit, 0, &sum_1);
-        at->sum_mu_c[row * 4] = sum(sum_1); /* F24 */
+        at->sum_mu3[row * 4] = sum(sum_1); /* F24 */
     }
 }
 
 /* forward, stage3: the numbers of a row, F13, F14. */
 INLINE void forward_stage3_rows(const struct forward_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_s = at->sum_var_s[row * 4];
-        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
-        at->rho_s[row * 6] = rho_s;
+        const real sum_var2 = at->sum_var2[row * 4];
+        const real var2 = sum_var2; /* F13 */
+        const real rho2 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var2 + REAL(1.0)))); /* F14 */
+        at->rho2[row * 6] = rho2;
     }
 }
 
@@ -956,8 +949,8 @@ INLINE void forward_stage4_units(
     const size_t lanes = full ? V : H - unit;
     (void)row;
     const vec c = load(at->c + row * 14 * H + unit, lanes);
-    const real mu_c = at->mu_c[row * 6];
-    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    const real mu3 = at->mu3[row * 6];
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu3)), lanes); /* F25 */
 }
 
 INLINE void forward_stage4(const struct forward_at *at, size_t rows)
@@ -969,7 +962,7 @@ INLINE void forward_stage4(const struct forward_at *at, size_t rows)
             forward_stage4_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             forward_stage4_units(at, row, unit, 0, &sum_1);
-        at->sum_var_c[row * 4] = sum(sum_1); /* F25 */
+        at->sum_var3[row * 4] = sum(sum_1); /* F25 */
     }
 }
 
@@ -977,9 +970,9 @@ INLINE void forward_stage4(const struct forward_at *at, size_t rows)
 INLINE void forward_stage4_rows(const struct forward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_c = at->sum_mu_c[row * 4];
-        const real mu_c = sum_mu_c; /* F24 */
-        at->mu_c[row * 6] = mu_c;
+        const real sum_mu3 = at->sum_mu3[row * 4];
+        const real mu3 = sum_mu3; /* F24 */
+        at->mu3[row * 6] = mu3;
     }
 }
 
@@ -994,10 +987,10 @@ INLINE void forward_stage5(const struct forward_at *at, size_t row0, size_t rows
         const vec gamma_c = load(at->gamma_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec c = load(at->c + row * 14 * H + unit, lanes);
-            const real mu_c = at->mu_c[row * 6];
-            const real rho_c = at->rho_c[row * 6];
+            const real mu3 = at->mu3[row * 6];
+            const real rho3 = at->rho3[row * 6];
             const vec o = load(at->o + row * 14 * H + unit, lanes);
-            const vec tanh_h = vec_tanh(vec_fused(rho_c * (c - mu_c), gamma_c, beta_c)); /* F27 */
+            const vec tanh_h = vec_tanh(vec_fused(rho3 * (c - mu3), gamma_c, beta_c)); /* F27 */
             store(at->tanh_h + row * 14 * H + unit, tanh_h, lanes);
             const vec h = o * tanh_h; /* F28 */
             store(at->h + row * H + unit, h, lanes);
@@ -1009,10 +1002,10 @@ INLINE void forward_stage5(const struct forward_at *at, size_t row0, size_t rows
 INLINE void forward_stage5_rows(const struct forward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_c = at->sum_var_c[row * 4];
-        const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
-        at->rho_c[row * 6] = rho_c;
+        const real sum_var3 = at->sum_var3[row * 4];
+        const real var3 = sum_var3; /* F25 */
+        const real rho3 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var3 + REAL(1.0)))); /* F26 */
+        at->rho3[row * 6] = rho3;
     }
 }
 
@@ -1026,7 +1019,7 @@ struct forward_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* forward: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o
+/* forward: the panels of a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h for the block of units from `unit`: the columns of a2_i, a2_f, a2_g, a2_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
 NOINLINE void forward_pack_panels_1(
@@ -1116,7 +1109,7 @@ static int forward_run(const args *a)
             team, w.weight_ih_rows, 0, I,
             a->weight_ih, 1, I, 4 * H, I);
         {
-            /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
+            /* panels of a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
                 forward_pack_panels_1(
@@ -1133,7 +1126,7 @@ static int forward_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
+        /* F1, F2, F3, F4: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
             gemm(team, all, 4 * H, I, q, w.weight_ih_rows, tape_H + (first - 1) * B * 14 * H, (ptrdiff_t)(B * 14 * H), 14 * H, 0);
@@ -1145,10 +1138,10 @@ static int forward_run(const args *a)
             at.a_g = tape_H + (t - 1) * B * 14 * H + 2 * H;
             at.a_i = tape_H + (t - 1) * B * 14 * H;
             at.a_o = tape_H + (t - 1) * B * 14 * H + 3 * H;
-            at.sum_mu_a = w.chunk_row + (t - first) * B * 2;
-            at.mu_a = tape_row + (t - 1) * B * 6;
-            at.sum_var_a = w.chunk_row + (t - first) * B * 2 + 1;
-            at.rho_a = tape_row + (t - 1) * B * 6 + 1;
+            at.sum_mu = w.chunk_row + (t - first) * B * 2;
+            at.mu = tape_row + (t - 1) * B * 6;
+            at.sum_var = w.chunk_row + (t - first) * B * 2 + 1;
+            at.rho = tape_row + (t - 1) * B * 6 + 1;
             {
                 forward_before1(&at, live);
             }
@@ -1169,19 +1162,19 @@ static int forward_run(const args *a)
             at.a_g = tape_H + (t - 1) * B * 14 * H + 2 * H;
             at.a_i = tape_H + (t - 1) * B * 14 * H;
             at.a_o = tape_H + (t - 1) * B * 14 * H + 3 * H;
-            at.mu_a = tape_row + (t - 1) * B * 6;
-            at.rho_a = tape_row + (t - 1) * B * 6 + 1;
-            at.s_i = tape_H + (t - 1) * B * 14 * H + 4 * H;
-            at.s_f = tape_H + (t - 1) * B * 14 * H + 5 * H;
-            at.s_g = tape_H + (t - 1) * B * 14 * H + 6 * H;
-            at.s_o = tape_H + (t - 1) * B * 14 * H + 7 * H;
-            at.sum_mu_s = w.step_row;
-            at.mu_s = tape_row + (t - 1) * B * 6 + 2;
-            at.sum_var_s = w.step_row + 1;
+            at.mu = tape_row + (t - 1) * B * 6;
+            at.rho = tape_row + (t - 1) * B * 6 + 1;
+            at.a2_i = tape_H + (t - 1) * B * 14 * H + 4 * H;
+            at.a2_f = tape_H + (t - 1) * B * 14 * H + 5 * H;
+            at.a2_g = tape_H + (t - 1) * B * 14 * H + 6 * H;
+            at.a2_o = tape_H + (t - 1) * B * 14 * H + 7 * H;
+            at.sum_mu2 = w.step_row;
+            at.mu2 = tape_row + (t - 1) * B * 6 + 2;
+            at.sum_var2 = w.step_row + 1;
             at.b_i = a->bias;
             at.gamma_h_i = a->gain_hh;
             at.gamma_x_i = a->gain_ih;
-            at.rho_s = tape_row + (t - 1) * B * 6 + 3;
+            at.rho2 = tape_row + (t - 1) * B * 6 + 3;
             at.b_f = a->bias + H;
             at.gamma_h_f = a->gain_hh + H;
             at.gamma_x_f = a->gain_ih + H;
@@ -1198,16 +1191,16 @@ static int forward_run(const args *a)
             at.g = tape_H + (t - 1) * B * 14 * H + 10 * H;
             at.o = tape_H + (t - 1) * B * 14 * H + 11 * H;
             at.c = tape_H + (t - 1) * B * 14 * H + 12 * H;
-            at.sum_mu_c = w.step_row + 2;
-            at.mu_c = tape_row + (t - 1) * B * 6 + 4;
-            at.sum_var_c = w.step_row + 3;
+            at.sum_mu3 = w.step_row + 2;
+            at.mu3 = tape_row + (t - 1) * B * 6 + 4;
+            at.sum_var3 = w.step_row + 3;
             at.beta_c = a->bias_c;
             at.gamma_c = a->gain_c;
-            at.rho_c = tape_row + (t - 1) * B * 6 + 5;
+            at.rho3 = tape_row + (t - 1) * B * 6 + 5;
             at.tanh_h = tape_H + (t - 1) * B * 14 * H + 13 * H;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) memset(at.sum_mu_s + row * 4, 0, 1 * sizeof(real));
+                for (size_t row = 0; row < live; ++row) memset(at.sum_mu2 + row * 4, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) {
@@ -1223,7 +1216,7 @@ static int forward_run(const args *a)
                         for (size_t row = begin, rows; row < end; row += rows) {
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
-                            /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
+                            /* F8, F9, F10, F11: a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h */
                             tile_of(rows, width, few)(
                                 0, NULL, 0, H, (t > 1 ? a->out + (t - 2) * S * H : a->h_0) + row * H, H,
                                 panels, acc, 4 * V, NULL, 4 * V);
@@ -1435,32 +1428,32 @@ struct backward_at {
     const real *o;
     const real *tanh_h;
     const real *gamma_c;
-    const real *rho_c;
+    const real *rho3;
     const real *gamma_h_o;
-    const real *rho_s;
+    const real *rho2;
     const real *gamma_x_o;
-    const real *rho_a;
+    const real *rho;
     const real *c;
-    const real *mu_c;
+    const real *mu3;
     const real *a_o;
-    const real *mu_a;
-    const real *mu_s;
-    const real *s_o;
+    const real *mu;
+    const real *a2_o;
+    const real *mu2;
     real *d_z_o;
-    real *d_tanh_h_gamma_c_rho_c;
-    real *d_z_o_gamma_h_o_rho_s;
-    real *d_z_o_gamma_x_o_rho_a;
-    real *d_rho_c;
+    real *d_tanh_h_gamma_c_rho3;
+    real *d_z_o_gamma_h_o_rho2;
+    real *d_z_o_gamma_x_o_rho;
+    real *d_rho3;
     real *d_b_o;
     real *d_gamma_x_o;
     real *d_gamma_h_o;
     real *d_gamma_c;
     real *d_beta_c;
-    real *d_var_c;
-    real *sum_d_mu_c;
+    real *d_var3;
+    real *sum_d_mu3;
     const real *carry_c_next;
     const real *d_c_T;
-    real *d_mu_c;
+    real *d_mu3;
     const real *f;
     const real *c_prev;
     size_t c_prev_ld;
@@ -1472,21 +1465,21 @@ struct backward_at {
     const real *gamma_x_f;
     const real *gamma_x_g;
     const real *gamma_x_i;
-    const real *s_f;
-    const real *s_g;
-    const real *s_i;
+    const real *a2_f;
+    const real *a2_g;
+    const real *a2_i;
     const real *a_f;
     const real *a_g;
     const real *a_i;
     real *carry_c;
-    real *d_z_f_gamma_h_f_rho_s;
-    real *d_z_g_gamma_h_g_rho_s;
-    real *d_z_i_gamma_h_i_rho_s;
-    real *d_z_f_gamma_x_f_rho_a;
-    real *d_z_g_gamma_x_g_rho_a;
-    real *d_z_i_gamma_x_i_rho_a;
-    real *sum_d_rho_s;
-    real *sum_d_rho_a;
+    real *d_z_f_gamma_h_f_rho2;
+    real *d_z_g_gamma_h_g_rho2;
+    real *d_z_i_gamma_h_i_rho2;
+    real *d_z_f_gamma_x_f_rho;
+    real *d_z_g_gamma_x_g_rho;
+    real *d_z_i_gamma_x_i_rho;
+    real *sum_d_rho2;
+    real *sum_d_rho;
     real *d_b_i;
     real *d_b_f;
     real *d_b_g;
@@ -1496,26 +1489,26 @@ struct backward_at {
     real *d_gamma_h_i;
     real *d_gamma_h_f;
     real *d_gamma_h_g;
-    real *d_var_s;
-    real *d_var_a;
-    real *sum_d_mu_s;
-    real *sum_d_mu_a;
-    real *d_mu_s;
-    real *d_mu_a;
-    real *d_s_o;
-    real *d_s_g;
-    real *d_s_f;
-    real *d_s_i;
+    real *d_var2;
+    real *d_var;
+    real *sum_d_mu2;
+    real *sum_d_mu;
+    real *d_mu2;
+    real *d_mu;
+    real *d_a2_o;
+    real *d_a2_g;
+    real *d_a2_f;
+    real *d_a2_i;
+    real *d_a_o;
     real *d_a_g;
     real *d_a_f;
-    real *d_a_o;
     real *d_a_i;
     real *d_h;
     real *d_c;
 };
 
 /* backward, stage1: B1, B2, B7, B11, P1, P5, P4, B3, B41, B45, B49, B50, B51.
- * acc holds the tile of the products U_d_s.
+ * acc holds the tile of the products U_d_a2.
  * `rows` rows from row0, 4 x V units from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_stage1(
     const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -1534,35 +1527,35 @@ INLINE void backward_stage1(
         vec d_beta_c = load(at->d_beta_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + block * V + (row - row0) * 4 * V;
-            const vec U_d_s = load(tile + 0 * pitch, V);
+            const vec U_d_a2 = load(tile + 0 * pitch, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec o = load(at->o + row * 14 * H + unit, lanes);
             const vec tanh_h = load(at->tanh_h + row * 14 * H + unit, lanes);
-            const real rho_c = at->rho_c[row * 6];
-            const real rho_s = at->rho_s[row * 6];
-            const real rho_a = at->rho_a[row * 6];
+            const real rho3 = at->rho3[row * 6];
+            const real rho2 = at->rho2[row * 6];
+            const real rho = at->rho[row * 6];
             const vec c = load(at->c + row * 14 * H + unit, lanes);
-            const real mu_c = at->mu_c[row * 6];
+            const real mu3 = at->mu3[row * 6];
             const vec a_o = load(at->a_o + row * 14 * H + unit, lanes);
-            const real mu_a = at->mu_a[row * 6];
-            const real mu_s = at->mu_s[row * 6];
-            const vec s_o = load(at->s_o + row * 14 * H + unit, lanes);
-            const vec d_h = U_d_s + seed_h + d_h_T; /* B1 */
+            const real mu = at->mu[row * 6];
+            const vec a2_o = load(at->a2_o + row * 14 * H + unit, lanes);
+            const real mu2 = at->mu2[row * 6];
+            const vec d_h = U_d_a2 + seed_h + d_h_T; /* B1 */
             const vec d_tanh_h = d_h * o; /* B2 */
             const vec d_z_o = (REAL(1.0) - o) * d_tanh_h * tanh_h; /* B7, B11 */
             store(at->d_z_o + row * 10 * H + unit, d_z_o, lanes);
-            const vec d_tanh_h_gamma_c_rho_c = rho_c * (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
-            store(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, d_tanh_h_gamma_c_rho_c, lanes);
-            const vec d_z_o_gamma_h_o_rho_s = rho_s * d_z_o * gamma_h_o; /* P5 */
-            store(at->d_z_o_gamma_h_o_rho_s + row * 10 * H + unit, d_z_o_gamma_h_o_rho_s, lanes);
-            const vec d_z_o_gamma_x_o_rho_a = rho_a * d_z_o * gamma_x_o; /* P4 */
-            store(at->d_z_o_gamma_x_o_rho_a + row * 10 * H + unit, d_z_o_gamma_x_o_rho_a, lanes);
-            at->d_rho_c[row * 12] += sum(first_lanes((REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
+            const vec d_tanh_h_gamma_c_rho3 = rho3 * (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
+            store(at->d_tanh_h_gamma_c_rho3 + row * 10 * H + unit, d_tanh_h_gamma_c_rho3, lanes);
+            const vec d_z_o_gamma_h_o_rho2 = rho2 * d_z_o * gamma_h_o; /* P5 */
+            store(at->d_z_o_gamma_h_o_rho2 + row * 10 * H + unit, d_z_o_gamma_h_o_rho2, lanes);
+            const vec d_z_o_gamma_x_o_rho = rho * d_z_o * gamma_x_o; /* P4 */
+            store(at->d_z_o_gamma_x_o_rho + row * 10 * H + unit, d_z_o_gamma_x_o_rho, lanes);
+            at->d_rho3[row * 12] += sum(first_lanes((REAL(1.0) - vec_square(tanh_h)) * (c - mu3) * d_tanh_h * gamma_c, lanes)); /* B3 */
             d_b_o += d_z_o; /* B41 */
-            d_gamma_x_o += rho_a * (a_o - mu_a) * d_z_o; /* B45 */
-            d_gamma_h_o += rho_s * (s_o - mu_s) * d_z_o; /* B49 */
-            d_gamma_c += rho_c * (REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
+            d_gamma_x_o += rho * (a_o - mu) * d_z_o; /* B45 */
+            d_gamma_h_o += rho2 * (a2_o - mu2) * d_z_o; /* B49 */
+            d_gamma_c += rho3 * (REAL(1.0) - vec_square(tanh_h)) * (c - mu3) * d_tanh_h; /* B50 */
             d_beta_c += (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
@@ -1604,10 +1597,10 @@ INLINE void backward_stage2_units(
     const size_t lanes = full ? V : H - unit;
     (void)row;
     const vec c = load(at->c + row * 14 * H + unit, lanes);
-    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, lanes);
-    const real d_var_c = at->d_var_c[row * 12];
-    const real mu_c = at->mu_c[row * 6];
-    *sum_1 += first_lanes(vec_fused(-splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
+    const vec d_tanh_h_gamma_c_rho3 = load(at->d_tanh_h_gamma_c_rho3 + row * 10 * H + unit, lanes);
+    const real d_var3 = at->d_var3[row * 12];
+    const real mu3 = at->mu3[row * 6];
+    *sum_1 += first_lanes(vec_fused(-splat((REAL(2.0) / ((real)H)) * d_var3), (c - mu3), -d_tanh_h_gamma_c_rho3), lanes); /* B5 */
 }
 
 INLINE void backward_stage2(const struct backward_at *at, size_t rows)
@@ -1619,7 +1612,7 @@ INLINE void backward_stage2(const struct backward_at *at, size_t rows)
             backward_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             backward_stage2_units(at, row, unit, 0, &sum_1);
-        at->sum_d_mu_c[row * 12] = sum(sum_1); /* B5 */
+        at->sum_d_mu3[row * 12] = sum(sum_1); /* B5 */
     }
 }
 
@@ -1627,10 +1620,10 @@ INLINE void backward_stage2(const struct backward_at *at, size_t rows)
 INLINE void backward_stage2_rows(const struct backward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real d_rho_c = at->d_rho_c[row * 12];
-        const real rho_c = at->rho_c[row * 6];
-        const real d_var_c = -REAL(0.5) * d_rho_c * (scalar_square(rho_c) * rho_c); /* B4 */
-        at->d_var_c[row * 12] = d_var_c;
+        const real d_rho3 = at->d_rho3[row * 12];
+        const real rho3 = at->rho3[row * 6];
+        const real d_var3 = -REAL(0.5) * d_rho3 * (scalar_square(rho3) * rho3); /* B4 */
+        at->d_var3[row * 12] = d_var3;
     }
 }
 
@@ -1645,36 +1638,36 @@ INLINE void backward_stage3_units(
     const vec c = load(at->c + row * 14 * H + unit, lanes);
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
     const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
-    const real d_mu_c = at->d_mu_c[row * 12];
-    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, lanes);
-    const real d_var_c = at->d_var_c[row * 12];
-    const real mu_c = at->mu_c[row * 6];
+    const real d_mu3 = at->d_mu3[row * 12];
+    const vec d_tanh_h_gamma_c_rho3 = load(at->d_tanh_h_gamma_c_rho3 + row * 10 * H + unit, lanes);
+    const real d_var3 = at->d_var3[row * 12];
+    const real mu3 = at->mu3[row * 6];
     const vec f = load(at->f + row * 14 * H + unit, lanes);
     const vec c_prev = load(at->c_prev + at->c_prev_ld * row + unit, lanes);
     const vec i = load(at->i + row * 14 * H + unit, lanes);
     const vec g = load(at->g + row * 14 * H + unit, lanes);
     const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
-    const real rho_s = at->rho_s[row * 6];
+    const real rho2 = at->rho2[row * 6];
     const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
     const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const real rho_a = at->rho_a[row * 6];
+    const real rho = at->rho[row * 6];
     const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
     const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+    const vec a2_f = load(at->a2_f + row * 14 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 14 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 14 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 14 * H + unit, lanes);
     const vec d_z_o = load(at->d_z_o + row * 10 * H + unit, lanes);
     const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
-    const real mu_s = at->mu_s[row * 6];
-    const vec s_f = load(at->s_f + row * 14 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 14 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 14 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 14 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 6];
     const vec a_f = load(at->a_f + row * 14 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 14 * H + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
-    const real mu_a = at->mu_a[row * 6];
-    const vec d_c = vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (REAL(1.0) / ((real)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
+    const real mu = at->mu[row * 6];
+    const vec d_c = vec_fused(splat((REAL(2.0) / ((real)H)) * d_var3), (c - mu3), d_tanh_h_gamma_c_rho3 + (REAL(1.0) / ((real)H)) * d_mu3 + carry_c_next + d_c_T); /* B6 */
     const vec carry_c = d_c * f; /* B6' */
     store(at->carry_c + row * H + unit, carry_c, lanes);
     const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B9, B13 */
@@ -1682,29 +1675,29 @@ INLINE void backward_stage3_units(
     const vec d_c_i_g = d_c_i * g; /* P3 */
     const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B8, B12 */
     const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B10, B14 */
-    const vec d_z_f_gamma_h_f_rho_s = rho_s * d_z_f * gamma_h_f; /* P9 */
-    store(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, d_z_f_gamma_h_f_rho_s, lanes);
-    const vec d_z_g_gamma_h_g_rho_s = rho_s * d_z_g * gamma_h_g; /* P7 */
-    store(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, d_z_g_gamma_h_g_rho_s, lanes);
-    const vec d_z_i_gamma_h_i_rho_s = rho_s * d_z_i * gamma_h_i; /* P11 */
-    store(at->d_z_i_gamma_h_i_rho_s + row * 10 * H + unit, d_z_i_gamma_h_i_rho_s, lanes);
-    const vec d_z_f_gamma_x_f_rho_a = rho_a * d_z_f * gamma_x_f; /* P8 */
-    store(at->d_z_f_gamma_x_f_rho_a + row * 10 * H + unit, d_z_f_gamma_x_f_rho_a, lanes);
-    const vec d_z_g_gamma_x_g_rho_a = rho_a * d_z_g * gamma_x_g; /* P6 */
-    store(at->d_z_g_gamma_x_g_rho_a + row * 10 * H + unit, d_z_g_gamma_x_g_rho_a, lanes);
-    const vec d_z_i_gamma_x_i_rho_a = rho_a * d_z_i * gamma_x_i; /* P10 */
-    store(at->d_z_i_gamma_x_i_rho_a + row * 10 * H + unit, d_z_i_gamma_x_i_rho_a, lanes);
-    *sum_1 += first_lanes(vec_fused((s_o - mu_s) * d_z_o, gamma_h_o, vec_fused((s_i - mu_s) * d_z_i, gamma_h_i, vec_fused((s_g - mu_s) * d_z_g, gamma_h_g, (s_f - mu_s) * d_z_f * gamma_h_f))), lanes); /* B15 */
-    *sum_2 += first_lanes(vec_fused((a_o - mu_a) * d_z_o, gamma_x_o, vec_fused((a_i - mu_a) * d_z_i, gamma_x_i, vec_fused((a_g - mu_a) * d_z_g, gamma_x_g, (a_f - mu_a) * d_z_f * gamma_x_f))), lanes); /* B22 */
+    const vec d_z_f_gamma_h_f_rho2 = rho2 * d_z_f * gamma_h_f; /* P9 */
+    store(at->d_z_f_gamma_h_f_rho2 + row * 10 * H + unit, d_z_f_gamma_h_f_rho2, lanes);
+    const vec d_z_g_gamma_h_g_rho2 = rho2 * d_z_g * gamma_h_g; /* P7 */
+    store(at->d_z_g_gamma_h_g_rho2 + row * 10 * H + unit, d_z_g_gamma_h_g_rho2, lanes);
+    const vec d_z_i_gamma_h_i_rho2 = rho2 * d_z_i * gamma_h_i; /* P11 */
+    store(at->d_z_i_gamma_h_i_rho2 + row * 10 * H + unit, d_z_i_gamma_h_i_rho2, lanes);
+    const vec d_z_f_gamma_x_f_rho = rho * d_z_f * gamma_x_f; /* P8 */
+    store(at->d_z_f_gamma_x_f_rho + row * 10 * H + unit, d_z_f_gamma_x_f_rho, lanes);
+    const vec d_z_g_gamma_x_g_rho = rho * d_z_g * gamma_x_g; /* P6 */
+    store(at->d_z_g_gamma_x_g_rho + row * 10 * H + unit, d_z_g_gamma_x_g_rho, lanes);
+    const vec d_z_i_gamma_x_i_rho = rho * d_z_i * gamma_x_i; /* P10 */
+    store(at->d_z_i_gamma_x_i_rho + row * 10 * H + unit, d_z_i_gamma_x_i_rho, lanes);
+    *sum_1 += first_lanes(vec_fused((a2_o - mu2) * d_z_o, gamma_h_o, vec_fused((a2_i - mu2) * d_z_i, gamma_h_i, vec_fused((a2_g - mu2) * d_z_g, gamma_h_g, (a2_f - mu2) * d_z_f * gamma_h_f))), lanes); /* B15 */
+    *sum_2 += first_lanes(vec_fused((a_o - mu) * d_z_o, gamma_x_o, vec_fused((a_i - mu) * d_z_i, gamma_x_i, vec_fused((a_g - mu) * d_z_g, gamma_x_g, (a_f - mu) * d_z_f * gamma_x_f))), lanes); /* B22 */
     store(at->d_b_i + unit, load(at->d_b_i + unit, lanes) + d_z_i, lanes); /* B38 */
     store(at->d_b_f + unit, load(at->d_b_f + unit, lanes) + d_z_f, lanes); /* B39 */
     store(at->d_b_g + unit, load(at->d_b_g + unit, lanes) + d_z_g, lanes); /* B40 */
-    store(at->d_gamma_x_i + unit, load(at->d_gamma_x_i + unit, lanes) + rho_a * (a_i - mu_a) * d_z_i, lanes); /* B42 */
-    store(at->d_gamma_x_f + unit, load(at->d_gamma_x_f + unit, lanes) + rho_a * (a_f - mu_a) * d_z_f, lanes); /* B43 */
-    store(at->d_gamma_x_g + unit, load(at->d_gamma_x_g + unit, lanes) + rho_a * (a_g - mu_a) * d_z_g, lanes); /* B44 */
-    store(at->d_gamma_h_i + unit, load(at->d_gamma_h_i + unit, lanes) + rho_s * (s_i - mu_s) * d_z_i, lanes); /* B46 */
-    store(at->d_gamma_h_f + unit, load(at->d_gamma_h_f + unit, lanes) + rho_s * (s_f - mu_s) * d_z_f, lanes); /* B47 */
-    store(at->d_gamma_h_g + unit, load(at->d_gamma_h_g + unit, lanes) + rho_s * (s_g - mu_s) * d_z_g, lanes); /* B48 */
+    store(at->d_gamma_x_i + unit, load(at->d_gamma_x_i + unit, lanes) + rho * (a_i - mu) * d_z_i, lanes); /* B42 */
+    store(at->d_gamma_x_f + unit, load(at->d_gamma_x_f + unit, lanes) + rho * (a_f - mu) * d_z_f, lanes); /* B43 */
+    store(at->d_gamma_x_g + unit, load(at->d_gamma_x_g + unit, lanes) + rho * (a_g - mu) * d_z_g, lanes); /* B44 */
+    store(at->d_gamma_h_i + unit, load(at->d_gamma_h_i + unit, lanes) + rho2 * (a2_i - mu2) * d_z_i, lanes); /* B46 */
+    store(at->d_gamma_h_f + unit, load(at->d_gamma_h_f + unit, lanes) + rho2 * (a2_f - mu2) * d_z_f, lanes); /* B47 */
+    store(at->d_gamma_h_g + unit, load(at->d_gamma_h_g + unit, lanes) + rho2 * (a2_g - mu2) * d_z_g, lanes); /* B48 */
 }
 
 INLINE void backward_stage3(const struct backward_at *at, size_t rows)
@@ -1717,8 +1710,8 @@ INLINE void backward_stage3(const struct backward_at *at, size_t rows)
             backward_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at))
             backward_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
-        at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
-        at->sum_d_rho_a[row * 12] = sum(sum_2); /* B22 */
+        at->sum_d_rho2[row * 12] = sum(sum_1); /* B15 */
+        at->sum_d_rho[row * 12] = sum(sum_2); /* B22 */
         if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_i, SIZE_H(at), SIZE_H(at));
         if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_f, SIZE_H(at), SIZE_H(at));
         if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_g, SIZE_H(at), SIZE_H(at));
@@ -1735,9 +1728,9 @@ INLINE void backward_stage3(const struct backward_at *at, size_t rows)
 INLINE void backward_stage3_rows(const struct backward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_d_mu_c = at->sum_d_mu_c[row * 12];
-        const real d_mu_c = sum_d_mu_c; /* B5 */
-        at->d_mu_c[row * 12] = d_mu_c;
+        const real sum_d_mu3 = at->sum_d_mu3[row * 12];
+        const real d_mu3 = sum_d_mu3; /* B5 */
+        at->d_mu3[row * 12] = d_mu3;
     }
 }
 
@@ -1749,28 +1742,28 @@ INLINE void backward_stage4_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
-    const real d_var_s = at->d_var_s[row * 12];
-    const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, lanes);
-    const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, lanes);
-    const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * 10 * H + unit, lanes);
-    const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * 10 * H + unit, lanes);
-    const real mu_s = at->mu_s[row * 6];
-    const vec s_f = load(at->s_f + row * 14 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 14 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 14 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 14 * H + unit, lanes);
+    const vec a2_f = load(at->a2_f + row * 14 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 14 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 14 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 14 * H + unit, lanes);
+    const real d_var2 = at->d_var2[row * 12];
+    const vec d_z_f_gamma_h_f_rho2 = load(at->d_z_f_gamma_h_f_rho2 + row * 10 * H + unit, lanes);
+    const vec d_z_g_gamma_h_g_rho2 = load(at->d_z_g_gamma_h_g_rho2 + row * 10 * H + unit, lanes);
+    const vec d_z_i_gamma_h_i_rho2 = load(at->d_z_i_gamma_h_i_rho2 + row * 10 * H + unit, lanes);
+    const vec d_z_o_gamma_h_o_rho2 = load(at->d_z_o_gamma_h_o_rho2 + row * 10 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 6];
     const vec a_f = load(at->a_f + row * 14 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 14 * H + unit, lanes);
-    const real d_var_a = at->d_var_a[row * 12];
-    const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * 10 * H + unit, lanes);
-    const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * 10 * H + unit, lanes);
-    const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * 10 * H + unit, lanes);
-    const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * 10 * H + unit, lanes);
-    const real mu_a = at->mu_a[row * 6];
-    *sum_1 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_f - mu_s), -REAL(2.0) * d_z_f_gamma_h_f_rho_s - REAL(2.0) * d_z_g_gamma_h_g_rho_s - REAL(2.0) * d_z_i_gamma_h_i_rho_s - REAL(2.0) * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
-    *sum_2 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_f - mu_a), -REAL(2.0) * d_z_f_gamma_x_f_rho_a - REAL(2.0) * d_z_g_gamma_x_g_rho_a - REAL(2.0) * d_z_i_gamma_x_i_rho_a - REAL(2.0) * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
+    const real d_var = at->d_var[row * 12];
+    const vec d_z_f_gamma_x_f_rho = load(at->d_z_f_gamma_x_f_rho + row * 10 * H + unit, lanes);
+    const vec d_z_g_gamma_x_g_rho = load(at->d_z_g_gamma_x_g_rho + row * 10 * H + unit, lanes);
+    const vec d_z_i_gamma_x_i_rho = load(at->d_z_i_gamma_x_i_rho + row * 10 * H + unit, lanes);
+    const vec d_z_o_gamma_x_o_rho = load(at->d_z_o_gamma_x_o_rho + row * 10 * H + unit, lanes);
+    const real mu = at->mu[row * 6];
+    *sum_1 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_o - mu2), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_i - mu2), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_g - mu2), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_f - mu2), -REAL(2.0) * d_z_f_gamma_h_f_rho2 - REAL(2.0) * d_z_g_gamma_h_g_rho2 - REAL(2.0) * d_z_i_gamma_h_i_rho2 - REAL(2.0) * d_z_o_gamma_h_o_rho2))))), lanes); /* B17 */
+    *sum_2 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_o - mu), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_i - mu), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_g - mu), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_f - mu), -REAL(2.0) * d_z_f_gamma_x_f_rho - REAL(2.0) * d_z_g_gamma_x_g_rho - REAL(2.0) * d_z_i_gamma_x_i_rho - REAL(2.0) * d_z_o_gamma_x_o_rho))))), lanes); /* B24 */
 }
 
 INLINE void backward_stage4(const struct backward_at *at, size_t rows)
@@ -1783,8 +1776,8 @@ INLINE void backward_stage4(const struct backward_at *at, size_t rows)
             backward_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at))
             backward_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
-        at->sum_d_mu_s[row * 12] = sum(sum_1); /* B17 */
-        at->sum_d_mu_a[row * 12] = sum(sum_2); /* B24 */
+        at->sum_d_mu2[row * 12] = sum(sum_1); /* B17 */
+        at->sum_d_mu[row * 12] = sum(sum_2); /* B24 */
     }
 }
 
@@ -1792,16 +1785,16 @@ INLINE void backward_stage4(const struct backward_at *at, size_t rows)
 INLINE void backward_stage4_rows(const struct backward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_d_rho_s = at->sum_d_rho_s[row * 12];
-        const real rho_s = at->rho_s[row * 6];
-        const real sum_d_rho_a = at->sum_d_rho_a[row * 12];
-        const real rho_a = at->rho_a[row * 6];
-        const real d_rho_s = sum_d_rho_s; /* B15 */
-        const real d_var_s = -REAL(0.5) * d_rho_s * (scalar_square(rho_s) * rho_s); /* B16 */
-        at->d_var_s[row * 12] = d_var_s;
-        const real d_rho_a = sum_d_rho_a; /* B22 */
-        const real d_var_a = -REAL(0.5) * d_rho_a * (scalar_square(rho_a) * rho_a); /* B23 */
-        at->d_var_a[row * 12] = d_var_a;
+        const real sum_d_rho2 = at->sum_d_rho2[row * 12];
+        const real rho2 = at->rho2[row * 6];
+        const real sum_d_rho = at->sum_d_rho[row * 12];
+        const real rho = at->rho[row * 6];
+        const real d_rho2 = sum_d_rho2; /* B15 */
+        const real d_var2 = -REAL(0.5) * d_rho2 * (scalar_square(rho2) * rho2); /* B16 */
+        at->d_var2[row * 12] = d_var2;
+        const real d_rho = sum_d_rho; /* B22 */
+        const real d_var = -REAL(0.5) * d_rho * (scalar_square(rho) * rho); /* B23 */
+        at->d_var[row * 12] = d_var;
     }
 }
 
@@ -1813,43 +1806,43 @@ INLINE void backward_stage5(const struct backward_at *at, size_t row0, size_t ro
     {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real d_mu_s = at->d_mu_s[row * 12];
-            const real d_var_s = at->d_var_s[row * 12];
-            const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * 10 * H + unit, lanes);
-            const real mu_s = at->mu_s[row * 6];
-            const vec s_o = load(at->s_o + row * 14 * H + unit, lanes);
-            const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, lanes);
-            const vec s_g = load(at->s_g + row * 14 * H + unit, lanes);
-            const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, lanes);
-            const vec s_f = load(at->s_f + row * 14 * H + unit, lanes);
-            const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * 10 * H + unit, lanes);
-            const vec s_i = load(at->s_i + row * 14 * H + unit, lanes);
-            const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
-            const real d_mu_a = at->d_mu_a[row * 12];
-            const real d_var_a = at->d_var_a[row * 12];
-            const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * 10 * H + unit, lanes);
-            const real mu_a = at->mu_a[row * 6];
-            const vec a_f = load(at->a_f + row * 14 * H + unit, lanes);
-            const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * 10 * H + unit, lanes);
+            const vec a2_o = load(at->a2_o + row * 14 * H + unit, lanes);
+            const real d_mu2 = at->d_mu2[row * 12];
+            const real d_var2 = at->d_var2[row * 12];
+            const vec d_z_o_gamma_h_o_rho2 = load(at->d_z_o_gamma_h_o_rho2 + row * 10 * H + unit, lanes);
+            const real mu2 = at->mu2[row * 6];
+            const vec a2_g = load(at->a2_g + row * 14 * H + unit, lanes);
+            const vec d_z_g_gamma_h_g_rho2 = load(at->d_z_g_gamma_h_g_rho2 + row * 10 * H + unit, lanes);
+            const vec a2_f = load(at->a2_f + row * 14 * H + unit, lanes);
+            const vec d_z_f_gamma_h_f_rho2 = load(at->d_z_f_gamma_h_f_rho2 + row * 10 * H + unit, lanes);
+            const vec a2_i = load(at->a2_i + row * 14 * H + unit, lanes);
+            const vec d_z_i_gamma_h_i_rho2 = load(at->d_z_i_gamma_h_i_rho2 + row * 10 * H + unit, lanes);
             const vec a_o = load(at->a_o + row * 14 * H + unit, lanes);
-            const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * 10 * H + unit, lanes);
+            const real d_mu = at->d_mu[row * 12];
+            const real d_var = at->d_var[row * 12];
+            const vec d_z_o_gamma_x_o_rho = load(at->d_z_o_gamma_x_o_rho + row * 10 * H + unit, lanes);
+            const real mu = at->mu[row * 6];
+            const vec a_g = load(at->a_g + row * 14 * H + unit, lanes);
+            const vec d_z_g_gamma_x_g_rho = load(at->d_z_g_gamma_x_g_rho + row * 10 * H + unit, lanes);
+            const vec a_f = load(at->a_f + row * 14 * H + unit, lanes);
+            const vec d_z_f_gamma_x_f_rho = load(at->d_z_f_gamma_x_f_rho + row * 10 * H + unit, lanes);
             const vec a_i = load(at->a_i + row * 14 * H + unit, lanes);
-            const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * 10 * H + unit, lanes);
-            const vec d_s_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_o - mu_s), REAL(4.0) * d_z_o_gamma_h_o_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B18 */
-            store(at->d_s_o + row * 8 * H + unit, d_s_o, lanes);
-            const vec d_s_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_g - mu_s), REAL(4.0) * d_z_g_gamma_h_g_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B19 */
-            store(at->d_s_g + row * 8 * H + unit, d_s_g, lanes);
-            const vec d_s_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_f - mu_s), REAL(4.0) * d_z_f_gamma_h_f_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B20 */
-            store(at->d_s_f + row * 8 * H + unit, d_s_f, lanes);
-            const vec d_s_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_i - mu_s), REAL(4.0) * d_z_i_gamma_h_i_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B21 */
-            store(at->d_s_i + row * 8 * H + unit, d_s_i, lanes);
-            const vec d_a_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_g - mu_a), REAL(4.0) * d_z_g_gamma_x_g_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B25 */
-            store(at->d_a_g + row * 8 * H + unit, d_a_g, lanes);
-            const vec d_a_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_f - mu_a), REAL(4.0) * d_z_f_gamma_x_f_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B26 */
-            store(at->d_a_f + row * 8 * H + unit, d_a_f, lanes);
-            const vec d_a_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_o - mu_a), REAL(4.0) * d_z_o_gamma_x_o_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B27 */
+            const vec d_z_i_gamma_x_i_rho = load(at->d_z_i_gamma_x_i_rho + row * 10 * H + unit, lanes);
+            const vec d_a2_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_o - mu2), REAL(4.0) * d_z_o_gamma_h_o_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B18 */
+            store(at->d_a2_o + row * 8 * H + unit, d_a2_o, lanes);
+            const vec d_a2_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_g - mu2), REAL(4.0) * d_z_g_gamma_h_g_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B19 */
+            store(at->d_a2_g + row * 8 * H + unit, d_a2_g, lanes);
+            const vec d_a2_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_f - mu2), REAL(4.0) * d_z_f_gamma_h_f_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B20 */
+            store(at->d_a2_f + row * 8 * H + unit, d_a2_f, lanes);
+            const vec d_a2_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_i - mu2), REAL(4.0) * d_z_i_gamma_h_i_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B21 */
+            store(at->d_a2_i + row * 8 * H + unit, d_a2_i, lanes);
+            const vec d_a_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_o - mu), REAL(4.0) * d_z_o_gamma_x_o_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B25 */
             store(at->d_a_o + row * 8 * H + unit, d_a_o, lanes);
-            const vec d_a_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_i - mu_a), REAL(4.0) * d_z_i_gamma_x_i_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B28 */
+            const vec d_a_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_g - mu), REAL(4.0) * d_z_g_gamma_x_g_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B26 */
+            store(at->d_a_g + row * 8 * H + unit, d_a_g, lanes);
+            const vec d_a_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_f - mu), REAL(4.0) * d_z_f_gamma_x_f_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B27 */
+            store(at->d_a_f + row * 8 * H + unit, d_a_f, lanes);
+            const vec d_a_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_i - mu), REAL(4.0) * d_z_i_gamma_x_i_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B28 */
             store(at->d_a_i + row * 8 * H + unit, d_a_i, lanes);
         }
     }
@@ -1859,17 +1852,17 @@ INLINE void backward_stage5(const struct backward_at *at, size_t row0, size_t ro
 INLINE void backward_stage5_rows(const struct backward_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_d_mu_s = at->sum_d_mu_s[row * 12];
-        const real sum_d_mu_a = at->sum_d_mu_a[row * 12];
-        const real d_mu_s = sum_d_mu_s; /* B17 */
-        at->d_mu_s[row * 12] = d_mu_s;
-        const real d_mu_a = sum_d_mu_a; /* B24 */
-        at->d_mu_a[row * 12] = d_mu_a;
+        const real sum_d_mu2 = at->sum_d_mu2[row * 12];
+        const real sum_d_mu = at->sum_d_mu[row * 12];
+        const real d_mu2 = sum_d_mu2; /* B17 */
+        at->d_mu2[row * 12] = d_mu2;
+        const real d_mu = sum_d_mu; /* B24 */
+        at->d_mu[row * 12] = d_mu;
     }
 }
 
 /* backward, edge1: B1, B6.
- * acc holds the tile of the products U_d_s.
+ * acc holds the tile of the products U_d_a2.
  * `rows` rows from row0, 4 x V units from `unit`; full: no unit of the block is beyond H. */
 INLINE void backward_edge1(
     const struct backward_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -1880,9 +1873,9 @@ INLINE void backward_edge1(
         const size_t pitch = V; /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + block * V + (row - row0) * 4 * V;
-            const vec U_d_s = load(tile + 0 * pitch, V);
+            const vec U_d_a2 = load(tile + 0 * pitch, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
-            const vec d_h = U_d_s; /* B1 */
+            const vec d_h = U_d_a2; /* B1 */
             store(at->d_h + row * H + unit, d_h, lanes);
             const vec d_c = carry_c_next; /* B6 */
             store(at->d_c + row * H + unit, d_c, lanes);
@@ -2055,7 +2048,7 @@ static int backward_run(const args *a)
         if (a->d_x) pack_panels(
             team, w.weight_ih_columns, 0, 4 * H,
             a->weight_ih, I, 1, I, 4 * H);
-        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+        /* panels of U_d_a2 = U_i*d_a2_i + U_f*d_a2_f + U_g*d_a2_g + U_o*d_a2_o */
         pack_panels(
             team, w.panels_1, 0, 4 * H,
             a->weight_hh, H, 1, H, 4 * H);
@@ -2123,32 +2116,32 @@ static int backward_run(const args *a)
             at.o = tape_H + (t - 1) * B * 14 * H + 11 * H;
             at.tanh_h = tape_H + (t - 1) * B * 14 * H + 13 * H;
             at.gamma_c = a->gain_c;
-            at.rho_c = tape_row + (t - 1) * B * 6 + 5;
+            at.rho3 = tape_row + (t - 1) * B * 6 + 5;
             at.gamma_h_o = a->gain_hh + 3 * H;
-            at.rho_s = tape_row + (t - 1) * B * 6 + 3;
+            at.rho2 = tape_row + (t - 1) * B * 6 + 3;
             at.gamma_x_o = a->gain_ih + 3 * H;
-            at.rho_a = tape_row + (t - 1) * B * 6 + 1;
+            at.rho = tape_row + (t - 1) * B * 6 + 1;
             at.c = tape_H + (t - 1) * B * 14 * H + 12 * H;
-            at.mu_c = tape_row + (t - 1) * B * 6 + 4;
+            at.mu3 = tape_row + (t - 1) * B * 6 + 4;
             at.a_o = tape_H + (t - 1) * B * 14 * H + 3 * H;
-            at.mu_a = tape_row + (t - 1) * B * 6;
-            at.mu_s = tape_row + (t - 1) * B * 6 + 2;
-            at.s_o = tape_H + (t - 1) * B * 14 * H + 7 * H;
+            at.mu = tape_row + (t - 1) * B * 6;
+            at.a2_o = tape_H + (t - 1) * B * 14 * H + 7 * H;
+            at.mu2 = tape_row + (t - 1) * B * 6 + 2;
             at.d_z_o = w.step_H;
-            at.d_tanh_h_gamma_c_rho_c = w.step_H + H;
-            at.d_z_o_gamma_h_o_rho_s = w.step_H + 2 * H;
-            at.d_z_o_gamma_x_o_rho_a = w.step_H + 3 * H;
-            at.d_rho_c = w.step_row;
+            at.d_tanh_h_gamma_c_rho3 = w.step_H + H;
+            at.d_z_o_gamma_h_o_rho2 = w.step_H + 2 * H;
+            at.d_z_o_gamma_x_o_rho = w.step_H + 3 * H;
+            at.d_rho3 = w.step_row;
             at.d_b_o = w.total_d_b_o;
             at.d_gamma_x_o = w.total_d_gamma_x_o;
             at.d_gamma_h_o = w.total_d_gamma_h_o;
             at.d_gamma_c = w.total_d_gamma_c;
             at.d_beta_c = w.total_d_beta_c;
-            at.d_var_c = w.step_row + 1;
-            at.sum_d_mu_c = w.step_row + 2;
+            at.d_var3 = w.step_row + 1;
+            at.sum_d_mu3 = w.step_row + 2;
             at.carry_c_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
-            at.d_mu_c = w.step_row + 3;
+            at.d_mu3 = w.step_row + 3;
             at.f = tape_H + (t - 1) * B * 14 * H + 9 * H;
             at.c_prev = t > 1 ? tape_H + (t - 2) * B * 14 * H + 12 * H : a->c_0;
             at.c_prev_ld = t > 1 ? 14 * H : H;
@@ -2160,21 +2153,21 @@ static int backward_run(const args *a)
             at.gamma_x_f = a->gain_ih + H;
             at.gamma_x_g = a->gain_ih + 2 * H;
             at.gamma_x_i = a->gain_ih;
-            at.s_f = tape_H + (t - 1) * B * 14 * H + 5 * H;
-            at.s_g = tape_H + (t - 1) * B * 14 * H + 6 * H;
-            at.s_i = tape_H + (t - 1) * B * 14 * H + 4 * H;
+            at.a2_f = tape_H + (t - 1) * B * 14 * H + 5 * H;
+            at.a2_g = tape_H + (t - 1) * B * 14 * H + 6 * H;
+            at.a2_i = tape_H + (t - 1) * B * 14 * H + 4 * H;
             at.a_f = tape_H + (t - 1) * B * 14 * H + H;
             at.a_g = tape_H + (t - 1) * B * 14 * H + 2 * H;
             at.a_i = tape_H + (t - 1) * B * 14 * H;
             at.carry_c = w.swap_H + (t & 1) * B * H;
-            at.d_z_f_gamma_h_f_rho_s = w.step_H + 4 * H;
-            at.d_z_g_gamma_h_g_rho_s = w.step_H + 5 * H;
-            at.d_z_i_gamma_h_i_rho_s = w.step_H + 6 * H;
-            at.d_z_f_gamma_x_f_rho_a = w.step_H + 7 * H;
-            at.d_z_g_gamma_x_g_rho_a = w.step_H + 8 * H;
-            at.d_z_i_gamma_x_i_rho_a = w.step_H + 9 * H;
-            at.sum_d_rho_s = w.step_row + 4;
-            at.sum_d_rho_a = w.step_row + 5;
+            at.d_z_f_gamma_h_f_rho2 = w.step_H + 4 * H;
+            at.d_z_g_gamma_h_g_rho2 = w.step_H + 5 * H;
+            at.d_z_i_gamma_h_i_rho2 = w.step_H + 6 * H;
+            at.d_z_f_gamma_x_f_rho = w.step_H + 7 * H;
+            at.d_z_g_gamma_x_g_rho = w.step_H + 8 * H;
+            at.d_z_i_gamma_x_i_rho = w.step_H + 9 * H;
+            at.sum_d_rho2 = w.step_row + 4;
+            at.sum_d_rho = w.step_row + 5;
             at.d_b_i = w.total_d_b_i;
             at.d_b_f = w.total_d_b_f;
             at.d_b_g = w.total_d_b_g;
@@ -2184,22 +2177,22 @@ static int backward_run(const args *a)
             at.d_gamma_h_i = w.total_d_gamma_h_i;
             at.d_gamma_h_f = w.total_d_gamma_h_f;
             at.d_gamma_h_g = w.total_d_gamma_h_g;
-            at.d_var_s = w.step_row + 6;
-            at.d_var_a = w.step_row + 7;
-            at.sum_d_mu_s = w.step_row + 8;
-            at.sum_d_mu_a = w.step_row + 9;
-            at.d_mu_s = w.step_row + 10;
-            at.d_mu_a = w.step_row + 11;
-            at.d_s_o = w.chunk_H + (t - first) * B * 8 * H + 3 * H;
-            at.d_s_g = w.chunk_H + (t - first) * B * 8 * H + 2 * H;
-            at.d_s_f = w.chunk_H + (t - first) * B * 8 * H + H;
-            at.d_s_i = w.chunk_H + (t - first) * B * 8 * H;
+            at.d_var2 = w.step_row + 6;
+            at.d_var = w.step_row + 7;
+            at.sum_d_mu2 = w.step_row + 8;
+            at.sum_d_mu = w.step_row + 9;
+            at.d_mu2 = w.step_row + 10;
+            at.d_mu = w.step_row + 11;
+            at.d_a2_o = w.chunk_H + (t - first) * B * 8 * H + 3 * H;
+            at.d_a2_g = w.chunk_H + (t - first) * B * 8 * H + 2 * H;
+            at.d_a2_f = w.chunk_H + (t - first) * B * 8 * H + H;
+            at.d_a2_i = w.chunk_H + (t - first) * B * 8 * H;
+            at.d_a_o = w.chunk_H + (t - first) * B * 8 * H + 7 * H;
             at.d_a_g = w.chunk_H + (t - first) * B * 8 * H + 6 * H;
             at.d_a_f = w.chunk_H + (t - first) * B * 8 * H + 5 * H;
-            at.d_a_o = w.chunk_H + (t - first) * B * 8 * H + 7 * H;
             at.d_a_i = w.chunk_H + (t - first) * B * 8 * H + 4 * H;
             {
-                for (size_t row = 0; row < live; ++row) memset(at.d_rho_c + row * 12, 0, 1 * sizeof(real));
+                for (size_t row = 0; row < live; ++row) memset(at.d_rho3 + row * 12, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) {
@@ -2214,7 +2207,7 @@ static int backward_run(const args *a)
                         for (size_t row = begin, rows; row < end; row += rows) {
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
-                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            /* B1: U_d_a2 = U_i*d_a2_i + U_f*d_a2_f + U_g*d_a2_g + U_o*d_a2_o */
                             if (t == T)
                                 copy_rows(acc, 4 * V, NULL, 4 * V, rows, 4 * V);
                             else
@@ -2290,7 +2283,7 @@ static int backward_run(const args *a)
                 gemm_reduce(
                     team, depth, 4 * H, I, w.left_1, w.right_1,
                     a->d_weight_ih, I, add);
-                /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
+                /* B34, B35, B36, B37: d_U_i = d_a2_i h^T, d_U_f = d_a2_f h^T, d_U_g = d_a2_g h^T, d_U_o = d_a2_o h^T */
                 gemm_reduce(
                     team, depth, 4 * H, H, w.left_2, w.right_2,
                     a->d_weight_hh, H, add);
@@ -2365,7 +2358,7 @@ static int backward_run(const args *a)
                         for (size_t row = begin, rows; row < end; row += rows) {
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
-                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            /* B1: U_d_a2 = U_i*d_a2_i + U_f*d_a2_f + U_g*d_a2_g + U_o*d_a2_o */
                             tile_of(rows, width, few)(
                                 0, NULL, 0, 4 * H, w.chunk_H + (1 - first) * B * 8 * H + row * 8 * H, 8 * H,
                                 panels, acc, 4 * V, NULL, 4 * V);
@@ -2399,21 +2392,21 @@ struct record_at {
     const real *a_g;
     const real *a_i;
     const real *a_o;
-    real *sum_mu_a;
-    real *mu_a;
-    real *sum_var_a;
-    real *rho_a;
-    real *s_i;
-    real *s_f;
-    real *s_g;
-    real *s_o;
-    real *sum_mu_s;
-    real *mu_s;
-    real *sum_var_s;
+    real *sum_mu;
+    real *mu;
+    real *sum_var;
+    real *rho;
+    real *a2_i;
+    real *a2_f;
+    real *a2_g;
+    real *a2_o;
+    real *sum_mu2;
+    real *mu2;
+    real *sum_var2;
     const real *b_i;
     const real *gamma_h_i;
     const real *gamma_x_i;
-    real *rho_s;
+    real *rho2;
     const real *b_f;
     const real *gamma_h_f;
     const real *gamma_x_f;
@@ -2426,16 +2419,16 @@ struct record_at {
     const real *c_prev;
     real *o;
     real *c;
-    real *sum_mu_c;
-    real *mu_c;
-    real *sum_var_c;
+    real *sum_mu3;
+    real *mu3;
+    real *sum_var3;
     const real *beta_c;
     const real *gamma_c;
-    real *rho_c;
+    real *rho3;
     real *h;
 };
 
-/* record, before1: F9.
+/* record, before1: F5.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void record_before1_units(
     const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
@@ -2447,7 +2440,7 @@ INLINE void record_before1_units(
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 4 * H + unit, lanes);
-    *sum_1 += first_lanes(a_f + a_g + a_i + a_o, lanes); /* F9 */
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a_f + (REAL(1.0) / ((real)H)) * a_g + (REAL(1.0) / ((real)H)) * a_i + (REAL(1.0) / ((real)H)) * a_o), lanes); /* F5 */
 }
 
 INLINE void record_before1(const struct record_at *at, size_t rows)
@@ -2459,11 +2452,11 @@ INLINE void record_before1(const struct record_at *at, size_t rows)
             record_before1_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             record_before1_units(at, row, unit, 0, &sum_1);
-        at->sum_mu_a[row * 4] = sum(sum_1); /* F9 */
+        at->sum_mu[row * 4] = sum(sum_1); /* F5 */
     }
 }
 
-/* record, before2: F10.
+/* record, before2: F6.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void record_before2_units(
     const struct record_at *at, size_t row, size_t unit, int full, vec *sum_1)
@@ -2475,8 +2468,8 @@ INLINE void record_before2_units(
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 4 * H + unit, lanes);
-    const real mu_a = at->mu_a[row * 4];
-    *sum_1 += first_lanes(vec_square((a_f - mu_a)) + vec_square((a_g - mu_a)) + vec_square((a_i - mu_a)) + vec_square((a_o - mu_a)), lanes); /* F10 */
+    const real mu = at->mu[row * 4];
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a_f - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_g - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_i - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_o - mu))), lanes); /* F6 */
 }
 
 INLINE void record_before2(const struct record_at *at, size_t rows)
@@ -2488,35 +2481,33 @@ INLINE void record_before2(const struct record_at *at, size_t rows)
             record_before2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             record_before2_units(at, row, unit, 0, &sum_1);
-        at->sum_var_a[row * 4] = sum(sum_1); /* F10 */
+        at->sum_var[row * 4] = sum(sum_1); /* F6 */
     }
 }
 
-/* record, before2: the numbers of a row, F9. */
+/* record, before2: the numbers of a row, F5. */
 INLINE void record_before2_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_a = at->sum_mu_a[row * 4];
-        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
-        at->mu_a[row * 4] = mu_a;
+        const real sum_mu = at->sum_mu[row * 4];
+        const real mu = sum_mu; /* F5 */
+        at->mu[row * 4] = mu;
     }
 }
 
-/* record, before3: the numbers of a row, F10, F11. */
+/* record, before3: the numbers of a row, F6, F7. */
 INLINE void record_before3_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_a = at->sum_var_a[row * 4];
-        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
-        at->rho_a[row * 4] = rho_a;
+        const real sum_var = at->sum_var[row * 4];
+        const real var = sum_var; /* F6 */
+        const real rho = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var + REAL(1.0)))); /* F7 */
+        at->rho[row * 4] = rho;
     }
 }
 
 /* record, stage1: F12.
- * acc holds the tile of the products s_i, s_f, s_g, s_o.
+ * acc holds the tile of the products a2_i, a2_f, a2_g, a2_o.
  * `rows` rows from row0, 1 x V units from `unit`; full: no unit of the block is beyond H. */
 INLINE void record_stage1(
     const struct record_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -2527,15 +2518,15 @@ INLINE void record_stage1(
         const size_t pitch = full ? V : slot_pitch(H - unit); /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + (row - row0) * 4 * V;
-            const vec s_i = load(tile + 0 * pitch, V);
-            store(at->s_i + row * 5 * H + unit, s_i, lanes);
-            const vec s_f = load(tile + 1 * pitch, V);
-            store(at->s_f + row * 5 * H + unit, s_f, lanes);
-            const vec s_g = load(tile + 2 * pitch, V);
-            store(at->s_g + row * 5 * H + unit, s_g, lanes);
-            const vec s_o = load(tile + 3 * pitch, V);
-            store(at->s_o + row * 5 * H + unit, s_o, lanes);
-            at->sum_mu_s[row * 8] += sum(first_lanes(s_f + s_g + s_i + s_o, lanes)); /* F12 */
+            const vec a2_i = load(tile + 0 * pitch, V);
+            store(at->a2_i + row * 5 * H + unit, a2_i, lanes);
+            const vec a2_f = load(tile + 1 * pitch, V);
+            store(at->a2_f + row * 5 * H + unit, a2_f, lanes);
+            const vec a2_g = load(tile + 2 * pitch, V);
+            store(at->a2_g + row * 5 * H + unit, a2_g, lanes);
+            const vec a2_o = load(tile + 3 * pitch, V);
+            store(at->a2_o + row * 5 * H + unit, a2_o, lanes);
+            at->sum_mu2[row * 8] += sum(first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a2_f + (REAL(1.0) / ((real)H)) * a2_g + (REAL(1.0) / ((real)H)) * a2_i + (REAL(1.0) / ((real)H)) * a2_o), lanes)); /* F12 */
         }
     }
 }
@@ -2548,12 +2539,12 @@ INLINE void record_stage2_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
-    const real mu_s = at->mu_s[row * 8];
-    const vec s_f = load(at->s_f + row * 5 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 5 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 5 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 5 * H + unit, lanes);
-    *sum_1 += first_lanes(vec_square((s_f - mu_s)) + vec_square((s_g - mu_s)) + vec_square((s_i - mu_s)) + vec_square((s_o - mu_s)), lanes); /* F13 */
+    const vec a2_f = load(at->a2_f + row * 5 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 5 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 5 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 5 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 8];
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a2_f - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_g - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_i - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_o - mu2))), lanes); /* F13 */
 }
 
 INLINE void record_stage2(const struct record_at *at, size_t rows)
@@ -2565,18 +2556,17 @@ INLINE void record_stage2(const struct record_at *at, size_t rows)
             record_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             record_stage2_units(at, row, unit, 0, &sum_1);
-        at->sum_var_s[row * 8] = sum(sum_1); /* F13 */
+        at->sum_var2[row * 8] = sum(sum_1); /* F13 */
     }
 }
 
 /* record, stage2: the numbers of a row, F12. */
 INLINE void record_stage2_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_s = at->sum_mu_s[row * 8];
-        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
-        at->mu_s[row * 8] = mu_s;
+        const real sum_mu2 = at->sum_mu2[row * 8];
+        const real mu2 = sum_mu2; /* F12 */
+        at->mu2[row * 8] = mu2;
     }
 }
 
@@ -2588,35 +2578,35 @@ INLINE void record_stage3_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
+    const vec a2_i = load(at->a2_i + row * 5 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 4 * H + unit, lanes);
     const vec b_i = load(at->b_i + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
     const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
-    const real mu_a = at->mu_a[row * 4];
-    const real mu_s = at->mu_s[row * 8];
-    const real rho_a = at->rho_a[row * 4];
-    const real rho_s = at->rho_s[row * 8];
-    const vec s_i = load(at->s_i + row * 5 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 8];
+    const real mu = at->mu[row * 4];
+    const real rho2 = at->rho2[row * 8];
+    const real rho = at->rho[row * 4];
+    const vec a2_f = load(at->a2_f + row * 5 * H + unit, lanes);
     const vec a_f = load(at->a_f + row * 4 * H + unit, lanes);
     const vec b_f = load(at->b_f + unit, lanes);
     const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
     const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const vec s_f = load(at->s_f + row * 5 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 5 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 4 * H + unit, lanes);
     const vec b_g = load(at->b_g + unit, lanes);
     const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
     const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
-    const vec s_g = load(at->s_g + row * 5 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 5 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 4 * H + unit, lanes);
     const vec b_o = load(at->b_o + unit, lanes);
     const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
-    const vec s_o = load(at->s_o + row * 5 * H + unit, lanes);
     const vec c_prev = load(at->c_prev + row * H + unit, lanes);
-    const vec z_i = vec_fused(rho_s * (s_i - mu_s), gamma_h_i, vec_fused(rho_a * (a_i - mu_a), gamma_x_i, b_i)); /* F15 */
-    const vec z_f = vec_fused(rho_s * (s_f - mu_s), gamma_h_f, vec_fused(rho_a * (a_f - mu_a), gamma_x_f, b_f)); /* F16 */
-    const vec z_g = vec_fused(rho_s * (s_g - mu_s), gamma_h_g, vec_fused(rho_a * (a_g - mu_a), gamma_x_g, b_g)); /* F17 */
-    const vec z_o = vec_fused(rho_s * (s_o - mu_s), gamma_h_o, vec_fused(rho_a * (a_o - mu_a), gamma_x_o, b_o)); /* F18 */
+    const vec z_i = vec_fused(rho * (a_i - mu), gamma_x_i, vec_fused(rho2 * (a2_i - mu2), gamma_h_i, b_i)); /* F15 */
+    const vec z_f = vec_fused(rho * (a_f - mu), gamma_x_f, vec_fused(rho2 * (a2_f - mu2), gamma_h_f, b_f)); /* F16 */
+    const vec z_g = vec_fused(rho * (a_g - mu), gamma_x_g, vec_fused(rho2 * (a2_g - mu2), gamma_h_g, b_g)); /* F17 */
+    const vec z_o = vec_fused(rho * (a_o - mu), gamma_x_o, vec_fused(rho2 * (a2_o - mu2), gamma_h_o, b_o)); /* F18 */
     const vec i = vec_sigmoid(z_i); /* F19 */
     const vec f = vec_sigmoid(z_f); /* F20 */
     const vec g = vec_tanh(z_g); /* F21 */
@@ -2636,19 +2626,18 @@ INLINE void record_stage3(const struct record_at *at, size_t rows)
             record_stage3_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             record_stage3_units(at, row, unit, 0, &sum_1);
-        at->sum_mu_c[row * 8] = sum(sum_1); /* F24 */
+        at->sum_mu3[row * 8] = sum(sum_1); /* F24 */
     }
 }
 
 /* record, stage3: the numbers of a row, F13, F14. */
 INLINE void record_stage3_rows(const struct record_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_s = at->sum_var_s[row * 8];
-        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
-        at->rho_s[row * 8] = rho_s;
+        const real sum_var2 = at->sum_var2[row * 8];
+        const real var2 = sum_var2; /* F13 */
+        const real rho2 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var2 + REAL(1.0)))); /* F14 */
+        at->rho2[row * 8] = rho2;
     }
 }
 
@@ -2661,8 +2650,8 @@ INLINE void record_stage4_units(
     const size_t lanes = full ? V : H - unit;
     (void)row;
     const vec c = load(at->c + row * H + unit, lanes);
-    const real mu_c = at->mu_c[row * 8];
-    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    const real mu3 = at->mu3[row * 8];
+    *sum_1 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu3)), lanes); /* F25 */
 }
 
 INLINE void record_stage4(const struct record_at *at, size_t rows)
@@ -2674,7 +2663,7 @@ INLINE void record_stage4(const struct record_at *at, size_t rows)
             record_stage4_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             record_stage4_units(at, row, unit, 0, &sum_1);
-        at->sum_var_c[row * 8] = sum(sum_1); /* F25 */
+        at->sum_var3[row * 8] = sum(sum_1); /* F25 */
     }
 }
 
@@ -2682,9 +2671,9 @@ INLINE void record_stage4(const struct record_at *at, size_t rows)
 INLINE void record_stage4_rows(const struct record_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_c = at->sum_mu_c[row * 8];
-        const real mu_c = sum_mu_c; /* F24 */
-        at->mu_c[row * 8] = mu_c;
+        const real sum_mu3 = at->sum_mu3[row * 8];
+        const real mu3 = sum_mu3; /* F24 */
+        at->mu3[row * 8] = mu3;
     }
 }
 
@@ -2699,10 +2688,10 @@ INLINE void record_stage5(const struct record_at *at, size_t row0, size_t rows, 
         const vec gamma_c = load(at->gamma_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const vec c = load(at->c + row * H + unit, lanes);
-            const real mu_c = at->mu_c[row * 8];
-            const real rho_c = at->rho_c[row * 8];
+            const real mu3 = at->mu3[row * 8];
+            const real rho3 = at->rho3[row * 8];
             const vec o = load(at->o + row * 5 * H + unit, lanes);
-            const vec tanh_h = vec_tanh(vec_fused(rho_c * (c - mu_c), gamma_c, beta_c)); /* F27 */
+            const vec tanh_h = vec_tanh(vec_fused(rho3 * (c - mu3), gamma_c, beta_c)); /* F27 */
             const vec h = o * tanh_h; /* F28 */
             store(at->h + row * H + unit, h, lanes);
         }
@@ -2713,10 +2702,10 @@ INLINE void record_stage5(const struct record_at *at, size_t row0, size_t rows, 
 INLINE void record_stage5_rows(const struct record_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_c = at->sum_var_c[row * 8];
-        const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
-        at->rho_c[row * 8] = rho_c;
+        const real sum_var3 = at->sum_var3[row * 8];
+        const real var3 = sum_var3; /* F25 */
+        const real rho3 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var3 + REAL(1.0)))); /* F26 */
+        at->rho3[row * 8] = rho3;
     }
 }
 
@@ -2732,7 +2721,7 @@ struct record_workspace {
     size_t bytes; /* of all buffers together */
 };
 
-/* record: the panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h for the block of units from `unit`: the columns of s_i, s_f, s_g, s_o
+/* record: the panels of a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h for the block of units from `unit`: the columns of a2_i, a2_f, a2_g, a2_o
  * side by side.
  * known, carried: whether to pack what meets operands that are known before the loop, and those of the step itself. */
 NOINLINE void record_pack_panels_1(
@@ -2826,7 +2815,7 @@ static int record_run(const args *a)
             team, w.weight_ih_rows, 0, I,
             a->weight_ih, 1, I, 4 * H, I);
         {
-            /* panels of s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h, a block of units after the other */
+            /* panels of a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h, a block of units after the other */
             const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
             for (size_t unit = first_unit; unit < stop; unit += V)
                 record_pack_panels_1(
@@ -2843,7 +2832,7 @@ static int record_run(const args *a)
         const size_t *counts = a->rows ? a->rows + first - 1 : NULL;
         const struct extent all = { steps, 0, B, counts };
         (void)all;
-        /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
+        /* F1, F2, F3, F4: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
             gemm(team, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H, (ptrdiff_t)(B * 4 * H), 4 * H, 0);
@@ -2855,10 +2844,10 @@ static int record_run(const args *a)
             at.a_g = w.chunk_H + (t - first) * B * 4 * H + 2 * H;
             at.a_i = w.chunk_H + (t - first) * B * 4 * H;
             at.a_o = w.chunk_H + (t - first) * B * 4 * H + 3 * H;
-            at.sum_mu_a = w.chunk_row + (t - first) * B * 4;
-            at.mu_a = w.chunk_row + (t - first) * B * 4 + 1;
-            at.sum_var_a = w.chunk_row + (t - first) * B * 4 + 2;
-            at.rho_a = w.chunk_row + (t - first) * B * 4 + 3;
+            at.sum_mu = w.chunk_row + (t - first) * B * 4;
+            at.mu = w.chunk_row + (t - first) * B * 4 + 1;
+            at.sum_var = w.chunk_row + (t - first) * B * 4 + 2;
+            at.rho = w.chunk_row + (t - first) * B * 4 + 3;
             {
                 record_before1(&at, live);
             }
@@ -2879,19 +2868,19 @@ static int record_run(const args *a)
             at.a_g = w.chunk_H + (t - first) * B * 4 * H + 2 * H;
             at.a_i = w.chunk_H + (t - first) * B * 4 * H;
             at.a_o = w.chunk_H + (t - first) * B * 4 * H + 3 * H;
-            at.mu_a = w.chunk_row + (t - first) * B * 4 + 1;
-            at.rho_a = w.chunk_row + (t - first) * B * 4 + 3;
-            at.s_i = w.step_H;
-            at.s_f = w.step_H + H;
-            at.s_g = w.step_H + 2 * H;
-            at.s_o = w.step_H + 3 * H;
-            at.sum_mu_s = w.step_row;
-            at.mu_s = w.step_row + 1;
-            at.sum_var_s = w.step_row + 2;
+            at.mu = w.chunk_row + (t - first) * B * 4 + 1;
+            at.rho = w.chunk_row + (t - first) * B * 4 + 3;
+            at.a2_i = w.step_H;
+            at.a2_f = w.step_H + H;
+            at.a2_g = w.step_H + 2 * H;
+            at.a2_o = w.step_H + 3 * H;
+            at.sum_mu2 = w.step_row;
+            at.mu2 = w.step_row + 1;
+            at.sum_var2 = w.step_row + 2;
             at.b_i = a->bias;
             at.gamma_h_i = a->gain_hh;
             at.gamma_x_i = a->gain_ih;
-            at.rho_s = w.step_row + 3;
+            at.rho2 = w.step_row + 3;
             at.b_f = a->bias + H;
             at.gamma_h_f = a->gain_hh + H;
             at.gamma_x_f = a->gain_ih + H;
@@ -2904,15 +2893,15 @@ static int record_run(const args *a)
             at.c_prev = t > 1 ? tape_H + (t - 2) * B * H : a->c_0;
             at.o = w.step_H + 4 * H;
             at.c = tape_H + (t - 1) * B * H;
-            at.sum_mu_c = w.step_row + 4;
-            at.mu_c = w.step_row + 5;
-            at.sum_var_c = w.step_row + 6;
+            at.sum_mu3 = w.step_row + 4;
+            at.mu3 = w.step_row + 5;
+            at.sum_var3 = w.step_row + 6;
             at.beta_c = a->bias_c;
             at.gamma_c = a->gain_c;
-            at.rho_c = w.step_row + 7;
+            at.rho3 = w.step_row + 7;
             at.h = a->out + (t - 1) * S * H;
             {
-                for (size_t row = 0; row < live; ++row) memset(at.sum_mu_s + row * 8, 0, 1 * sizeof(real));
+                for (size_t row = 0; row < live; ++row) memset(at.sum_mu2 + row * 8, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, V), stop = upper_bound(team, H, V);
                 const size_t blocks = (stop - first_unit + V - 1) / V;
                 for (size_t number = 0; number < blocks; ++number) {
@@ -2928,7 +2917,7 @@ static int record_run(const args *a)
                         for (size_t row = begin, rows; row < end; row += rows) {
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
-                            /* F2, F4, F6, F8: s_i = U_i*h; s_f = U_f*h; s_g = U_g*h; s_o = U_o*h */
+                            /* F8, F9, F10, F11: a2_i = U_i*h; a2_f = U_f*h; a2_g = U_g*h; a2_o = U_o*h */
                             tile_of(rows, width, few)(
                                 0, NULL, 0, H, (t > 1 ? a->out + (t - 2) * S * H : a->h_0) + row * H, H,
                                 panels, acc, 4 * V, NULL, 4 * V);
@@ -2999,25 +2988,25 @@ struct recompute_at {
     const real *a_g;
     const real *a_i;
     const real *a_o;
-    const real *s_f;
-    const real *s_g;
-    const real *s_i;
-    const real *s_o;
+    const real *a2_f;
+    const real *a2_g;
+    const real *a2_i;
+    const real *a2_o;
     const real *c;
-    real *sum_mu_a;
-    real *sum_mu_s;
-    real *sum_mu_c;
-    real *mu_a;
-    real *mu_s;
-    real *mu_c;
-    real *sum_var_a;
-    real *sum_var_s;
-    real *sum_var_c;
+    real *sum_mu;
+    real *sum_mu2;
+    real *sum_mu3;
+    real *mu;
+    real *mu2;
+    real *mu3;
+    real *sum_var;
+    real *sum_var2;
+    real *sum_var3;
     const real *b_i;
     const real *gamma_h_i;
     const real *gamma_x_i;
-    real *rho_a;
-    real *rho_s;
+    real *rho2;
+    real *rho;
     const real *b_f;
     const real *gamma_h_f;
     const real *gamma_x_f;
@@ -3029,7 +3018,7 @@ struct recompute_at {
     const real *gamma_x_o;
     const real *beta_c;
     const real *gamma_c;
-    real *rho_c;
+    real *rho3;
     real *i;
     real *f;
     real *g;
@@ -3038,30 +3027,30 @@ struct recompute_at {
     const real *d_h_T;
     const real *seed_h;
     real *d_z_o;
-    real *d_tanh_h_gamma_c_rho_c;
-    real *d_z_o_gamma_h_o_rho_s;
-    real *d_z_o_gamma_x_o_rho_a;
-    real *d_rho_c;
+    real *d_tanh_h_gamma_c_rho3;
+    real *d_z_o_gamma_h_o_rho2;
+    real *d_z_o_gamma_x_o_rho;
+    real *d_rho3;
     real *d_b_o;
     real *d_gamma_x_o;
     real *d_gamma_h_o;
     real *d_gamma_c;
     real *d_beta_c;
-    real *d_var_c;
-    real *sum_d_mu_c;
+    real *d_var3;
+    real *sum_d_mu3;
     const real *carry_c_next;
     const real *d_c_T;
-    real *d_mu_c;
+    real *d_mu3;
     const real *c_prev;
     real *carry_c;
-    real *d_z_f_gamma_h_f_rho_s;
-    real *d_z_g_gamma_h_g_rho_s;
-    real *d_z_i_gamma_h_i_rho_s;
-    real *d_z_f_gamma_x_f_rho_a;
-    real *d_z_g_gamma_x_g_rho_a;
-    real *d_z_i_gamma_x_i_rho_a;
-    real *sum_d_rho_s;
-    real *sum_d_rho_a;
+    real *d_z_f_gamma_h_f_rho2;
+    real *d_z_g_gamma_h_g_rho2;
+    real *d_z_i_gamma_h_i_rho2;
+    real *d_z_f_gamma_x_f_rho;
+    real *d_z_g_gamma_x_g_rho;
+    real *d_z_i_gamma_x_i_rho;
+    real *sum_d_rho2;
+    real *sum_d_rho;
     real *d_b_i;
     real *d_b_f;
     real *d_b_g;
@@ -3071,25 +3060,25 @@ struct recompute_at {
     real *d_gamma_h_i;
     real *d_gamma_h_f;
     real *d_gamma_h_g;
-    real *d_var_s;
-    real *d_var_a;
-    real *sum_d_mu_s;
-    real *sum_d_mu_a;
-    real *d_mu_s;
-    real *d_mu_a;
-    real *d_s_o;
-    real *d_s_g;
-    real *d_s_f;
-    real *d_s_i;
+    real *d_var2;
+    real *d_var;
+    real *sum_d_mu2;
+    real *sum_d_mu;
+    real *d_mu2;
+    real *d_mu;
+    real *d_a2_o;
+    real *d_a2_g;
+    real *d_a2_f;
+    real *d_a2_i;
+    real *d_a_o;
     real *d_a_g;
     real *d_a_f;
-    real *d_a_o;
     real *d_a_i;
     real *d_h;
     real *d_c;
 };
 
-/* recompute, before1: F9, F12, F24.
+/* recompute, before1: F5, F12, F24.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_before1_units(
     const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2, vec *sum_3)
@@ -3101,13 +3090,13 @@ INLINE void recompute_before1_units(
     const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 21 * H + unit, lanes);
-    const vec s_f = load(at->s_f + row * 21 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 21 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 21 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 21 * H + unit, lanes);
+    const vec a2_f = load(at->a2_f + row * 21 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 21 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 21 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 21 * H + unit, lanes);
     const vec c = load(at->c + row * H + unit, lanes);
-    *sum_1 += first_lanes(a_f + a_g + a_i + a_o, lanes); /* F9 */
-    *sum_2 += first_lanes(s_f + s_g + s_i + s_o, lanes); /* F12 */
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a_f + (REAL(1.0) / ((real)H)) * a_g + (REAL(1.0) / ((real)H)) * a_i + (REAL(1.0) / ((real)H)) * a_o), lanes); /* F5 */
+    *sum_2 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * a2_f + (REAL(1.0) / ((real)H)) * a2_g + (REAL(1.0) / ((real)H)) * a2_i + (REAL(1.0) / ((real)H)) * a2_o), lanes); /* F12 */
     *sum_3 += first_lanes((REAL(1.0) / ((real)H)) * c, lanes); /* F24 */
 }
 
@@ -3122,13 +3111,13 @@ INLINE void recompute_before1(const struct recompute_at *at, size_t rows)
             recompute_before1_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
         if (unit < SIZE_H(at))
             recompute_before1_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
-        at->sum_mu_a[row * 12] = sum(sum_1); /* F9 */
-        at->sum_mu_s[row * 12] = sum(sum_2); /* F12 */
-        at->sum_mu_c[row * 12] = sum(sum_3); /* F24 */
+        at->sum_mu[row * 12] = sum(sum_1); /* F5 */
+        at->sum_mu2[row * 12] = sum(sum_2); /* F12 */
+        at->sum_mu3[row * 12] = sum(sum_3); /* F24 */
     }
 }
 
-/* recompute, before2: F10, F13, F25.
+/* recompute, before2: F6, F13, F25.
  * One vector of units of a row; full: none of them is beyond H. */
 INLINE void recompute_before2_units(
     const struct recompute_at *at, size_t row, size_t unit, int full, vec *sum_1, vec *sum_2, vec *sum_3)
@@ -3140,17 +3129,17 @@ INLINE void recompute_before2_units(
     const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 21 * H + unit, lanes);
-    const real mu_a = at->mu_a[row * 12];
-    const real mu_s = at->mu_s[row * 12];
-    const vec s_f = load(at->s_f + row * 21 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 21 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 21 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 21 * H + unit, lanes);
+    const real mu = at->mu[row * 12];
+    const vec a2_f = load(at->a2_f + row * 21 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 21 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 21 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 21 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 12];
     const vec c = load(at->c + row * H + unit, lanes);
-    const real mu_c = at->mu_c[row * 12];
-    *sum_1 += first_lanes(vec_square((a_f - mu_a)) + vec_square((a_g - mu_a)) + vec_square((a_i - mu_a)) + vec_square((a_o - mu_a)), lanes); /* F10 */
-    *sum_2 += first_lanes(vec_square((s_f - mu_s)) + vec_square((s_g - mu_s)) + vec_square((s_i - mu_s)) + vec_square((s_o - mu_s)), lanes); /* F13 */
-    *sum_3 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu_c)), lanes); /* F25 */
+    const real mu3 = at->mu3[row * 12];
+    *sum_1 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a_f - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_g - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_i - mu)) + (REAL(1.0) / ((real)H)) * vec_square((a_o - mu))), lanes); /* F6 */
+    *sum_2 += first_lanes(REAL(0.25) * ((REAL(1.0) / ((real)H)) * vec_square((a2_f - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_g - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_i - mu2)) + (REAL(1.0) / ((real)H)) * vec_square((a2_o - mu2))), lanes); /* F13 */
+    *sum_3 += first_lanes((REAL(1.0) / ((real)H)) * vec_square((c - mu3)), lanes); /* F25 */
 }
 
 INLINE void recompute_before2(const struct recompute_at *at, size_t rows)
@@ -3164,26 +3153,25 @@ INLINE void recompute_before2(const struct recompute_at *at, size_t rows)
             recompute_before2_units(at, row, unit, 1, &sum_1, &sum_2, &sum_3);
         if (unit < SIZE_H(at))
             recompute_before2_units(at, row, unit, 0, &sum_1, &sum_2, &sum_3);
-        at->sum_var_a[row * 12] = sum(sum_1); /* F10 */
-        at->sum_var_s[row * 12] = sum(sum_2); /* F13 */
-        at->sum_var_c[row * 12] = sum(sum_3); /* F25 */
+        at->sum_var[row * 12] = sum(sum_1); /* F6 */
+        at->sum_var2[row * 12] = sum(sum_2); /* F13 */
+        at->sum_var3[row * 12] = sum(sum_3); /* F25 */
     }
 }
 
-/* recompute, before2: the numbers of a row, F9, F12, F24. */
+/* recompute, before2: the numbers of a row, F5, F12, F24. */
 INLINE void recompute_before2_rows(const struct recompute_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_mu_a = at->sum_mu_a[row * 12];
-        const real sum_mu_s = at->sum_mu_s[row * 12];
-        const real sum_mu_c = at->sum_mu_c[row * 12];
-        const real mu_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_a; /* F9 */
-        at->mu_a[row * 12] = mu_a;
-        const real mu_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_mu_s; /* F12 */
-        at->mu_s[row * 12] = mu_s;
-        const real mu_c = sum_mu_c; /* F24 */
-        at->mu_c[row * 12] = mu_c;
+        const real sum_mu = at->sum_mu[row * 12];
+        const real sum_mu2 = at->sum_mu2[row * 12];
+        const real sum_mu3 = at->sum_mu3[row * 12];
+        const real mu = sum_mu; /* F5 */
+        at->mu[row * 12] = mu;
+        const real mu2 = sum_mu2; /* F12 */
+        at->mu2[row * 12] = mu2;
+        const real mu3 = sum_mu3; /* F24 */
+        at->mu3[row * 12] = mu3;
     }
 }
 
@@ -3209,25 +3197,25 @@ INLINE void recompute_before3(const struct recompute_at *at, size_t row0, size_t
         const vec beta_c = load(at->beta_c + unit, lanes);
         const vec gamma_c = load(at->gamma_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
+            const vec a2_i = load(at->a2_i + row * 21 * H + unit, lanes);
             const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
-            const real mu_a = at->mu_a[row * 12];
-            const real mu_s = at->mu_s[row * 12];
-            const real rho_a = at->rho_a[row * 12];
-            const real rho_s = at->rho_s[row * 12];
-            const vec s_i = load(at->s_i + row * 21 * H + unit, lanes);
+            const real mu2 = at->mu2[row * 12];
+            const real mu = at->mu[row * 12];
+            const real rho2 = at->rho2[row * 12];
+            const real rho = at->rho[row * 12];
+            const vec a2_f = load(at->a2_f + row * 21 * H + unit, lanes);
             const vec a_f = load(at->a_f + row * 21 * H + unit, lanes);
-            const vec s_f = load(at->s_f + row * 21 * H + unit, lanes);
+            const vec a2_g = load(at->a2_g + row * 21 * H + unit, lanes);
             const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
-            const vec s_g = load(at->s_g + row * 21 * H + unit, lanes);
+            const vec a2_o = load(at->a2_o + row * 21 * H + unit, lanes);
             const vec a_o = load(at->a_o + row * 21 * H + unit, lanes);
-            const vec s_o = load(at->s_o + row * 21 * H + unit, lanes);
             const vec c = load(at->c + row * H + unit, lanes);
-            const real mu_c = at->mu_c[row * 12];
-            const real rho_c = at->rho_c[row * 12];
-            const vec z_i = vec_fused(rho_s * (s_i - mu_s), gamma_h_i, vec_fused(rho_a * (a_i - mu_a), gamma_x_i, b_i)); /* F15 */
-            const vec z_f = vec_fused(rho_s * (s_f - mu_s), gamma_h_f, vec_fused(rho_a * (a_f - mu_a), gamma_x_f, b_f)); /* F16 */
-            const vec z_g = vec_fused(rho_s * (s_g - mu_s), gamma_h_g, vec_fused(rho_a * (a_g - mu_a), gamma_x_g, b_g)); /* F17 */
-            const vec z_o = vec_fused(rho_s * (s_o - mu_s), gamma_h_o, vec_fused(rho_a * (a_o - mu_a), gamma_x_o, b_o)); /* F18 */
+            const real mu3 = at->mu3[row * 12];
+            const real rho3 = at->rho3[row * 12];
+            const vec z_i = vec_fused(rho * (a_i - mu), gamma_x_i, vec_fused(rho2 * (a2_i - mu2), gamma_h_i, b_i)); /* F15 */
+            const vec z_f = vec_fused(rho * (a_f - mu), gamma_x_f, vec_fused(rho2 * (a2_f - mu2), gamma_h_f, b_f)); /* F16 */
+            const vec z_g = vec_fused(rho * (a_g - mu), gamma_x_g, vec_fused(rho2 * (a2_g - mu2), gamma_h_g, b_g)); /* F17 */
+            const vec z_o = vec_fused(rho * (a_o - mu), gamma_x_o, vec_fused(rho2 * (a2_o - mu2), gamma_h_o, b_o)); /* F18 */
             const vec i = vec_sigmoid(z_i); /* F19 */
             store(at->i + row * 21 * H + unit, i, lanes);
             const vec f = vec_sigmoid(z_f); /* F20 */
@@ -3236,34 +3224,33 @@ INLINE void recompute_before3(const struct recompute_at *at, size_t row0, size_t
             store(at->g + row * 21 * H + unit, g, lanes);
             const vec o = vec_sigmoid(z_o); /* F22 */
             store(at->o + row * 21 * H + unit, o, lanes);
-            const vec tanh_h = vec_tanh(vec_fused(rho_c * (c - mu_c), gamma_c, beta_c)); /* F27 */
+            const vec tanh_h = vec_tanh(vec_fused(rho3 * (c - mu3), gamma_c, beta_c)); /* F27 */
             store(at->tanh_h + row * 21 * H + unit, tanh_h, lanes);
         }
     }
 }
 
-/* recompute, before3: the numbers of a row, F10, F11, F13, F14, F25, F26. */
+/* recompute, before3: the numbers of a row, F6, F7, F13, F14, F25, F26. */
 INLINE void recompute_before3_rows(const struct recompute_at *at, size_t rows)
 {
-    const size_t H = SIZE_H(at);
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_var_a = at->sum_var_a[row * 12];
-        const real sum_var_s = at->sum_var_s[row * 12];
-        const real sum_var_c = at->sum_var_c[row * 12];
-        const real var_a = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_a; /* F10 */
-        const real rho_a = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_a + REAL(1.0)))); /* F11 */
-        at->rho_a[row * 12] = rho_a;
-        const real var_s = (REAL(1.0) / (REAL(4.0) * (real)H)) * sum_var_s; /* F13 */
-        const real rho_s = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_s + REAL(1.0)))); /* F14 */
-        at->rho_s[row * 12] = rho_s;
-        const real var_c = sum_var_c; /* F25 */
-        const real rho_c = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var_c + REAL(1.0)))); /* F26 */
-        at->rho_c[row * 12] = rho_c;
+        const real sum_var = at->sum_var[row * 12];
+        const real sum_var2 = at->sum_var2[row * 12];
+        const real sum_var3 = at->sum_var3[row * 12];
+        const real var = sum_var; /* F6 */
+        const real rho = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var + REAL(1.0)))); /* F7 */
+        at->rho[row * 12] = rho;
+        const real var2 = sum_var2; /* F13 */
+        const real rho2 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var2 + REAL(1.0)))); /* F14 */
+        at->rho2[row * 12] = rho2;
+        const real var3 = sum_var3; /* F25 */
+        const real rho3 = (REAL(1.0) / scalar_root(REAL(0.00001) * (REAL(100000.0) * var3 + REAL(1.0)))); /* F26 */
+        at->rho3[row * 12] = rho3;
     }
 }
 
 /* recompute, stage1: B1, B2, B7, B11, P1, P5, P4, B3, B41, B45, B49, B50, B51.
- * acc holds the tile of the products U_d_s.
+ * acc holds the tile of the products U_d_a2.
  * `rows` rows from row0, 4 x V units from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_stage1(
     const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -3282,35 +3269,35 @@ INLINE void recompute_stage1(
         vec d_beta_c = load(at->d_beta_c + unit, lanes);
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + block * V + (row - row0) * 4 * V;
-            const vec U_d_s = load(tile + 0 * pitch, V);
+            const vec U_d_a2 = load(tile + 0 * pitch, V);
             const vec d_h_T = load(at->d_h_T + row * H + unit, lanes);
             const vec seed_h = load(at->seed_h + row * H + unit, lanes);
             const vec o = load(at->o + row * 21 * H + unit, lanes);
             const vec tanh_h = load(at->tanh_h + row * 21 * H + unit, lanes);
-            const real rho_c = at->rho_c[row * 12];
-            const real rho_s = at->rho_s[row * 12];
-            const real rho_a = at->rho_a[row * 12];
+            const real rho3 = at->rho3[row * 12];
+            const real rho2 = at->rho2[row * 12];
+            const real rho = at->rho[row * 12];
             const vec c = load(at->c + row * H + unit, lanes);
-            const real mu_c = at->mu_c[row * 12];
+            const real mu3 = at->mu3[row * 12];
             const vec a_o = load(at->a_o + row * 21 * H + unit, lanes);
-            const real mu_a = at->mu_a[row * 12];
-            const real mu_s = at->mu_s[row * 12];
-            const vec s_o = load(at->s_o + row * 21 * H + unit, lanes);
-            const vec d_h = U_d_s + seed_h + d_h_T; /* B1 */
+            const real mu = at->mu[row * 12];
+            const vec a2_o = load(at->a2_o + row * 21 * H + unit, lanes);
+            const real mu2 = at->mu2[row * 12];
+            const vec d_h = U_d_a2 + seed_h + d_h_T; /* B1 */
             const vec d_tanh_h = d_h * o; /* B2 */
             const vec d_z_o = (REAL(1.0) - o) * d_tanh_h * tanh_h; /* B7, B11 */
             store(at->d_z_o + row * 10 * H + unit, d_z_o, lanes);
-            const vec d_tanh_h_gamma_c_rho_c = rho_c * (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
-            store(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, d_tanh_h_gamma_c_rho_c, lanes);
-            const vec d_z_o_gamma_h_o_rho_s = rho_s * d_z_o * gamma_h_o; /* P5 */
-            store(at->d_z_o_gamma_h_o_rho_s + row * 10 * H + unit, d_z_o_gamma_h_o_rho_s, lanes);
-            const vec d_z_o_gamma_x_o_rho_a = rho_a * d_z_o * gamma_x_o; /* P4 */
-            store(at->d_z_o_gamma_x_o_rho_a + row * 10 * H + unit, d_z_o_gamma_x_o_rho_a, lanes);
-            at->d_rho_c[row * 12] += sum(first_lanes((REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h * gamma_c, lanes)); /* B3 */
+            const vec d_tanh_h_gamma_c_rho3 = rho3 * (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h * gamma_c; /* P1 */
+            store(at->d_tanh_h_gamma_c_rho3 + row * 10 * H + unit, d_tanh_h_gamma_c_rho3, lanes);
+            const vec d_z_o_gamma_h_o_rho2 = rho2 * d_z_o * gamma_h_o; /* P5 */
+            store(at->d_z_o_gamma_h_o_rho2 + row * 10 * H + unit, d_z_o_gamma_h_o_rho2, lanes);
+            const vec d_z_o_gamma_x_o_rho = rho * d_z_o * gamma_x_o; /* P4 */
+            store(at->d_z_o_gamma_x_o_rho + row * 10 * H + unit, d_z_o_gamma_x_o_rho, lanes);
+            at->d_rho3[row * 12] += sum(first_lanes((REAL(1.0) - vec_square(tanh_h)) * (c - mu3) * d_tanh_h * gamma_c, lanes)); /* B3 */
             d_b_o += d_z_o; /* B41 */
-            d_gamma_x_o += rho_a * (a_o - mu_a) * d_z_o; /* B45 */
-            d_gamma_h_o += rho_s * (s_o - mu_s) * d_z_o; /* B49 */
-            d_gamma_c += rho_c * (REAL(1.0) - vec_square(tanh_h)) * (c - mu_c) * d_tanh_h; /* B50 */
+            d_gamma_x_o += rho * (a_o - mu) * d_z_o; /* B45 */
+            d_gamma_h_o += rho2 * (a2_o - mu2) * d_z_o; /* B49 */
+            d_gamma_c += rho3 * (REAL(1.0) - vec_square(tanh_h)) * (c - mu3) * d_tanh_h; /* B50 */
             d_beta_c += (REAL(1.0) - vec_square(tanh_h)) * d_tanh_h; /* B51 */
             if (row % DEPTH == DEPTH - 1) { /* a step of more than DEPTH rows: see SETTLE */
                 vec vec_lost_1 = load(at->d_b_o + 2 * (SIZE_H(at)) + unit, lanes);
@@ -3352,10 +3339,10 @@ INLINE void recompute_stage2_units(
     const size_t lanes = full ? V : H - unit;
     (void)row;
     const vec c = load(at->c + row * H + unit, lanes);
-    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, lanes);
-    const real d_var_c = at->d_var_c[row * 12];
-    const real mu_c = at->mu_c[row * 12];
-    *sum_1 += first_lanes(vec_fused(-splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), -d_tanh_h_gamma_c_rho_c), lanes); /* B5 */
+    const vec d_tanh_h_gamma_c_rho3 = load(at->d_tanh_h_gamma_c_rho3 + row * 10 * H + unit, lanes);
+    const real d_var3 = at->d_var3[row * 12];
+    const real mu3 = at->mu3[row * 12];
+    *sum_1 += first_lanes(vec_fused(-splat((REAL(2.0) / ((real)H)) * d_var3), (c - mu3), -d_tanh_h_gamma_c_rho3), lanes); /* B5 */
 }
 
 INLINE void recompute_stage2(const struct recompute_at *at, size_t rows)
@@ -3367,7 +3354,7 @@ INLINE void recompute_stage2(const struct recompute_at *at, size_t rows)
             recompute_stage2_units(at, row, unit, 1, &sum_1);
         if (unit < SIZE_H(at))
             recompute_stage2_units(at, row, unit, 0, &sum_1);
-        at->sum_d_mu_c[row * 12] = sum(sum_1); /* B5 */
+        at->sum_d_mu3[row * 12] = sum(sum_1); /* B5 */
     }
 }
 
@@ -3375,10 +3362,10 @@ INLINE void recompute_stage2(const struct recompute_at *at, size_t rows)
 INLINE void recompute_stage2_rows(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real d_rho_c = at->d_rho_c[row * 12];
-        const real rho_c = at->rho_c[row * 12];
-        const real d_var_c = -REAL(0.5) * d_rho_c * (scalar_square(rho_c) * rho_c); /* B4 */
-        at->d_var_c[row * 12] = d_var_c;
+        const real d_rho3 = at->d_rho3[row * 12];
+        const real rho3 = at->rho3[row * 12];
+        const real d_var3 = -REAL(0.5) * d_rho3 * (scalar_square(rho3) * rho3); /* B4 */
+        at->d_var3[row * 12] = d_var3;
     }
 }
 
@@ -3393,36 +3380,36 @@ INLINE void recompute_stage3_units(
     const vec c = load(at->c + row * H + unit, lanes);
     const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
     const vec d_c_T = load(at->d_c_T + row * H + unit, lanes);
-    const real d_mu_c = at->d_mu_c[row * 12];
-    const vec d_tanh_h_gamma_c_rho_c = load(at->d_tanh_h_gamma_c_rho_c + row * 10 * H + unit, lanes);
-    const real d_var_c = at->d_var_c[row * 12];
-    const real mu_c = at->mu_c[row * 12];
+    const real d_mu3 = at->d_mu3[row * 12];
+    const vec d_tanh_h_gamma_c_rho3 = load(at->d_tanh_h_gamma_c_rho3 + row * 10 * H + unit, lanes);
+    const real d_var3 = at->d_var3[row * 12];
+    const real mu3 = at->mu3[row * 12];
     const vec f = load(at->f + row * 21 * H + unit, lanes);
     const vec c_prev = load(at->c_prev + row * H + unit, lanes);
     const vec i = load(at->i + row * 21 * H + unit, lanes);
     const vec g = load(at->g + row * 21 * H + unit, lanes);
     const vec gamma_h_f = load(at->gamma_h_f + unit, lanes);
-    const real rho_s = at->rho_s[row * 12];
+    const real rho2 = at->rho2[row * 12];
     const vec gamma_h_g = load(at->gamma_h_g + unit, lanes);
     const vec gamma_h_i = load(at->gamma_h_i + unit, lanes);
     const vec gamma_x_f = load(at->gamma_x_f + unit, lanes);
-    const real rho_a = at->rho_a[row * 12];
+    const real rho = at->rho[row * 12];
     const vec gamma_x_g = load(at->gamma_x_g + unit, lanes);
     const vec gamma_x_i = load(at->gamma_x_i + unit, lanes);
+    const vec a2_f = load(at->a2_f + row * 21 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 21 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 21 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 21 * H + unit, lanes);
     const vec d_z_o = load(at->d_z_o + row * 10 * H + unit, lanes);
     const vec gamma_h_o = load(at->gamma_h_o + unit, lanes);
-    const real mu_s = at->mu_s[row * 12];
-    const vec s_f = load(at->s_f + row * 21 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 21 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 21 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 21 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 12];
     const vec a_f = load(at->a_f + row * 21 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 21 * H + unit, lanes);
     const vec gamma_x_o = load(at->gamma_x_o + unit, lanes);
-    const real mu_a = at->mu_a[row * 12];
-    const vec d_c = vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_c), (c - mu_c), d_tanh_h_gamma_c_rho_c + (REAL(1.0) / ((real)H)) * d_mu_c + carry_c_next + d_c_T); /* B6 */
+    const real mu = at->mu[row * 12];
+    const vec d_c = vec_fused(splat((REAL(2.0) / ((real)H)) * d_var3), (c - mu3), d_tanh_h_gamma_c_rho3 + (REAL(1.0) / ((real)H)) * d_mu3 + carry_c_next + d_c_T); /* B6 */
     const vec carry_c = d_c * f; /* B6' */
     store(at->carry_c + row * H + unit, carry_c, lanes);
     const vec d_z_f = (REAL(1.0) - f) * c_prev * carry_c; /* B9, B13 */
@@ -3430,29 +3417,29 @@ INLINE void recompute_stage3_units(
     const vec d_c_i_g = d_c_i * g; /* P3 */
     const vec d_z_g = vec_fused(-d_c_i_g, g, d_c_i); /* B8, B12 */
     const vec d_z_i = (REAL(1.0) - i) * d_c_i_g; /* B10, B14 */
-    const vec d_z_f_gamma_h_f_rho_s = rho_s * d_z_f * gamma_h_f; /* P9 */
-    store(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, d_z_f_gamma_h_f_rho_s, lanes);
-    const vec d_z_g_gamma_h_g_rho_s = rho_s * d_z_g * gamma_h_g; /* P7 */
-    store(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, d_z_g_gamma_h_g_rho_s, lanes);
-    const vec d_z_i_gamma_h_i_rho_s = rho_s * d_z_i * gamma_h_i; /* P11 */
-    store(at->d_z_i_gamma_h_i_rho_s + row * 10 * H + unit, d_z_i_gamma_h_i_rho_s, lanes);
-    const vec d_z_f_gamma_x_f_rho_a = rho_a * d_z_f * gamma_x_f; /* P8 */
-    store(at->d_z_f_gamma_x_f_rho_a + row * 10 * H + unit, d_z_f_gamma_x_f_rho_a, lanes);
-    const vec d_z_g_gamma_x_g_rho_a = rho_a * d_z_g * gamma_x_g; /* P6 */
-    store(at->d_z_g_gamma_x_g_rho_a + row * 10 * H + unit, d_z_g_gamma_x_g_rho_a, lanes);
-    const vec d_z_i_gamma_x_i_rho_a = rho_a * d_z_i * gamma_x_i; /* P10 */
-    store(at->d_z_i_gamma_x_i_rho_a + row * 10 * H + unit, d_z_i_gamma_x_i_rho_a, lanes);
-    *sum_1 += first_lanes(vec_fused((s_o - mu_s) * d_z_o, gamma_h_o, vec_fused((s_i - mu_s) * d_z_i, gamma_h_i, vec_fused((s_g - mu_s) * d_z_g, gamma_h_g, (s_f - mu_s) * d_z_f * gamma_h_f))), lanes); /* B15 */
-    *sum_2 += first_lanes(vec_fused((a_o - mu_a) * d_z_o, gamma_x_o, vec_fused((a_i - mu_a) * d_z_i, gamma_x_i, vec_fused((a_g - mu_a) * d_z_g, gamma_x_g, (a_f - mu_a) * d_z_f * gamma_x_f))), lanes); /* B22 */
+    const vec d_z_f_gamma_h_f_rho2 = rho2 * d_z_f * gamma_h_f; /* P9 */
+    store(at->d_z_f_gamma_h_f_rho2 + row * 10 * H + unit, d_z_f_gamma_h_f_rho2, lanes);
+    const vec d_z_g_gamma_h_g_rho2 = rho2 * d_z_g * gamma_h_g; /* P7 */
+    store(at->d_z_g_gamma_h_g_rho2 + row * 10 * H + unit, d_z_g_gamma_h_g_rho2, lanes);
+    const vec d_z_i_gamma_h_i_rho2 = rho2 * d_z_i * gamma_h_i; /* P11 */
+    store(at->d_z_i_gamma_h_i_rho2 + row * 10 * H + unit, d_z_i_gamma_h_i_rho2, lanes);
+    const vec d_z_f_gamma_x_f_rho = rho * d_z_f * gamma_x_f; /* P8 */
+    store(at->d_z_f_gamma_x_f_rho + row * 10 * H + unit, d_z_f_gamma_x_f_rho, lanes);
+    const vec d_z_g_gamma_x_g_rho = rho * d_z_g * gamma_x_g; /* P6 */
+    store(at->d_z_g_gamma_x_g_rho + row * 10 * H + unit, d_z_g_gamma_x_g_rho, lanes);
+    const vec d_z_i_gamma_x_i_rho = rho * d_z_i * gamma_x_i; /* P10 */
+    store(at->d_z_i_gamma_x_i_rho + row * 10 * H + unit, d_z_i_gamma_x_i_rho, lanes);
+    *sum_1 += first_lanes(vec_fused((a2_o - mu2) * d_z_o, gamma_h_o, vec_fused((a2_i - mu2) * d_z_i, gamma_h_i, vec_fused((a2_g - mu2) * d_z_g, gamma_h_g, (a2_f - mu2) * d_z_f * gamma_h_f))), lanes); /* B15 */
+    *sum_2 += first_lanes(vec_fused((a_o - mu) * d_z_o, gamma_x_o, vec_fused((a_i - mu) * d_z_i, gamma_x_i, vec_fused((a_g - mu) * d_z_g, gamma_x_g, (a_f - mu) * d_z_f * gamma_x_f))), lanes); /* B22 */
     store(at->d_b_i + unit, load(at->d_b_i + unit, lanes) + d_z_i, lanes); /* B38 */
     store(at->d_b_f + unit, load(at->d_b_f + unit, lanes) + d_z_f, lanes); /* B39 */
     store(at->d_b_g + unit, load(at->d_b_g + unit, lanes) + d_z_g, lanes); /* B40 */
-    store(at->d_gamma_x_i + unit, load(at->d_gamma_x_i + unit, lanes) + rho_a * (a_i - mu_a) * d_z_i, lanes); /* B42 */
-    store(at->d_gamma_x_f + unit, load(at->d_gamma_x_f + unit, lanes) + rho_a * (a_f - mu_a) * d_z_f, lanes); /* B43 */
-    store(at->d_gamma_x_g + unit, load(at->d_gamma_x_g + unit, lanes) + rho_a * (a_g - mu_a) * d_z_g, lanes); /* B44 */
-    store(at->d_gamma_h_i + unit, load(at->d_gamma_h_i + unit, lanes) + rho_s * (s_i - mu_s) * d_z_i, lanes); /* B46 */
-    store(at->d_gamma_h_f + unit, load(at->d_gamma_h_f + unit, lanes) + rho_s * (s_f - mu_s) * d_z_f, lanes); /* B47 */
-    store(at->d_gamma_h_g + unit, load(at->d_gamma_h_g + unit, lanes) + rho_s * (s_g - mu_s) * d_z_g, lanes); /* B48 */
+    store(at->d_gamma_x_i + unit, load(at->d_gamma_x_i + unit, lanes) + rho * (a_i - mu) * d_z_i, lanes); /* B42 */
+    store(at->d_gamma_x_f + unit, load(at->d_gamma_x_f + unit, lanes) + rho * (a_f - mu) * d_z_f, lanes); /* B43 */
+    store(at->d_gamma_x_g + unit, load(at->d_gamma_x_g + unit, lanes) + rho * (a_g - mu) * d_z_g, lanes); /* B44 */
+    store(at->d_gamma_h_i + unit, load(at->d_gamma_h_i + unit, lanes) + rho2 * (a2_i - mu2) * d_z_i, lanes); /* B46 */
+    store(at->d_gamma_h_f + unit, load(at->d_gamma_h_f + unit, lanes) + rho2 * (a2_f - mu2) * d_z_f, lanes); /* B47 */
+    store(at->d_gamma_h_g + unit, load(at->d_gamma_h_g + unit, lanes) + rho2 * (a2_g - mu2) * d_z_g, lanes); /* B48 */
 }
 
 INLINE void recompute_stage3(const struct recompute_at *at, size_t rows)
@@ -3465,8 +3452,8 @@ INLINE void recompute_stage3(const struct recompute_at *at, size_t rows)
             recompute_stage3_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at))
             recompute_stage3_units(at, row, unit, 0, &sum_1, &sum_2);
-        at->sum_d_rho_s[row * 12] = sum(sum_1); /* B15 */
-        at->sum_d_rho_a[row * 12] = sum(sum_2); /* B22 */
+        at->sum_d_rho2[row * 12] = sum(sum_1); /* B15 */
+        at->sum_d_rho[row * 12] = sum(sum_2); /* B22 */
         if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_i, SIZE_H(at), SIZE_H(at));
         if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_f, SIZE_H(at), SIZE_H(at));
         if (row % DEPTH == DEPTH - 1) settle_part(at->d_b_g, SIZE_H(at), SIZE_H(at));
@@ -3483,9 +3470,9 @@ INLINE void recompute_stage3(const struct recompute_at *at, size_t rows)
 INLINE void recompute_stage3_rows(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_d_mu_c = at->sum_d_mu_c[row * 12];
-        const real d_mu_c = sum_d_mu_c; /* B5 */
-        at->d_mu_c[row * 12] = d_mu_c;
+        const real sum_d_mu3 = at->sum_d_mu3[row * 12];
+        const real d_mu3 = sum_d_mu3; /* B5 */
+        at->d_mu3[row * 12] = d_mu3;
     }
 }
 
@@ -3497,28 +3484,28 @@ INLINE void recompute_stage4_units(
     const size_t H = SIZE_H(at);
     const size_t lanes = full ? V : H - unit;
     (void)row;
-    const real d_var_s = at->d_var_s[row * 12];
-    const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, lanes);
-    const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, lanes);
-    const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * 10 * H + unit, lanes);
-    const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * 10 * H + unit, lanes);
-    const real mu_s = at->mu_s[row * 12];
-    const vec s_f = load(at->s_f + row * 21 * H + unit, lanes);
-    const vec s_g = load(at->s_g + row * 21 * H + unit, lanes);
-    const vec s_i = load(at->s_i + row * 21 * H + unit, lanes);
-    const vec s_o = load(at->s_o + row * 21 * H + unit, lanes);
+    const vec a2_f = load(at->a2_f + row * 21 * H + unit, lanes);
+    const vec a2_g = load(at->a2_g + row * 21 * H + unit, lanes);
+    const vec a2_i = load(at->a2_i + row * 21 * H + unit, lanes);
+    const vec a2_o = load(at->a2_o + row * 21 * H + unit, lanes);
+    const real d_var2 = at->d_var2[row * 12];
+    const vec d_z_f_gamma_h_f_rho2 = load(at->d_z_f_gamma_h_f_rho2 + row * 10 * H + unit, lanes);
+    const vec d_z_g_gamma_h_g_rho2 = load(at->d_z_g_gamma_h_g_rho2 + row * 10 * H + unit, lanes);
+    const vec d_z_i_gamma_h_i_rho2 = load(at->d_z_i_gamma_h_i_rho2 + row * 10 * H + unit, lanes);
+    const vec d_z_o_gamma_h_o_rho2 = load(at->d_z_o_gamma_h_o_rho2 + row * 10 * H + unit, lanes);
+    const real mu2 = at->mu2[row * 12];
     const vec a_f = load(at->a_f + row * 21 * H + unit, lanes);
     const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
     const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
     const vec a_o = load(at->a_o + row * 21 * H + unit, lanes);
-    const real d_var_a = at->d_var_a[row * 12];
-    const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * 10 * H + unit, lanes);
-    const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * 10 * H + unit, lanes);
-    const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * 10 * H + unit, lanes);
-    const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * 10 * H + unit, lanes);
-    const real mu_a = at->mu_a[row * 12];
-    *sum_1 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_o - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_i - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_g - mu_s), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_s), (s_f - mu_s), -REAL(2.0) * d_z_f_gamma_h_f_rho_s - REAL(2.0) * d_z_g_gamma_h_g_rho_s - REAL(2.0) * d_z_i_gamma_h_i_rho_s - REAL(2.0) * d_z_o_gamma_h_o_rho_s))))), lanes); /* B17 */
-    *sum_2 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_o - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_i - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_g - mu_a), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var_a), (a_f - mu_a), -REAL(2.0) * d_z_f_gamma_x_f_rho_a - REAL(2.0) * d_z_g_gamma_x_g_rho_a - REAL(2.0) * d_z_i_gamma_x_i_rho_a - REAL(2.0) * d_z_o_gamma_x_o_rho_a))))), lanes); /* B24 */
+    const real d_var = at->d_var[row * 12];
+    const vec d_z_f_gamma_x_f_rho = load(at->d_z_f_gamma_x_f_rho + row * 10 * H + unit, lanes);
+    const vec d_z_g_gamma_x_g_rho = load(at->d_z_g_gamma_x_g_rho + row * 10 * H + unit, lanes);
+    const vec d_z_i_gamma_x_i_rho = load(at->d_z_i_gamma_x_i_rho + row * 10 * H + unit, lanes);
+    const vec d_z_o_gamma_x_o_rho = load(at->d_z_o_gamma_x_o_rho + row * 10 * H + unit, lanes);
+    const real mu = at->mu[row * 12];
+    *sum_1 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_o - mu2), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_i - mu2), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_g - mu2), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var2), (a2_f - mu2), -REAL(2.0) * d_z_f_gamma_h_f_rho2 - REAL(2.0) * d_z_g_gamma_h_g_rho2 - REAL(2.0) * d_z_i_gamma_h_i_rho2 - REAL(2.0) * d_z_o_gamma_h_o_rho2))))), lanes); /* B17 */
+    *sum_2 += first_lanes(REAL(0.5) * (vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_o - mu), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_i - mu), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_g - mu), vec_fused(-splat((REAL(1.0) / ((real)H)) * d_var), (a_f - mu), -REAL(2.0) * d_z_f_gamma_x_f_rho - REAL(2.0) * d_z_g_gamma_x_g_rho - REAL(2.0) * d_z_i_gamma_x_i_rho - REAL(2.0) * d_z_o_gamma_x_o_rho))))), lanes); /* B24 */
 }
 
 INLINE void recompute_stage4(const struct recompute_at *at, size_t rows)
@@ -3531,8 +3518,8 @@ INLINE void recompute_stage4(const struct recompute_at *at, size_t rows)
             recompute_stage4_units(at, row, unit, 1, &sum_1, &sum_2);
         if (unit < SIZE_H(at))
             recompute_stage4_units(at, row, unit, 0, &sum_1, &sum_2);
-        at->sum_d_mu_s[row * 12] = sum(sum_1); /* B17 */
-        at->sum_d_mu_a[row * 12] = sum(sum_2); /* B24 */
+        at->sum_d_mu2[row * 12] = sum(sum_1); /* B17 */
+        at->sum_d_mu[row * 12] = sum(sum_2); /* B24 */
     }
 }
 
@@ -3540,16 +3527,16 @@ INLINE void recompute_stage4(const struct recompute_at *at, size_t rows)
 INLINE void recompute_stage4_rows(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_d_rho_s = at->sum_d_rho_s[row * 12];
-        const real rho_s = at->rho_s[row * 12];
-        const real sum_d_rho_a = at->sum_d_rho_a[row * 12];
-        const real rho_a = at->rho_a[row * 12];
-        const real d_rho_s = sum_d_rho_s; /* B15 */
-        const real d_var_s = -REAL(0.5) * d_rho_s * (scalar_square(rho_s) * rho_s); /* B16 */
-        at->d_var_s[row * 12] = d_var_s;
-        const real d_rho_a = sum_d_rho_a; /* B22 */
-        const real d_var_a = -REAL(0.5) * d_rho_a * (scalar_square(rho_a) * rho_a); /* B23 */
-        at->d_var_a[row * 12] = d_var_a;
+        const real sum_d_rho2 = at->sum_d_rho2[row * 12];
+        const real rho2 = at->rho2[row * 12];
+        const real sum_d_rho = at->sum_d_rho[row * 12];
+        const real rho = at->rho[row * 12];
+        const real d_rho2 = sum_d_rho2; /* B15 */
+        const real d_var2 = -REAL(0.5) * d_rho2 * (scalar_square(rho2) * rho2); /* B16 */
+        at->d_var2[row * 12] = d_var2;
+        const real d_rho = sum_d_rho; /* B22 */
+        const real d_var = -REAL(0.5) * d_rho * (scalar_square(rho) * rho); /* B23 */
+        at->d_var[row * 12] = d_var;
     }
 }
 
@@ -3561,43 +3548,43 @@ INLINE void recompute_stage5(const struct recompute_at *at, size_t row0, size_t 
     {
         const size_t lanes = full ? V : least(V, H - unit);
         for (size_t row = row0; row < row0 + rows; ++row) {
-            const real d_mu_s = at->d_mu_s[row * 12];
-            const real d_var_s = at->d_var_s[row * 12];
-            const vec d_z_o_gamma_h_o_rho_s = load(at->d_z_o_gamma_h_o_rho_s + row * 10 * H + unit, lanes);
-            const real mu_s = at->mu_s[row * 12];
-            const vec s_o = load(at->s_o + row * 21 * H + unit, lanes);
-            const vec d_z_g_gamma_h_g_rho_s = load(at->d_z_g_gamma_h_g_rho_s + row * 10 * H + unit, lanes);
-            const vec s_g = load(at->s_g + row * 21 * H + unit, lanes);
-            const vec d_z_f_gamma_h_f_rho_s = load(at->d_z_f_gamma_h_f_rho_s + row * 10 * H + unit, lanes);
-            const vec s_f = load(at->s_f + row * 21 * H + unit, lanes);
-            const vec d_z_i_gamma_h_i_rho_s = load(at->d_z_i_gamma_h_i_rho_s + row * 10 * H + unit, lanes);
-            const vec s_i = load(at->s_i + row * 21 * H + unit, lanes);
-            const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
-            const real d_mu_a = at->d_mu_a[row * 12];
-            const real d_var_a = at->d_var_a[row * 12];
-            const vec d_z_g_gamma_x_g_rho_a = load(at->d_z_g_gamma_x_g_rho_a + row * 10 * H + unit, lanes);
-            const real mu_a = at->mu_a[row * 12];
-            const vec a_f = load(at->a_f + row * 21 * H + unit, lanes);
-            const vec d_z_f_gamma_x_f_rho_a = load(at->d_z_f_gamma_x_f_rho_a + row * 10 * H + unit, lanes);
+            const vec a2_o = load(at->a2_o + row * 21 * H + unit, lanes);
+            const real d_mu2 = at->d_mu2[row * 12];
+            const real d_var2 = at->d_var2[row * 12];
+            const vec d_z_o_gamma_h_o_rho2 = load(at->d_z_o_gamma_h_o_rho2 + row * 10 * H + unit, lanes);
+            const real mu2 = at->mu2[row * 12];
+            const vec a2_g = load(at->a2_g + row * 21 * H + unit, lanes);
+            const vec d_z_g_gamma_h_g_rho2 = load(at->d_z_g_gamma_h_g_rho2 + row * 10 * H + unit, lanes);
+            const vec a2_f = load(at->a2_f + row * 21 * H + unit, lanes);
+            const vec d_z_f_gamma_h_f_rho2 = load(at->d_z_f_gamma_h_f_rho2 + row * 10 * H + unit, lanes);
+            const vec a2_i = load(at->a2_i + row * 21 * H + unit, lanes);
+            const vec d_z_i_gamma_h_i_rho2 = load(at->d_z_i_gamma_h_i_rho2 + row * 10 * H + unit, lanes);
             const vec a_o = load(at->a_o + row * 21 * H + unit, lanes);
-            const vec d_z_o_gamma_x_o_rho_a = load(at->d_z_o_gamma_x_o_rho_a + row * 10 * H + unit, lanes);
+            const real d_mu = at->d_mu[row * 12];
+            const real d_var = at->d_var[row * 12];
+            const vec d_z_o_gamma_x_o_rho = load(at->d_z_o_gamma_x_o_rho + row * 10 * H + unit, lanes);
+            const real mu = at->mu[row * 12];
+            const vec a_g = load(at->a_g + row * 21 * H + unit, lanes);
+            const vec d_z_g_gamma_x_g_rho = load(at->d_z_g_gamma_x_g_rho + row * 10 * H + unit, lanes);
+            const vec a_f = load(at->a_f + row * 21 * H + unit, lanes);
+            const vec d_z_f_gamma_x_f_rho = load(at->d_z_f_gamma_x_f_rho + row * 10 * H + unit, lanes);
             const vec a_i = load(at->a_i + row * 21 * H + unit, lanes);
-            const vec d_z_i_gamma_x_i_rho_a = load(at->d_z_i_gamma_x_i_rho_a + row * 10 * H + unit, lanes);
-            const vec d_s_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_o - mu_s), REAL(4.0) * d_z_o_gamma_h_o_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B18 */
-            store(at->d_s_o + row * 21 * H + unit, d_s_o, lanes);
-            const vec d_s_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_g - mu_s), REAL(4.0) * d_z_g_gamma_h_g_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B19 */
-            store(at->d_s_g + row * 21 * H + unit, d_s_g, lanes);
-            const vec d_s_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_f - mu_s), REAL(4.0) * d_z_f_gamma_h_f_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B20 */
-            store(at->d_s_f + row * 21 * H + unit, d_s_f, lanes);
-            const vec d_s_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_s), (s_i - mu_s), REAL(4.0) * d_z_i_gamma_h_i_rho_s + (REAL(1.0) / ((real)H)) * d_mu_s)); /* B21 */
-            store(at->d_s_i + row * 21 * H + unit, d_s_i, lanes);
-            const vec d_a_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_g - mu_a), REAL(4.0) * d_z_g_gamma_x_g_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B25 */
-            store(at->d_a_g + row * 21 * H + unit, d_a_g, lanes);
-            const vec d_a_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_f - mu_a), REAL(4.0) * d_z_f_gamma_x_f_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B26 */
-            store(at->d_a_f + row * 21 * H + unit, d_a_f, lanes);
-            const vec d_a_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_o - mu_a), REAL(4.0) * d_z_o_gamma_x_o_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B27 */
+            const vec d_z_i_gamma_x_i_rho = load(at->d_z_i_gamma_x_i_rho + row * 10 * H + unit, lanes);
+            const vec d_a2_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_o - mu2), REAL(4.0) * d_z_o_gamma_h_o_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B18 */
+            store(at->d_a2_o + row * 21 * H + unit, d_a2_o, lanes);
+            const vec d_a2_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_g - mu2), REAL(4.0) * d_z_g_gamma_h_g_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B19 */
+            store(at->d_a2_g + row * 21 * H + unit, d_a2_g, lanes);
+            const vec d_a2_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_f - mu2), REAL(4.0) * d_z_f_gamma_h_f_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B20 */
+            store(at->d_a2_f + row * 21 * H + unit, d_a2_f, lanes);
+            const vec d_a2_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var2), (a2_i - mu2), REAL(4.0) * d_z_i_gamma_h_i_rho2 + (REAL(1.0) / ((real)H)) * d_mu2)); /* B21 */
+            store(at->d_a2_i + row * 21 * H + unit, d_a2_i, lanes);
+            const vec d_a_o = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_o - mu), REAL(4.0) * d_z_o_gamma_x_o_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B25 */
             store(at->d_a_o + row * 21 * H + unit, d_a_o, lanes);
-            const vec d_a_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var_a), (a_i - mu_a), REAL(4.0) * d_z_i_gamma_x_i_rho_a + (REAL(1.0) / ((real)H)) * d_mu_a)); /* B28 */
+            const vec d_a_g = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_g - mu), REAL(4.0) * d_z_g_gamma_x_g_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B26 */
+            store(at->d_a_g + row * 21 * H + unit, d_a_g, lanes);
+            const vec d_a_f = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_f - mu), REAL(4.0) * d_z_f_gamma_x_f_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B27 */
+            store(at->d_a_f + row * 21 * H + unit, d_a_f, lanes);
+            const vec d_a_i = REAL(0.25) * (vec_fused(splat((REAL(2.0) / ((real)H)) * d_var), (a_i - mu), REAL(4.0) * d_z_i_gamma_x_i_rho + (REAL(1.0) / ((real)H)) * d_mu)); /* B28 */
             store(at->d_a_i + row * 21 * H + unit, d_a_i, lanes);
         }
     }
@@ -3607,17 +3594,17 @@ INLINE void recompute_stage5(const struct recompute_at *at, size_t row0, size_t 
 INLINE void recompute_stage5_rows(const struct recompute_at *at, size_t rows)
 {
     for (size_t row = 0; row < rows; ++row) {
-        const real sum_d_mu_s = at->sum_d_mu_s[row * 12];
-        const real sum_d_mu_a = at->sum_d_mu_a[row * 12];
-        const real d_mu_s = sum_d_mu_s; /* B17 */
-        at->d_mu_s[row * 12] = d_mu_s;
-        const real d_mu_a = sum_d_mu_a; /* B24 */
-        at->d_mu_a[row * 12] = d_mu_a;
+        const real sum_d_mu2 = at->sum_d_mu2[row * 12];
+        const real sum_d_mu = at->sum_d_mu[row * 12];
+        const real d_mu2 = sum_d_mu2; /* B17 */
+        at->d_mu2[row * 12] = d_mu2;
+        const real d_mu = sum_d_mu; /* B24 */
+        at->d_mu[row * 12] = d_mu;
     }
 }
 
 /* recompute, edge1: B1, B6.
- * acc holds the tile of the products U_d_s.
+ * acc holds the tile of the products U_d_a2.
  * `rows` rows from row0, 4 x V units from `unit`; full: no unit of the block is beyond H. */
 INLINE void recompute_edge1(
     const struct recompute_at *at, size_t row0, size_t rows, size_t unit, int full, const real *acc)
@@ -3628,9 +3615,9 @@ INLINE void recompute_edge1(
         const size_t pitch = V; /* from one product of a unit to the next */
         for (size_t row = row0; row < row0 + rows; ++row) {
             const real *tile = acc + block * V + (row - row0) * 4 * V;
-            const vec U_d_s = load(tile + 0 * pitch, V);
+            const vec U_d_a2 = load(tile + 0 * pitch, V);
             const vec carry_c_next = load(at->carry_c_next + row * H + unit, lanes);
-            const vec d_h = U_d_s; /* B1 */
+            const vec d_h = U_d_a2; /* B1 */
             store(at->d_h + row * H + unit, d_h, lanes);
             const vec d_c = carry_c_next; /* B6 */
             store(at->d_c + row * H + unit, d_c, lanes);
@@ -3819,7 +3806,7 @@ static int recompute_run(const args *a)
         if (a->d_x) pack_panels(
             team, w.weight_ih_columns, 0, 4 * H,
             a->weight_ih, I, 1, I, 4 * H);
-        /* panels of U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+        /* panels of U_d_a2 = U_i*d_a2_i + U_f*d_a2_f + U_g*d_a2_g + U_o*d_a2_o */
         pack_panels(
             team, w.panels_1, 0, 4 * H,
             a->weight_hh, H, 1, H, 4 * H);
@@ -3871,12 +3858,12 @@ static int recompute_run(const args *a)
         const struct extent all = { steps, 0, B, counts };
         (void)all;
         barrier(a, team);
-        /* F1, F3, F5, F7: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
+        /* F1, F2, F3, F4: a_i = W_i*x, a_f = W_f*x, a_g = W_g*x, a_o = W_o*x */
         {
             const struct steps q = { a->x + (first - 1) * S * I, (ptrdiff_t)(S * I), I, NULL, 0 };
             gemm(team, all, 4 * H, I, q, w.weight_ih_rows, w.chunk_H, (ptrdiff_t)(B * 21 * H), 21 * H, 0);
         }
-        /* F2, F4, F6, F8: s_i = U_i*h, s_f = U_f*h, s_g = U_g*h, s_o = U_o*h */
+        /* F8, F9, F10, F11: a2_i = U_i*h, a2_f = U_f*h, a2_g = U_g*h, a2_o = U_o*h */
         {
             const struct steps q = { first > 1 ? a->out + (first - 2) * S * H : a->out + (first - 1) * S * H, (ptrdiff_t)(S * H), H, first > 1 ? NULL : a->h_0, H };
             gemm(team, all, 4 * H, H, q, w.weight_hh_rows, w.chunk_H + 4 * H, (ptrdiff_t)(B * 21 * H), 21 * H, 0);
@@ -3888,25 +3875,25 @@ static int recompute_run(const args *a)
             at.a_g = w.chunk_H + (t - first) * B * 21 * H + 2 * H;
             at.a_i = w.chunk_H + (t - first) * B * 21 * H;
             at.a_o = w.chunk_H + (t - first) * B * 21 * H + 3 * H;
-            at.s_f = w.chunk_H + (t - first) * B * 21 * H + 5 * H;
-            at.s_g = w.chunk_H + (t - first) * B * 21 * H + 6 * H;
-            at.s_i = w.chunk_H + (t - first) * B * 21 * H + 4 * H;
-            at.s_o = w.chunk_H + (t - first) * B * 21 * H + 7 * H;
+            at.a2_f = w.chunk_H + (t - first) * B * 21 * H + 5 * H;
+            at.a2_g = w.chunk_H + (t - first) * B * 21 * H + 6 * H;
+            at.a2_i = w.chunk_H + (t - first) * B * 21 * H + 4 * H;
+            at.a2_o = w.chunk_H + (t - first) * B * 21 * H + 7 * H;
             at.c = tape_H + (t - 1) * B * H;
-            at.sum_mu_a = w.chunk_row + (t - first) * B * 12;
-            at.sum_mu_s = w.chunk_row + (t - first) * B * 12 + 1;
-            at.sum_mu_c = w.chunk_row + (t - first) * B * 12 + 2;
-            at.mu_a = w.chunk_row + (t - first) * B * 12 + 3;
-            at.mu_s = w.chunk_row + (t - first) * B * 12 + 4;
-            at.mu_c = w.chunk_row + (t - first) * B * 12 + 5;
-            at.sum_var_a = w.chunk_row + (t - first) * B * 12 + 6;
-            at.sum_var_s = w.chunk_row + (t - first) * B * 12 + 7;
-            at.sum_var_c = w.chunk_row + (t - first) * B * 12 + 8;
+            at.sum_mu = w.chunk_row + (t - first) * B * 12;
+            at.sum_mu2 = w.chunk_row + (t - first) * B * 12 + 1;
+            at.sum_mu3 = w.chunk_row + (t - first) * B * 12 + 2;
+            at.mu = w.chunk_row + (t - first) * B * 12 + 3;
+            at.mu2 = w.chunk_row + (t - first) * B * 12 + 4;
+            at.mu3 = w.chunk_row + (t - first) * B * 12 + 5;
+            at.sum_var = w.chunk_row + (t - first) * B * 12 + 6;
+            at.sum_var2 = w.chunk_row + (t - first) * B * 12 + 7;
+            at.sum_var3 = w.chunk_row + (t - first) * B * 12 + 8;
             at.b_i = a->bias;
             at.gamma_h_i = a->gain_hh;
             at.gamma_x_i = a->gain_ih;
-            at.rho_a = w.chunk_row + (t - first) * B * 12 + 9;
-            at.rho_s = w.chunk_row + (t - first) * B * 12 + 10;
+            at.rho2 = w.chunk_row + (t - first) * B * 12 + 10;
+            at.rho = w.chunk_row + (t - first) * B * 12 + 9;
             at.b_f = a->bias + H;
             at.gamma_h_f = a->gain_hh + H;
             at.gamma_x_f = a->gain_ih + H;
@@ -3918,7 +3905,7 @@ static int recompute_run(const args *a)
             at.gamma_x_o = a->gain_ih + 3 * H;
             at.beta_c = a->bias_c;
             at.gamma_c = a->gain_c;
-            at.rho_c = w.chunk_row + (t - first) * B * 12 + 11;
+            at.rho3 = w.chunk_row + (t - first) * B * 12 + 11;
             at.i = w.chunk_H + (t - first) * B * 21 * H + 8 * H;
             at.f = w.chunk_H + (t - first) * B * 21 * H + 9 * H;
             at.g = w.chunk_H + (t - first) * B * 21 * H + 10 * H;
@@ -3960,18 +3947,18 @@ static int recompute_run(const args *a)
             at.a_g = w.chunk_H + (t - first) * B * 21 * H + 2 * H;
             at.a_i = w.chunk_H + (t - first) * B * 21 * H;
             at.a_o = w.chunk_H + (t - first) * B * 21 * H + 3 * H;
-            at.s_f = w.chunk_H + (t - first) * B * 21 * H + 5 * H;
-            at.s_g = w.chunk_H + (t - first) * B * 21 * H + 6 * H;
-            at.s_i = w.chunk_H + (t - first) * B * 21 * H + 4 * H;
-            at.s_o = w.chunk_H + (t - first) * B * 21 * H + 7 * H;
+            at.a2_f = w.chunk_H + (t - first) * B * 21 * H + 5 * H;
+            at.a2_g = w.chunk_H + (t - first) * B * 21 * H + 6 * H;
+            at.a2_i = w.chunk_H + (t - first) * B * 21 * H + 4 * H;
+            at.a2_o = w.chunk_H + (t - first) * B * 21 * H + 7 * H;
             at.c = tape_H + (t - 1) * B * H;
-            at.mu_a = w.chunk_row + (t - first) * B * 12 + 3;
-            at.mu_s = w.chunk_row + (t - first) * B * 12 + 4;
-            at.mu_c = w.chunk_row + (t - first) * B * 12 + 5;
+            at.mu = w.chunk_row + (t - first) * B * 12 + 3;
+            at.mu2 = w.chunk_row + (t - first) * B * 12 + 4;
+            at.mu3 = w.chunk_row + (t - first) * B * 12 + 5;
             at.gamma_h_i = a->gain_hh;
             at.gamma_x_i = a->gain_ih;
-            at.rho_a = w.chunk_row + (t - first) * B * 12 + 9;
-            at.rho_s = w.chunk_row + (t - first) * B * 12 + 10;
+            at.rho2 = w.chunk_row + (t - first) * B * 12 + 10;
+            at.rho = w.chunk_row + (t - first) * B * 12 + 9;
             at.gamma_h_f = a->gain_hh + H;
             at.gamma_x_f = a->gain_ih + H;
             at.gamma_h_g = a->gain_hh + 2 * H;
@@ -3979,7 +3966,7 @@ static int recompute_run(const args *a)
             at.gamma_h_o = a->gain_hh + 3 * H;
             at.gamma_x_o = a->gain_ih + 3 * H;
             at.gamma_c = a->gain_c;
-            at.rho_c = w.chunk_row + (t - first) * B * 12 + 11;
+            at.rho3 = w.chunk_row + (t - first) * B * 12 + 11;
             at.i = w.chunk_H + (t - first) * B * 21 * H + 8 * H;
             at.f = w.chunk_H + (t - first) * B * 21 * H + 9 * H;
             at.g = w.chunk_H + (t - first) * B * 21 * H + 10 * H;
@@ -3988,30 +3975,30 @@ static int recompute_run(const args *a)
             at.d_h_T = a->rows ? w.end_d_h_T : t == T ? a->d_h_T : w.zeros;
             at.seed_h = a->d_out + (t - 1) * S * H;
             at.d_z_o = w.step_H;
-            at.d_tanh_h_gamma_c_rho_c = w.step_H + H;
-            at.d_z_o_gamma_h_o_rho_s = w.step_H + 2 * H;
-            at.d_z_o_gamma_x_o_rho_a = w.step_H + 3 * H;
-            at.d_rho_c = w.step_row;
+            at.d_tanh_h_gamma_c_rho3 = w.step_H + H;
+            at.d_z_o_gamma_h_o_rho2 = w.step_H + 2 * H;
+            at.d_z_o_gamma_x_o_rho = w.step_H + 3 * H;
+            at.d_rho3 = w.step_row;
             at.d_b_o = w.total_d_b_o;
             at.d_gamma_x_o = w.total_d_gamma_x_o;
             at.d_gamma_h_o = w.total_d_gamma_h_o;
             at.d_gamma_c = w.total_d_gamma_c;
             at.d_beta_c = w.total_d_beta_c;
-            at.d_var_c = w.step_row + 1;
-            at.sum_d_mu_c = w.step_row + 2;
+            at.d_var3 = w.step_row + 1;
+            at.sum_d_mu3 = w.step_row + 2;
             at.carry_c_next = w.swap_H + ((t + 1) & 1) * B * H;
             at.d_c_T = a->rows ? w.end_d_c_T : t == T ? a->d_c_T : w.zeros;
-            at.d_mu_c = w.step_row + 3;
+            at.d_mu3 = w.step_row + 3;
             at.c_prev = t > 1 ? tape_H + (t - 2) * B * H : a->c_0;
             at.carry_c = w.swap_H + (t & 1) * B * H;
-            at.d_z_f_gamma_h_f_rho_s = w.step_H + 4 * H;
-            at.d_z_g_gamma_h_g_rho_s = w.step_H + 5 * H;
-            at.d_z_i_gamma_h_i_rho_s = w.step_H + 6 * H;
-            at.d_z_f_gamma_x_f_rho_a = w.step_H + 7 * H;
-            at.d_z_g_gamma_x_g_rho_a = w.step_H + 8 * H;
-            at.d_z_i_gamma_x_i_rho_a = w.step_H + 9 * H;
-            at.sum_d_rho_s = w.step_row + 4;
-            at.sum_d_rho_a = w.step_row + 5;
+            at.d_z_f_gamma_h_f_rho2 = w.step_H + 4 * H;
+            at.d_z_g_gamma_h_g_rho2 = w.step_H + 5 * H;
+            at.d_z_i_gamma_h_i_rho2 = w.step_H + 6 * H;
+            at.d_z_f_gamma_x_f_rho = w.step_H + 7 * H;
+            at.d_z_g_gamma_x_g_rho = w.step_H + 8 * H;
+            at.d_z_i_gamma_x_i_rho = w.step_H + 9 * H;
+            at.sum_d_rho2 = w.step_row + 4;
+            at.sum_d_rho = w.step_row + 5;
             at.d_b_i = w.total_d_b_i;
             at.d_b_f = w.total_d_b_f;
             at.d_b_g = w.total_d_b_g;
@@ -4021,22 +4008,22 @@ static int recompute_run(const args *a)
             at.d_gamma_h_i = w.total_d_gamma_h_i;
             at.d_gamma_h_f = w.total_d_gamma_h_f;
             at.d_gamma_h_g = w.total_d_gamma_h_g;
-            at.d_var_s = w.step_row + 6;
-            at.d_var_a = w.step_row + 7;
-            at.sum_d_mu_s = w.step_row + 8;
-            at.sum_d_mu_a = w.step_row + 9;
-            at.d_mu_s = w.step_row + 10;
-            at.d_mu_a = w.step_row + 11;
-            at.d_s_o = w.chunk_H + (t - first) * B * 21 * H + 16 * H;
-            at.d_s_g = w.chunk_H + (t - first) * B * 21 * H + 15 * H;
-            at.d_s_f = w.chunk_H + (t - first) * B * 21 * H + 14 * H;
-            at.d_s_i = w.chunk_H + (t - first) * B * 21 * H + 13 * H;
+            at.d_var2 = w.step_row + 6;
+            at.d_var = w.step_row + 7;
+            at.sum_d_mu2 = w.step_row + 8;
+            at.sum_d_mu = w.step_row + 9;
+            at.d_mu2 = w.step_row + 10;
+            at.d_mu = w.step_row + 11;
+            at.d_a2_o = w.chunk_H + (t - first) * B * 21 * H + 16 * H;
+            at.d_a2_g = w.chunk_H + (t - first) * B * 21 * H + 15 * H;
+            at.d_a2_f = w.chunk_H + (t - first) * B * 21 * H + 14 * H;
+            at.d_a2_i = w.chunk_H + (t - first) * B * 21 * H + 13 * H;
+            at.d_a_o = w.chunk_H + (t - first) * B * 21 * H + 20 * H;
             at.d_a_g = w.chunk_H + (t - first) * B * 21 * H + 19 * H;
             at.d_a_f = w.chunk_H + (t - first) * B * 21 * H + 18 * H;
-            at.d_a_o = w.chunk_H + (t - first) * B * 21 * H + 20 * H;
             at.d_a_i = w.chunk_H + (t - first) * B * 21 * H + 17 * H;
             {
-                for (size_t row = 0; row < live; ++row) memset(at.d_rho_c + row * 12, 0, 1 * sizeof(real));
+                for (size_t row = 0; row < live; ++row) memset(at.d_rho3 + row * 12, 0, 1 * sizeof(real));
                 const size_t first_unit = lower_bound(team, H, 4 * V), stop = upper_bound(team, H, 4 * V);
                 const size_t blocks = (stop - first_unit + 4 * V - 1) / (4 * V);
                 for (size_t number = 0; number < blocks; ++number) {
@@ -4051,7 +4038,7 @@ static int recompute_run(const args *a)
                         for (size_t row = begin, rows; row < end; row += rows) {
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
-                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            /* B1: U_d_a2 = U_i*d_a2_i + U_f*d_a2_f + U_g*d_a2_g + U_o*d_a2_o */
                             if (t == T)
                                 copy_rows(acc, 4 * V, NULL, 4 * V, rows, 4 * V);
                             else
@@ -4127,7 +4114,7 @@ static int recompute_run(const args *a)
                 gemm_reduce(
                     team, depth, 4 * H, I, w.left_1, w.right_1,
                     a->d_weight_ih, I, add);
-                /* B34, B35, B36, B37: d_U_i = d_s_i h^T, d_U_f = d_s_f h^T, d_U_g = d_s_g h^T, d_U_o = d_s_o h^T */
+                /* B34, B35, B36, B37: d_U_i = d_a2_i h^T, d_U_f = d_a2_f h^T, d_U_g = d_a2_g h^T, d_U_o = d_a2_o h^T */
                 gemm_reduce(
                     team, depth, 4 * H, H, w.left_2, w.right_2,
                     a->d_weight_hh, H, add);
@@ -4202,7 +4189,7 @@ static int recompute_run(const args *a)
                         for (size_t row = begin, rows; row < end; row += rows) {
                             real *acc = tiles + (row - begin) * 4 * V;
                             rows = tile_rows(end - row);
-                            /* B1: U_d_s = U_i*d_s_i + U_f*d_s_f + U_g*d_s_g + U_o*d_s_o */
+                            /* B1: U_d_a2 = U_i*d_a2_i + U_f*d_a2_f + U_g*d_a2_g + U_o*d_a2_o */
                             tile_of(rows, width, few)(
                                 0, NULL, 0, 4 * H, w.chunk_H + (1 - first) * B * 21 * H + 13 * H + row * 21 * H, 21 * H,
                                 panels, acc, 4 * V, NULL, 4 * V);
