@@ -183,9 +183,8 @@ def posed(name: str, shape: Shape) -> Posed:
     def some(*dims: int) -> Any:
         return rng.normal(size=dims).astype(np.float32)
 
-    first = spec["arguments"]["x"][-1] if "x" in spec["arguments"] else "I"
-    others = {n: d for n, d in module._cell._spec.inputs.items()}
-    inputs = {n: some(shape.T, shape.B, size(d)) for n, d in (others or {"x": first}).items()}
+    rows = {n: axes for n, (role, *axes) in spec["arguments"].items() if role == "input"}
+    inputs = {n: some(shape.T, shape.B, *map(size, axes[2:])) for n, axes in rows.items()}
     params = module.init_params(**{keyword: size(d) for d, keyword in spec["dims"].items()}, dtype=np.float32)
     params = {
         n: a if a.ndim == 2 else a + rng.uniform(-0.1, 0.1, a.shape).astype(np.float32) for n, a in params.items()

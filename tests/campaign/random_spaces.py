@@ -14,6 +14,7 @@ import random
 from dataclasses import dataclass, field
 
 LETTERS = "nde"
+WIDEST = 4  # indices of a parameter
 SUMMED = {"n": "k", "d": "l", "e": "m", "j": "j"}
 FUNCTIONS = ("tanh({})", "sigmoid({})", "relu({})", "softplus({})", "exp(-({}) ** 2)", "1 / (1 + ({}) ** 2)")
 
@@ -48,7 +49,8 @@ class Draft:
         return self.names[-1]
 
     def space(self, within: str = LETTERS, least: int = 0) -> str:
-        count = self.rng.randint(min(least, len(within)), len(within))
+        most = min(len(within), self.rng.choice((1, 2, 2, 3)))
+        count = self.rng.randint(min(least, most), most)
         return "".join(sorted(self.rng.sample(within, count), key=within.index))
 
     def param(self, space: str, prefix: str = "p") -> str:
@@ -76,7 +78,7 @@ class Draft:
             shared += 1
         shared = self.rng.choice((shared, shared, 0))
         batch, rows = space[:shared], space[shared:]
-        if not rows:
+        if not rows or len(space) + len(found.space) - shared > WIDEST:
             return None
         inner = "".join(SUMMED[letter] for letter in found.space[shared:])
         weight = Tensor(self.name("W"), batch + rows + inner, is_param=True)

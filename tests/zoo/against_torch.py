@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +39,7 @@ class Draw:
 def sizes_of(module: Any, given: tuple[int, ...] = SIZES) -> dict[str, int]:
     """A size for every dimension of a module."""
     spec = module._cell._spec
-    return dict(zip(sorted({*spec.dims, *spec.states.values(), *spec.inputs.values()}), given, strict=False))
+    return dict(zip(sorted(spec.dims), given, strict=False))
 
 
 def draw(
@@ -49,22 +48,21 @@ def draw(
     """A problem; states in `positive` are drawn from 0.5 to 1.5, all else from normal distributions."""
     rng, spec = np.random.default_rng([seed, steps, batch]), module._cell._spec
 
-    def extent(text: str) -> int:
-        factor, name = re.fullmatch(r"(?:(\d+)\*)?(\w+)", text).groups()
-        return int(factor or 1) * sizes[name]
+    def shape(axes: Any) -> tuple[int, ...]:
+        return tuple(axis.size(sizes) for axis in axes)
 
     def some(name: str, *shape: int) -> Array:
         return rng.uniform(0.5, 1.5, shape) if name in positive else rng.normal(size=shape)
 
-    shapes = {n: tuple(extent(e) for e in shape) for n, shape in module.PARAMS.items()}
-    state_dims = [sizes[d] for d in spec.states.values()]
+    shapes = {n: shape(axes) for n, axes in spec.params.items()}
+    rows = [shape(axes) for axes in spec.states.values()]
     return Draw(
-        {n: some(n, steps, batch, sizes[d]) for n, d in spec.inputs.items()},
+        {n: some(n, steps, batch, *shape(axes)) for n, axes in spec.inputs.items()},
         {n: some(n, *s) / np.sqrt(s[-1] if len(s) > 1 else 1) for n, s in shapes.items()},
-        tuple(some(n, batch, d) for n, d in zip(spec.states, state_dims, strict=True)),
-        rng.normal(size=(steps, batch, state_dims[0])),
-        tuple(rng.normal(size=(batch, d)) for d in state_dims),
-        rng.normal(size=(steps, batch, state_dims[0])),
+        tuple(some(n, batch, *row) for n, row in zip(spec.states, rows, strict=True)),
+        rng.normal(size=(steps, batch, *rows[0])),
+        tuple(rng.normal(size=(batch, *row)) for row in rows),
+        rng.normal(size=(steps, batch, *rows[0])),
     )
 
 
