@@ -9,17 +9,17 @@ import pytest
 pytest.importorskip("torch", reason="the loops that cells are compared with need PyTorch: pip install torch==2.13.0")
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import continuous  # noqa: E402, F401
-import gated  # noqa: E402, F401
-import linear  # noqa: E402, F401
-import memory  # noqa: E402, F401
-import plain  # noqa: E402, F401
-from against_torch import Draw, differences, loop  # noqa: E402
-from register import ZOO  # noqa: E402
+import continuous  # noqa: F401
+import gated  # noqa: F401
+import linear  # noqa: F401
+import memory  # noqa: F401
+import plain  # noqa: F401
+from against_torch import Draw, differences, loop
+from register import ZOO
 
-from derive import registry  # noqa: E402
-from derive.verify.oracle import Oracle  # noqa: E402
-from derive.verify.problem import draw, sizes_of  # noqa: E402
+from derive import registry
+from derive.verify.oracle import Oracle
+from derive.verify.problem import draw, sizes_of
 
 STEPS, BATCH, SIZES = 4, 2, (5, 7, 3, 6, 4, 9)
 
