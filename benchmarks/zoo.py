@@ -185,7 +185,10 @@ def posed(name: str, shape: Shape) -> Posed:
 
     first = spec["arguments"]["x"][-1] if "x" in spec["arguments"] else "I"
     others = {n: d for n, d in module._cell._spec.inputs.items()}
-    inputs = {n: some(shape.T, shape.B, size(d)) for n, d in (others or {"x": first}).items()}
+    units = {
+        n: [size(d)] if d.isidentifier() else [] for n, d in (others or {"x": first}).items()
+    }  # none: a number a step
+    inputs = {n: some(shape.T, shape.B, *dims) for n, dims in units.items()}
     params = module.init_params(**{keyword: size(d) for d, keyword in spec["dims"].items()}, dtype=np.float32)
     params = {
         n: a if a.ndim == 2 else a + rng.uniform(-0.1, 0.1, a.shape).astype(np.float32) for n, a in params.items()

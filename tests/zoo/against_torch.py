@@ -40,7 +40,8 @@ class Draw:
 def sizes_of(module: Any, given: tuple[int, ...] = SIZES) -> dict[str, int]:
     """A size for every dimension of a module."""
     spec = module._cell._spec
-    return dict(zip(sorted({*spec.dims, *spec.states.values(), *spec.inputs.values()}), given, strict=False))
+    names = {*spec.dims, *spec.states.values(), *spec.inputs.values()}
+    return dict(zip(sorted(n for n in names if n.isidentifier()), given, strict=False))
 
 
 def draw(
@@ -59,7 +60,7 @@ def draw(
     shapes = {n: tuple(extent(e) for e in shape) for n, shape in module.PARAMS.items()}
     state_dims = [sizes[d] for d in spec.states.values()]
     return Draw(
-        {n: some(n, steps, batch, sizes[d]) for n, d in spec.inputs.items()},
+        {n: some(n, steps, batch, *([sizes[d]] if d in sizes else [])) for n, d in spec.inputs.items()},
         {n: some(n, *s) / np.sqrt(s[-1] if len(s) > 1 else 1) for n, s in shapes.items()},
         tuple(some(n, batch, d) for n, d in zip(spec.states, state_dims, strict=True)),
         rng.normal(size=(steps, batch, state_dims[0])),
