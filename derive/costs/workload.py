@@ -93,18 +93,18 @@ class Workload:
         """All products of the kernel, those of the loop once for all its steps."""
         T, B = self.sizes["T"], self.sizes["B"]
         found = [
-            Product(g.ids, "parallel", T * B, self.number(g.n), self.number(g.k), 1, optional=g.optional)
+            Product(g.ids, "parallel", T * B, self.number(sp.Mul(*g.batch) * g.n), self.number(g.k), 1, optional=g.optional)
             for g in self.kernel.gemms
         ]
         for stages, edge in ((self.kernel.loop_stages, False), (self.kernel.edge, True)):
             found += [p for s in stages for p in self._tile(s, edge)]
         for r in self.kernel.reduces:
-            found.append(Product(r.ids, "weight gradient", self.number(r.m), self.number(r.n), T * B, 1))
+            found.append(Product(r.ids, "weight gradient", self.number(sp.Mul(*r.batch) * r.m), self.number(r.n), T * B, 1))
         return tuple(p for p in found if p.times)
 
     def _tile(self, stage: StagePlan, edge: bool) -> Iterable[Product]:
         T, B = self.sizes["T"], self.sizes["B"]
-        tile, width = stage.tile, self.number(stage.dim or 1)
+        tile, width = stage.tile, self.number(sp.Mul(*stage.space))
         if tile is None:
             return
         for segment in tile.segments:
@@ -137,7 +137,7 @@ class Workload:
     def _stages(self, stages: Iterable[StagePlan]) -> Pointwise:
         total = Pointwise()
         for stage in stages:
-            units = self.number(stage.dim) if stage.dim is not None else 1
+            units = self.number(sp.Mul(*stage.space))
             one = sum((self._operations(e) for e in stage.scalars), Pointwise())
             many = sum((self._operations(e) for e in [*stage.pointwise, *stage.sums, *stage.totals]), Pointwise())
             total += (one + many.times(units)).times(self.sizes["B"])

@@ -88,5 +88,5 @@ def ltc(x, p, v):
 def cfc(x, p, h, s):
     z = 1.7159 * tanh(0.666 * (linear(x, p["weight_ih"], p["bias"]) + linear(h, p["weight_hh"])))
     f, g, a, c = linear(z, p["head"], p["head_b"]).chunk(4, -1)
-    at = sigmoid(a * s.sum(-1, keepdim=True) + c)
+    at = sigmoid(a * s[:, None] + c)
     return (tanh(f) * (1 - at) + at * tanh(g),)

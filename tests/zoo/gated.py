@@ -46,7 +46,7 @@ def gru_layernorm(x, p, h):
 @zoo
 def augru(x, p, h, a):
     r, u, _ = gates(p, x, h, 3)
-    u = a.sum(-1, keepdim=True) * sigmoid(u)
+    u = a[:, None] * sigmoid(u)
     return ((1 - u) * h + u * candidate(p, x, h, sigmoid(r), 3),)
 
 

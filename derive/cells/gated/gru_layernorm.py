@@ -3,8 +3,10 @@
 from derive.notation import Sum, cell, i, j, k, sigmoid, t, tanh
 from derive.notation.pieces import layer_norm
 
+ONES = {"gamma_x": 1, "gamma_h": 1}
 
-@cell(states="h", gates="r z n", gain_ih="gamma_x", gain_hh="gamma_h", bias_ih="b", bias_hh="v")
+
+@cell(states="h", gates="r z n", gain_ih="gamma_x", gain_hh="gamma_h", bias_ih="b", bias_hh="v", init=ONES)
 def gru_layernorm(x, h, W, U, gamma_x, gamma_h, b, v, r, z, n):
     u, w = {}, {}
     for part in ((r, z), (n,)):

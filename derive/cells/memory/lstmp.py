@@ -3,7 +3,7 @@
 from derive.notation import Sum, cell, j, k, n, sigmoid, t, tanh
 
 
-@cell(states="r c", gates="i f g o", projection="P", peephole="w")
+@cell(states="r c", gates="i f g o", projection="P", peephole="w", sizes={"H": "proj_size", "N": "hidden_size"})
 def lstmp(x, r, c, W, U, b, w, P, z, i, f, g, o, m_):
     for q in (i, f, g, o):
         z[q][t, n] = Sum(W[q][n, j] * x[t, j], j) + Sum(U[q][n, k] * r[t - 1, k], k) + b[q][n]
