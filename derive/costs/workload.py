@@ -93,13 +93,17 @@ class Workload:
         """All products of the kernel, those of the loop once for all its steps."""
         T, B = self.sizes["T"], self.sizes["B"]
         found = [
-            Product(g.ids, "parallel", T * B, self.number(sp.Mul(*g.batch) * g.n), self.number(g.k), 1, optional=g.optional)
+            Product(
+                g.ids, "parallel", T * B, self.number(sp.Mul(*g.batch) * g.n), self.number(g.k), 1, optional=g.optional
+            )
             for g in self.kernel.gemms
         ]
         for stages, edge in ((self.kernel.loop_stages, False), (self.kernel.edge, True)):
             found += [p for s in stages for p in self._tile(s, edge)]
         for r in self.kernel.reduces:
-            found.append(Product(r.ids, "weight gradient", self.number(sp.Mul(*r.batch) * r.m), self.number(r.n), T * B, 1))
+            found.append(
+                Product(r.ids, "weight gradient", self.number(sp.Mul(*r.batch) * r.m), self.number(r.n), T * B, 1)
+            )
         return tuple(p for p in found if p.times)
 
     def _tile(self, stage: StagePlan, edge: bool) -> Iterable[Product]:

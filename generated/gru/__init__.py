@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "gru",
     "digest": "2b7aabeb92199d74",
-    "code": "8047713448f786d0",
+    "code": "5be84a6793a8e16b",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": ["r", "z", "n"],

@@ -24,8 +24,7 @@ int PUBLIC(loss_and_grad)(const TYPED(gru, args) *);
 
 typedef TYPED(gru, args) args;
 
-/* Sizes known at compile time, as with -DGRU_I=8, make loops of known length;
- * a call with others is refused. */
+/* Sizes known at compile time, as with -DGRU_H=8, make loops of known length; a call with others is refused. */
 #if defined(GRU_B)
 #define SIZE_B(a) ((void)(a), (size_t)(GRU_B))
 #else

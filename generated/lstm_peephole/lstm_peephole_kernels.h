@@ -24,8 +24,7 @@ int PUBLIC(loss_and_grad)(const TYPED(lstm_peephole, args) *);
 
 typedef TYPED(lstm_peephole, args) args;
 
-/* Sizes known at compile time, as with -DLSTM_PEEPHOLE_I=8, make loops of known length;
- * a call with others is refused. */
+/* Sizes known at compile time, as with -DLSTM_PEEPHOLE_H=8, make loops of known length; a call with others is refused. */
 #if defined(LSTM_PEEPHOLE_B)
 #define SIZE_B(a) ((void)(a), (size_t)(LSTM_PEEPHOLE_B))
 #else

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_readout",
     "digest": "396ce5a98d471ed1",
-    "code": "f1d69e42261a3cfc",
+    "code": "66e4fbb6b20ccdda",
     "dims": {"I": "input_size", "H": "hidden_size", "O": "output_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

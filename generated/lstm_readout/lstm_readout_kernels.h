@@ -24,8 +24,7 @@ int PUBLIC(loss_and_grad)(const TYPED(lstm_readout, args) *);
 
 typedef TYPED(lstm_readout, args) args;
 
-/* Sizes known at compile time, as with -DLSTM_READOUT_I=8, make loops of known length;
- * a call with others is refused. */
+/* Sizes known at compile time, as with -DLSTM_READOUT_O=8, make loops of known length; a call with others is refused. */
 #if defined(LSTM_READOUT_B)
 #define SIZE_B(a) ((void)(a), (size_t)(LSTM_READOUT_B))
 #else

@@ -24,8 +24,7 @@ int PUBLIC(loss_and_grad)(const TYPED(rnn, args) *);
 
 typedef TYPED(rnn, args) args;
 
-/* Sizes known at compile time, as with -DRNN_I=8, make loops of known length;
- * a call with others is refused. */
+/* Sizes known at compile time, as with -DRNN_H=8, make loops of known length; a call with others is refused. */
 #if defined(RNN_B)
 #define SIZE_B(a) ((void)(a), (size_t)(RNN_B))
 #else
