@@ -114,9 +114,8 @@ class Draft:
 
     def line(self, tensor: Tensor) -> None:
         terms = [self.term(tensor.space) for _ in range(self.rng.choice((1, 2, 2, 3)))]
-        body = " + ".join(terms)
+        body = " + ".join([*terms, self.param(tensor.space, "b")])  # a size stands on a parameter
         if tensor.is_state:
-            body += f" + {self.param(tensor.space, 'b')}"  # a size stands on a parameter
             own = self.product(tensor.space, (self.ready[0], "t")) if tensor.space else None
             body = f"tanh({body} + {own})" if own else f"tanh({body}) * {self.rng.choice(('0.5', '0.9'))}"
             if self.rng.random() < 0.5:

@@ -22,6 +22,7 @@ import breakage
 import guards
 import quick
 import random_cells
+import random_spaces
 
 from derive.errors import DeriveError
 from derive.notation import Cell, Head
@@ -30,6 +31,9 @@ from derive.verify import calls, validate
 
 # Words of messages that speak of the engine and not of the cell: no refusal.
 FAULTS = re.compile(r"engine|internal|verif|is a mistake of|index capture|not in normal form", re.IGNORECASE)
+
+
+DRAWN = {"seed": random_cells, "spaces": random_spaces}
 
 
 def how_of(seed: int) -> quick.Build:
@@ -81,7 +85,7 @@ def _judge(path: Path, how: quick.Build, alter) -> dict[str, object]:
 def main() -> None:
     """Judge what standard input names.
 
-    "seed 17" is a random cell; "file PATH SEED" a file, where SEED chooses how it is built; "mutant PATH LEVEL NUMBER" a
+    "seed 17" is a random cell, "spaces 17" one over several dimensions; "file PATH SEED" a file, where SEED chooses how it is built; "mutant PATH LEVEL NUMBER" a
     file whose equations or C have a mistake made on purpose.
     """
     flags, memory = tuple(sys.argv[1:]), os.environ.get("CAMPAIGN_MEMORY", "")
@@ -95,9 +99,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             seed = int(words[-1])
             guards.at_end = bool(seed % 2)
-            path = Path(folder) / f"random_{seed}.py" if kind == "seed" else Path(words[0])
-            if kind == "seed":
-                path.write_text(random_cells.text(seed))
+            path = Path(folder) / f"random_{seed}.py" if kind in DRAWN else Path(words[0])
+            if kind in DRAWN:
+                path.write_text(DRAWN[kind].text(seed))
             how = how_of(seed) if kind != "mutant" else quick.Build()
             if flags:
                 how = quick.Build(flags, how.f64, how.f32, how.depth)

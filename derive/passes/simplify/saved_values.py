@@ -118,8 +118,11 @@ class _Saved:
         by = int(life[0]) - 1 if life is not None and life[0].is_Integer else 0
         here = node.xreplace({t: t + by})
         reads = ir.accesses(here, self.tensors)
-        shapes = ir.dims_of(here, self.tensors)
-        indices = tuple(ir.ordered(shapes))
+        try:
+            shapes = ir.ordered_axes(reads, self.tensors)
+        except DeriveError:  # it can be written, and no kernel computes it
+            shapes = {i: d for i, d in sorted(ir.dims_of(here, self.tensors).items(), key=str)}
+        indices = tuple(shapes)
         name = ir.unused_name(f"{type(node).__name__}_{'_'.join(ir.name_of(a) for a in reads[:1])}", self.tensors)
         tensor = Tensor(
             name,
