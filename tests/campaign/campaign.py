@@ -23,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import random_cells
+import random_spaces
 from shrink import shrink
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,7 @@ WORKER = Path(__file__).with_name("worker.py")
 SILENCE = 300  # seconds without a word from a worker
 REFUSED = 0.03
 GOOD = ("right", "refused")
+DRAWN = {"seed": random_cells, "spaces": random_spaces}
 
 
 class Worker:
@@ -133,11 +135,13 @@ def report(folder: Path, seed: int, verdict: dict[str, object], text: str) -> Pa
     return path
 
 
-def campaign(seeds: list[int], folder: Path, jobs: int, flags: tuple[str, ...], most: int, environment=None) -> int:
-    """Judge the cells of all seeds; the exit status."""
+def campaign(
+    seeds: list[int], folder: Path, jobs: int, flags: tuple[str, ...], most: int, environment=None, drawn: str = "seed"
+) -> int:
+    """Judge the cells of all seeds; the exit status.  `drawn`: "seed", or "spaces" for cells over several dimensions."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "verdicts.jsonl"
-    key = f"{digest()} {' '.join(flags)}"
+    key = f"{digest()} {drawn} {' '.join(flags)}"
     verdicts: dict[int, dict[str, object]] = {}
     if kept.exists():
         first, *lines = kept.read_text().splitlines() or [""]
@@ -151,7 +155,7 @@ def campaign(seeds: list[int], folder: Path, jobs: int, flags: tuple[str, ...], 
     def one(seed: int) -> None:
         if not hasattr(local, "worker"):
             local.worker = Worker(flags, environment)
-        found = {"seed": seed, **local.worker.ask(f"seed {seed}")}
+        found = {"seed": seed, **local.worker.ask(f"{drawn} {seed}")}
         with lock:
             verdicts[seed] = found
             with kept.open("a") as file:
@@ -165,11 +169,16 @@ def campaign(seeds: list[int], folder: Path, jobs: int, flags: tuple[str, ...], 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(one, todo))
     judged = {s: verdicts[s] for s in seeds}
-    return summary(judged, folder, flags, most, environment)
+    return summary(judged, folder, flags, most, environment, drawn)
 
 
 def summary(
-    verdicts: dict[int, dict[str, object]], folder: Path, flags: tuple[str, ...], most: int, environment
+    verdicts: dict[int, dict[str, object]],
+    folder: Path,
+    flags: tuple[str, ...],
+    most: int,
+    environment,
+    drawn: str = "seed",
 ) -> int:
     """Print counts and reasons, shrink one failure of each kind, and say whether the campaign has passed."""
     counts = Counter(str(v["verdict"]) for v in verdicts.values())
@@ -185,7 +194,7 @@ def summary(
         )
         verdict = verdicts[seeds[0]]
         if verdict["verdict"] != "refused":
-            text = random_cells.text(seeds[0])
+            text = DRAWN[drawn].text(seeds[0])
             text = smaller(text, seeds[0], verdict, worker, most) if most else text
             print(f"       {report(folder, seeds[0], verdict, text)}")
     worker.close()
@@ -206,10 +215,12 @@ def main() -> int:
         "--shrink", type=int, default=120, help="trials for each kind of failure (default: %(default)s)"
     )
     parser.add_argument("--flags", default="-O0", help="of the C compiler (default: %(default)s)")
+    parser.add_argument("--spaces", action="store_true", help="cells over several dimensions")
     given = parser.parse_args()
     seeds = list(range(given.seed, given.seed + given.count))
+    drawn = "spaces" if given.spaces else "seed"
     print(f"seeds {seeds[0]} to {seeds[-1]}; failures go to {given.folder}", flush=True)
-    return campaign(seeds, given.folder, given.jobs, tuple(given.flags.split()), given.shrink)
+    return campaign(seeds, given.folder, given.jobs, tuple(given.flags.split()), given.shrink, None, drawn)
 
 
 if __name__ == "__main__":

@@ -85,8 +85,8 @@ def _judge(path: Path, how: quick.Build, alter) -> dict[str, object]:
 def main() -> None:
     """Judge what standard input names.
 
-    "seed 17" is a random cell, "spaces 17" one over several dimensions; "file PATH SEED" a file, where SEED chooses how it is built; "mutant PATH LEVEL NUMBER" a
-    file whose equations or C have a mistake made on purpose.
+    "seed 17" is a random cell, "spaces 17" one over several dimensions; "file PATH SEED" a file, where SEED chooses how it is
+    built; "mutant PATH LEVEL NUMBER" a file whose equations or C have a mistake made on purpose.
     """
     flags, memory = tuple(sys.argv[1:]), os.environ.get("CAMPAIGN_MEMORY", "")
     if memory:
