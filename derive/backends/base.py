@@ -10,10 +10,14 @@ What it handles, whatever the cell is
                 there are, in their order; its stages in their order.  Time runs in `lowered.direction`: from 1 to T, from T
                 to 1; 0 leaves it open.  All parts may be done for a chunk of steps before the next chunk, and a chunk may be
                 one step: no part reads what a later part makes.
-    stages      over the units of `dim`, or over rows where it is None: `scalars`, `products`, `pointwise`, `sums`, `totals`
+    stages      over the units of `space`, a tuple of dimensions with the innermost last, or over rows where it is empty:
+                `scalars`, `products`, `pointwise`, `sums`, `totals`; a sum may leave any of the dimensions
     products    PRODUCTS: `recurrent` in a loop, `parallel` in a phase; `reducing` ones add an outer product for every step and
-                row, when all parts of its chunk are done
-    places      PLACES, see passes/storage.py: buffers of steps, of two steps, of one step, or a variable
+                row, when all parts of its chunk are done.  `Pair.shape` has their indices: batch (a matrix for each of
+                their units), rows, inner
+    before      stages without time and rows, ahead of all steps: values of parameters alone
+    after       such stages behind all steps and the edge: what is made of whole sums over time
+    places      PLACES, see passes/storage.py: buffers of steps, of two steps, of one step, of a call, or a variable
     edge        the stages at t = 0 of a sweep backwards, after all chunks; `storage.edge` has the places of what they make
     boundaries  final states are copied when the step T is done; initial ones are read (below)
     zeros       arrays that are filled with zero
@@ -43,7 +47,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PRODUCTS = ("parallel", "recurrent", "reducing")
-PLACES = ("arg", "tape", "chunk", "swap", "step", "edge", "tile", "local", "total")
+PLACES = ("arg", "tape", "chunk", "swap", "step", "edge", "call", "tile", "local")
 
 
 @dataclass(frozen=True)
