@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from register import gates, positive, zoo
 from torch import exp, relu, sigmoid, tanh
-from torch.nn.functional import linear
+from torch.nn.functional import linear, logsigmoid
 
 
 def ending(o, c):
@@ -181,3 +182,27 @@ def lmu(x, p, h, m):
     u = linear(x, p["encode_x"]) + linear(h, p["encode_h"]) + linear(m, p["encode_m"])
     m = linear(m, p["memory"]) + linear(u, p["memory_in"])
     return tanh(linear(x, p["weight_ih"]) + linear(h, p["hidden"]) + linear(m, p["mix"])), m
+
+
+@positive("s")
+def slstm(x, p, h, c, s, m):
+    heads = h.shape[1]
+    w, r, b = (p[name].reshape(4, heads, *p[name].shape[1:]) for name in ("weight_ih", "weight_hh", "bias"))
+    z, i, f, o = torch.einsum("qndj,bj->qbnd", w, x) + torch.einsum("qnde,bne->qbnd", r, h) + b[:, None]
+    old, m = m, torch.maximum(logsigmoid(f) + m, i)
+    forget, write = exp(logsigmoid(f) + old - m), exp(i - m)
+    c, s = forget * c + write * tanh(z), forget * s + write
+    return sigmoid(o) * c / s, c, s, m
+
+
+@zoo
+def mlstm(x, p, h, C, s, m):
+    q, k, v, o = (torch.einsum("nej,bj->bne", p[f"W_{name}"], x) for name in "qkvo")
+    i = linear(x, p["w_i"], p["b_i"])
+    f = logsigmoid(linear(x, p["w_f"], p["b_f"])) + m
+    m = torch.maximum(f, i)
+    f, i = exp(f - m), exp(i - m)
+    C = f[..., None, None] * C + i[..., None, None] * torch.einsum("bnd,bne->bnde", v, k)
+    s = f[..., None] * s + i[..., None] * k
+    size = torch.maximum(torch.einsum("bne,bne->bn", s, q).abs(), exp(-m))
+    return sigmoid(o + p["b_o"]) * torch.einsum("bnde,bne->bnd", C, q) / size[..., None], C, s, m

@@ -14,6 +14,7 @@ import gated  # noqa: F401
 import linear  # noqa: F401
 import memory  # noqa: F401
 import plain  # noqa: F401
+import spiking  # noqa: F401
 from against_torch import Draw, differences, loop
 from register import ZOO
 

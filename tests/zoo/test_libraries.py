@@ -18,6 +18,7 @@ import gated  # noqa: E402, F401
 import linear  # noqa: E402, F401
 import memory  # noqa: E402, F401
 import plain  # noqa: E402, F401
+import spiking  # noqa: E402, F401
 from register import ZOO  # noqa: E402
 from torch import cat  # noqa: E402
 from torch.func import functional_call  # noqa: E402

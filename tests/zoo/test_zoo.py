@@ -22,6 +22,7 @@ import linear  # noqa: E402, F401
 import memory  # noqa: E402, F401
 import others  # noqa: E402, F401
 import plain  # noqa: E402, F401
+import spiking  # noqa: E402, F401
 from against_torch import compare  # noqa: E402
 from register import OTHERS, ZOO  # noqa: E402
 

@@ -1,0 +1,1 @@
+"""Spiking neurons: a step function, whose derivative is declared."""
