@@ -307,12 +307,12 @@ def a_gate_too_far(x: Kernel) -> None:
     tile = x.loop_stages[0].tile
     assert tile is not None
     first = tile.segments[0]
-    weights = tuple(w and replace(w, gate=w.gate + 1) for w in first.weights)
+    weights = tuple(w and replace(w, place=replace(w.place, slot=w.place.slot + 1)) for w in first.weights)
     x.loop_stages[0].tile = replace(tile, segments=(replace(first, weights=weights), *tile.segments[1:]))
 
 
 def a_gradient_too_long(x: Kernel) -> None:
-    x.reduces[0] = replace(x.reduces[0], gate=x.reduces[0].gate + 1)
+    x.reduces[0] = replace(x.reduces[0], place=replace(x.reduces[0].place, slot=x.reduces[0].place.slot + 1))
 
 
 def a_row_too_long(x: Kernel) -> None:

@@ -60,7 +60,7 @@ def directed(value: Evaluated, *slopes: Evaluated) -> Evaluated:
         if not any(np.iscomplexobj(a) for a in arguments):
             return value(*arguments)
         real = [np.real(a) for a in arguments]
-        found = np.asarray(value(*real)) + 0j
+        found = np.array(np.asarray(value(*real)) + 0j)  # an array, of no axes too
         along: Any = np.zeros(found.shape, dtype=found.real.dtype)
         for slope, argument in zip(slopes, arguments, strict=True):
             factor = np.asarray(slope(*real), dtype=found.real.dtype)
