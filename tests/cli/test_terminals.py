@@ -199,9 +199,13 @@ def test_ctrl_c() -> None:
     )
     for delay in ("0.02", "0.2", "0.5", "1"):
         command = [sys.executable, "-c", program.format(delay=delay)]
-        done = subprocess.run(command, capture_output=True, check=False)
+        for _ in range(5):  # Python drops an interrupt that comes in a callback of an import, and the command goes on
+            done = subprocess.run(command, capture_output=True, check=False)
+            assert done.returncode in (0, 130), (delay, done.returncode, done.stderr)
+            assert b"Traceback" not in done.stderr and not done.stderr.strip()
+            if done.returncode == 130:
+                break
         assert done.returncode == 130, (delay, done.returncode, done.stderr)
-        assert b"Traceback" not in done.stderr and not done.stderr.strip()
 
 
 def test_ctrl_c_while_a_command_works(monkeypatch: pytest.MonkeyPatch) -> None:
