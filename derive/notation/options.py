@@ -43,7 +43,7 @@ class Options:
             if name in tensors:
                 raise DeriveError(f"{where}: {name} is a constant and a tensor in the decorator; it is one of the two")
             number = in_doubles(sp.sympify(value)) if isinstance(value, (numbers.Real, sp.Expr)) else None
-            if isinstance(value, bool) or number is None or not number.is_number or number.is_finite is False:
+            if isinstance(value, bool) or number is None or not number.is_number or not number.is_finite:
                 raise DeriveError(f"{where}: the constant {name} is {value!r}; a constant is a finite number")
             found[name] = number
         return found
