@@ -38,7 +38,7 @@ campaign: $(VENV)/installed-test
 	$(BIN)/python tests/campaign/campaign.py --count $(N) --seed $(SEED) $(CAMPAIGN)
 
 # Mutants of templates, passes and runtime against all these checks, 200 of them unless N says otherwise; about two hours,
-# and it goes on where it was interrupted. docs/mutants.md has the survivors that are known.
+# and it goes on where it was interrupted. Survivors are listed at the end.
 mutants: $(VENV)/installed-test
 	$(BIN)/python tests/mutants/survey.py --count $(if $(filter file,$(origin N)),200,$(N)) --seed $(SEED) $(MUTANTS)
 

@@ -202,7 +202,7 @@ class _Interpreter:
             return self._power(arrays[0], int(expr.exp)) if expr.exp.is_Integer else arrays[0] ** arrays[1]
         record = record_of(expr)
         if record is None:
-            raise DeriveError(f"{self.program.name}: no function {expr.func} in derive/ir/functions.py")
+            raise DeriveError(f"{self.program.name}: no function {expr.func} in derive/ir/functions/")
         if self.dtype == object:
             return np.frompyfunc(record.mpmath, len(arrays), 1)(*arrays)
         return record.numpy(*arrays)

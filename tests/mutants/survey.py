@@ -2,7 +2,7 @@
 
 Mutants are drawn from the seed.  What is judged is kept in build/mutants/: an interrupted survey goes on where it was,
 unless the code has changed.  At the end: how many are caught and by what, how many make no difference to any cell, and
-all others, one by one.  docs/mutants.md says why those that are known survive.
+all others, one by one.
 """
 
 from __future__ import annotations

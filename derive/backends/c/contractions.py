@@ -95,7 +95,7 @@ class Contractions:
             k,
             accumulate,
             optional,
-            f"{weight.array}_{'rows' if weight.transposed else 'columns'}",
+            f"{weight.place.array}_{'rows' if weight.transposed else 'columns'}",
             tuple(ir.dims_of(pair.weight, self.tensors)[i] for i in batch),
             self._operand_shift(pair.operand, batch),
             self._operand_shift(target.at(), batch),
@@ -170,7 +170,9 @@ class Contractions:
             for r in found
         ]
         return [
-            replace(r, accumulate=any((e.array, e.gate) == (r.array, r.gate) for e in named[:k]))
+            replace(
+                r, accumulate=any((e.place.array, e.place.slot) == (r.place.array, r.place.slot) for e in named[:k])
+            )
             for k, r in enumerate(named)
         ]
 
@@ -250,10 +252,10 @@ def _stacked_on(last: Reduce, item: Reduce) -> bool:
     return (
         not (last.batch or item.batch)
         and last.place.kind == "arg"
-        and last.array == item.array
+        and last.place.array == item.place.array
         and last.right == item.right
         and a.offset == b.offset
-        and item.gate == last.gate + last.m / last.rows
+        and item.place.slot == last.place.slot + last.m / last.rows
         and _next_to(a.operand, b.operand, last.m / last.rows)
     )
 
@@ -266,10 +268,14 @@ def _join(a: Gemm, b: Gemm) -> Gemm | None:
     """Two products as one: side by side in N (same operand), or one after the other in K (same target)."""
     if a.batch or b.batch or a.weight.place.kind != "arg":
         return None
-    if a.weight.array != b.weight.array or a.weight.transposed != b.weight.transposed or a.offset != b.offset:
+    if (
+        a.weight.place.array != b.weight.place.array
+        or a.weight.transposed != b.weight.transposed
+        or a.offset != b.offset
+    ):
         return None
     many = (a.n / a.weight.rows) if a.weight.transposed else (a.k / a.weight.rows)
-    if b.weight.gate != a.weight.gate + many:
+    if b.weight.place.slot != a.weight.place.slot + many:
         return None
     ids = (*a.ids, *(i for i in b.ids if i not in a.ids))
     text = f"{a.text}, {b.text}"
@@ -309,10 +315,10 @@ def _add_segment(segments: list[Segment], new: Segment, slot: int) -> list[Segme
             and not weight.transposed
             and not new.shift
             and weight.place.kind == "arg"
-            and first.array == weight.array
+            and first.place.array == weight.place.array
             and (old.offset, old.hoistable) == (new.offset, new.hoistable)
         ):
             many = old.k / first.rows
-            if weight.gate == first.gate + many and _next_to(old.operand, new.operand, many):
+            if weight.place.slot == first.place.slot + many and _next_to(old.operand, new.operand, many):
                 return [*segments[:p], replace(old, k=old.k + new.k), *segments[p + 1 :]]
     return [*segments, new]

@@ -8,7 +8,7 @@ import sympy as sp
 
 from derive.backends.shared.orientation import Shift
 from derive.ir import Equation, Program, Space
-from derive.passes.lower.lowered import over
+from derive.passes.lower.lowered import OverSpace, over
 from derive.passes.storage import Place, Region, Storage
 
 
@@ -61,17 +61,9 @@ class Weight:
     shift: Shift = ()
 
     @property
-    def array(self) -> str:
-        return self.place.array
-
-    @property
-    def gate(self) -> int:
-        return self.place.slot
-
-    @property
     def start(self) -> sp.Expr:
         """Values before the matrix."""
-        return self.gate * self.count * self.rows * self.columns + along(self.shift)
+        return self.place.slot * self.count * self.rows * self.columns + along(self.shift)
 
 
 @dataclass(frozen=True)
@@ -123,14 +115,6 @@ class Reduce:
     batch: Space = ()
 
     @property
-    def array(self) -> str:
-        return self.place.array
-
-    @property
-    def gate(self) -> int:
-        return self.place.slot
-
-    @property
     def count(self) -> sp.Expr:
         """Numbers of the result."""
         return sp.Mul(*self.batch) * self.m * self.n
@@ -138,7 +122,7 @@ class Reduce:
     @property
     def start(self) -> sp.Expr:
         """Values before the result in its array."""
-        return self.gate * sp.Mul(*self.batch) * self.rows * self.n
+        return self.place.slot * sp.Mul(*self.batch) * self.rows * self.n
 
     @property
     def m(self) -> sp.Expr:
@@ -210,7 +194,7 @@ class Tile:
 
 
 @dataclass
-class StagePlan:
+class StagePlan(OverSpace):
     """One stage as C sees it: fields to load, statements to evaluate, places to store.
 
     `part` says what it belongs to: "before", "phase", "loop", "edge" or "after".  `shifts`: how a field moves with the units of
@@ -231,16 +215,6 @@ class StagePlan:
     stores: dict[str, Field] = field(default_factory=dict)
     shifts: dict[str, Shift] = field(default_factory=dict)
     numbers: set[str] = field(default_factory=set)
-
-    @property
-    def dim(self) -> sp.Symbol | None:
-        """The innermost dimension."""
-        return self.space[-1] if self.space else None
-
-    @property
-    def outer(self) -> Space:
-        """The dimensions around it."""
-        return self.space[:-1]
 
 
 @dataclass(frozen=True)
@@ -366,7 +340,7 @@ class Kernel:
         for title, stages in (("edge", self.edge), ("after", self.after)):
             lines += [f"  {title}"] * bool(stages) + [line for stage in stages for line in _dumped(stage)]
         for x in self.reduces:
-            lines.append(f"  weight gradient [{', '.join(x.ids)}] {x.array}: M={x.m} N={x.n}: {x.text}")
+            lines.append(f"  weight gradient [{', '.join(x.ids)}] {x.place.array}: M={x.m} N={x.n}: {x.text}")
         lines += [f"  final {x.array} = {x.name}[T]" for x in self.finals]
         lines += [f"  zero {place.array}" for _, place, _ in self.zeros]
         return "\n".join(lines)

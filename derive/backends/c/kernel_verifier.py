@@ -51,12 +51,12 @@ def verify_kernel(kernel: Kernel) -> Kernel:
         _check_row(kernel, use)
     for ids, weight, k, n, outer in _weights(kernel):
         k_stride, c_stride = (1, weight.columns) if weight.transposed else (weight.columns, 1)
-        first = weight.gate * weight.count * weight.rows * weight.columns + _reach(weight.shift, outer)
+        first = weight.place.slot * weight.count * weight.rows * weight.columns + _reach(weight.shift, outer)
         values = weight.place.slots * weight.count * weight.rows * weight.columns
-        _check(kernel, ids, first + (k - 1) * k_stride + (n - 1) * c_stride + 1, values, weight.array)
+        _check(kernel, ids, first + (k - 1) * k_stride + (n - 1) * c_stride + 1, values, weight.place.array)
     for item in kernel.reduces:
         whole = item.place.slots * sp.Mul(*item.batch) * item.rows * item.n
-        _check(kernel, ", ".join(item.ids), item.start + item.count, whole, item.array)
+        _check(kernel, ", ".join(item.ids), item.start + item.count, whole, item.place.array)
     return kernel
 
 

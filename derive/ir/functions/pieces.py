@@ -25,13 +25,30 @@ from derive.errors import DeriveError
 from derive.ir.functions.record import Record, directed, directed_mp
 
 
-class step(sp.Function):  # noqa: N801
-    """1 where a > 0, 0 where a <= 0, NaN where a is NaN: the derivative of relu, with the convention step(0) = 0."""
-
-    nargs = 1
+class Flat(sp.Function):
+    """A function that is constant between its jumps; its derivative is 0."""
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return sp.Integer(0)
+
+
+class Chosen(sp.Function):
+    """One of two arguments; of three or more: one of two, and that with the next."""
+
+    nargs = 2
+
+    def __new__(cls, *given: Any, **options: Any) -> Any:
+        return (
+            reduce(lambda a, b: cls(a, b, **options), given)
+            if len(given) > 2
+            else super().__new__(cls, *given, **options)
+        )
+
+
+class step(Flat):  # noqa: N801
+    """1 where a > 0, 0 where a <= 0, NaN where a is NaN: the derivative of relu, with the convention step(0) = 0."""
+
+    nargs = 1
 
 
 class relu(sp.Function):  # noqa: N801
@@ -43,13 +60,10 @@ class relu(sp.Function):  # noqa: N801
         return step(self.args[0])
 
 
-class signum(sp.Function):  # noqa: N801
+class signum(Flat):  # noqa: N801
     """-1, 0 or 1.  SymPy's own sign and Abs differentiate through re and im, for it does not know tensors to be real."""
 
     nargs = 1
-
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        return sp.Integer(0)
 
 
 class absolute(sp.Function):  # noqa: N801
@@ -61,66 +75,37 @@ class absolute(sp.Function):  # noqa: N801
         return signum(self.args[0])
 
 
-class floor(sp.Function):  # noqa: N801
+class floor(Flat):  # noqa: N801
     """The largest whole number that is not above a; its derivative is 0.  SymPy's own takes whole numbers out of sums."""
 
     nargs = 1
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        return sp.Integer(0)
 
-
-class less(sp.Function):  # noqa: N801
+class less(Flat):  # noqa: N801
     """1 where a < b, else 0; its derivative is 0.  A cell file writes a < b or b > a."""
 
     nargs = 2
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        return sp.Integer(0)
 
-
-class at_most(sp.Function):  # noqa: N801
+class at_most(Flat):  # noqa: N801
     """1 where a <= b, else 0; its derivative is 0.  A cell file writes a <= b or b >= a."""
 
     nargs = 2
 
-    def fdiff(self, argindex: int = 1) -> sp.Expr:
-        return sp.Integer(0)
 
-
-class maximum(sp.Function):  # noqa: N801
+class maximum(Chosen):  # noqa: N801
     """The larger of two; where they are equal, each has half of the derivative.
 
     SymPy's Max sorts its arguments, drops some, and differentiates into Heaviside functions.
     """
-
-    nargs = 2
-
-    def __new__(cls, *given: Any, **options: Any) -> Any:
-        """Of three or more: two, and that with the next."""
-        return (
-            reduce(lambda a, b: cls(a, b, **options), given)
-            if len(given) > 2
-            else super().__new__(cls, *given, **options)
-        )
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         one, other = self.args if argindex == 1 else self.args[::-1]
         return (less(other, one) + at_most(other, one)) / 2
 
 
-class minimum(sp.Function):  # noqa: N801
+class minimum(Chosen):  # noqa: N801
     """The smaller of two; where they are equal, each has half of the derivative."""
-
-    nargs = 2
-
-    def __new__(cls, *given: Any, **options: Any) -> Any:
-        """Of three or more: two, and that with the next."""
-        return (
-            reduce(lambda a, b: cls(a, b, **options), given)
-            if len(given) > 2
-            else super().__new__(cls, *given, **options)
-        )
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         one, other = self.args if argindex == 1 else self.args[::-1]

@@ -33,8 +33,24 @@ class Product:
     ids: tuple[str, ...]
 
 
+class OverSpace:
+    """What has equations over the units of a space."""
+
+    space: Space
+
+    @property
+    def dim(self) -> sp.Symbol | None:
+        """The innermost dimension of the space, whose units lie side by side in memory."""
+        return self.space[-1] if self.space else None
+
+    @property
+    def outer(self) -> Space:
+        """The other dimensions of the space."""
+        return self.space[:-1]
+
+
 @dataclass
-class Stage:
+class Stage(OverSpace):
     """Equations over the units of a space, evaluated together; a step of the loop is a list of stages.
 
     In order: `scalars` (one number a row), `products` (recurrent, into the tile), `pointwise`, then `sums` over units of the
@@ -47,16 +63,6 @@ class Stage:
     pointwise: list[Equation] = field(default_factory=list)
     sums: list[Equation] = field(default_factory=list)
     totals: list[Equation] = field(default_factory=list)
-
-    @property
-    def dim(self) -> sp.Symbol | None:
-        """The innermost dimension of the space, whose units lie side by side in memory."""
-        return self.space[-1] if self.space else None
-
-    @property
-    def outer(self) -> Space:
-        """The other dimensions of the space."""
-        return self.space[:-1]
 
     @property
     def equations(self) -> list[Equation]:
