@@ -49,11 +49,15 @@ class Cell(Definition):
     def with_constants(self, **values: Any) -> Cell:
         """The cell with other numbers.  Raises DeriveError for a constant that it does not have."""
         for name in values:
-            if name not in self.constants or self.again is None:
+            if name not in self.constants:
                 raise DeriveError(
                     f"cell {self.name} has no constant {name}; it has {', '.join(self.constants) or 'none'}"
                 )
-        return self.again({**self.constants, **values}) if self.again is not None else self
+        if self.again is None:
+            raise DeriveError(
+                f"cell {self.name} is a copy without the function of its equations; call with_constants on the original"
+            )
+        return self.again({**self.constants, **values})
 
     def program(self) -> Program:
         """The equations, each split into sums of contractions and pointwise terms and calls of a function.
@@ -83,9 +87,12 @@ class Cell(Definition):
         if not isinstance(name, str):
             raise DeriveError(f"{where}: expected a name for the whole, found {name!r}")
         spelled = name_of_cell(where, name, "the name of the whole")
-        return Cell(
-            spelled, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", join(self.source, other.source, spelled)
-        )
+
+        def again(numbers: Mapping[str, Any]) -> Cell:
+            return self.with_constants(**numbers).then(other, name, doc)
+
+        whole = join(self.source, other.source, spelled)
+        return Cell(spelled, doc or f"{self.doc}\n\nWith a head:\n\n{other.doc}", whole, self.constants, again)
 
 
 class Head(Definition):

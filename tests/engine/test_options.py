@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from derive.errors import DeriveError
@@ -48,3 +50,17 @@ def test_what_is_wrong_is_said(options, words) -> None:
 def test_a_constant_that_is_not_there() -> None:
     with pytest.raises(DeriveError, match="has no constant sigma; it has tau"):
         made(constants={"tau": 2}).with_constants(sigma=1)
+
+
+def test_constants_are_those_of_the_cell_under_a_head_too() -> None:
+    from derive.notation import head, o
+
+    @head()
+    def readout(h, p, V):
+        p[t, o] = Sum(V[o, n] * h[t, n], n)
+
+    whole = made(constants={"tau": 2}).then(readout, "mine_readout")
+    assert "3·tanh" in repr(whole.with_constants(tau=3)) and "2·tanh" in repr(whole)
+    copied = pickle.loads(pickle.dumps(whole))
+    with pytest.raises(DeriveError, match="a copy without the function"):
+        copied.with_constants(tau=3)
