@@ -117,9 +117,9 @@ def model(cell: Cell, loss: Head | None = None) -> Model:
         counts.append(count(adjoint, rule.__name__))
     objective = trace.run("loss", _objective, loss, primal, adjoint)
     many = trace.run("batch", batch, adjoint)
-    many = trace.run("keep results apart", apart_from_results, many)
+    many = trace.run("apart_from_results", apart_from_results, many)
     first, second = trace.run("partition", _forward_and_backward, many)
-    objectives = trace.run("batch the loss", batch, objective)
+    objectives = trace.run("batch_loss", batch, objective)
 
     saved = tape(first.program, second.program)
     places = tape_places(first.program, saved)
@@ -178,7 +178,7 @@ def routine(name: str, program: Program) -> Routine:
     many = trace.run("batch", batch, program)
     many = needed(many, many.outputs)
     sweeps = trace.run("partition", partition, many)
-    sweeps = trace.run("keep copies", with_copies, many, sweeps)
+    sweeps = trace.run("with_copies", with_copies, many, sweeps)
     arguments = own_places(many)
     crossing = [
         n

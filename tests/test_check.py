@@ -65,7 +65,7 @@ def test_nan_fails():
 
 
 def test_unknown_cell():
-    with pytest.raises(DeriveError, match=r"no cell named 'elman': There are: gru, lstm"):
+    with pytest.raises(DeriveError, match=r"no cell named 'elman': there are gru, lstm"):
         check.run("elman")
 
 

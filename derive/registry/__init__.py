@@ -93,8 +93,8 @@ def cell(name: str) -> Cell:
     if path.suffix == ".py" and (path.exists() or stem not in known):
         return in_file(path)
     near = difflib.get_close_matches(stem, known, 1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    there = f"{hint}There are: {', '.join(_modules('derive.cells'))}, and {len(_zoo())} in the zoo, see `derive list`"
+    hint = f"did you mean {near[0]}? There" if near else "there"
+    there = f"{hint} are {', '.join(_modules('derive.cells'))}, and {len(_zoo())} in the zoo, see `derive list`"
     found = "it is a folder" if name and path.is_dir() else there
     raise DeriveError(f"no cell named {name!r}: {found}; a cell of your own is given by its file, as in mine.py")
 

@@ -58,10 +58,10 @@ NO_CELL = {
     "binary.py": ["binary.py: ", "null bytes"],
     "text.txt": ["no cell named 'text.txt'", "as in mine.py"],
     "wrong.py": ["wrong", "h[t + 1, n] is read at time t + 1; only t and t-1 can be read"],
-    "lstmm": ["no cell named 'lstmm': did you mean lstm?", "There are: gru, lstm, "],
+    "lstmm": ["no cell named 'lstmm': did you mean lstm?", "There are gru, lstm, "],
     "LSTM": ["did you mean lstm?"],
     "lstm.py": ["no cell named 'lstm.py': did you mean lstm?"],
-    "": ["no cell named ''", "There are: gru, lstm, "],
+    "": ["no cell named ''", "there are gru, lstm, "],
 }
 
 
