@@ -169,7 +169,7 @@ def test_operands_of_several_gradients_are_packed_once() -> None:
 
 def test_the_gradients_of_the_weights_are_one_gemm_each() -> None:
     reduces = kernel("lstm", "backward").reduces
-    assert {(r.array, r.m, r.n) for r in reduces} == {("d_weight_ih", 4 * H, I), ("d_weight_hh", 4 * H, H)}
+    assert {(r.place.array, r.m, r.n) for r in reduces} == {("d_weight_ih", 4 * H, I), ("d_weight_hh", 4 * H, H)}
 
 
 # -- loops ----------------------------------------------------------------------------------------------------------
