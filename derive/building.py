@@ -22,7 +22,7 @@ from types import ModuleType
 
 from derive import generation, registry
 from derive.errors import DeriveError
-from derive.notation import Cell, Head
+from derive.notation import Cell, Head, Loss
 from derive.toolchain import cache, compiler, loading
 from derive.toolchain.cache import entry, files, locks
 from derive.verify import acceptance
@@ -32,10 +32,18 @@ _deriving = threading.Lock()  # SymPy computes in one thread at a time anyway
 _examined: set[str] = set()  # names of entries that this process has loaded and knows to be examined
 
 
-def build(cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None = None) -> ModuleType:
+def build(
+    cell: Cell,
+    loss: Loss | str | None = None,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    head: Head | str | None = None,
+) -> ModuleType:
     """Derive, emit and compile a cell of your own: a module with the functions of `derive.generated.lstm`.
 
-    `cell` is what the `@cell` decorator made; `loss` a loss made by `@loss` (default: squared error).  `sizes` fixes
+    `cell` is what the `@cell` decorator made; `head` what `@head` made, to go on top of it; `loss` what `@loss` made
+    (default: squared error).  A head and a loss may be given by name, as `derive list` shows them: head="readout",
+    loss="cross_entropy+weighted+mean".  `sizes` fixes
     dimensions of the cell, or the number B of sequences, at compile time, as {"I": 8, "H": 8, "B": 1}: loops of known
     length for small cells, and KernelError for calls of any other size.
 
@@ -47,7 +55,11 @@ def build(cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None 
     Raises DeriveError for a cell that cannot be derived, a compiler that fails, a cache that other users could change,
     and `derive.verify.acceptance.Rejected`, a DeriveError, for a module that does not compute what the equations say.
     """
-    return _build(cell, loss, sizes)
+    if not isinstance(cell, Cell):
+        raise DeriveError(
+            f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})"
+        )
+    return _build(registry.with_head(cell, head), registry.loss(loss) if isinstance(loss, str) else loss, sizes)
 
 
 def compile_generated(folder: Path) -> Path:
@@ -65,17 +77,13 @@ def compile_generated(folder: Path) -> Path:
 
 def _build(
     cell: Cell,
-    loss: Head | None = None,
+    loss: Loss | None = None,
     sizes: Mapping[str, int] | None = None,
     examined: bool = True,
     limit: float = acceptance.LIMIT,
 ) -> ModuleType:
     """`build`, for callers inside the project, which may leave out the examination or limit its seconds."""
-    if not isinstance(cell, Cell):
-        raise DeriveError(
-            f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})"
-        )
-    if loss is not None and not (isinstance(loss, Head) and loss.source.of_role("loss")):
+    if loss is not None and not isinstance(loss, Loss):
         raise DeriveError(
             f"{cell.name}: loss= takes a loss made by the @loss decorator, or None for the squared error, found "
             f"{type(loss).__name__} ({getattr(loss, 'name', loss)!r})"
@@ -112,13 +120,13 @@ class _Job:
     """What is to be built: the files of a package, the sizes that are fixed, and the key of both with this compiler."""
 
     cell: Cell
-    loss: Head | None
+    loss: Loss | None
     sizes: Mapping[str, int]
     made: Mapping[str, str]
     key: str
 
     @staticmethod
-    def of(cell: Cell, loss: Head | None, sizes: Mapping[str, int]) -> _Job:
+    def of(cell: Cell, loss: Loss | None, sizes: Mapping[str, int]) -> _Job:
         with _deriving:
             made, plain = generation.files(cell, loss), generation.files(cell, loss, documented=False)
         said = json.dumps([plain, compiler.toolchain(_defines(cell, sizes))], sort_keys=True)

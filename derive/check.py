@@ -24,10 +24,11 @@ from derive import ir, registry
 from derive.building import build
 from derive.errors import DeriveError
 from derive.ir import Program
+from derive.notation import Cell, Loss
 from derive.passes.adjoint import adjoint_name
 from derive.pipeline import Model, model
 from derive.rendering import ROOT
-from derive.signature import extent, input_names, is_stacked, parameter
+from derive.signature import extent, input_names, is_stacked, parameter, target_names
 from derive.toolchain.compiler import compile_folder
 from derive.verify.interpreter import run as interpret
 from derive.verify.references import get as reference_of
@@ -58,16 +59,19 @@ class Row:
         return bool(self.error <= self.limit)  # NaN is not below any limit
 
 
-def run(name: str, progress: Callable[[str], None] = lambda step: None) -> list[Row]:
-    """All checks of one cell.  Raises DeriveError if there is no such cell or its C does not compile."""
-    cell = registry.cell(name)
-    made = model(cell)
-    own = not registry.is_shipped(name)
+def run(name: str | Cell, loss: Loss | None = None, progress: Callable[[str], None] = lambda step: None) -> list[Row]:
+    """All checks of one cell, given by name or file or as it is.
+
+    Raises DeriveError if there is no such cell or its C does not compile.
+    """
+    own = not isinstance(name, str) or loss is not None or not registry.is_shipped(name)
+    cell = registry.cell(name) if isinstance(name, str) else name
+    made = model(cell, loss)
     name = cell.name
     progress(f"{name}: complex step")
     rows = derivation(made)
     progress(f"{name}: compiling")
-    module = build(cell) if own else _compiled(name)
+    module = build(cell, loss) if own else _compiled(name)
     progress(f"{name}: 50 digits")
     rows += compiled(made, module, "mpmath", SMALL, lambda problem: fifty_digits(made, problem))
     written = None if own else reference_of(name)
@@ -187,10 +191,10 @@ def _weighted(primal: Program, output: str, value: Any, seeds: Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """Arguments of a call in float64, rounded to the precision that is tested; `inputs` by their public names."""
+    """Arguments of a call in float64, rounded to the precision that is tested; `inputs`, `targets` by their public names."""
 
     inputs: dict[str, Any]
-    y: Any
+    targets: dict[str, Any]
     params: dict[str, Any]
     state: tuple[Any, ...]
 
@@ -199,9 +203,14 @@ class Problem:
         """The first input."""
         return next(iter(self.inputs.values()))
 
+    @property
+    def y(self) -> Any:
+        """The first target."""
+        return self.targets["y"]
 
-def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0) -> Problem:
-    """A drawn problem: what both sides compute with is exactly representable in `dtype`."""
+
+def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0, positive: bool = False) -> Problem:
+    """A drawn problem: what both sides compute with is exactly representable in `dtype`; `positive`: targets are."""
     rng = np.random.default_rng(seed)
 
     def array(*shape: int) -> Any:
@@ -210,8 +219,14 @@ def problem(made: Model, sizes: Mapping[str, int], dtype: Any, seed: int = 0) ->
     def drawn(*roles: str) -> dict[str, Any]:
         return {a.name: array(*a.lengths(sizes)) for a in made.signature.of_role(*roles)}
 
-    params, inputs, (y,) = drawn("param"), drawn("input"), drawn("target").values()
-    return Problem(inputs, y, params, tuple(drawn("initial").values()))
+    params, inputs, targets = drawn("param"), drawn("input"), drawn("target")
+    for name, values in targets.items():
+        if name in made.signature.classes:
+            targets[name] = np.floor(np.abs(values) * 1000) % sizes[made.signature.classes[name]]
+        elif positive:
+            targets[name] = np.abs(values) + 0.25
+    weights = {n: np.abs(values) + 0.25 for n, values in drawn("weight").items()}
+    return Problem(inputs, targets | weights, params, tuple(drawn("initial").values()))
 
 
 def compiled(
@@ -225,11 +240,15 @@ def compiled(
     rows = []
     sizes = {**{d: 3 for d in made.meta["dims"]}, **sizes}
     for dtype in (np.float64, np.float32):
-        drawn = problem(made, sizes, dtype)
-        x, *others = ((n, a.astype(dtype)) for n, a in drawn.inputs.items())
-        params = {n: a.astype(dtype) for n, a in drawn.params.items()}
-        state = tuple(a.astype(dtype) for a in drawn.state)
-        loss, grads = module.loss_and_grad(x[1], drawn.y.astype(dtype), params, state, **dict(others))
+        for positive in (False, True):
+            drawn = problem(made, sizes, dtype, positive=positive)
+            x, *others = ((n, a.astype(dtype)) for n, a in drawn.inputs.items())
+            params = {n: a.astype(dtype) for n, a in drawn.params.items()}
+            state = tuple(a.astype(dtype) for a in drawn.state)
+            y, *beside = ((n, a.astype(dtype)) for n, a in drawn.targets.items())
+            loss, grads = module.loss_and_grad(x[1], y[1], params, state, **dict([*others, *beside]))
+            if np.isfinite(loss):  # a loss may want positive numbers, such as variances
+                break
         expected_loss, expected = reference(drawn)
         limit = LIMIT_EPS * float(np.finfo(dtype).eps)
         pairs = {"loss": (np.asarray(loss), np.asarray(expected_loss)), **{n: (grads[n], expected[n]) for n in grads}}
@@ -256,14 +275,14 @@ def fifty_digits(made: Model, drawn: Problem) -> tuple[Any, dict[str, Any]]:
         step = mpmath.mpc(0, mpmath.mpf(10) ** -40)
         for row in range(drawn.x.shape[1]):
             values = {n: numerics.to_mp(a) for n, a in inputs_of(made, drawn, row).items()}
-            target = numerics.to_mp(drawn.y[:, row])
-            total += loss_of(primal, objective, values, target, sizes)[()]
+            targets = {n: numerics.to_mp(a) for n, a in targets_of(objective, drawn, row).items()}
+            total += loss_of(primal, objective, values, targets, sizes)[()]
             for name, value in values.items():
                 swept = np.broadcast_to(value, (value.size, *value.shape)).copy()
                 flat = swept.reshape(value.size, -1)
                 for k in range(value.size):
                     flat[k, k] = flat[k, k] + step
-                losses = loss_of(primal, objective, {**values, name: swept}, target, sizes)
+                losses = loss_of(primal, objective, {**values, name: swept}, targets, sizes)
                 part = np.array([mpmath.im(v) * mpmath.mpf(10) ** 40 for v in losses], dtype=object).reshape(
                     value.shape
                 )
@@ -299,8 +318,21 @@ def inputs_of(made: Model, drawn: Problem, row: int) -> dict[str, Any]:
     return values
 
 
+def targets_of(objective: Program, drawn: Problem, row: int) -> dict[str, Any]:
+    """What the loss of one sequence reads beside the prediction, by the names of the loss's own tensors."""
+    found = {}
+    for name, public in target_names(objective).items():
+        tensor = objective.tensors[name]
+        if tensor.role == "count":
+            weights = [drawn.targets[x.name] for x in objective.of_role("weight")]
+            found[name] = np.asarray(float(weights[0].sum() if weights else np.prod(drawn.x.shape[:2])))
+        else:
+            found[name] = drawn.targets[public] if tensor.time is None else drawn.targets[public][:, row]
+    return found
+
+
 def loss_of(
-    primal: Program, objective: Program, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]
+    primal: Program, objective: Program, values: Mapping[str, Any], targets: Mapping[str, Any], sizes: Mapping[str, int]
 ) -> Any:
     """The loss of one sequence, by the interpreter; a leading axis of the values sweeps over problems."""
     output = primal.facts.output
@@ -309,10 +341,8 @@ def loss_of(
     swept = out.ndim > len(primal.tensors[output].dims) + 1
     if time is not None and time[0] == 0:
         out = out[:, 1:] if swept else out[1:]
-    names = {x.role: x.name for x in objective.tensors.values() if x.name in objective.inputs}
-    return interpret(objective, {names["input"]: out, names["target"]: target}, sizes)[
-        objective.of_role("loss")[0].name
-    ]
+    (prediction,) = objective.of_role("input")
+    return interpret(objective, {prediction.name: out, **targets}, sizes)[objective.of_role("loss")[0].name]
 
 
 def collect(made: Model, grads: dict[str, Any], name: str, part: Any, row: int, drawn: Problem) -> None:

@@ -16,7 +16,7 @@ from derive import ir, registry
 from derive.backends.c import emit
 from derive.backends.c import standalone as folding
 from derive.errors import DeriveError
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
 from derive.passes.simplify import adjoints
 from derive.pipeline import model
 from derive.rendering import ROOT, render
@@ -28,7 +28,7 @@ SHARED = "_lib"  # the folder of generated/ with what all cells share; derive/to
 DOCUMENTED = ("lstm",)
 
 
-def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict[str, str]:
+def files(cell: Cell, loss: Loss | None = None, documented: bool = True) -> dict[str, str]:
     """Every generated file of a cell, by its name, with the headers that all cells share: a folder that needs no other.
 
     `documented`: with what the cell says of itself.
@@ -62,7 +62,7 @@ def files(cell: Cell, loss: Head | None = None, documented: bool = True) -> dict
     return found
 
 
-def standalone(cell: Cell, types: Sequence[str] = ("f32", "f64"), loss: Head | None = None) -> dict[str, str]:
+def standalone(cell: Cell, types: Sequence[str] = ("f32", "f64"), loss: Loss | None = None) -> dict[str, str]:
     """The C of a cell by file name, as files that need no others; `types` are tags of scalar types."""
     return folding.standalone(model(cell, loss), [real for real in emit.REALS if real.tag in types])
 

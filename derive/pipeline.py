@@ -19,7 +19,8 @@ import sympy as sp
 from derive import ir, registry
 from derive.errors import DeriveError
 from derive.ir import Program
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
+from derive.notation.public import check_target_names
 from derive.passes.adjoint import adjoint_name, vjp
 from derive.passes.batch import batch
 from derive.passes.fuse import fuse
@@ -77,7 +78,7 @@ class Model:
             "dims": made.dims,
             "inputs": made.inputs,
             "output": (self.primal.facts.output, made.output.width),
-            "target": (made.target.name, made.target.width),
+            "targets": {a.name: a.width for a in made.targets},
             "init": _init(self.primal),
         }
 
@@ -105,7 +106,7 @@ def _init(program: Program) -> dict[str, Any]:
 
 
 @cache
-def model(cell: Cell, loss: Head | None = None) -> Model:
+def model(cell: Cell, loss: Loss | None = None) -> Model:
     """All passes in order.  Raises DeriveError for what a cell may not say, EngineError where a pass went wrong."""
     loss = loss or registry.loss("squared_error")
     trace = Trace()
@@ -209,10 +210,11 @@ def _forward_and_backward(program: Program) -> list[Sweep]:
     return sweeps
 
 
-def _objective(loss: Head, primal: Program, adjoint: Program) -> Program:
+def _objective(loss: Loss, primal: Program, adjoint: Program) -> Program:
     """The loss and its gradient with respect to the output, under the name by which the adjoint reads it."""
     output = primal.facts.output
     found, _ = simplify(vjp(loss.of(primal.tensors[output]), [output]))
+    check_target_names(f"loss {loss.name}", primal, found)
     found = _as_seed(found, adjoint, output)
     return replace(found, facts=replace(found.facts, gates=(), states=(), output=output))
 

@@ -3,7 +3,7 @@
     infer           inputs, parameters, initial states                      -> output, final states
     forward         the same                                                -> output, final states, tape
     backward        the same, output, tape, seeds                           -> gradients
-    loss_and_grad   inputs, parameters, initial states, target, seeds       -> loss, gradients
+    loss_and_grad   inputs, parameters, initial states, targets, seeds      -> loss, gradients
 
 The header, the C functions, the Python module and the runtime read this list.  `argument_places` says where the tensors of a
 program lie in these arrays.
@@ -12,14 +12,14 @@ program lie in these arrays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import sympy as sp
 
 from derive import ir
 from derive.errors import EngineError
 from derive.ir import Program, Tensor
-from derive.notation.public import input_names, is_stacked, parameter, public_name
+from derive.notation.public import TARGETS, input_names, is_stacked, parameter, public_name, target_names
 from derive.notation.reserved import CONTROLS, is_reserved
 from derive.passes.storage import Place
 
@@ -40,6 +40,7 @@ __all__ = [
     "parameter",
     "public_name",
     "signature",
+    "target_names",
     "verify_signature",
 ]
 
@@ -61,10 +62,10 @@ def extent(axis: str) -> tuple[int, str]:
 class Argument:
     """An array, a number or a buffer that a caller owns.
 
-    `role`: input, param, initial, output, final, tape, target, loss, seed, gradient or workspace.  `shape`: its axes, each T, B
-    or a multiple of a dimension such as 4*H; a loss has none, a tape and a workspace are bytes.  `direction`: in, out, inout, or
-    scratch for what a call writes and its caller does not ask for.  `optional`: NULL says that it is not wanted.  `of`: the
-    argument whose gradient, seed or end of time it is.
+    `role`: input, param, initial, output, final, tape, target, weight, count, loss, seed, gradient or workspace.
+    `shape`: its axes, each T, B or a multiple of a dimension such as 4*H; a loss has none, a tape and a workspace are bytes.
+    `direction`: in, out, inout, or scratch for what a call writes and its caller does not ask for.  `optional`: NULL says that
+    it is not wanted.  `of`: the argument whose gradient, seed or end of time it is.
     """
 
     name: str
@@ -114,7 +115,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Signature:
-    """The calls of a cell.  `dims`: the keyword of each size; `arguments`: those of all calls, in the order of the C struct."""
+    """The calls of a cell.  `dims`: the keyword of each size; `arguments`: those of all calls, in the order of the C struct.
+
+    `classes`: the targets that are whole numbers, each with the dimension of the units that they name, from 0.
+    """
 
     name: str
     dims: dict[str, str]
@@ -122,6 +126,7 @@ class Signature:
     states: tuple[str, ...]
     arguments: tuple[Argument, ...]
     calls: tuple[Call, ...]
+    classes: dict[str, str] = field(default_factory=dict)
 
     def of_role(self, *roles: str) -> list[Argument]:
         """The arguments of some roles."""
@@ -152,14 +157,15 @@ class Signature:
         return self.of_role("output")[0]
 
     @property
-    def target(self) -> Argument:
-        """What the loss compares the output with."""
-        return self.of_role("target")[0]
+    def targets(self) -> list[Argument]:
+        """What the loss reads beside the output: y, with which it compares that, then weights and the like."""
+        return self.of_role(*TARGETS)
 
     @property
     def widths(self) -> list[sp.Expr]:
         """The values of a row of all arrays with time, each once."""
-        return list(dict.fromkeys(a.values for a in (*self.of_role("input"), self.output, self.target)))
+        timed = [a for a in (*self.of_role("input"), self.output, *self.targets) if a.timed]
+        return list(dict.fromkeys(a.values for a in timed))
 
     def dump(self) -> str:
         """One line for each argument, then one for each call."""
@@ -204,7 +210,11 @@ def signature(primal: Program, loss: Program) -> Signature:
     output = Argument("out", "output", out, direction="out")
     finals = [Argument(f"{s}_T", "final", shape, direction="out", of=s) for s, shape in shapes.items()]
     tape = Argument("tape", "tape", type="bytes", direction="out")
-    target = Argument("y", "target", timed(loss.of_role("target")[0]))
+    judged = {public: loss.tensors[n] for n, public in target_names(loss).items()}
+    targets = [
+        Argument(public, x.role, timed(x) if x.time is not None else tuple(map(str, x.dims)))
+        for public, x in judged.items()
+    ]
     total = Argument("loss", "loss", direction="out")
     d_out = Argument("d_out", "seed", out, of="out")
     seeds = [Argument(f"d_{s}_T", "seed", shape, of=f"{s}_T") for s, shape in shapes.items()]
@@ -227,7 +237,7 @@ def signature(primal: Program, loss: Program) -> Signature:
             "loss_and_grad",
             (
                 *reads,
-                target,
+                *targets,
                 *seeds,
                 total,
                 *gradients,
@@ -236,8 +246,11 @@ def signature(primal: Program, loss: Program) -> Signature:
             ),
         ),
     )
-    arguments = (*reads, *results, tape, target, total, d_out, *seeds, *gradients, workspace)
-    made = Signature(primal.name, dict(primal.facts.sizes), tuple(primal.facts.gates), states, arguments, calls)
+    arguments = (*reads, *results, tape, *targets, total, d_out, *seeds, *gradients, workspace)
+    classes = {public: loss.facts.classes[n] for n, public in target_names(loss).items() if n in loss.facts.classes}
+    made = Signature(
+        primal.name, dict(primal.facts.sizes), tuple(primal.facts.gates), states, arguments, calls, classes
+    )
     return verify_signature(made)
 
 
@@ -295,7 +308,7 @@ def argument_places(program: Program) -> dict[str, Place]:
     places: dict[str, Place] = {}
     output = program.facts.output
     # The loss of a cell reads the cell's output.
-    names = {**input_names(program), output: "out"}
+    names = {**input_names(program), **target_names(program), output: "out"}
     for tensor in program.tensors.values():
         name = tensor.name
         primal = program.tensors[tensor.primal] if tensor.primal in program.tensors else tensor
@@ -306,8 +319,8 @@ def argument_places(program: Program) -> dict[str, Place]:
             places[name] = Place(
                 "arg", prefix + array, slot, len(gates) if slot or is_stacked(program, primal) else 1, dim
             )
-        elif tensor.role in ("input", "target"):
-            places[name] = Place("arg", "y" if tensor.role == "target" else names[name], dim=dim, timed=True)
+        elif tensor.role in ("input", *TARGETS):
+            places[name] = Place("arg", names[name], dim=dim, timed=tensor.time is not None)
         elif name == output:
             places[name] = Place("arg", "out", dim=dim, timed=True, initial=initial_of(program, name))
         elif tensor.role == "gradient" and primal.role == "input":

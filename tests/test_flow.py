@@ -156,9 +156,9 @@ def test_a_cell_that_is_not_compiled_is_built(monkeypatch: pytest.MonkeyPatch) -
     built: list[str] = []
     real = measure.build
 
-    def build(one: Any) -> Any:
+    def build(one: Any, loss: Any) -> Any:
         built.append(one.name)
-        return real(one)
+        return real(one, loss)
 
     monkeypatch.setitem(sys.modules, "derive.generated.rnn", None)
     monkeypatch.setattr(measure, "build", build)

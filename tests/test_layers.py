@@ -43,7 +43,7 @@ MAY = {
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime.core signature toolchain building",
     "building": "errors notation registry generation toolchain verify",
-    "check": "errors rendering ir passes pipeline registry signature backends.c toolchain verify building",
+    "check": "errors rendering ir notation passes pipeline registry signature backends.c toolchain verify building",
     "flow": "errors ir notation registry signature building",
     "audit": "errors ir notation passes registry verify",
     "costs": "errors ir notation passes pipeline runtime.core backends.c backends.shared toolchain",

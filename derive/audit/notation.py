@@ -36,13 +36,13 @@ from derive.audit.reference import Reference, reference
 from derive.audit.written import Derivation, Meaning, Written, check_equations
 from derive.errors import DeriveError
 from derive.ir import T, t
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
 from derive.notation.writer import Name, Writer
 from derive.registry.user_file import run_file
 
 
 def derivation(
-    of: str | Cell, *, loss: str | Head | None = None, last: bool = False, **names: str
+    of: str | Cell, *, loss: str | Loss | None = None, last: bool = False, **names: str
 ) -> Callable[[Callable[..., None]], Derivation]:
     """Decorator: the body of the function is a derivation by hand of the gradients of the cell `of`.
 
@@ -102,7 +102,7 @@ def in_file(path: Path) -> list[Derivation]:
 
 
 def _build(
-    function: Callable[..., None], one: Cell, objective: Head | None, last: bool, names: dict[str, str]
+    function: Callable[..., None], one: Cell, objective: Loss | None, last: bool, names: dict[str, str]
 ) -> Derivation:
     where = f"derivation {function.__name__}"
     arguments = list(inspect.signature(function).parameters)

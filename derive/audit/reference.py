@@ -17,13 +17,13 @@ from derive import ir
 from derive.audit.indices import placed
 from derive.ir import Equation, Program, T, Tensor, span, t
 from derive.ir.functions import record_of
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
 from derive.passes.adjoint import adjoint_name, vjp
 from derive.passes.normalize import normalize
 
 
 @cache
-def reference(cell: Cell, loss: Head | None = None) -> Reference:
+def reference(cell: Cell, loss: Loss | None = None) -> Reference:
     """The derived adjoint of a cell; with a loss, its direct derivative as well."""
     primal = normalize(_named_arguments(cell.source))
     program = vjp(primal)

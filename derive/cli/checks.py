@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from derive.cli.options import chosen, json_option
+from derive.cli.options import chosen, composed, head_and_loss, json_option
 from derive.cli.sizes import sizes_options
 from derive.terminal import FAILED, Terminal
 
@@ -18,7 +18,8 @@ from derive.terminal import FAILED, Terminal
 @json_option(
     '"ok", and "checks", a list of "cell", "dtype", "gradient", "against" (the reference), "error" and "limit" (numbers), "ok"'
 )
-def check(cell: tuple[str, ...], as_json: bool) -> None:
+@head_and_loss
+def check(cell: tuple[str, ...], as_json: bool, head: str | None, loss: str | None) -> None:
     """Compare derived and compiled gradients with independent references; exit 1 if one is off.
 
     CELL is a name from `derive list` or a Python file with a cell of your own. Without CELL: all cells that ship.
@@ -33,7 +34,7 @@ def check(cell: tuple[str, ...], as_json: bool) -> None:
         task = bar.add_task("checking", total=len(names))
         for name in names:
             bar.update(task, description=f"checking {name}")
-            rows += derive.check.run(name)
+            rows += derive.check.run(*composed(name, head, loss)) if head or loss else derive.check.run(name)
             bar.advance(task)
     failed = [row for row in rows if not row.ok]
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from derive.cli.options import json_option
+from derive.cli.options import composed, head_and_loss, json_option
 from derive.terminal import write_document
 from derive.terminal.records import write_json
 
@@ -29,15 +29,15 @@ derive dump lstm --after schedule --kernel forward
     metavar="KERNEL",
     help="The kernel to look at, where a pass runs for each: infer, forward, loss, backward, record, recompute.",
 )
+@head_and_loss
 @json_option('a list of "pass", "kernel", "seconds", and what there is to count')
-def dump(cell: str, after: str | None, kernel: str, as_json: bool) -> None:
+def dump(cell: str, after: str | None, kernel: str, head: str | None, loss: str | None, as_json: bool) -> None:
     """Print what a pass makes of CELL, a cell by name or a file of your own."""
-    from derive import registry
     from derive.backends.c.schedule import plan
     from derive.errors import DeriveError
     from derive.pipeline import model
 
-    made = model(registry.cell(cell))
+    made = model(*composed(cell, head, loss))
     plan(made)
     trace = made.trace
     if as_json:

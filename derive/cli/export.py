@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from derive.cli.options import write_file
+from derive.cli.options import composed, head_and_loss, write_file
 from derive.errors import DeriveError
 from derive.terminal import Terminal
 
@@ -46,16 +46,18 @@ class OutputFolder(click.Path):
     show_default=True,
     help="float, double.",
 )
-def export(cell: str, output: Path, types: str) -> None:
+@head_and_loss
+def export(cell: str, output: Path, types: str, head: str | None, loss: str | None) -> None:
     """Write the C of a cell as files that need no others: a header, and one .c file for each scalar type.
 
     CELL is a name from `derive list` or a Python file with a cell of your own. Beside each type are builds for several
     instruction sets in one library, and the file that chooses among them. Files that derive wrote are overwritten, any
     other is left alone.
     """
-    from derive import generation, registry
+    from derive import generation
 
-    made = generation.standalone(registry.cell(cell), ("f32", "f64") if types == "both" else (types,))
+    found, judged = composed(cell, head, loss)
+    made = generation.standalone(found, ("f32", "f64") if types == "both" else (types,), judged)
     kinds = {name: _kind(output / name, text.encode()) for name, text in made.items()}
     foreign = [str(output / name) for name, kind in kinds.items() if kind == "foreign"]
     if foreign:

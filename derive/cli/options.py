@@ -100,6 +100,23 @@ def chosen(names: tuple[str, ...]) -> list[str]:
     return list(dict.fromkeys(names)) or list(registry.shipped())
 
 
+def head_and_loss(function: Function) -> Function:
+    """Add the options --head and --loss of a command that takes a cell."""
+    function = click.option(
+        "--loss",
+        metavar="LOSS",
+        help="The loss, by name or file, with +weighted, +mean behind it. [default: squared_error]",
+    )(function)
+    return click.option("--head", metavar="HEAD", help="A head on top of the cell, by name or file.")(function)
+
+
+def composed(cell: str, head: str | None, loss: str | None) -> tuple[Any, Any]:
+    """Return the cell of that name, under a head if there is one, and the loss; None for the usual one."""
+    from derive import registry
+
+    return registry.with_head(registry.cell(cell), head), registry.loss(loss) if loss else None
+
+
 def json_option(keys: str) -> Callable[[Function], Function]:
     """Return the option --json of a command; `keys` says in its help what the JSON value holds."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print JSON: {keys}.")

@@ -25,7 +25,7 @@ from derive.document.write_tex import tex
 from derive.document.write_text import markdown, text
 from derive.errors import DeriveError
 from derive.generation import DOCUMENTED, Change, compare
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
 from derive.rendering import ROOT
 
 FORMS = {"tex": tex, "html": html, "md": markdown, "text": text}
@@ -33,13 +33,13 @@ __all__ = ["FORMS", "LANGUAGES", "Derivation", "Page", "derivation", "document",
 
 
 @cache
-def derivation(cell: Cell, loss: Head | None = None) -> Derivation:
+def derivation(cell: Cell, loss: Loss | None = None) -> Derivation:
     """Everything about a cell that the sections ask for; made once."""
     return Derivation(cell, loss)
 
 
 @cache
-def document(cell: Cell, loss: Head | None = None, lang: str = "en") -> Page:
+def document(cell: Cell, loss: Loss | None = None, lang: str = "en") -> Page:
     """The sixteen sections in a language; the cell is compiled if it was not, for section 15 asks the C.
 
     Raises DeriveError for a language that there is not, and for a cell that cannot be compiled.
@@ -52,7 +52,7 @@ def document(cell: Cell, loss: Head | None = None, lang: str = "en") -> Page:
     return Page(title, d.made.title, lang, abstract, sections, words, links(d), listing.source(d)[1])
 
 
-def written(cell: Cell, form: str = "tex", lang: str = "en", loss: Head | None = None) -> str:
+def written(cell: Cell, form: str = "tex", lang: str = "en", loss: Loss | None = None) -> str:
     """The document in a form of FORMS."""
     if form not in FORMS:
         raise DeriveError(f"no document in the form {form!r}; there are: {', '.join(FORMS)}, pdf")

@@ -18,7 +18,7 @@ from derive.document.formula import Formula
 from derive.document.matrix import Matrices, NoMatrixForm
 from derive.document.names import Names
 from derive.ir import Equation, Origin, Program, Tensor, t
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
 from derive.passes.adjoint import Step, adjoint_name, vjp
 from derive.passes.normalize import is_transcendental
 from derive.passes.simplify import Count, adjoints, fold_constants, inline, save_values
@@ -31,7 +31,7 @@ GRADIENT_ROLES = ("param", "input", "initial")
 class Derivation:
     """A cell, what the passes made of it stage by stage, and how all of it is written."""
 
-    def __init__(self, cell: Cell, loss: Head | None = None) -> None:
+    def __init__(self, cell: Cell, loss: Loss | None = None) -> None:
         self.cell, self.loss = cell, loss or registry.loss("squared_error")
         self.made = model(cell, self.loss)
         self.primal = self.made.primal

@@ -153,6 +153,10 @@ class Formula(LatexPrinter):
         sign = "" if number == 1 else "-" if number == -1 else rf"{self._print(number)}\,"
         return rf"{sign}\sum_{{{below}}} {opened}"
 
+    def _print_Largest(self, expr: sp.Expr) -> str:  # noqa: N802
+        below = ",".join(str(self._print(symbol)) for symbol, *_ in expr.limits)
+        return rf"\max_{{{below}}} {self._wrapped(expr.function)}"
+
     def _print_Rational(self, expr: sp.Rational) -> str:  # noqa: N802
         power = len(str(expr.q)) - 1
         if expr.q == 10**power and power > 2:

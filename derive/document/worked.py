@@ -46,7 +46,7 @@ class Worked:
     """The problem and all that was computed of it."""
 
     inputs: dict[str, Any]
-    target: Any
+    targets: dict[str, Any]
     loss: Any
     compiled_loss: float
     entries: tuple[Entry, ...]
@@ -71,8 +71,14 @@ def drawn(made: Model) -> check.Problem:
     def given(role: str) -> dict[str, Any]:
         return {a.name: array(*a.lengths(sizes)) for a in made.signature.of_role(role)}
 
-    params, inputs, (y,) = given("param"), given("input"), given("target").values()
-    return check.Problem(inputs, y, params, tuple(given("initial").values()))
+    params, inputs, targets = given("param"), given("input"), given("target")
+    for name, values in targets.items():
+        if name in made.signature.classes:
+            targets[name] = np.abs(values) * DENOMINATOR % sizes[made.signature.classes[name]]
+        elif name != "y":  # weights and variances are positive
+            targets[name] = np.abs(values) + 0.25
+    weights = {n: np.abs(values) + 0.25 for n, values in given("weight").items()}
+    return check.Problem(inputs, targets | weights, params, tuple(given("initial").values()))
 
 
 @cache
@@ -81,11 +87,11 @@ def work(d: Derivation) -> Worked:
     made, problem = d.made, drawn(d.made)
     with mpmath.workdps(_DIGITS):
         values = {n: numerics.to_mp(a) for n, a in check.inputs_of(made, problem, 0).items()}
-        target = numerics.to_mp(problem.y[:, 0])
+        targets = {n: numerics.to_mp(a) for n, a in check.targets_of(d.objective, problem, 0).items()}
         sizes = {**{dim: UNITS for dim in made.meta["dims"]}, "I": INPUTS, "T": STEPS}
-        loss, forward, grads = _derived(d, values, target, sizes)
+        loss, forward, grads = _derived(d, values, targets, sizes)
         step = mpmath.mpf(10) ** -17
-        moved = {n: _differences(d, values, target, sizes, n, step) for n in values}
+        moved = {n: _differences(d, values, targets, sizes, n, step) for n in values}
         derived, differences = _public(made, problem, grads), _public(made, problem, moved)
         worst = max(_distance(derived[n], differences[n]) for n in derived)
         agreement = int(mpmath.floor(-mpmath.log10(worst + mpmath.mpf(10) ** -60)))
@@ -95,7 +101,7 @@ def work(d: Derivation) -> Worked:
         for n in derived
         for index in np.ndindex(*derived[n].shape)
     )
-    return Worked(values, target, loss, own_loss, entries, forward, agreement)
+    return Worked(values, targets, loss, own_loss, entries, forward, agreement)
 
 
 def certified(d: Derivation) -> dict[str, float]:
@@ -103,18 +109,20 @@ def certified(d: Derivation) -> dict[str, float]:
 
     These are the rows of `derive check` that need nothing but the cell: check.py draws the problem and sets the limit.
     """
-    rows = check.compiled(d.made, compiled(d.cell), "mpmath", check.SMALL, lambda q: check.fifty_digits(d.made, q))
+    rows = check.compiled(
+        d.made, compiled(d.cell, d.loss), "mpmath", check.SMALL, lambda q: check.fifty_digits(d.made, q)
+    )
     return {t: max(r.error / r.limit for r in rows if r.dtype == t) for t in ("float64", "float32")}
 
 
 def _derived(
-    d: Derivation, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int]
+    d: Derivation, values: Mapping[str, Any], targets: Mapping[str, Any], sizes: Mapping[str, int]
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Loss, values of the forward pass and gradients by the derived equations: first the loss's, then the cell's."""
     output = d.primal.facts.output
     before = run(d.primal, values, sizes)
     out = _steps(d, before[output])
-    of_loss = run(d.objective, {_role(d.objective, "input"): out, _role(d.objective, "target"): target}, sizes)
+    of_loss = run(d.objective, {_role(d.objective, "input"): out, **targets}, sizes)
     program = d.made.adjoint
     seeds: dict[str, Any] = {}
     for name in program.inputs:
@@ -142,7 +150,7 @@ def _steps(d: Derivation, out: Any) -> Any:
 
 
 def _differences(
-    d: Derivation, values: Mapping[str, Any], target: Any, sizes: Mapping[str, int], name: str, step: Any
+    d: Derivation, values: Mapping[str, Any], targets: Mapping[str, Any], sizes: Mapping[str, int], name: str, step: Any
 ) -> Any:
     """(L(v + step) - L(v - step)) / (2 step) for every entry of one input, all entries in one sweep."""
     value, objective = values[name], d.objective.primal
@@ -153,7 +161,7 @@ def _differences(
         flat = swept.reshape(value.size, -1)
         for k in range(value.size):
             flat[k, k] = flat[k, k] + sign * step
-        losses.append(check.loss_of(d.primal, objective, {**values, name: swept}, target, sizes))
+        losses.append(check.loss_of(d.primal, objective, {**values, name: swept}, targets, sizes))
     return np.array([(a - b) / (2 * step) for a, b in zip(*losses, strict=True)], dtype=object).reshape(value.shape)
 
 
@@ -170,8 +178,8 @@ def _distance(a: Any, b: Any) -> Any:
 
 
 def _compiled(d: Derivation, problem: check.Problem) -> tuple[float, dict[str, Any]]:
-    others = dict(list(problem.inputs.items())[1:])
-    loss, grads = compiled(d.cell).loss_and_grad(problem.x, problem.y, problem.params, problem.state, **others)
+    others = dict([*list(problem.inputs.items())[1:], *list(problem.targets.items())[1:]])
+    loss, grads = compiled(d.cell, d.loss).loss_and_grad(problem.x, problem.y, problem.params, problem.state, **others)
     return float(loss), grads
 
 

@@ -28,7 +28,7 @@ from derive import ir, registry
 from derive.building import build
 from derive.errors import DeriveError
 from derive.ir import Program, t
-from derive.notation import Cell
+from derive.notation import Cell, Loss
 from derive.signature import is_stacked, parameter
 
 Array = Any
@@ -162,14 +162,15 @@ def flow(
     )
 
 
-def compiled(cell: Cell) -> ModuleType:
+def compiled(cell: Cell, loss: Loss | None = None) -> ModuleType:
     """The generated module of a cell, or one that is built now: then a compiler is needed, and an error says so."""
-    if registry.is_shipped(cell.name) and registry.cell(cell.name) is cell:
+    usual = loss is None or loss is registry.loss("squared_error")
+    if usual and registry.is_shipped(cell.name) and registry.cell(cell.name) is cell:
         try:
             return importlib.import_module(f"derive.generated.{cell.name}")
         except ImportError:
             pass  # not generated, or not compiled: build it as a cell of one's own
-    return build(cell)
+    return build(cell, loss)
 
 
 # -- one step at a time ------------------------------------------------------------------------------------------------

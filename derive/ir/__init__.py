@@ -17,13 +17,13 @@ symbols.py has the names of time and of dimensions, program.py the records, acce
 an expression; verifier.py checks a program, dependence.py orders it, line.py prints its expressions.
 """
 
-from derive.ir.access import accesses, dims_of, indices_of, names_in, offset, ordered, terms, time_of, walk
+from derive.ir.access import accesses, dims_of, indices_of, is_position, names_in, offset, ordered, terms, time_of, walk
 from derive.ir.dependence import Group, concluded, dependencies, in_step, order, prepared
 from derive.ir.line import text
 from derive.ir.program import Equation, Facts, Origin, Program, Tensor, name_of, unused_name
 from derive.ir.ranges import contains, hull, intersect, support, without_guards
 from derive.ir.space import Space, axes, ordered_axes, space, unit_indices, units, width
-from derive.ir.symbols import ROW, STEPS, B, Span, T, dimension, index, span, t
+from derive.ir.symbols import REDUCTIONS, ROW, STEPS, B, Largest, Span, T, dimension, index, span, t
 from derive.ir.verifier import verify
 
 __all__ = [
@@ -31,8 +31,10 @@ __all__ = [
     "Equation",
     "Facts",
     "Group",
+    "Largest",
     "Origin",
     "Program",
+    "REDUCTIONS",
     "ROW",
     "STEPS",
     "Space",
@@ -51,6 +53,7 @@ __all__ = [
     "index",
     "intersect",
     "indices_of",
+    "is_position",
     "name_of",
     "names_in",
     "offset",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import sympy as sp
 from sympy.tensor.indexed import Indexed
 
-from derive.ir.program import Tensor, name_of
+from derive.ir.program import Equation, Tensor, name_of
 from derive.ir.symbols import t
 
 
@@ -42,6 +42,11 @@ def dims_of(expr: sp.Expr, tensors: dict[str, Tensor]) -> dict[sp.Expr, sp.Symbo
         for access in accesses(expr, tensors)
         for index, dim in zip(indices_of(access, tensors), tensors[name_of(access)].dims, strict=True)
     }
+
+
+def is_position(equation: Equation) -> bool:
+    """Whether an equation says at which position a unit stands, position[n] = n - 1: none else has an index as a value."""
+    return isinstance(equation.lhs, Indexed) and equation.rhs == equation.lhs.indices[-1] - 1
 
 
 def offset(when: sp.Expr | None) -> int | None:

@@ -47,6 +47,9 @@ class _Line(StrPrinter):
             "_{" + str(expr.limits[0][0]) + "}", f"_{expr.limits[0][0]}"
         )
 
+    def _print_Largest(self, expr: sp.Expr) -> str:  # noqa: N802
+        return f"max_{','.join(str(s) for s, *_ in expr.limits)} {self._print(expr.function)}"
+
     def _print_Indexed(self, expr: Indexed) -> str:  # noqa: N802
         return f"{expr.base.label}[{','.join(self._print(i).replace(' ', '') for i in expr.indices)}]"
 
@@ -58,6 +61,9 @@ class _Line(StrPrinter):
 
     def _print_at_most(self, expr: sp.Expr) -> str:
         return f"[{' <= '.join(self._print(a) for a in expr.args)}]"
+
+    def _print_equal(self, expr: sp.Expr) -> str:
+        return f"[{' = '.join(self._print(a) for a in expr.args)}]"
 
     def _print_KroneckerDelta(self, expr: sp.Expr) -> str:  # noqa: N802
         return f"{self.delta}({', '.join(self._print(a) for a in expr.args)})"

@@ -26,8 +26,8 @@ from derive.shown import Shown
 class Tensor:
     """A named tensor: its axes, the time on which it lives and the part that it plays.
 
-    `role` is one of: input, target, param, initial, final, seed, value, loss, adjoint, gradient, tangent, shared; in a
-    lowered program also product and sum.
+    `role` is one of: input, param, initial, final, seed, value, adjoint, gradient, tangent, shared; of a loss target, weight,
+    count and loss; in a lowered program also product and sum.
     `indices` are the index names with which it is written when it stands on the left of an equation.
     """
 
@@ -131,8 +131,9 @@ class Facts:
     the sequences that are read, `output` is the tensor that callers get.  `public` maps a parameter (a family, or a
     tensor of none) to its public name where the decorator gives one, `sizes` a dimension to its keyword (H:
     hidden_size).  `init` maps a parameter (a family, or a tensor of none) to the rule of its first values, or a gate of it
-    to one.  `lines` maps a tensor to the line that defines it or reads it first, which prints as the end of a
-    message.  `prefixes` begin the IDs of the equations and of their adjoints.
+    to one.  `classes` maps a target of whole numbers to the dimension of the units that they name, from 0.  `lines` maps a
+    tensor to the line that defines it or reads it first, which prints as the end of a message.  `prefixes` begin the IDs of
+    the equations and of their adjoints.
     """
 
     states: tuple[str, ...] = ()
@@ -142,6 +143,7 @@ class Facts:
     public: Mapping[str, str] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, object] = field(default_factory=dict)
+    classes: Mapping[str, str] = field(default_factory=dict)
     lines: Mapping[str, object] = field(default_factory=dict)
     prefixes: tuple[str, str] = ("F", "B")
 

@@ -10,7 +10,7 @@ from sympy.tensor.indexed import Indexed
 from derive.errors import DeriveError
 from derive.ir.access import indices_of
 from derive.ir.program import Equation, Program, Tensor, name_of
-from derive.ir.symbols import Span, T, t
+from derive.ir.symbols import REDUCTIONS, Span, T, t
 
 
 def verify(program: Program) -> Program:
@@ -47,7 +47,7 @@ def _verify_single(equation: Equation, tensor: Tensor, seen: dict[str, list[Span
 
 
 def _verify_ranges(expr: sp.Expr, domain: dict[Any, Any], tensors: dict[str, Tensor], where: str) -> None:
-    if isinstance(expr, sp.Sum):
+    if isinstance(expr, REDUCTIONS):
         inner = dict(domain)
         for symbol, _lo, hi in expr.limits:
             if symbol in domain:

@@ -29,9 +29,10 @@ from typing import Any
 from derive.errors import UnknownNameError
 from derive.ir import t
 from derive.ir.functions import IN_CELLS
-from derive.notation.decorators import Cell, Head, cell, head, loss
+from derive.notation.decorators import Cell, Head, Loss, cell, head, loss
 from derive.notation.hints import nearest
 from derive.notation.own import function
+from derive.notation.positions import one_hot, position
 from derive.notation.symbols import (
     H,
     Rational,
@@ -52,6 +53,7 @@ __all__ = [
     "Cell",
     "H",
     "Head",
+    "Loss",
     "Rational",
     "Sum",
     "cell",
@@ -65,7 +67,9 @@ __all__ = [
     "mean",
     "n",
     "o",
+    "one_hot",
     "pi",
+    "position",
     "sqrt",
     "t",
     "value",

@@ -10,6 +10,7 @@ from typing import Any
 
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
+from derive.notation import weighting
 from derive.notation.joining import join, rebind
 from derive.notation.options import Options
 from derive.notation.program import written
@@ -48,16 +49,7 @@ class Cell(Definition):
 
     def with_constants(self, **values: Any) -> Cell:
         """The cell with other numbers.  Raises DeriveError for a constant that it does not have."""
-        for name in values:
-            if name not in self.constants:
-                raise DeriveError(
-                    f"cell {self.name} has no constant {name}; it has {', '.join(self.constants) or 'none'}"
-                )
-        if self.again is None:
-            raise DeriveError(
-                f"cell {self.name} is a copy without the function of its equations; call with_constants on the original"
-            )
-        return self.again({**self.constants, **values})
+        return _with_constants("cell", self, values)
 
     def program(self) -> Program:
         """The equations, each split into sums of contractions and pointwise terms and calls of a function.
@@ -105,6 +97,47 @@ class Head(Definition):
         return found
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Loss(Head):
+    """A loss.  `constants` are the numbers in it that have a name."""
+
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    again: Callable[[Mapping[str, Any]], Loss] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process gets: everything but the function, which it may not find."""
+        return {**self.__dict__, "again": None}
+
+    def with_constants(self, **values: Any) -> Loss:
+        """The loss with other numbers.  Raises DeriveError for a constant that it does not have."""
+        return _with_constants("loss", self, values)
+
+    def weighted(self) -> Loss:
+        """The loss with a weight for each step of each sequence, `weight` (T, B), given by keyword.
+
+        The weights of a mask are 0 and 1, those of the last step are 0 but for it, those of sequences are alike at all steps.
+        A step of weight 0 counts for nothing, whatever its targets are, NaN included; the prediction must be finite.
+        Raises DeriveError for a loss that has weights.
+        """
+        return self._changed(weighting.weighted, "weighted")
+
+    def mean(self) -> Loss:
+        """The loss divided by how much counts: by the number of steps of all sequences, or the sum of their weights.
+
+        Raises DeriveError for a loss that is a mean.
+        """
+        return self._changed(weighting.averaged, "mean")
+
+    def _changed(self, change: Callable[[Program], Program], suffix: str) -> Loss:
+        def again(numbers: Mapping[str, Any]) -> Loss:
+            return self.with_constants(**numbers)._changed(change, suffix)
+
+        made = change(self.source)
+        name = f"{self.name}_{suffix}"
+        doc = f"{self.doc.rstrip()}\n\n{'With weights.' if suffix == 'weighted' else 'The mean of what counts.'}"
+        return Loss(name, doc, replace(made, name=name), self.constants, again)
+
+
 def cell(
     states: str = "h",
     gates: str = "",
@@ -145,9 +178,7 @@ def cell(
         )
     _check_public("@cell", public)
 
-    for name, given in (("constants", constants), ("sizes", sizes), ("init", init)):
-        if given is not None and not (isinstance(given, Mapping) and all(isinstance(key, str) for key in given)):
-            raise DeriveError(f"@cell({name}={given!r}): write a dict, from names to what they mean")
+    _check_mappings("@cell", constants=constants, sizes=sizes, init=init)
 
     def with_constants(function: Callable[..., None], numbers: Mapping[str, Any]) -> Cell:
         options = Options(output, numbers, sizes or {}, init or {})
@@ -178,22 +209,53 @@ def head(*function: Any, **public: str) -> Callable[[Callable[..., None]], Head]
     return build
 
 
-def loss(function: Any = None, **options: Any) -> Head:
-    """Decorator: a loss.  First argument the prediction, second the target; the last equation is the scalar L[()]."""
-    if function is None or options:
-        raise DeriveError("@loss(...): write @loss above the function, without brackets")
-    program = written("loss", function, [], [], {})
-    if len(program.facts.inputs) != 2 or program.equations[-1].lhs.args:
+def loss(function: Any = None, *, constants: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    """Decorator: a loss.  First argument the prediction; what else it reads is given by the caller: targets, weights.
+
+    The last equation is the scalar, L[()] = Sum(l[t], t), or mean(l[t], t).  The second sequence is called `y` by the
+    functions of a compiled cell, the others keep their names and are given by keyword.  What has no time, such as the weights
+    of classes, is the same at every step.  `constants` are arguments that are numbers, {"delta": 1}.
+    """
+    if (function is None and constants is None) or options:
         raise DeriveError(
-            f"loss {program.name}: expected a prediction, a target and at last a scalar L[()] = ..., found the sequences "
-            f"{', '.join(program.facts.inputs) or 'none'} and {program.equations[-1].lhs} = ... at last. A loss reads "
-            f"nothing else with time"
+            '@loss(...): write @loss above the function, without brackets, or @loss(constants={"delta": 1})'
         )
-    target = program.facts.inputs[1]
-    tensors = {**program.tensors, target: replace(program.tensors[target], role="target")}
-    objective = replace(program, tensors=tensors, facts=replace(program.facts, prefixes=("L", "D")))
-    check_loss(f"loss {program.name}", objective)
-    return Head(program.name, _doc(function), objective)
+    _check_mappings("@loss", constants=constants)
+
+    def build(function: Callable[..., None], numbers: Mapping[str, Any]) -> Loss:
+        program = written("loss", function, [], [], {}, (), Options(constants=numbers))
+        if len(program.facts.inputs) < 2 or program.equations[-1].lhs.args:
+            raise DeriveError(
+                f"loss {program.name}: expected a prediction, a target and at last a scalar L[()] = ..., found the sequences "
+                f"{', '.join(program.facts.inputs) or 'none'} and {program.equations[-1].lhs} = ... at last"
+            )
+        prediction, *_ = program.facts.inputs
+        tensors = {
+            name: replace(x, role="target") if name != prediction and x.role in ("input", "param") else x
+            for name, x in program.tensors.items()
+        }
+        objective = replace(program, tensors=tensors, facts=replace(program.facts, prefixes=("L", "D")))
+        check_loss(f"loss {program.name}", objective)
+        return Loss(program.name, _doc(function), objective, dict(numbers), partial(build, function))
+
+    return build(function, {}) if function is not None else lambda own: build(own, constants or {})
+
+
+def _with_constants(kind: str, of: Any, values: Mapping[str, Any]) -> Any:
+    for name in values:
+        if name not in of.constants:
+            raise DeriveError(f"{kind} {of.name} has no constant {name}; it has {', '.join(of.constants) or 'none'}")
+    if of.again is None:
+        raise DeriveError(
+            f"{kind} {of.name} is a copy without the function of its equations; call with_constants on the original"
+        )
+    return of.again({**of.constants, **values})
+
+
+def _check_mappings(where: str, **given: Any) -> None:
+    for name, value in given.items():
+        if value is not None and not (isinstance(value, Mapping) and all(isinstance(key, str) for key in value)):
+            raise DeriveError(f"{where}({name}={value!r}): write a dict, from names to what they mean")
 
 
 def _check_public(where: str, public: dict[str, Any]) -> None:

@@ -76,7 +76,7 @@ def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None
     """Raise for what stands in a formula and has no meaning there: an unknown function, a time or an index as a number."""
     if isinstance(expr, Indexed):
         return
-    if isinstance(expr, sp.Sum):
+    if isinstance(expr, ir.REDUCTIONS):
         check_nodes(where, expr.function, (*bound, *(limit[0] for limit in expr.limits)))
         return
     if expr.is_number:
@@ -84,7 +84,9 @@ def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None
     elif isinstance(expr, sp.Pow):
         _check_power(where, expr)
     if expr.is_Symbol and (expr == t or expr in bound):
-        raise DeriveError(f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own")
+        raise DeriveError(
+            f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own, its number from 0 is position({expr})"
+        )
     if expr == T:
         raise DeriveError(f"{where}, the number of steps T stands in a formula; a step does not know how many follow")
     if expr.args and not isinstance(expr, (sp.Add, sp.Mul, sp.Pow)) and record_of(expr) is None:

@@ -5,7 +5,7 @@ What the upper one calls by itself, the loss's target and sizes above all, keeps
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import sympy as sp
@@ -18,10 +18,15 @@ from derive.notation.sizes import free_size
 
 
 def join(lower: Program, upper: Program, name: str) -> Program:
-    """The equations of a cell and of a head that reads its output; the head's output is that of the whole."""
+    """The equations of a cell and of a head that reads its output; the head's output is that of the whole.
+
+    A further sequence that the head reads is the cell's input of that name, or an input of its own.
+    """
     own = lower.tensors[lower.facts.output]
-    upper = rebind(upper, own, sizes={*lower.facts.sizes, *lower.tensors, *(x.family for x in lower.tensors.values())})
-    clash = set(upper.tensors) & {*lower.tensors, *lower.facts.sizes} - {lower.facts.output}
+    both = {n: lower.tensors[n] for n in upper.facts.inputs[1:] if n in lower.facts.inputs}
+    taken = {*lower.facts.sizes, *lower.tensors, *(x.family for x in lower.tensors.values())}
+    upper = rebind(upper, own, taken, both)
+    clash = set(upper.tensors) & {*lower.tensors, *lower.facts.sizes} - {lower.facts.output, *both}
     if clash:
         raise DeriveError(f"{name}: {', '.join(sorted(clash))} means two things; rename it in the head or in the cell")
     body = [e for e in lower.equations if not e.origin.is_end]
@@ -32,7 +37,7 @@ def join(lower: Program, upper: Program, name: str) -> Program:
     output = upper.facts.output
     facts = replace(
         lower.facts,
-        inputs=(*lower.facts.inputs, *upper.facts.inputs[1:]),
+        inputs=(*lower.facts.inputs, *(n for n in upper.facts.inputs[1:] if n not in both)),
         output=output,
         public={**lower.facts.public, **upper.facts.public},
         lines={**upper.facts.lines, **lower.facts.lines},
@@ -42,13 +47,21 @@ def join(lower: Program, upper: Program, name: str) -> Program:
     return ir.verify(Program(name, tensors, tuple(numbered), outputs, facts))
 
 
-def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) -> Program:
-    """A head with its first argument replaced by another tensor, dimension and all.
+def rebind(
+    program: Program, prediction: Tensor, sizes: Collection[str] = (), both: Mapping[str, Tensor] | None = None
+) -> Program:
+    """A head with its first argument replaced by another tensor, dimension and all, and so the arguments `both`.
 
     Its own tensors get out of the way of that one and of its gradients, its own sizes out of the way of `sizes`.
     """
+    both = both or {}
     slot = program.tensors[program.facts.inputs[0]]
     if len(slot.dims) == 1 and len(prediction.dims) != 1:
+        if program.facts.classes:
+            raise DeriveError(
+                f"{program.name} names a unit by its number, and {prediction.name} has {len(prediction.dims)} axes beside time; "
+                f"let the output have one, by a head on top of the cell"
+            )
         program = _over_units(program, slot.dims[0], prediction)
         slot = program.tensors[program.facts.inputs[0]]
     if len(slot.dims) != len(prediction.dims):
@@ -57,6 +70,13 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
             f"{len(prediction.dims)}"
         )
     dims = dict(zip(slot.dims, prediction.dims, strict=True))
+    for name, tensor in both.items():
+        if len(program.tensors[name].dims) != len(tensor.dims):
+            raise DeriveError(
+                f"{program.name} reads {program.tensors[name].at()}, and the {name} of the cell is {tensor.at()}; rename the "
+                f"argument of the head if it is an input of its own"
+            )
+        dims |= dict(zip(program.tensors[name].dims, tensor.dims, strict=True))
     taken = {*sizes, *map(str, prediction.dims), *program.tensors}
     for size in program.facts.sizes:
         if (dim := ir.dimension(size)) not in dims:
@@ -77,6 +97,7 @@ def rebind(program: Program, prediction: Tensor, sizes: Collection[str] = ()) ->
         inputs=tuple(names[x] for x in program.facts.inputs),
         output=names[program.facts.output],
         lines={names[x]: line for x, line in program.facts.lines.items()},
+        classes={names[x]: str(dims.get(ir.dimension(d), d)) for x, d in program.facts.classes.items()},
         sizes={
             str(dims[ir.dimension(d)]): _keyword(d, dims[ir.dimension(d)], s) for d, s in program.facts.sizes.items()
         },

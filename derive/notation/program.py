@@ -18,6 +18,7 @@ from derive.notation.inputs import check_inputs
 from derive.notation.options import Options
 from derive.notation.sizes import Sizes
 from derive.notation.spelling import GREEK, name_of_cell, spelled, spellings
+from derive.notation.symbols import whole
 from derive.notation.writer import Name, Writer
 
 SIZES = {"I": "input_size", "H": "hidden_size", "O": "output_size"}  # what the interfaces call them
@@ -54,6 +55,7 @@ def written(
     writer = Writer(where)
     writer.run(function, [constants.get(a, names[a]) for a in arguments])
     checks.check_written(writer, [names[a] for a in arguments if a not in constants])
+    count = _counted(kind, writer)
     kept = with_delays(writer, [names[s] for s in states]) if states else []
     return _program(
         name,
@@ -63,7 +65,22 @@ def written(
         [names[x] for x in inputs],
         {names[symbol]: given if given.isascii() else spelled(given) for given, symbol in _once(where, public).items()},
         options.spelled(names),
+        count,
     )
+
+
+def _counted(kind: str, writer: Writer) -> str:
+    """The name of the number by which a mean over time divides, where a loss has one; that number is given by the caller."""
+    steps = whole(t)
+    if not any(rhs.has(steps) for _, rhs in writer.equations):
+        return ""
+    if kind != "loss":
+        p = next(p for p, (_, rhs) in enumerate(writer.equations) if rhs.has(steps))
+        raise writer.mistake(p, "a mean over time belongs into a loss")
+    name = ir.unused_name("count", writer.names)
+    number = writer.access(str(writer.argument(name)), ())
+    writer.equations = [(lhs, rhs.xreplace({steps: number})) for lhs, rhs in writer.equations]
+    return name
 
 
 def _once(where: str, public: Mapping[str, str]) -> Mapping[str, str]:
@@ -82,6 +99,7 @@ def _program(
     declared: list[str],
     public: dict[str, str],
     options: Options,
+    count: str = "",
 ) -> Program:
     where, sizes = writer.where, Sizes(writer.where, writer, states)
     assigned = [ir.name_of(lhs) for lhs, _ in writer.equations]
@@ -100,6 +118,12 @@ def _program(
     last = tensors[assigned[-1]]
     output = options.output or (states[0] if states else last.name)
     options.check(writer, tensors, [str(d) for d in sizes.dims], gates)
+    if count:
+        tensors[count] = replace(tensors[count], role="count")
+    for equation in equations if not states else ():  # a value that reads nothing of a sequence is one for all of them
+        if (made := tensors[equation.target]).time is None and not equation.rhs.has(t):
+            batched = any(tensors[ir.name_of(a)].batched for a in ir.accesses(equation.rhs, tensors))
+            tensors[made.name] = replace(made, batched=batched)
     if last.rank == 0:
         tensors[last.name] = replace(last, role="loss", batched=False)
     facts = Facts(
@@ -110,6 +134,7 @@ def _program(
         public=public,
         sizes={str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims} | dict(options.sizes),
         init=options.init,
+        classes={name: str(tensors[place].dims[0]) for name, place in writer.classes.items()},
         lines=checks.lines_of(writer),
     )
     outputs = (output, *(f"{s}_T" for s in states))

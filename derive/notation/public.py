@@ -33,6 +33,8 @@ FIXED = {
 }
 
 
+TARGETS = ("target", "weight", "count")  # roles of what a loss reads beside the prediction
+
 # Keywords of the Python functions of a compiled cell, beside which inputs are given by their names.
 KEYWORDS = ("self", "state", "d_state", "threads", "lengths", "wrt", "steps", "dtype", "seed", "op")
 
@@ -43,6 +45,17 @@ def input_names(program: Program) -> dict[str, str]:
     if len(inputs) == 1:
         return {inputs[0]: "x"}
     return {name: program.facts.public.get(name, name) for name in inputs}
+
+
+def target_names(loss: Program) -> dict[str, str]:
+    """The public name of what a loss reads beside the prediction: y of the first sequence, of the others their own.
+
+    The count of a mean comes last: the Python functions give it themselves.
+    """
+    found = [x.name for x in loss.of_role(*TARGETS)]
+    first = next((n for n in loss.facts.inputs if n in found), None)
+    order = sorted(found, key=lambda n: (n != first, loss.tensors[n].role == "count"))
+    return {n: "y" if n == first else n.replace("'", "_") for n in order}
 
 
 def public_name(program: Program, tensor: Tensor) -> str:
@@ -109,6 +122,24 @@ def check_public_names(where: str, program: Program) -> None:
                 f"{where}: the interface has another use for the name {name}"
                 f"{f' ({use})' if use else ', a word of C or of the kernels'}; {_rename(tensor)}"
                 f"{_line(program, tensor)}"
+            )
+
+
+def check_target_names(where: str, cell: Program, loss: Program) -> None:
+    """Raise where something that a loss reads has a name that the interface uses, with the cell in it or without."""
+    arrays = {parameter(cell, x)[0]: "a parameter of the cell" for x in cell.of_role("param")}
+    inputs = {name: "an input of the cell" for name in input_names(cell).values()}
+    uses = {**dict.fromkeys(KEYWORDS, "an argument of the Python functions"), **_uses(cell), **arrays, **inputs}
+    for name, public in target_names(loss).items():
+        if public == "y":
+            continue
+        use = uses.get(public) or _gradient_of(public, {*uses})
+        if not use and (keyword.iskeyword(public) or is_reserved(public) or not public.isascii()):
+            use = "a word of Python, of C or of the kernels"
+        if use:
+            raise DeriveError(
+                f"{where}: the interface has another use for the name {public} that the loss reads ({use}); rename the "
+                f"argument of the loss{_line(loss, loss.tensors[name])}"
             )
 
 

@@ -16,7 +16,8 @@ RESERVED = frozenset(
     and and_eq bitand bitor not not_eq or or_eq xor xor_eq
     size_t real ireal ureal vec ivec uvec sums mode args team rank tile_function strip_function
     at acc row rows row0 unit lanes full block tile pitch T B S V H I O
-    load store splat sum first_lanes acc_init acc_store multiply reduce least most store_tile get add_rows gemm barrier
+    load store splat sum positions larger largest
+    first_lanes acc_init acc_store multiply reduce least most store_tile get add_rows gemm barrier
     idle transpose restore
     flush_denormals slot_pitch exp tanh log sin cos sqrt sqrtf
     REAL REAL2 TYPED LIBM EXPORTED NEON

@@ -52,7 +52,8 @@ class Sizes:
         for p, (lhs, rhs) in enumerate(writer.equations):
             scope = {s: (p, "free", s) for s in (lhs.indices if isinstance(lhs, Indexed) else ()) if s != t}
             self._visit(lhs, scope, p)
-            self._visit(rhs, scope, p)
+            if ir.name_of(lhs) not in writer.places:
+                self._visit(rhs, scope, p)
         for lhs, _ in writer.equations:  # a tensor is spelled as on the left of its equation
             if isinstance(lhs, Indexed):
                 self.spelling[ir.name_of(lhs)] = lhs.indices[1:] if self.timed[ir.name_of(lhs)] else lhs.indices
@@ -72,7 +73,7 @@ class Sizes:
         return node
 
     def _visit(self, expr: sp.Expr, scope: dict[sp.Symbol, Any], equation: int) -> None:
-        if isinstance(expr, sp.Sum):
+        if isinstance(expr, ir.REDUCTIONS):
             inner = dict(scope)
             for position, limit in enumerate(expr.limits):
                 symbol = limit[0]
@@ -114,7 +115,9 @@ class Sizes:
         """A symbol that is no tensor: the size of a dimension, which is checked when all sizes are known."""
         if symbol in scope:
             raise self.writer.mistake(
-                equation, f"the index {symbol} stands outside of any tensor; an index has no value of its own"
+                equation,
+                f"the index {symbol} stands outside of any tensor; an index has no value of its own, its number from 0 is "
+                f"position({symbol})",
             )
         self.constants.append((equation, symbol))
 
@@ -211,7 +214,7 @@ class Sizes:
 
     def resolve(self, equation: int, expr: sp.Expr) -> sp.Expr:
         """Put the found dimensions into the limits of the sums."""
-        if isinstance(expr, sp.Sum):
+        if isinstance(expr, ir.REDUCTIONS):
             limits = []
             for position, (symbol, lo, hi) in enumerate(expr.limits):
                 root = self._find((equation, expr, position))
@@ -225,7 +228,7 @@ class Sizes:
             inside = self.resolve(equation, expr.function)
             sizes = {whole(symbol): hi for symbol, _, hi in limits if inside.has(whole(symbol))}
             count = sp.Mul(*sizes.values())  # of a mean: divided by once, and not for each of its terms
-            return sp.Sum(inside.xreplace(sizes) * count, *limits) / count
-        if not expr.has(sp.Sum):
+            return expr.func(inside.xreplace(sizes) * count, *limits) / count
+        if not expr.has(*ir.REDUCTIONS):
             return expr
         return expr.func(*(self.resolve(equation, a) for a in expr.args))

@@ -39,13 +39,18 @@ def Sum(expr: sp.Expr, *indices: sp.Symbol) -> sp.Expr:  # noqa: N802  (as SymPy
 
 
 def mean(expr: sp.Expr, *indices: sp.Symbol) -> sp.Expr:
-    """The mean over the whole range of each index: a sum, divided by the number of its terms."""
+    """The mean over the whole range of each index: a sum, divided by the number of its terms.
+
+    Over time, in a loss: divided by the number of steps that count, those of all sequences together.
+    """
     checked = Sum(expr, *indices)
-    return checked.func(expr / sp.Mul(*(limit[2] for limit in checked.limits)), *checked.limits)
+    units = sp.Mul(*(limit[2] for limit in checked.limits if limit[0] != t))
+    over_time = any(limit[0] == t for limit in checked.limits)
+    return checked.func(as_number(expr) / units, *checked.limits) / (whole(t) if over_time else 1)
 
 
 def whole(symbol: sp.Symbol) -> sp.Symbol:
-    """What stands for the last value of an index until its range is found."""
+    """What stands for the last value of an index until its range is found; of t, for the number of steps that count."""
     return sp.Symbol(f"|{symbol}|")
 
 

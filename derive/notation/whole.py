@@ -10,7 +10,7 @@ from sympy.tensor.indexed import Indexed
 from derive import ir
 from derive.errors import DeriveError
 from derive.ir import Equation, Program, T, Tensor, t
-from derive.notation.public import check_public_names
+from derive.notation.public import TARGETS, check_public_names
 from derive.passes.normal_form import verify_normal
 from derive.passes.normalize import normalize
 
@@ -93,7 +93,7 @@ def check_whole(where: str, program: Program) -> None:
 
 def check_derived_names(where: str, program: Program) -> None:
     """Raise for an argument that is called as the gradient of another tensor will be."""
-    for tensor in [x for x in program.tensors.values() if x.role != "target"]:
+    for tensor in [x for x in program.tensors.values() if x.role not in TARGETS]:
         seeds = (f"seed_{tensor.name}",) if tensor.name in program.outputs else ()
         for name in (f"d_{tensor.name}", *seeds):
             if (other := program.tensors.get(name)) is None:
@@ -106,16 +106,7 @@ def check_derived_names(where: str, program: Program) -> None:
 
 
 def check_loss(where: str, program: Program) -> None:
-    """Raise for what a loss may not have yet.
-
-    These are parameters of its own, a number that is no sum over time, and a target of another size than the prediction.
-    """
-    if params := program.of_role("param"):
-        raise DeriveError(
-            f"{where}: {params[0].name} is neither the prediction nor the target nor assigned; a loss has no parameters "
-            f"yet, and reads neither those of a cell nor its states. A number is set above the function"
-            f"{_line(program, params[0].name)}"
-        )
+    """Raise for a number that is no sum over time, and for a target with a size that the prediction does not have."""
     last = program.equations[-1]
     for term in ir.terms(sp.expand_mul(last.rhs, deep=False)):
         total = term.as_independent(sp.Sum)[1]
@@ -126,10 +117,10 @@ def check_loss(where: str, program: Program) -> None:
             )
     prediction = program.tensors[program.facts.inputs[0]]
     for target in program.of_role("target"):
-        if target.dims != prediction.dims:
+        if not set(target.dims) <= set(prediction.dims):
             raise DeriveError(
-                f"{where}: the target {target.at()} has the size {', '.join(map(str, target.dims)) or '1'}, and the "
-                f"prediction {', '.join(map(str, prediction.dims))}; they have to agree: {target.name}[t, n] and "
-                f"{prediction.name}[t, n] under one index{_line(program, target.name)}"
+                f"{where}: {target.at()} has the size {', '.join(map(str, target.dims))}, and the prediction "
+                f"{', '.join(map(str, prediction.dims))}; what a loss reads beside the prediction has its sizes, or none: "
+                f"{target.name}[t, n] and {prediction.name}[t, n] under one index{_line(program, target.name)}"
             )
     in_normal_form(where, per_step(program))

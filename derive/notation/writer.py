@@ -88,6 +88,17 @@ class Name:
 _RUNNING: ContextVar[Writer | None] = ContextVar("the writer of the function that is running", default=None)
 
 
+def running(what: str) -> Writer:
+    """The writer of the function that is running; DeriveError where there is none, for `what` belongs into one."""
+    writer = _RUNNING.get()
+    if writer is None:
+        raise DeriveError(
+            f"{what} stands outside of a cell; it is called in the function under @cell, or in a piece of equations that this "
+            f"one calls"
+        )
+    return writer
+
+
 def value(names: str) -> Any:
     """Values of a step that are no arguments of the function: one for a name, a tuple for several in a string.
 
@@ -97,12 +108,7 @@ def value(names: str) -> Any:
     A name that is taken gets a number behind it, so that a piece of equations, a Python function that cells share, may be
     called as often as needed.  Raises DeriveError outside of a cell, a head or a loss.
     """
-    writer = _RUNNING.get()
-    if writer is None:
-        raise DeriveError(
-            f"value({names!r}) stands outside of a cell; it is called in the function under @cell, or in a piece of "
-            f"equations that this one calls"
-        )
+    writer = running(f"value({names!r})")
     if not isinstance(names, str) or not names.split():
         raise DeriveError(
             f'{writer.where}: value({names!r}): write the names in one string, as in value("mean variance")'
@@ -126,6 +132,8 @@ class Writer:
         self.used: set[str] = set()
         self.accessed: set[str] = set()  # tensors that stood at indices somewhere
         self.fresh: dict[str, tuple[str, str]] = {}  # values that are no arguments: what was asked for, and a number
+        self.places: set[str] = set()  # values that are the positions of units
+        self.classes: dict[str, str] = {}  # tensors of whole numbers, each with the value of which these are numbers
 
     def run(self, function: Callable[..., Any], arguments: Iterable[str | sp.Expr]) -> None:
         """Run the function on tensors, by their names, and numbers; what goes wrong becomes an error with the cell and the line."""
@@ -228,6 +236,12 @@ class Writer:
                 f"{self.where}: {lhs} = ... defines a value at time {when}; shift it to {name}[t, ...] = ..."
             )
         self.equations.append((lhs, self.checked(lhs, value)))
+        self.lines.append(of_caller(inspect.currentframe()))
+
+    def place(self, name: Name, index: sp.Symbol) -> None:
+        """Note that name[index] is the position of the unit: of the equations, this one has an index as a value."""
+        self.places.add(name.label)
+        self.equations.append((self.access(name.label, index), index - 1))
         self.lines.append(of_caller(inspect.currentframe()))
 
     def number(self, value: Any) -> sp.Expr:

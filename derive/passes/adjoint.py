@@ -234,6 +234,8 @@ def _depends_on(program: Program, wrt: tuple[str, ...]) -> set[str]:
     for _ in program.equations:
         before = len(forward) + len(backward)
         for equation in program.equations:
+            if isinstance(equation.rhs, ir.Largest):
+                continue  # its derivative is 0
             reads = {ir.name_of(a) for a in ir.accesses(equation.rhs, program.tensors)}
             if reads & forward:
                 forward.add(equation.target)

@@ -77,6 +77,8 @@ class _Splitter:
                 return self._rebuild(expr, [self.split(a) if a is carrying[0] else a for a in expr.args])
         if isinstance(expr, sp.Sum) and self._stays(expr, contractions=True):
             return self._rebuilt_sum(expr)
+        if isinstance(expr, ir.Largest) and expr is self.equation.rhs:
+            return expr.func(self._value(expr.function), *expr.limits)
         if expr is self.equation.rhs and is_transcendental(expr):
             rebuilt = self._rebuild(expr, [self.inner(a) for a in expr.args])
             return rebuilt if is_transcendental(rebuilt) else self.inner(rebuilt)
@@ -122,6 +124,9 @@ class _Splitter:
             return expr
         if isinstance(expr, sp.Sum):
             return self._hoist(self._rebuilt_sum(expr), self._name_of_sum(expr), "")
+        if isinstance(expr, ir.Largest):
+            found = expr.func(self._value(expr.function), *expr.limits)
+            return self._hoist(found, f"largest_{self._name_of_sum(found)}", "")
         rebuilt = self._rebuild(expr, [self.inner(a) for a in expr.args])
         # With a new argument SymPy may pull a sign out of an odd function: tanh(c - a) becomes -tanh(a - c).
         sign, call = rebuilt.as_coeff_Mul() if is_transcendental(expr) else (sp.Integer(1), rebuilt)
@@ -129,6 +134,10 @@ class _Splitter:
             label, latex = self._name_of_call(call)
             return sign * self._hoist(call, label, latex)
         return rebuilt
+
+    def _value(self, expr: sp.Expr) -> sp.Expr:
+        """An expression as a tensor of its own, unless it is one."""
+        return expr if isinstance(expr, Indexed) else self._hoist(self.split(expr), self.equation.target, "")
 
     @staticmethod
     def _rebuild(expr: sp.Expr, children: list[sp.Expr]) -> sp.Expr:
@@ -156,7 +165,7 @@ class _Splitter:
         self, rhs: sp.Expr, order: Sequence[sp.Expr] = ()
     ) -> tuple[tuple[sp.Symbol, ...], tuple[sp.Symbol, ...]]:
         """The indices that stand free in an expression, in an order that its accesses have, with their dimensions."""
-        bound = {s for total in rhs.atoms(sp.Sum) for s, *_ in total.limits}
+        bound = {s for total in rhs.atoms(*ir.REDUCTIONS) for s, *_ in total.limits}
         lhs = ir.indices_of(self.equation.lhs, self.tensors)
         if found := self._contracted(rhs):
             dims = ir.dims_of(rhs, self.tensors)

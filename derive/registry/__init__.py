@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from derive.errors import DeriveError
-from derive.notation import Cell, Head
+from derive.notation import Cell, Head, Loss
 from derive.registry.user_file import run_file
 
 
@@ -102,17 +102,58 @@ def cell(name: str) -> Cell:
 @cache
 def in_file(path: Path) -> Cell:
     """The cell that a Python file defines: the one named like the file, or the only one."""
-    found = {n: c for n, c in vars(run_file(path, "a cell")).items() if isinstance(c, Cell)}
+    found: Cell = _defined_in(path, Cell, "cell", 'a function under @cell(states="h")')
+    return found
+
+
+def _defined_in(path: Path, kind: type, what: str, how: str) -> Any:
+    """What a Python file defines of a kind: the one named like the file, or the only one."""
+    found = {n: c for n, c in vars(run_file(path, f"a {what}")).items() if type(c) is kind}
     if path.stem not in found and len(found) != 1:
         raise DeriveError(
-            f"{path} must define one cell, or one named {path.stem}; found {', '.join(found) or 'none'}. "
-            f'A cell is a function under @cell(states="h"), see `derive list`'
+            f"{path} must define one {what}, or one named {path.stem}; found {', '.join(found) or 'none'}. "
+            f"A {what} is {how}, see `derive list`"
         )
     return found.get(path.stem) or next(iter(found.values()))
 
 
-def loss(name: str) -> Head:
-    """The loss of that name; DeriveError with the names that there are."""
-    if name not in losses():
-        raise DeriveError(f"no loss named {name!r}; there are: {', '.join(losses())}")
-    return losses()[name]
+def loss(name: str) -> Loss:
+    """The loss of that name or in a file of yours, with +weighted and +mean behind it: "cross_entropy+weighted+mean".
+
+    Raises DeriveError with the names that there are.
+    """
+    base, *changes = name.split("+")
+    found = _named(base, Loss, "loss", "a function under @loss")
+    for change in changes:
+        if change not in ("weighted", "mean"):
+            raise DeriveError(f"the loss {name!r}: {change!r} is no change of a loss; there are +weighted and +mean")
+        found = getattr(found, change)()
+    return found
+
+
+def head(name: str) -> Head:
+    """The head of that name, or in a file of yours; DeriveError with the names that there are."""
+    found: Head = _named(name, Head, "head", "a function under @head()")
+    return found
+
+
+def _named(name: str, kind: type, what: str, how: str) -> Any:
+    known = {n: one for n, one in losses().items() if type(one) is kind}
+    if name in known:
+        return known[name]
+    path = Path(name)
+    if path.suffix == ".py":
+        return _defined_in(path, kind, what, how)
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}? There" if near else "there"
+    raise DeriveError(
+        f"no {what} named {name!r}: {hint} are {', '.join(known)}; a {what} of your own is given by its file, as in mine.py"
+    )
+
+
+def with_head(of: Cell, on_top: Head | str | None) -> Cell:
+    """A cell under a head, called by both names; the cell itself where there is none."""
+    if on_top is None:
+        return of
+    found = head(on_top) if isinstance(on_top, str) else on_top
+    return of.then(found, f"{of.name}_{getattr(found, 'name', '')}")

@@ -50,7 +50,7 @@ class Calls:
             name: np.moveaxis(a, 0, 1).copy()
             for name, a in (
                 *((public, values[n]) for n, public in places.inputs.items()),
-                ("y", problem.y),
+                *((public, problem.targets[n]) for n, public in oracle.timed_targets.items()),
                 ("d_out", problem.d_out),
             )
         }
@@ -58,13 +58,18 @@ class Calls:
             for array in sequences.values():
                 array[length:, row] = np.nan
         given = {n: self._fence(n, a[:, 0] if unbatched else a) for n, a in sequences.items()}
+        given |= {n: self._fence(n, problem.targets[of]) for of, n in oracle.fixed_targets.items()}
         self.y, self.d_out = given["y"], given["d_out"]
+        self.beside = {
+            n: given[n] for n in (*oracle.timed_targets.values(), *oracle.fixed_targets.values()) if n != "y"
+        }
         self.x, *_ = (given[n] for n in places.inputs.values())
         self.more = {n: given[n] for n in list(places.inputs.values())[1:]}
         self.params = {n: self._fence(n, a) for n, a in places.gather({n: values[n] for n in places.params}).items()}
         self.state: Any = self._states({s: values[i] for s, i in places.initial.items()}, "0")
         self.d_state: Any = self._states(problem.d_state, " at the end")
-        # What goes to every call behind its first arguments: the inputs after the first, and lengths.
+        # What goes to every call behind its first arguments: the inputs after the first, and lengths; what the loss reads
+        # beside y goes to those that train.
         self.options = {**self.more, **({} if lengths is None else {"lengths": np.asarray(lengths)})}
 
     def _states(self, arrays: dict[str, Array], end: str) -> Any:
@@ -109,7 +114,7 @@ class Calls:
             grads = module.backward(tape, self.d_out, self.d_state, wrt=wrt)
             yield self._label("backward", options, wrt), self._gradients("backward", grads, wrt)
             loss, grads = module.loss_and_grad(
-                self.x, self.y, self.params, self.state, wrt=wrt, **options, **self.options
+                self.x, self.y, self.params, self.state, wrt=wrt, **options, **self.options, **self.beside
             )
             yield self._label("loss_and_grad", options, wrt), self._gradients("loss", grads, wrt) | {"loss": loss}
 
@@ -121,7 +126,7 @@ class Calls:
                 out, final = plan.infer(self.x, self.state, **self.options)
                 yield self._label(title, options, wrt), self._forward(out, final)
             for title in ("plan.loss_and_grad", "plan.loss_and_grad again"):
-                loss, grads = plan.loss_and_grad(self.x, self.y, self.state, **self.options)
+                loss, grads = plan.loss_and_grad(self.x, self.y, self.state, **self.options, **self.beside)
                 yield self._label(title, options, wrt), self._gradients("loss", grads, wrt) | {"loss": loss}
 
     def _plan(self, **options: Any) -> Any:

@@ -72,6 +72,8 @@ class _Interpreter:
         self.sweep: int | None = None
         self.reads: dict[sp.Expr, tuple[str, tuple[sp.Expr, ...], sp.Expr | None, int | None, tuple[int, int]]] = {}
         self.swept: set[str] = set()
+        # Whole numbers, which no rounding moves.
+        self.whole = {*program.facts.classes, *(e.target for e in program.equations if ir.is_position(e))}
         for name in program.inputs:
             if name not in values:
                 raise DeriveError(f"{program.name}: no value for the input {name} {program.tensors[name].shape}")
@@ -144,8 +146,11 @@ class _Interpreter:
         return range(self._number(equation.when[0]), self._number(equation.when[1]) + 1)
 
     def _assign(self, equation: ir.Equation, when: int | None) -> None:
-        array, axes = self.evaluate(equation.rhs, {} if when is None else {t: when})
         tensor = self.program.tensors[equation.target]
+        if ir.is_position(equation):
+            array, axes = np.arange(self.sizes[str(tensor.dims[0])]).astype(self.dtype), equation.lhs.indices
+        else:
+            array, axes = self.evaluate(equation.rhs, {} if when is None else {t: when})
         indices = ir.indices_of(equation.lhs, self.program.tensors)
         shape = tuple(self.sizes[str(d)] for d in tensor.dims)
         if self.sweep is not None:
@@ -170,13 +175,16 @@ class _Interpreter:
 
     def evaluate(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
         array, axes = self._evaluate(expr, times)
-        return (array if self.disturb is None else self.disturb(array)), axes
+        exact = self.disturb is None or (isinstance(expr, Indexed) and ir.name_of(expr) in self.whole)
+        return (array if self.disturb is None or exact else self.disturb(array)), axes
 
     def _evaluate(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
         if isinstance(expr, Indexed) or (expr.is_Symbol and str(expr) in self.arrays):
             return self._read(expr, times)
         if isinstance(expr, sp.Sum):
             return self._sum(expr, times)
+        if isinstance(expr, ir.Largest):
+            return self._largest(expr, times)
         if isinstance(expr, (span, KroneckerDelta)):
             numbers = [self._time(a, times) for a in expr.args]
             holds = numbers[1] <= numbers[0] <= numbers[2] if isinstance(expr, span) else numbers[0] == numbers[1]
@@ -259,6 +267,15 @@ class _Interpreter:
             at = self._at(when, by, times)
             array = array[at - lo] if lo <= at <= hi else np.zeros(array.shape[1:], dtype=self.dtype)
         return array, axes
+
+    def _largest(self, expr: sp.Expr, times: Mapping[sp.Symbol, int]) -> Value:
+        array, axes = self.evaluate(expr.function, times)
+        over = tuple(axes.index(symbol) for symbol, *_ in expr.limits)
+        if array.dtype == object:
+            import mpmath
+
+            array = np.frompyfunc(mpmath.re, 1, 1)(array)
+        return np.real(array).max(axis=over), tuple(s for s in axes if s not in [symbol for symbol, *_ in expr.limits])
 
     def _sum(self, expr: sp.Sum, times: Mapping[sp.Symbol, int]) -> Value:
         *outer, (symbol, lo, hi) = expr.limits

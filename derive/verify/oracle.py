@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
+from derive.notation.public import target_names
 from derive.passes.adjoint import adjoint_name, vjp
 from derive.verify.interpreter import order_of, run
-from derive.verify.problem import Places, Problem
+from derive.verify.problem import Places, Problem, counted
 
 Array = Any
 # Relative disturbances: the roundings of float32, and some that are smaller by DOWN.
@@ -64,13 +65,19 @@ class Roundings:
 class Oracle:
     """The programs of a cell and its loss, to be evaluated for any problem."""
 
-    def __init__(self, cell: Cell, loss: Head) -> None:
+    def __init__(self, cell: Cell, loss: Loss) -> None:
         self.primal = cell.program()
         self.output = self.primal.facts.output
         self.states = tuple(self.primal.facts.states)
         self.adjoint = vjp(self.primal)
         self.objective = vjp(loss.of(self.primal.tensors[self.output]), [self.output])
-        self.target = self.objective.of_role("target")[0]
+        tensors, named = self.objective.tensors, target_names(self.objective)  # tensor -> public name
+        self.targets = list(named)
+        self.timed_targets = {n: public for n, public in named.items() if tensors[n].time is not None}
+        # Python gives the count of a mean itself.
+        self.fixed_targets = {
+            n: public for n, public in named.items() if tensors[n].time is None and tensors[n].role != "count"
+        }
         self.loss = self.objective.of_role("loss")[0].name
         self.places = Places(self.primal)
         self.orders = {n: order_of(p) for n, p in vars(self).items() if n in ("primal", "adjoint", "objective")}
@@ -83,7 +90,7 @@ class Oracle:
         values = {n: a.astype(dtype) for n, a in problem.values.items()}
         with np.errstate(all="ignore"):
             out = self._outputs(run(self.primal, values, problem.sizes, disturb, self.orders["primal"]))
-            given = {self._prediction(): out, self.target.name: problem.y.astype(dtype)}
+            given = {self._prediction(): out, **{n: problem.targets[n].astype(dtype) for n in self.targets}}
             of_loss = run(self.objective, given, problem.sizes, disturb, self.orders["objective"])
             seed = of_loss[adjoint_name(self.output)]
             results = self._backward(problem, values, seed, disturb)
@@ -147,7 +154,8 @@ class Oracle:
 
     def ragged(self, problem: Problem, lengths: list[int]) -> Expected:
         """The same for sequences of several lengths: each as it is alone, with what a batch sums summed."""
-        parts = [self.expected(problem.rows(self.primal, row, n)) for row, n in enumerate(lengths)]
+        problem = counted(problem, self.objective, lengths)
+        parts = [self.expected(problem.rows(self.primal, self.objective, row, n)) for row, n in enumerate(lengths)]
         values: dict[str, Array] = {}
         for name in parts[0].values:
             arrays = [p.values[name] for p in parts]
@@ -182,7 +190,9 @@ class Oracle:
             out = self._outputs(results)
             assert self.objective.primal is not None
             of_loss = run(
-                self.objective.primal, {self._prediction(): out, self.target.name: problem.y + 0j}, problem.sizes
+                self.objective.primal,
+                {self._prediction(): out, **{n: problem.targets[n] + 0j for n in self.targets}},
+                problem.sizes,
             )
         totals = {
             "backward": (out * problem.d_out).sum()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from derive import ir
 from derive.ir import Program, Tensor
 from derive.signature import input_names, parameter
 
@@ -26,14 +25,15 @@ class Problem:
 
     `sizes` has T, B and every dimension of the cell.  `values` are the inputs of the cell's program by the names of its
     tensors: parameters (*dims), inputs (B, T, *dims), initial states (B, *dims).  `d_out` (B, T, *dims) and `d_state` are the
-    derivatives of an objective with respect to the outputs and the final states, `y` (B, T, *dims) the targets of the loss.
+    derivatives of an objective with respect to the outputs and the final states, `targets` what the loss reads beside the
+    prediction, by the names of its tensors: (B, T, *dims), or (*dims) of what has no time.
     """
 
     sizes: dict[str, int]
     values: dict[str, Array]
     d_out: Array
     d_state: dict[str, Array]
-    y: Array
+    targets: dict[str, Array]
 
     @property
     def steps(self) -> int:
@@ -45,7 +45,7 @@ class Problem:
         """B."""
         return self.sizes["B"]
 
-    def rows(self, program: Program, row: int, steps: int) -> Problem:
+    def rows(self, program: Program, loss: Program, row: int, steps: int) -> Problem:
         """One sequence of the batch, cut after some steps."""
         part, timed = slice(row, row + 1), {x.name for x in program.tensors.values() if x.time is not None}
         values = {
@@ -57,7 +57,7 @@ class Problem:
             values,
             self.d_out[part, :steps],
             {s: a[part] for s, a in self.d_state.items()},
-            self.y[part, :steps],
+            {n: a if loss.tensors[n].time is None else a[part, :steps] for n, a in self.targets.items()},
         )
 
 
@@ -69,9 +69,9 @@ def sizes_of(names: Sequence[str], order: Sequence[int], fixed: Mapping[str, int
 
 
 def draw(
-    program: Program, target: ir.Tensor, sizes: Mapping[str, int], limits: tuple[float, float], seed: int = 0
+    program: Program, loss: Program, sizes: Mapping[str, int], limits: tuple[float, float], seed: int = 0
 ) -> Problem:
-    """A problem for the primal program of a cell; `target` is the tensor of the loss that stands for y.
+    """A problem for the primal program of a cell and the program of a loss.
 
     Matrices are divided by the square root of their width, so that sums over many units stay as large as the units.
     Every tensor is drawn from its own name: another tensor beside it changes nothing.
@@ -104,8 +104,39 @@ def draw(
         values,
         exact(signed.uniform(-1, 1, size=(batch, steps, *dims(output)))),
         {s: exact(signed.uniform(-1, 1, size=(batch, *dims(program.tensors[s])))) for s in states},
-        exact(numbers(f"target {target.name}", batch, steps, *dims(target))),
+        _targets(loss, sizes, lambda x, *shape: exact(numbers(f"target {x.name}", *shape))),
     )
+
+
+def _targets(loss: Program, sizes: Mapping[str, int], draw: Callable[..., Array]) -> dict[str, Array]:
+    """What a loss reads beside the prediction: weights from 0 on, some of them 0, and numbers of units that there are."""
+    found = {}
+    for tensor in loss.of_role("target", "weight"):
+        lead = (sizes["B"], sizes["T"]) if tensor.time is not None else ()
+        array = draw(tensor, *lead, *(sizes[str(d)] for d in tensor.dims))
+        if tensor.role == "weight":
+            array = np.abs(array) + 0.25
+            array[0, -1] *= array.size == 1
+        if tensor.name in loss.facts.classes:
+            units = sizes[loss.facts.classes[tensor.name]]
+            array = np.floor(np.abs(array) * 977 % units)
+        found[tensor.name] = array
+    return found | {x.name: _count(loss, found, sizes) for x in loss.of_role("count")}
+
+
+def _count(loss: Program, targets: Mapping[str, Array], sizes: Mapping[str, int]) -> Array:
+    """How much counts: the sum of the weights, or the number of steps."""
+    weights = [targets[x.name].sum() for x in loss.of_role("weight")]
+    return np.float64(weights[0] if weights else sizes["B"] * sizes["T"])
+
+
+def counted(problem: Problem, loss: Program, lengths: Sequence[int]) -> Problem:
+    """The problem with how much counts where sequences end after `lengths` steps."""
+    if not (counts := loss.of_role("count")):
+        return problem
+    weights = [problem.targets[x.name] for x in loss.of_role("weight")]
+    number = sum(w[:n].sum() for w, n in zip(weights[0], lengths, strict=True)) if weights else sum(lengths)
+    return replace(problem, targets={**problem.targets, counts[0].name: np.float64(number)})
 
 
 def without_states(problem: Problem, initial: Sequence[str]) -> Problem:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from derive import registry
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
 from derive.verify.calls import Calls, Results
 from derive.verify.compare import discrepancy, nan_discrepancy
 from derive.verify.oracle import Expected, Oracle
@@ -69,7 +69,7 @@ CASES = (
 
 
 def validate(
-    module: ModuleType, cell: Cell, loss: Head | None = None, sizes: Mapping[str, int] | None = None
+    module: ModuleType, cell: Cell, loss: Loss | None = None, sizes: Mapping[str, int] | None = None
 ) -> list[str]:
     """Compare a compiled module with the equations of its cell; one sentence for each discrepancy, none if it is right.
 
@@ -137,7 +137,7 @@ class _Validation:
         sizes = {n: sizes[n] for n in ("T", "B", *self.dims)}
         last: tuple[Problem, Expected] | None = None
         for which in (*range(self.range, len(RANGES)), *range(self.range)):
-            problem = draw(self.oracle.primal, self.oracle.target, sizes, RANGES[which], attempt)
+            problem = draw(self.oracle.primal, self.oracle.objective, sizes, RANGES[which], attempt)
             if case.plain:
                 problem = without_states(problem, list(self.oracle.places.initial.values()))
             expected = (

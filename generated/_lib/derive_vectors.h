@@ -197,6 +197,14 @@ DERIVE_INLINE vec load(const real *p, size_t lanes)
     return v;
 }
 
+/* The positions of the units of a vector, from `unit` on. */
+INLINE vec positions(size_t unit)
+{
+    real p[V];
+    for (size_t k = 0; k < V; ++k) p[k] = (real)(unit + k);
+    return load(p, V);
+}
+
 DERIVE_INLINE void store(real *p, vec v, size_t lanes)
 {
     if (lanes == V)
@@ -212,6 +220,21 @@ INLINE vec first_lanes(vec v, size_t lanes)
     for (size_t k = 0; k < V; ++k)
         if (k >= lanes) LANE(v, k) = REAL(0.0);
     return v;
+}
+
+/* The larger of each pair of lanes; the first `lanes` of x count. */
+INLINE vec larger(vec bound, vec x, size_t lanes)
+{
+    for (size_t k = lanes; k < V; ++k) LANE(x, k) = LANE(bound, k);
+    return MAX(bound, x);
+}
+INLINE real largest(vec v)
+{
+    real part[V];
+    memcpy(part, &v, sizeof v);
+    for (size_t k = 1; k < V; ++k)
+        if (part[k] > part[0]) part[0] = part[k];
+    return part[0];
 }
 
 /* The sum of all lanes, halves added to halves. */

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm",
     "digest": "95ab2635b25991f8",
-    "code": "77c3936309e12396",
+    "code": "473d5faea5a51e6e",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_peephole",
     "digest": "4ea37dc94dcf8099",
-    "code": "3803ee4eb18d1e4a",
+    "code": "cf6d163dbe559af1",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "lstm_readout",
     "digest": "396ce5a98d471ed1",
-    "code": "66e4fbb6b20ccdda",
+    "code": "682126b53003675f",
     "dims": {"I": "input_size", "H": "hidden_size", "O": "output_size"},
     "states": {"h": "H", "c": "H"},
     "gates": ["i", "f", "g", "o"],

@@ -16,7 +16,7 @@ _kernels = compiled(__name__)
 SPEC: dict[str, Any] = {
     "name": "rnn",
     "digest": "13ecbd01a1c11af4",
-    "code": "7b18658fab90eb49",
+    "code": "36e86295c209a45c",
     "dims": {"I": "input_size", "H": "hidden_size"},
     "states": {"h": "H"},
     "gates": [],

@@ -17,7 +17,7 @@ CELL = """
         r[t] = Sum(h[t, n] ** 2, n) / 3
         s[t, m] = r[t] * s[t - 1, m] / 2 + tanh(Sum(A[m, n] * h[t, n], n)) * P[m]
 """
-EACH = 8  # mistakes in one test
+EACH = 5  # mistakes in one test
 # What cannot show in results: within rows that are written again, memory that only sanitizers watch, a size that is not read.
 SILENT = ("lanes", "w->", "full", "share", "_before", "_after", "at.B = B")
 

@@ -8,7 +8,7 @@ import sanitize
 from campaign import ROOT, Worker
 from test_detector import CELL
 
-SEEDS = (0, 1, 5)
+SEEDS = (0, 5)
 JOBS = [*(f"seed {seed}" for seed in SEEDS), f"file {ROOT / 'derive' / 'cells' / 'gru.py'} 1"]
 
 

@@ -727,21 +727,45 @@ REFUSED = {
         ("@cell(..., weight=3): write the name of an argument in quotes",),
     ),
     # -- heads and losses ----------------------------------------------------------------------------------------------
-    "a loss with a parameter": (
+    "a loss that reads a size of its own": (
         """
         @loss
         def mine(h, y, w, L):
-            L[()] = Sum(Sum(w[n] * (h[t, n] - y[t, n]) ** 2, n), t)  #!
+            L[()] = Sum(Sum((h[t, n] - y[t, n]) ** 2, n) * Sum(w[m], m), t)  #!
         """,
-        ("w is neither the prediction nor the target nor assigned; a loss has no parameters yet",),
+        ("w[m] has the size M, and the prediction H; what a loss reads beside the prediction has its sizes, or none",),
     ),
-    "a loss with a state": (
+    "a loss without a target": (
         """
         @loss
-        def mine(h, y, c, L):
-            L[()] = Sum(Sum(c[t, n] * (h[t, n] - y[t, n]) ** 2, n), t)
+        def mine(h, L):
+            L[()] = Sum(Sum(h[t, n] ** 2, n), t)
         """,
-        ("found the sequences h, y, c", "A loss reads nothing else with time"),
+        ("expected a prediction, a target and at last a scalar", "found the sequences h"),
+    ),
+    "a mean over time in a cell": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j)) + mean(h[t, n], t)  #!
+        """,
+        ("a mean over time belongs into a loss",),
+    ),
+    "the position of a step": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j)) + position(t) * h[t - 1, n]  #!
+        """,
+        ("position(t) is the number of a step; a step does not know it",),
+    ),
+    "a unit that no number of a step names": (
+        """
+        @cell(states="h")
+        def mine(x, h, W):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j)) + one_hot(3, n) * h[t - 1, n]  #!
+        """,
+        ("one_hot(3, n) names a unit by a number of each step; write one_hot(y[t], n)",),
     ),
     "a target of another size": (
         """
@@ -749,15 +773,7 @@ REFUSED = {
         def mine(h, y, L):
             L[()] = Sum(Sum(h[t, n], n) - Sum(y[t, k], k), t)  #!
         """,
-        ("the target y[t, k] has the size K, and the prediction H; they have to agree",),
-    ),
-    "a target of one number": (
-        """
-        @loss
-        def mine(h, y, L):
-            L[()] = Sum(Sum((h[t, n] - y[t]) ** 2, n), t)  #!
-        """,
-        ("the target y[t] has the size 1",),
+        ("y[t, k] has the size K, and the prediction H",),
     ),
     "a loss beside a constant": (
         """

@@ -161,7 +161,7 @@ def source(cell: str) -> str:
     """The program; which arrays a call reads and writes is that of the table in the header."""
     meta = model(registry.cell(cell)).meta
     dims, states, params = list(meta["dims"]), list(meta["states"].items()), list(meta["params"].items())
-    (i,), o, y = meta["inputs"].values(), meta["output"][1], meta["target"][1]
+    (i,), o, y = meta["inputs"].values(), meta["output"][1], meta["targets"]["y"]
     width = {"x": f"T * S * {i}", "y": f"T * S * {y}", "out": f"T * S * {o}", "loss": "1"}
     step = {"x": i, "d_x": i, "y": y, "out": o, "d_out": o}
     width |= {n: " * ".join(shape) for n, shape in params} | {f"{n}_0": f"B * {d}" for n, d in states}

@@ -55,7 +55,7 @@ def case(name: str, steps: int):
     right, made = oracle(name), model(cell_of(name))
     sizes = sizes_of(list(made.meta["dims"]), (5, 3, 7, 4, 6, 2), {})
     for limits in RANGES:
-        problem = draw(right.primal, right.target, {**sizes, "T": steps, "B": 1}, limits)
+        problem = draw(right.primal, right.objective, {**sizes, "T": steps, "B": 1}, limits)
         expected = right.expected(problem)
         if expected.usual and all(np.isfinite(a).all() for a in expected.values.values()):
             return sizes, problem, expected
@@ -144,7 +144,8 @@ class Library:
         steps = problem.steps
         weights = self.joined(places.gather(problem.values), self.params)
         first = self.joined({s: problem.values[i] for s, i in places.initial.items()}, self.states)
-        given = {"weights": weights, "first": first, "y": np.ascontiguousarray(problem.y[0], self.real)}
+        (y,) = problem.targets.values()
+        given = {"weights": weights, "first": first, "y": np.ascontiguousarray(y[0], self.real)}
         given |= {p: np.ascontiguousarray(problem.values[n][0], self.real) for n, p in places.inputs.items()}
         kept = {n: a.copy() for n, a in given.items()}
         found: dict[str, np.ndarray] = {}

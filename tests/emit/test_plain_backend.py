@@ -229,13 +229,13 @@ STANDARDS = {"c99": ("-std=c99",), "c11": ("-std=c11",), "c++11": ("-x", "c++", 
 @pytest.mark.parametrize("compiler", compilers())
 @pytest.mark.parametrize("name", [*CELLS, *SAMPLE, *SPACES])
 def test_it_compiles_without_a_warning(compiler, name, tmp_path):
-    """As C99, as C11 where sizes are asserted, and as C++."""
+    """As C99, as C11 where sizes are asserted, and as C++, in turns."""
     number = [*CELLS, *SAMPLE, *SPACES].index(name)
     code = written(tmp_path, name, real=list(TYPES)[number % 2])
-    for standard, how in STANDARDS.items():
-        level = "-Os" if standard == "c99" or number % 2 else "-O2"
-        driver = {"gcc": "g++", "clang": "clang++"}[compiler] if standard == "c++11" else compiler
-        run(need(driver), *how, level, *STRICT, "-c", code, "-o", tmp_path / "cell.o")
+    standard = list(STANDARDS)[(number + (compiler == "clang")) % 3]
+    level = "-Os" if standard == "c99" or number % 2 else "-O2"
+    driver = {"gcc": "g++", "clang": "clang++"}[compiler] if standard == "c++11" else compiler
+    run(need(driver), *STANDARDS[standard], level, *STRICT, "-c", code, "-o", tmp_path / "cell.o")
 
 
 def test_the_sizes_in_the_header_are_those_of_the_structs(tmp_path):
@@ -295,7 +295,7 @@ int main(void)
 )
 def test_sanitizers_find_nothing(name, tmp_path):
     meta = model(cell_of(name)).meta
-    widths = {"WX": meta["inputs"]["x"], "WY": meta["target"][1], "WO": meta["output"][1]}
+    widths = {"WX": meta["inputs"]["x"], "WY": meta["targets"]["y"], "WO": meta["output"][1]}
     code = written(tmp_path, name)
     (tmp_path / "main.c").write_text(TRAIN)
     macros = [f"-D{macro}=CELL_{dim}" for macro, dim in widths.items()]

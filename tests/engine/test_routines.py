@@ -63,8 +63,10 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["", *DERIVED])
-@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize(
+    ("layers", "kind"),
+    [*((x, "") for x in LAYERS), ("stack", "jvp"), *(("a stack of both directions", kind) for kind in DERIVED)],
+)
 def test_layers_are_what_the_interpreter_says(layers: str, kind: str, tmp_path: Path) -> None:
     program = LAYERS[layers](registry.cell("rnn").normal(), registry.cell("gru").normal())
     program = DERIVED[kind](program) if kind else program

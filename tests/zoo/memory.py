@@ -206,3 +206,24 @@ def mlstm(x, p, h, C, s, m):
     s = f[..., None] * s + i[..., None] * k
     size = torch.maximum(torch.einsum("bne,bne->bn", s, q).abs(), exp(-m))
     return sigmoid(o + p["b_o"]) * torch.einsum("bnde,bne->bnd", C, q) / size[..., None], C, s, m
+
+
+@zoo
+def on_lstm(x, p, h, c):
+    f, i, o, g, forget, write = gates(p, x, h, 6)
+    forget, write = torch.softmax(forget, -1).cumsum(-1), 1 - torch.softmax(write, -1).cumsum(-1)
+    both = forget * write
+    c = (sigmoid(f) * both + forget - both) * c + (sigmoid(i) * both + write - both) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
+@zoo
+def lmu_legendre(x, p, h, m):
+    order, theta = m.shape[1], 100
+    q = torch.arange(order, dtype=m.dtype)
+    i, j = q[:, None], q[None, :]
+    a = (2 * i + 1) / theta * torch.where(i < j, -torch.ones(order, order, dtype=m.dtype), (-1.0) ** (i - j + 1))
+    b = (2 * q + 1) * (-1.0) ** q / theta
+    u = x @ p["encode_x"] + h @ p["encode_h"] + m @ p["encode_m"]
+    m = m + linear(m, a) + u[:, None] * b
+    return tanh(linear(x, p["weight_ih"]) + linear(h, p["hidden"]) + linear(m, p["mix"])), m

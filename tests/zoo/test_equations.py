@@ -28,7 +28,7 @@ STEPS, BATCH, SIZES = 4, 2, (5, 7, 3, 6, 4, 9)
 def drawn(oracle, positive):
     """A problem whose parts may have any sign; the states that a cell divides by are positive."""
     sizes = sizes_of([str(d) for d in oracle.primal.facts.sizes], SIZES, {})
-    problem = draw(oracle.primal, oracle.target, {**sizes, "T": STEPS, "B": BATCH}, (-1.0, 1.0))
+    problem = draw(oracle.primal, oracle.objective, {**sizes, "T": STEPS, "B": BATCH}, (-1.0, 1.0))
     for state in positive:
         problem.values[f"{state}_0"] = 1 + abs(problem.values[f"{state}_0"])
     return problem
@@ -47,7 +47,7 @@ def as_given(oracle, problem):
         tuple(problem.values[f"{s}_0"] for s in primal.facts.states),
         front(problem.d_out),
         tuple(problem.d_state[s] for s in primal.facts.states),
-        front(problem.y),
+        front(*problem.targets.values()),
     )
 
 

@@ -24,6 +24,8 @@ from derive.backends.shared.sizes import size
 from derive.backends.shared.values import from_afar, has_units, integrand
 from derive.ir import ROW, Equation, Tensor
 
+POSITIONS = "positions(unit)"  # of the units of a vector
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -40,6 +42,16 @@ class Statement:
     ids: str = ""
     guard: str = ""
     at: int = 0
+
+    @property
+    def first(self) -> str:
+        """C for what a register begins with, of what a row begins and ends with."""
+        return "-(real)INFINITY" if self.kind == "largest" else "REAL(0.0)"
+
+    @property
+    def whole(self) -> str:
+        """The function that makes one number of the lanes of a register."""
+        return "largest" if self.kind == "largest" else "sum"
 
 
 @dataclass(frozen=True)
@@ -102,7 +114,7 @@ class Stages:
         self, statements: Sequence[Statement], equations: Sequence[Equation], own: sp.Symbol | None = None
     ) -> list[str]:
         """The dimensions that statements mention, in the order of the program."""
-        bodies = [integrand(e.rhs) if e.rhs.has(sp.Sum) else e.rhs for e in equations]
+        bodies = [integrand(e.rhs) if e.rhs.has(*ir.REDUCTIONS) else e.rhs for e in equations]
         found = {str(s) for body in bodies for s in body.free_symbols if s.is_integer}
         found |= {str(s) for statement in statements for s in statement.row.free_symbols}
         found |= {str(own)} if own is not None else set()
@@ -131,7 +143,7 @@ class Stages:
         found = []
         for e in stage.pointwise:
             found += [
-                Statement("let", c_name(e.target, 0), self._vector(e), ids=ids(e)),
+                Statement("let", c_name(e.target, 0), POSITIONS if ir.is_position(e) else self._vector(e), ids=ids(e)),
                 *self._store(stage, e.target),
             ]
         return found
@@ -140,7 +152,7 @@ class Stages:
         """The sums that leave no value for the units of the innermost dimension."""
         return [
             replace(
-                self._add(e, kind),
+                self._add(e, "largest" if isinstance(e.rhs, ir.Largest) else kind),
                 row=self._row(stage.stores[e.target]) if self.tensors[e.target].batched else sp.S.Zero,
                 at=n,
                 guard="+=" if is_partial(e, stage, self.tensors) else "=",

@@ -38,7 +38,7 @@ class Row:
 
 def arrays(made: Model) -> dict[str, str]:
     """The caller's arrays by the names of the passes, as members of the struct of arguments."""
-    found = {n: f"args->{n}" for n in ("y", "out", "loss", "d_out")}
+    found = {n: f"args->{n}" for n in (*made.meta["targets"], "out", "loss", "d_out")}
     for name in made.meta["inputs"]:
         found |= {name: f"args->{name}", f"d_{name}": f"args->d_{name}"}
     for param in made.meta["params"]:

@@ -75,7 +75,8 @@ def _of_cell(model: Model, sizes: Mapping[str, int], real: Real, macros: Callabl
         "params": {p: macros(" * ".join("*".join(shape).split("*")) or "1") for p, shape in meta["params"].items()},
         "states": {spelled(s): macros(d) for s, d in meta["states"].items()},
         "inputs": meta["inputs"],
-        "widths": {"out": meta["output"][1], "y": meta["target"][1]},
+        "widths": {"out": meta["output"][1]},
+        "targets": model.signature.targets,
         "largest": max(
             meta["states"].values(), key=lambda d: prod(sizes.get(x, 1) for x in d.split(" * ")), default="1"
         ),
@@ -108,9 +109,11 @@ def _check(model: Model | Routine, sizes: Mapping[str, int], T: int, real: str, 
         raise DeriveError(f"T is {T!r}: give the largest number of steps of a call that trains, 1 or more")
     if real not in REALS:
         raise DeriveError(f"there is no type {real!r}: real is one of {', '.join(map(repr, REALS))}")
-    for own in model.meta["inputs"] if isinstance(model, Model) else ():
+    meta = model.meta if isinstance(model, Model) else {"inputs": {}, "targets": {}}
+    for own in (*meta["inputs"], *meta["targets"]):
         if own in OWN:
-            raise DeriveError(f"{model.name}: the C has another use for the name {own} of an input; rename the input")
+            what = "an input" if own in meta["inputs"] else "an argument of the loss"
+            raise DeriveError(f"{model.name}: the C has another use for the name {own} of {what}; rename it")
     if not NAME.fullmatch(name):
         raise DeriveError(f"{name!r} is no name of C: functions are called NAME_step, NAME_forward and so on")
 

@@ -225,16 +225,23 @@ class Kernel:
             block.body.append(f"{target}[{self._element(equation.lhs, equation)}] += {self._term_of_sum(equation)}")
             return
         number = spelled(equation.target)
-        block.before.append(f"real {number} = {zero};")
-        block.body.append(f"{number} += {self._term_of_sum(equation)}")
+        if isinstance(equation.rhs, ir.Largest):
+            value = self._expression(equation, equation.rhs.function)
+            block.before.append(f"real {number} = -INFINITY;")
+            block.body.append(f"if ({value} > {number}) {number} = {value};{_comment(equation)}")
+        else:
+            block.before.append(f"real {number} = {zero};")
+            block.body.append(f"{number} += {self._term_of_sum(equation)}")
         block.after.append(f"{target}[0] = {number};")
 
     def _term_of_sum(self, equation: Equation) -> str:
         return f"{self._expression(equation, integrand(equation.rhs))};{_comment(equation)}"
 
     def _defined(self, steps: Steps, equation: Equation, edge: bool) -> list[str]:
-        line = f"const real {spelled(equation.target)} = {self._expression(equation)};{_comment(equation)}"
-        return [line, *self._stored(steps, equation.target, self._element(equation.lhs, equation), edge)]
+        unit = self._element(equation.lhs, equation)
+        found = f"(real){unit}" if ir.is_position(equation) else self._expression(equation)
+        line = f"const real {spelled(equation.target)} = {found};{_comment(equation)}"
+        return [line, *self._stored(steps, equation.target, unit, edge)]
 
     # -- products ------------------------------------------------------------------------------------------------------
 

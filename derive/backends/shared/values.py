@@ -28,7 +28,12 @@ def from_afar(rhs: sp.Expr, tensors: Tensors) -> set[sp.Expr]:
 
 
 def integrand(rhs: sp.Expr) -> sp.Expr:
-    """The terms under the sums of an equation, which run over the same units, as one expression to be added up."""
+    """The terms under the sums of an equation, which run over the same units, as one expression to be added up.
+
+    Of the largest of some values, these values.
+    """
+    if isinstance(rhs, ir.Largest):
+        return rhs.function
     parts = [
         term.function if isinstance(term, sp.Sum) else term / total * total.function
         for term in ir.terms(rhs)

@@ -21,7 +21,7 @@ def worked_example(d: Derivation, say: Messages) -> list[Block]:
     found = worked.work(d)
     given = [Row(d.names.plain(n), (_array(v),)) for n, v in found.inputs.items()]
     output = d.primal.tensors[d.primal.facts.output]
-    given.append(Row(d.names.plain(_target(d)), (_array(found.target),)))
+    given += [Row(d.names.plain(n), (_array(v),)) for n, v in found.targets.items()]
     head = tuple(say(f"worked.head.{k}") for k in ("gradient", "derived", "difference", "compiled"))
     rows: list[tuple[str, ...]] = [("$L$", worked.shown(found.loss), "", worked.shown(found.compiled_loss))]
     for entry in found.entries:
@@ -45,10 +45,6 @@ def _problem(d: Derivation, say: Messages) -> str:
     if len(d.primal.facts.inputs) == 1:
         return say("worked.problem", n=worked.UNITS, m=worked.INPUTS, T=worked.STEPS)
     return say("worked.problem.several", n=worked.UNITS, T=worked.STEPS)
-
-
-def _target(d: Derivation) -> str:
-    return next(x.name for x in d.objective.tensors.values() if x.role == "target")
 
 
 def _array(value: object) -> str:

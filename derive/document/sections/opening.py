@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from derive import registry
+from derive import ir, registry
 from derive.document import structure
 from derive.document.blocks import Block, Bullets, Display, Paragraph, Row, Table
 from derive.document.derivation import Derivation
@@ -24,7 +24,7 @@ def conventions(d: Derivation, say: Messages) -> list[Block]:
         Table(
             tuple(say(f"conventions.head.{k}") for k in ("symbol", "meaning", "shape", "range", "code")),
             tuple(_symbol(d, say, x) for x in d.primal.tensors.values() if x.role not in ("final",))
-            + tuple(_symbol(d, say, d.made.loss.tensors[n]) for n in ("y", "l", "L") if n in d.made.loss.tensors),
+            + tuple(_symbol(d, say, x) for x in _of_loss(d)),
             (1,),
         ),
         Paragraph(say("conventions.synonyms")),
@@ -32,11 +32,27 @@ def conventions(d: Derivation, say: Messages) -> list[Block]:
     ]
 
 
+def _of_loss(d: Derivation) -> list[Tensor]:
+    """What a loss reads beside the prediction, and the values that it makes."""
+    written = d.made.loss.primal
+    assert written is not None
+    return [x for x in written.tensors.values() if x.name not in d.primal.tensors]
+
+
+def _of_steps(d: Derivation) -> set[str]:
+    """The values of a step that the loss adds up."""
+    written = d.made.loss.primal
+    assert written is not None
+    return {ir.name_of(a) for a in ir.accesses(written.equations[-1].rhs, written.tensors) if a.has(ir.t)}
+
+
 def _symbol(d: Derivation, say: Messages, tensor: Tensor) -> tuple[str, ...]:
     if tensor.name in d.primal.tensors:
         meaning = structure.meaning(d, say, tensor.name)
     else:
-        meaning = say(f"role.{'target' if tensor.role == 'target' else 'step_loss' if tensor.rank else 'loss'}")
+        single = tensor.name in _of_steps(d)
+        other = {"value": "step_loss" if single else "loss_value", "weight": "weight_of_step"}
+        meaning = say(f"role.{other.get(tensor.role, tensor.role)}")
     letter = d.names.letters[tensor.name]
     symbol = letter.latex((), "t" if tensor.time is not None else "")
     shape = r" \times ".join(map(str, tensor.dims)) or "1"

@@ -11,7 +11,7 @@ from typing import Any
 import sympy as sp
 
 from derive.ir.functions.defined import define
-from derive.ir.functions.pieces import absolute, clip, less, where
+from derive.ir.functions.pieces import absolute, at_most, clip, less, where
 from derive.ir.functions.smooth import expm1, normal_cdf, sigmoid, softplus
 
 _x = sp.Symbol("x")
@@ -29,6 +29,12 @@ hard_tanh = define(
 # The derivative that SymPy finds is a difference of two terms that cancel where |x| is large.
 softsign = define(
     "softsign", (_x,), _x / (1 + absolute(_x)), ((1 + absolute(_x)) ** -2,), r"\operatorname{softsign}"
+)  # fmt: skip
+
+
+_a, _b = sp.symbols("a b")
+equal = define(
+    "equal", (_a, _b), at_most(_a, _b) * at_most(_b, _a), (sp.Integer(0), sp.Integer(0)), r"[\,{0} = {1}\,]"
 )  # fmt: skip
 
 
@@ -65,5 +71,5 @@ def log_sigmoid(x: Any) -> sp.Expr:
     return -softplus(-x)
 
 
-DEFINED = (hard_sigmoid, hard_tanh, softsign)
+DEFINED = (hard_sigmoid, hard_tanh, softsign, equal)
 FORMULAS = (silu, gelu, gelu_tanh, elu, leaky_relu, log_sigmoid)

@@ -33,6 +33,8 @@ def split_sums(program: Program) -> Split:
     for equation in program.equations:
         splitter = _Splitter(program, equation, tensors, products, sums)
         rhs = splitter.visit(equation.rhs) if equation.rhs.has(sp.Sum) else equation.rhs
+        if isinstance(rhs, ir.Largest):
+            sums.add(equation.target)
         made = splitter.made[-1] if splitter.made else None
         if made is not None and made.origin is Origin.PRODUCT and rhs == made.lhs and equation.when == made.when:
             # The equation is the product: no second name for it.

@@ -14,6 +14,13 @@ from derive.passes.lower.placement import inner_equation, is_boundary
 from derive.passes.lower.splitting import Split
 
 
+def _apart(stage: Stage) -> list[Stage]:
+    """A stage without the largest values of its rows, and one with them: they are found row by row, and no tile is beside."""
+    largest = [e for e in stage.sums if isinstance(e.rhs, ir.Largest)]
+    rest = replace(stage, sums=[e for e in stage.sums if e not in largest])
+    return [s for s in (rest, Stage(stage.space, sums=largest)) if s.equations or s.products] if largest else [stage]
+
+
 class Stages:
     """Makes phases and stages of the equations of a split program whose products have their kinds."""
 
@@ -65,7 +72,7 @@ class Stages:
                 ):  # of numbers of a row: after them, in a loop over rows of its own
                     made.setdefault((), Stage(()))
                 self._put(made[space] if space or self._is_total(name) else first, name, equations[name])
-            stages += made.values()
+            stages += [part for stage in made.values() for part in _apart(stage)]
         return stages
 
     def _put(self, stage: Stage, name: str, equation: Equation) -> None:

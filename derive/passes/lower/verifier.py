@@ -184,12 +184,12 @@ class _Verifier:
         totals = list(ir.terms(equation.rhs)) if equation.rhs != 0 else []
         self._sums_over_time(ids, equation)
         if moment.kind == LAST:
-            summed = [tuple(s for s, *_ in x.limits) for term in totals for x in term.atoms(sp.Sum)]
+            summed = [tuple(s for s, *_ in x.limits) for term in totals for x in term.atoms(*ir.REDUCTIONS)]
             timed = self.tensors[target].time is not None or moment.what in ("before", "after")
             right = all((t in symbols or ROW in symbols) != timed for symbols in summed)
             if not right or len(summed) != len(totals):
                 raise self.fail(ids, f"{ir.text(equation.rhs)} is no {'row sum' if timed else 'total'}")
-        elif equation.rhs.has(sp.Sum):
+        elif equation.rhs.has(*ir.REDUCTIONS):
             raise self.fail(ids, f"{ir.text(equation.rhs)} holds a sum, and stands among pointwise equations")
         own = ir.units(self.tensors[target])
         if moment.kind == POINTWISE and own != stage.space:

@@ -234,7 +234,7 @@ class Call:
         self.idle: list[Runner] = []
         self.held = 0  # bytes of the runners that come back here
         # Where the caller's order of sequences and that of C meet. What a tape refers to is in the order of C already.
-        inputs = kernels.seeds if op == "backward" else (*kernels.reads, kernels.spec.target)
+        inputs = kernels.seeds if op == "backward" else (*kernels.reads, *kernels.spec.targets)
         outputs = kernels.results if op in ("infer", "forward") else kernels.gradients
         of = kernels.spec.arguments
         axes = ((k, of[f].batch_axis) for k, f in enumerate(self.fields) if f in of)

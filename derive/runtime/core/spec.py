@@ -61,7 +61,8 @@ class Spec:
     `dims` (dimension -> keyword of init_params, in the order of the C struct); `gates`; `init` (parameter -> rule, or a rule
     for each gate); `arguments` (name -> Argument, in the order of the C struct) and `calls` (function -> names of its
     arguments).  Drawn from the arguments, name -> tuple of Extent: `inputs` and `states`, the axes of a row, `params`, all axes;
-    `output` and `target`, the names of these.
+    `output`, its name; `targets`, the names of what the loss reads beside it, y first, and among these `weight`, that of steps;
+    `count`, the name of the number by which a mean divides; `classes`, target of whole numbers -> dimension of their units.
     """
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
@@ -79,7 +80,10 @@ class Spec:
         self.params = {name: self.arguments[name].row for name in self.of_role("param")}
         initial = zip(raw["states"], self.of_role("initial"), strict=True)
         self.states = {state: self.arguments[name].row for state, name in initial}
-        (self.output,), (self.target,) = self.of_role("output"), self.of_role("target")
+        (self.output,), self.targets = self.of_role("output"), self.of_role("target", "weight")
+        self.count = next(iter(self.of_role("count")), None)
+        self.weight = next(iter(self.of_role("weight")), None)
+        self.classes: dict[str, str] = dict(raw.get("classes", {}))
         known = {extent.dim for name in self.of_role("input", "param") for extent in self.arguments[name].shape}
         if lost := [dim for dim in self.dims if dim not in known]:
             raise ArgumentError(

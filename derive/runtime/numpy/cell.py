@@ -50,7 +50,8 @@ class Cell:
         self.init_params = MethodType(initializer(self._spec), self)
         self.memory = MethodType(estimator(self._spec, self._kernels), self)
         for function in (Cell.infer, Cell.forward, Cell.loss_and_grad):
-            setattr(self, function.__name__, MethodType(taking_inputs(self._spec, function), self))
+            beside = self._spec.targets[1:] if function is Cell.loss_and_grad else ()
+            setattr(self, function.__name__, MethodType(taking_inputs(self._spec, function, beside), self))
 
     def __reduce__(self) -> tuple[Callable[..., Cell], tuple[Any, ...]]:
         return reduced(self, self._compiled)
@@ -208,20 +209,23 @@ class Cell:
         """The loss of a sequence against the targets y, and its gradients, in one call.
 
         y: the target of every step, (T, B, H) or, without a batch axis, (T, H). The loss sums over steps, batch and
-        units; with `lengths` over the steps of each sequence that count, and the rest of y is not read.
+        units; with `lengths` over the steps of each sequence that count, and the rest of y is not read. What else a loss
+        reads, such as weights, is given by keyword.
         tape: as for `forward`, here only for the memory that the call needs meanwhile. wrt: as for `backward`.
         The other arguments and the errors are those of `infer`.
 
         Returns (loss, grads): a Python float, and a dict as `backward` returns it.
         """
+        inputs, beside = self._reader.split("loss_and_grad", inputs)
         problem, reads = self._reader.read("loss_and_grad", x, inputs, params, state, threads)
-        y = self._reader.sequence("loss_and_grad", self._spec.target, problem, y)
-        wanted = None if wrt is None else check_wrt(f"{self._spec.name}.loss_and_grad", self._spec, wrt)
         found, ragged = self._call("loss_and_grad", problem, threads, lengths, tape)
+        ends = None if ragged is None else ragged.lengths
+        targets = self._reader.targets("loss_and_grad", problem, y, beside, ends)
+        wanted = None if wrt is None else check_wrt(f"{self._spec.name}.loss_and_grad", self._spec, wrt)
         grads, arrays = self._gradients(problem, wanted)
         if ragged is not None:
-            return run_ragged(found, [*reads, y, *arrays], ragged)[0], grads
-        return (found.run([*reads, y, *arrays]) if problem.batch else 0.0), grads
+            return run_ragged(found, [*reads, *targets, *arrays], ragged)[0], grads
+        return (found.run([*reads, *targets, *arrays]) if problem.batch else 0.0), grads
 
     def plan(
         self,

@@ -41,14 +41,14 @@ def named_function(
     return function
 
 
-def taking_inputs(spec: Spec, function: Any) -> Any:
-    """A copy of a function `f(self, x, ..., **inputs)` whose signature names the further inputs of a cell, if it has any."""
+def taking_inputs(spec: Spec, function: Any, more: Sequence[str] = ()) -> Any:
+    """A copy of a function `f(self, x, ..., **inputs)` whose signature names the further inputs of a cell, and `more`."""
     own = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
     own.__kwdefaults__, own.__annotations__ = function.__kwdefaults__, function.__annotations__
     own.__doc__, own.__qualname__, own.__module__ = function.__doc__, function.__qualname__, function.__module__
     said = signature(function)
-    *parameters, more = said.parameters.values()
+    *parameters, others = said.parameters.values()
     _, *names = spec.inputs
-    named = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=more.annotation) for name in names]
+    named = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=others.annotation) for name in (*names, *more)]
     own.__signature__ = said.replace(parameters=[*parameters, *named])  # type: ignore[attr-defined]
     return own

@@ -87,7 +87,7 @@ class Plan:
         self._latest = 0
         self._first, self._several = reader.first, len(spec.inputs) > 1
         self._infers = (*spec.inputs, spec.output)  # what each call points to arrays of its caller
-        self._trains = (*spec.inputs, spec.target)
+        self._trains = (*spec.inputs, *spec.targets, *spec.of_role("count"))
         self._inferring: Bound | None = None
         self._training: Bound | None = None
         self._gradients: Arena | None = None
@@ -207,18 +207,20 @@ class Plan:
                     return self._train_nothing(x, inputs, y, state, lengths)
                 bound = self._prepare_training()
             problem, runner = self._problem, bound.runner
+            inputs, beside = self._reader.split("plan.loss_and_grad", inputs)
             if inputs or self._several:
                 read = self._reader.inputs("plan.loss_and_grad", problem, x, inputs)
                 reads = tuple([self._outside(self._gradients, array) for array in read])
             else:
                 array = self._reader.sequence("plan.loss_and_grad", self._first, problem, x)
                 reads = (self._outside(self._gradients, array),)
-            y = self._reader.sequence("plan.loss_and_grad", self._trains[-1], problem, y)
-            reads += (self._outside(self._gradients, y),)
             ragged = None if lengths is None else self._ragged("loss_and_grad", lengths, runner.split)
+            ends = None if ragged is None else ragged.lengths
+            targets = self._reader.targets("plan.loss_and_grad", problem, y, beside, ends)
+            reads += tuple([self._outside(self._gradients, array) for array in targets])
             source = self._source("loss_and_grad", state)
             if ragged is not None and ragged.order is not None:
-                reads = tuple([np.take(array, ragged.order, 1) for array in reads])
+                reads = tuple([self._sorted(n, a, ragged.order) for n, a in zip(self._trains, reads, strict=True)])
                 source = self._sort_states(source, ragged.order)
             runner.point(self._trains, reads)
             for args, field, pointer in bound.reads[source]:
@@ -307,10 +309,11 @@ class Plan:
         self, x: Any, inputs: Mapping[str, Any], y: Any, state: Any, lengths: Any
     ) -> tuple[float, dict[str, Array]]:
         """`loss_and_grad` without sequences: a loss of 0, and gradients of the parameters that are 0."""
+        inputs, beside = self._reader.split("plan.loss_and_grad", dict(inputs))
         self._reader.inputs("plan.loss_and_grad", self._problem, x, inputs)
-        self._reader.sequence("plan.loss_and_grad", self._trains[-1], self._problem, y)
         if lengths is not None:
             self._ragged("loss_and_grad", lengths, ONE)
+        self._reader.targets("plan.loss_and_grad", self._problem, y, beside, None)
         self._source("loss_and_grad", state)
         if self._gradients is None:
             self._prepare_gradients()
@@ -335,6 +338,11 @@ class Plan:
         for mine, array in zip(self._sets[GIVEN], [array.copy() for array in arrays], strict=True):
             mine[...] = array
         return GIVEN
+
+    def _sorted(self, name: str, array: Array, order: Array) -> Array:
+        """An argument with its sequences in another order; one that has none as it is."""
+        axis = self._reader.spec.arguments[name].batch_axis
+        return array if axis is None else np.take(array, order, axis)
 
     def _sort_states(self, source: int, order: Array) -> int:
         if source != ZEROS:

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..core.errors import ArgumentTypeError
 from ..core.extension import check_compiled
 from ..core.kept import CLOCK
 from ..core.problem import Kernels, Problem
 from ..core.spec import Spec
 from .arrays import FLOATS, PLAIN, Array, NumpyArrays, compact
+from .counting import as_numbers, check_classes, counted, total
 from .inputs import (
     check_dims,
     check_inputs,
@@ -41,6 +44,7 @@ class Reader:
         self.names = tuple(spec.params)
         self.first, *others = spec.inputs
         self.others = tuple(others)  # inputs that are given by keyword
+        self.beside = spec.targets[1:]  # what the loss reads beside y, given by keyword too
         self.n_states = len(spec.states)
         check_compiled(spec, module)
         self.kernels: dict[np.dtype[Any], Kernels] = {
@@ -110,6 +114,38 @@ class Reader:
         given = {self.first: x, **more}
         return tuple([self.sequence(op, name, problem, given[name]) for name in self.spec.inputs])
 
+    def split(self, op: str, more: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The keywords of a call that trains: inputs, and what the loss reads beside y.  TypeError where that is missing."""
+        if not self.beside:
+            return more, more
+        if missing := [name for name in self.beside if name not in more]:
+            said = ", ".join(f"{name}={name}" for name in missing)
+            raise ArgumentTypeError(
+                f"{self.spec.name}.{op}: missing {', '.join(missing)}; the loss of {self.spec.name} reads "
+                f"{', '.join(self.spec.targets)}, those after y by keyword: {self.spec.name}.{op}(..., {said})"
+            )
+        given = {name: more[name] for name in self.beside}
+        return {name: value for name, value in more.items() if name not in given}, given
+
+    def targets(
+        self, op: str, problem: Problem, y: Any, beside: Mapping[str, Any], lengths: NDArray[np.intp] | None
+    ) -> list[Array]:
+        """What the loss of a known problem reads: y, what stands beside it, and how much counts."""
+        spec = self.spec
+        if not self.beside and not spec.classes and spec.count is None:
+            return [self.sequence(op, spec.targets[0], problem, y)]
+        where, given = f"{spec.name}.{op}", dict(zip(spec.targets, (y, *beside.values()), strict=True))
+        for name in spec.classes:
+            given[name] = as_numbers(given[name], problem.dtype)
+        found = {name: self.sequence(op, name, problem, value) for name, value in given.items()}
+        weight = None if spec.weight is None else found[spec.weight]
+        counts = counted(weight, problem.lead, lengths)
+        for name, dim in spec.classes.items():
+            check_classes(where, name, found[name], problem.dims[dim], counts)
+        if spec.count is not None:
+            found[spec.count] = total(where, weight, counts, problem.dtype)
+        return list(found.values())
+
     def states(self, op: str, argument: str, problem: Problem, state: Any) -> list[Array]:
         """`state` or `d_state` as arrays; zeros for None."""
         if type(state) is tuple and len(state) == self.n_states:
@@ -126,7 +162,7 @@ class Reader:
         ]
 
     def sequence(self, op: str, name: str, problem: Problem, value: Any) -> Array:
-        """An input, the target or the seed of the output of a known problem."""
+        """An input, a target or the seed of the output of a known problem."""
         shape = problem.shapes[name]
         if (
             type(value) is np.ndarray

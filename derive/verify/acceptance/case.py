@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from derive import verify
-from derive.notation import Cell, Head
+from derive.notation import Cell, Loss
 from derive.runtime.core.isa import VARIABLE
 
 
@@ -19,7 +19,7 @@ class Case:
     """A generated package in `folder`, and what it was made from; `sizes` are those that are fixed in its C."""
 
     cell: Cell
-    loss: Head | None
+    loss: Loss | None
     sizes: Mapping[str, int]
     folder: Path
 
