@@ -3,6 +3,8 @@
     from derive.generated import lstm       the compiled cells; imports neither SymPy nor a compiler
     derive.load("lstm")                     the same; for a cell of the zoo, such as "mgu", built at the first call
     derive.build(my_cell)                   a cell of your own, compiled into a cache
+    derive.layers(module, 2, bidirectional=True)   layers and directions of a compiled cell, as PyTorch names them
+    derive.truncated(module, x, y, params, steps)  truncated backpropagation through time, stretch by stretch
     derive.cpu()                            the instruction sets that run here, and the one in use
     derive.cost("lstm", T=.., B=.., I=..)   flop, bytes and what a call cannot be faster than, counted
     derive.memory_kept()                    bytes that stay in the process between calls
@@ -24,9 +26,11 @@ if TYPE_CHECKING:
     from derive.costs import Cost
     from derive.costs.machine import Machine
     from derive.errors import DeriveError as DeriveError
+    from derive.runtime.numpy.layers import Layers as layers
+    from derive.runtime.numpy.layers import truncated as truncated
 
 __version__ = "0.1.0"
-__all__ = ["DeriveError", "build", "cost", "cpu", "load", "memory_kept", "release_memory"]
+__all__ = ["DeriveError", "build", "cost", "cpu", "layers", "load", "memory_kept", "release_memory", "truncated"]
 
 
 def load(name: str) -> ModuleType:
@@ -152,6 +156,10 @@ def __getattr__(name: str) -> Any:
         from derive.building import build
 
         return build
+    if name in ("layers", "truncated"):
+        from derive.runtime.numpy import layers
+
+        return layers.Layers if name == "layers" else layers.truncated
     if name == "DeriveError":
         from derive.errors import DeriveError
 

@@ -16,13 +16,15 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from derive import generation, registry
 from derive.errors import DeriveError
 from derive.notation import Cell, Head, Loss
+from derive.runtime.numpy.layers import Layers
 from derive.toolchain import cache, compiler, loading
 from derive.toolchain.cache import entry, files, locks
 from derive.verify import acceptance
@@ -38,7 +40,10 @@ def build(
     sizes: Mapping[str, int] | None = None,
     *,
     head: Head | str | None = None,
-) -> ModuleType:
+    layers: int = 1,
+    bidirectional: bool = False,
+    batch_first: bool = False,
+) -> Any:
     """Derive, emit and compile a cell of your own: a module with the functions of `derive.generated.lstm`.
 
     `cell` is what the `@cell` decorator made; `head` what `@head` made, to go on top of it; `loss` what `@loss` made
@@ -46,6 +51,10 @@ def build(
     loss="cross_entropy+weighted+mean".  `sizes` fixes
     dimensions of the cell, or the number B of sequences, at compile time, as {"I": 8, "H": 8, "B": 1}: loops of known
     length for small cells, and KernelError for calls of any other size.
+
+    With `layers`, `bidirectional` or `batch_first` what returns is a `derive.runtime.Layers`, whose parameters, states and
+    outputs have the names and shapes of PyTorch's: cells above each other and in both directions; the head and the loss are on
+    top of the last layer, of both directions side by side.
 
     Before anyone gets the module it is compared with the equations, in a process of its own (derive/verify/acceptance/).  It
     is cached under `derive.toolchain.cache.cache_folder()`, keyed by generated source, flags, compiler and CPU features: the
@@ -59,7 +68,34 @@ def build(
         raise DeriveError(
             f"derive.build takes a cell made by the @cell decorator, found {type(cell).__name__} ({cell!r})"
         )
-    return _build(registry.with_head(cell, head), registry.loss(loss) if isinstance(loss, str) else loss, sizes)
+    judged = registry.loss(loss) if isinstance(loss, str) else loss
+    if layers == 1 and not (isinstance(layers, bool) or bidirectional or batch_first):
+        return _build(registry.with_head(cell, head), judged, sizes)
+    return _layers(cell, judged, sizes, head, layers, bidirectional, batch_first)
+
+
+def _layers(
+    cell: Cell,
+    loss: Loss | None,
+    sizes: Mapping[str, int] | None,
+    head: Head | str | None,
+    layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> Layers:
+    """The module of the cell, and that of the last layer, or of a head and a loss on both directions."""
+    if sizes:
+        raise DeriveError(
+            f"{cell.name}: sizes= fixes sizes at compile time, and the layers of one module have inputs of different size; "
+            f"leave sizes= away"
+        )
+    below = _build(cell)
+    if bidirectional:
+        top = _build(registry.with_head(replace(registry.joined(), name=f"{cell.name}_both"), head), loss)
+    else:
+        plain = head is None and loss is None
+        top = below if plain else _build(registry.with_head(cell, head), loss)
+    return Layers(below, layers, bidirectional, batch_first=batch_first, top=top)
 
 
 def compile_generated(folder: Path) -> Path:

@@ -42,7 +42,7 @@ MAY = {
     "runtime.numpy": "errors runtime.core",
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime.core signature toolchain building",
-    "building": "errors notation registry generation toolchain verify",
+    "building": "errors notation registry generation runtime.numpy toolchain verify",
     "check": "errors rendering ir notation passes pipeline registry signature backends.c toolchain verify building",
     "flow": "errors ir notation registry signature building",
     "audit": "errors ir notation passes registry verify",

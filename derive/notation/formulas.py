@@ -85,7 +85,8 @@ def check_nodes(where: str, expr: sp.Expr, bound: tuple[sp.Symbol, ...]) -> None
         _check_power(where, expr)
     if expr.is_Symbol and (expr == t or expr in bound):
         raise DeriveError(
-            f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own, its number from 0 is position({expr})"
+            f"{where}, the index {expr} stands outside of any tensor; an index has no value of its own"
+            + (f", its number from 0 is position({expr})" if expr != t else "")
         )
     if expr == T:
         raise DeriveError(f"{where}, the number of steps T stands in a formula; a step does not know how many follow")

@@ -151,6 +151,12 @@ def _named(name: str, kind: type, what: str, how: str) -> Any:
     )
 
 
+def joined() -> Cell:
+    """The cell that gives what it reads: what stands between two directions and a head or a loss."""
+    found: Cell = importlib.import_module("derive.losses.joined").joined
+    return found
+
+
 def with_head(of: Cell, on_top: Head | str | None) -> Cell:
     """A cell under a head, called by both names; the cell itself where there is none."""
     if on_top is None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .core.isa import cpu
     from .core.kept import KEPT, release
     from .numpy.cell import Cell
+    from .numpy.layers import Layers
     from .numpy.memory import Memory
     from .numpy.plan import Plan
     from .numpy.tape import Tape
@@ -36,6 +37,7 @@ __all__ = [
     "Cell",
     "DtypeError",
     "KernelError",
+    "Layers",
     "Memory",
     "NotCompiledError",
     "NotPicklableError",
@@ -54,6 +56,7 @@ _MODULES = {
     "ArgumentError": "core.errors",
     "ArgumentTypeError": "core.errors",
     "Cell": "numpy.cell",
+    "Layers": "numpy.layers",
     "DtypeError": "core.errors",
     "KernelError": "core.errors",
     "Memory": "numpy.memory",

@@ -188,12 +188,12 @@ class _Validation:
     def wrts(self, which: str) -> list[Any]:
         params, states = list(self.oracle.places.arrays), [f"{s}0" for s in self.oracle.states]
         inputs = list(self.oracle.places.inputs.values())
-        some = [None, "params", *inputs, tuple(states)]
+        some = [None, *(["params"] if params else []), *inputs, tuple(states)]
         if which == "none":
             return [None]
         if which == "some":
             return some
-        return [*some, *(("params", x) for x in inputs), *params, *states, *((x, *states) for x in inputs)]
+        return [*some, *(("params", x) for x in inputs if params), *params, *states, *((x, *states) for x in inputs)]
 
     @staticmethod
     def said(name: str) -> str:
