@@ -83,6 +83,15 @@ class Model:
         }
 
     @property
+    def on_tape(self) -> dict[str, list[object]]:
+        """Where a value is on the tape: the region, its slot of so many in a row, and the dimensions of the value."""
+        regions = list(dict.fromkeys(place.array for place in self.tape.values()))
+        return {
+            name: [regions.index(place.array), place.slot, place.slots, *map(str, self.adjoint.tensors[name].dims)]
+            for name, place in self.tape.items()
+        }
+
+    @property
     def title(self) -> str:
         """The first line of the cell's documentation."""
         return next(iter(self.doc.splitlines()), "") or "a cell without documentation"
@@ -122,7 +131,7 @@ def model(cell: Cell, loss: Loss | None = None) -> Model:
     first, second = trace.run("partition", _forward_and_backward, many)
     objectives = trace.run("batch_loss", batch, objective)
 
-    saved = tape(first.program, second.program)
+    saved = tape(first.program, second.program, primal.facts.keep)
     places = tape_places(first.program, saved)
     again = trace.run("rematerialise", rematerialise, first.program, second.program)
     states = tape_places(first.program, tuple(n for n in tape(first.program, again) if n in primal.facts.states))

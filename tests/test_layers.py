@@ -43,6 +43,7 @@ MAY = {
     "toolchain": "errors",
     "verify": "errors ir notation passes registry runtime.core signature toolchain building",
     "building": "errors notation registry generation runtime.numpy toolchain verify",
+    "onnx": "errors notation building runtime.numpy",
     "check": "errors rendering ir notation passes pipeline registry signature backends.c toolchain verify building",
     "flow": "errors ir notation registry signature building",
     "audit": "errors ir notation passes registry verify",

@@ -131,7 +131,8 @@ class Facts:
     the sequences that are read, `output` is the tensor that callers get.  `public` maps a parameter (a family, or a
     tensor of none) to its public name where the decorator gives one, `sizes` a dimension to its keyword (H:
     hidden_size).  `init` maps a parameter (a family, or a tensor of none) to the rule of its first values, or a gate of it
-    to one.  `classes` maps a target of whole numbers to the dimension of the units that they name, from 0.  `lines` maps a
+    to one.  `classes` maps a target of whole numbers to the dimension of the units that they name, from 0.  `keep` are values of a
+    step that callers read afterwards.  `lines` maps a
     tensor to the line that defines it or reads it first, which prints as the end of a message.  `prefixes` begin the IDs of
     the equations and of their adjoints.
     """
@@ -144,6 +145,7 @@ class Facts:
     sizes: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, object] = field(default_factory=dict)
     classes: Mapping[str, str] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
     lines: Mapping[str, object] = field(default_factory=dict)
     prefixes: tuple[str, str] = ("F", "B")
 

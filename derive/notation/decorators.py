@@ -10,11 +10,11 @@ from typing import Any
 
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
-from derive.notation import weighting
+from derive.notation import masking, weighting
 from derive.notation.joining import join, rebind
 from derive.notation.options import Options
 from derive.notation.program import written
-from derive.notation.spelling import name_of_cell
+from derive.notation.spelling import check_spelling, name_of_cell
 from derive.notation.whole import check_derived_names, check_loss, check_whole, in_normal_form, per_step, split
 from derive.shown import Shown
 
@@ -66,6 +66,22 @@ class Cell(Definition):
         """The program, of which normal form is known: DeriveError, with the line, for a sum that no kernel computes."""
         self.program()
         return in_normal_form(f"cell {self.name}", self.source)
+
+    def masked(self, name: str = "mask", title: str = "") -> Cell:
+        """The cell with one more input, the mask `name` (T, B): where it is 0 a step keeps all states as they were.
+
+        So are steps masked in Keras, and steps that are not there left out in the middle of a sequence.  `title` names the new
+        cell, which is NAME_masked otherwise.  Raises DeriveError for a name that the cell has already.
+        """
+        where = f"cell {self.name} with a mask"
+        spelled = name_of_cell(where, title or f"{self.name}_masked", "the name of the cell")
+        mask = check_spelling(where, name, "the name of the mask")
+
+        def again(numbers: Mapping[str, Any]) -> Cell:
+            return self.with_constants(**numbers).masked(name, title)
+
+        whole = replace(masking.masked(self.source, mask), name=spelled)
+        return Cell(spelled, f"{self.doc.rstrip()}\n\nWith a mask.", whole, self.constants, again)
 
     def then(self, other: Head, name: str, doc: str = "") -> Cell:
         """The cell with a head on top: the head reads the cell's output, and its own output becomes the output."""
@@ -144,6 +160,7 @@ def cell(
     inputs: str = "",
     *,
     output: str = "",
+    keep: str = "",
     constants: Mapping[str, Any] | None = None,
     sizes: Mapping[str, str] | None = None,
     init: Mapping[str, Any] | None = None,
@@ -156,6 +173,7 @@ def cell(
     assigned is an input; `inputs` names those that could be taken for a forgotten value, because they stand behind the
     states among the arguments and have the size of the units.
 
+    `keep` names values of a step that callers read afterwards, beside those that gradients need: tape["z"].
     `constants` are arguments that are numbers, {"tau": 2}; `Cell.with_constants` gives them other values.  `sizes` are names of
     sizes, {"P": "proj_size"}.  `init` are the first values of parameters: a number, "uniform" (the default), "normal", "glorot",
     "orthogonal", "zeros" or "ones", or a dict of these for some gates, {"b": {"f": 1}}.
@@ -166,6 +184,8 @@ def cell(
         raise DeriveError(
             f'cell {getattr(states, "__name__", "")}: write @cell(states="h") above it, with the names of its states'
         )
+    if not isinstance(keep, str):
+        raise DeriveError(f'@cell(keep={keep!r}): write the names in one string, as in keep="z r"')
     if not isinstance(states, str) or not isinstance(gates, str) or not isinstance(inputs, str):
         more = f", inputs={inputs!r}" if inputs else ""
         raise DeriveError(
@@ -181,7 +201,7 @@ def cell(
     _check_mappings("@cell", constants=constants, sizes=sizes, init=init)
 
     def with_constants(function: Callable[..., None], numbers: Mapping[str, Any]) -> Cell:
-        options = Options(output, numbers, sizes or {}, init or {})
+        options = Options(output, numbers, sizes or {}, init or {}, keep.split())
         program = written("cell", function, states.split(), gates.split(), public, inputs.split(), options)
         return Cell(program.name, _doc(function), program, dict(numbers), partial(with_constants, function))
 

@@ -22,19 +22,21 @@ RULES = ("uniform", "zeros", "ones", "orthogonal", "glorot", "normal")
 class Options:
     """`output`: the value that callers get, the first state if it is empty.  `constants`: arguments that are numbers.
 
-    `sizes`: dimension -> keyword, P: proj_size.  `init`: parameter -> rule or number, or gate -> rule or number.
+    `keep`: values that can be read afterwards.  `sizes`: dimension -> keyword, P: proj_size.  `init`: parameter -> rule or
+    number, or gate -> rule or number.
     """
 
     output: str = ""
     constants: Mapping[str, Any] = field(default_factory=dict)
     sizes: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
+    keep: Sequence[str] = ()
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of the function that are named."""
         gates = [g for rule in self.init.values() if isinstance(rule, Mapping) for g in rule]
-        return [*([self.output] if self.output else []), *self.constants, *self.init, *gates]
+        return [*([self.output] if self.output else []), *self.constants, *self.init, *gates, *self.keep]
 
     def numbers(self, where: str, tensors: Iterable[str]) -> dict[str, sp.Expr]:
         """The constants as SymPy has them.  Raises DeriveError for what is no finite number, and for a tensor."""
@@ -54,7 +56,25 @@ class Options:
         def rule(given: Any) -> Any:
             return {names[g]: r for g, r in given.items()} if isinstance(given, Mapping) else given
 
-        return replace(self, output=names.get(self.output, ""), init={names[p]: rule(r) for p, r in self.init.items()})
+        return replace(
+            self,
+            output=names.get(self.output, ""),
+            init={names[p]: rule(r) for p, r in self.init.items()},
+            keep=[names[v] for v in self.keep],
+        )
+
+    def kept(self, where: str, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+        """The tensors that are kept, members of a family each; DeriveError for what is no value of a step."""
+        found = []
+        for name in self.keep:
+            own = [x.name for x in tensors.values() if name in (x.name, x.family) and x.time is not None]
+            if not own or any(tensors[x].role != "value" for x in own):
+                raise DeriveError(
+                    f"{where}: keep names {name}, which is no value of a step; name one that an equation defines, "
+                    f"{name}[t, n] = ..."
+                )
+            found += own
+        return tuple(found)
 
     def check(self, writer: Writer, tensors: Mapping[str, Tensor], dims: Sequence[str], gates: Sequence[str]) -> None:
         """Raise for an output that is no value, an unknown size, and a rule that is none or belongs to no parameter."""

@@ -134,6 +134,7 @@ def _program(
         public=public,
         sizes={str(d): SIZES.get(str(d), f"{str(d).lower()}_size") for d in sizes.dims} | dict(options.sizes),
         init=options.init,
+        keep=options.kept(where, tensors),
         classes={name: str(tensors[place].dims[0]) for name, place in writer.classes.items()},
         lines=checks.lines_of(writer),
     )

@@ -15,7 +15,7 @@ What the backward pass reads of the forward pass is saved, unless the caller has
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import sympy as sp
@@ -72,9 +72,9 @@ class Storage:
         )
 
 
-def tape(forward: Program, backward: Program) -> tuple[str, ...]:
-    """The values of the forward pass that the backward pass reads, in the order of their equations."""
-    read = {ir.name_of(a) for e in backward.equations for a in ir.accesses(e.rhs, backward.tensors)}
+def tape(forward: Program, backward: Program, keep: Collection[str] = ()) -> tuple[str, ...]:
+    """The values of the forward pass that the backward pass reads, and those to `keep`, in the order of their equations."""
+    read = {ir.name_of(a) for e in backward.equations for a in ir.accesses(e.rhs, backward.tensors)} | {*keep}
     kept = [n for n in forward.defined if n in read and forward.tensors[n].time is not None]
     return tuple(n for n in kept if n != forward.facts.output)
 

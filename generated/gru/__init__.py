@@ -45,6 +45,7 @@ SPEC: dict[str, Any] = {
         "backward": ["x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "h_0", "out", "tape", "d_out", "d_h_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh", "d_h_0"],
         "loss_and_grad": ["x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "h_0", "y", "d_h_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias_ih", "d_bias_hh", "d_h_0"],
     },
+    "tape": {"s_n": [0, 0, 4, "H"], "r": [0, 1, 4, "H"], "z": [0, 2, 4, "H"], "n": [0, 3, 4, "H"]},
     "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias_ih": "uniform", "bias_hh": "uniform"},
 }
 

@@ -55,6 +55,7 @@ SPEC: dict[str, Any] = {
         "backward": ["x", "weight_ih", "weight_hh", "bias", "gain_ih", "gain_hh", "gain_c", "bias_c", "h_0", "c_0", "out", "tape", "d_out", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_gain_ih", "d_gain_hh", "d_gain_c", "d_bias_c", "d_h_0", "d_c_0"],
         "loss_and_grad": ["x", "weight_ih", "weight_hh", "bias", "gain_ih", "gain_hh", "gain_c", "bias_c", "h_0", "c_0", "y", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_gain_ih", "d_gain_hh", "d_gain_c", "d_bias_c", "d_h_0", "d_c_0"],
     },
+    "tape": {"a_i": [0, 0, 14, "H"], "a_f": [0, 1, 14, "H"], "a_g": [0, 2, 14, "H"], "a_o": [0, 3, 14, "H"], "a2_i": [0, 4, 14, "H"], "a2_f": [0, 5, 14, "H"], "a2_g": [0, 6, 14, "H"], "a2_o": [0, 7, 14, "H"], "i": [0, 8, 14, "H"], "f": [0, 9, 14, "H"], "g": [0, 10, 14, "H"], "o": [0, 11, 14, "H"], "c": [0, 12, 14, "H"], "tanh_h": [0, 13, 14, "H"], "mu": [1, 0, 6], "rho": [1, 1, 6], "mu2": [1, 2, 6], "rho2": [1, 3, 6], "mu3": [1, 4, 6], "rho3": [1, 5, 6]},
     "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias": "uniform", "gain_ih": 1.0, "gain_hh": 1.0, "gain_c": 1.0, "bias_c": "uniform"},
 }
 

@@ -53,6 +53,7 @@ SPEC: dict[str, Any] = {
         "backward": ["x", "weight_ih", "weight_hh", "bias", "peephole_i", "peephole_f", "peephole_o", "h_0", "c_0", "out", "tape", "d_out", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_peephole_i", "d_peephole_f", "d_peephole_o", "d_h_0", "d_c_0"],
         "loss_and_grad": ["x", "weight_ih", "weight_hh", "bias", "peephole_i", "peephole_f", "peephole_o", "h_0", "c_0", "y", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_peephole_i", "d_peephole_f", "d_peephole_o", "d_h_0", "d_c_0"],
     },
+    "tape": {"i": [0, 0, 6, "H"], "f": [0, 1, 6, "H"], "g": [0, 2, 6, "H"], "c": [0, 3, 6, "H"], "o": [0, 4, 6, "H"], "tanh_c": [0, 5, 6, "H"]},
     "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias": "uniform", "peephole_i": "uniform", "peephole_f": "uniform", "peephole_o": "uniform"},
 }
 

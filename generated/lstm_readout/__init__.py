@@ -51,6 +51,7 @@ SPEC: dict[str, Any] = {
         "backward": ["x", "weight_ih", "weight_hh", "bias", "weight_ho", "bias_o", "h_0", "c_0", "out", "tape", "d_out", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_weight_ho", "d_bias_o", "d_h_0", "d_c_0"],
         "loss_and_grad": ["x", "weight_ih", "weight_hh", "bias", "weight_ho", "bias_o", "h_0", "c_0", "y", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_weight_ho", "d_bias_o", "d_h_0", "d_c_0"],
     },
+    "tape": {"i": [0, 0, 7, "H"], "f": [0, 1, 7, "H"], "g": [0, 2, 7, "H"], "o": [0, 3, 7, "H"], "c": [0, 4, 7, "H"], "tanh_c": [0, 5, 7, "H"], "h": [0, 6, 7, "H"]},
     "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias": "uniform", "weight_ho": "uniform", "bias_o": "uniform"},
 }
 

@@ -47,6 +47,7 @@ SPEC: dict[str, Any] = {
         "backward": ["x", "weight_ih", "weight_hh", "bias", "h_0", "c_0", "out", "tape", "d_out", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_h_0", "d_c_0"],
         "loss_and_grad": ["x", "weight_ih", "weight_hh", "bias", "h_0", "c_0", "y", "d_h_T", "d_c_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_h_0", "d_c_0"],
     },
+    "tape": {"i": [0, 0, 5, "H"], "f": [0, 1, 5, "H"], "g": [0, 2, 5, "H"], "o": [0, 3, 5, "H"], "c": [0, 4, 5, "H"]},
     "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias": "uniform"},
 }
 

@@ -43,6 +43,7 @@ SPEC: dict[str, Any] = {
         "backward": ["x", "weight_ih", "weight_hh", "bias", "h_0", "out", "tape", "d_out", "d_h_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_h_0"],
         "loss_and_grad": ["x", "weight_ih", "weight_hh", "bias", "h_0", "y", "d_h_T", "d_x", "d_weight_ih", "d_weight_hh", "d_bias", "d_h_0"],
     },
+    "tape": {},
     "init": {"weight_ih": "uniform", "weight_hh": "uniform", "bias": "uniform"},
 }
 

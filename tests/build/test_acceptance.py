@@ -285,7 +285,7 @@ def test_every_shipped_cell_can_be_sent(name):
 
 @pytest.mark.parametrize("name", registry.losses())
 def test_every_loss_can_be_sent(name):
-    loss = registry.loss(name)
+    loss = registry.losses()[name]
     assert pickle.loads(pickle.dumps(loss)).source == loss.source
 
 

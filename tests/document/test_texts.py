@@ -91,7 +91,7 @@ def test_worked_numbers_agree_in_every_digit_that_is_shown(name):
         ways = {worked.shown(v) for v in (entry.derived, entry.difference, entry.compiled)}
         close = max(abs(float(a) - float(b)) for a in ways for b in ways)
         assert close <= 1.1e-6, entry
-    values = np.concatenate([np.ravel(v) for v in [*example.inputs.values(), example.target]]).astype(float)
+    values = np.concatenate([np.ravel(v) for v in [*example.inputs.values(), *example.targets.values()]]).astype(float)
     assert 0 not in values and len(set(values)) == len(values), "two inputs agree, or one is zero"
 
 
@@ -105,7 +105,7 @@ def test_a_wrong_kernel_is_said_in_the_certificate(monkeypatch):
             loss, grads = right.loss_and_grad(*given)
             return loss, {**grads, "bias": grads["bias"] * grads["bias"].dtype.type(1.001)}
 
-    monkeypatch.setattr(worked, "compiled", lambda cell: Wrong)
+    monkeypatch.setattr(worked, "compiled", lambda cell, loss: Wrong)
     from derive.document.sections.numbers import lines_and_certificate
 
     said = str(lines_and_certificate(d, messages.Messages("en")))

@@ -409,5 +409,5 @@ def test_an_input_with_a_name_of_the_c_is_refused():
     )
     space: dict = {"__name__": "cells"}
     exec(HEAD + textwrap.dedent(text), space)
-    with pytest.raises(DeriveError, match="another use for the name first of an input; rename the input"):
+    with pytest.raises(DeriveError, match="another use for the name first of an input; rename it"):
         backends.named("plain").files(model(space["mine"]), {"I": 1, "H": 2})

@@ -123,7 +123,7 @@ class _Calls:
         def zeros(tensor, *lead) -> Any:
             return np.zeros((*lead, *(sizes[str(d)] for d in tensor.dims)))
 
-        out, target = program.tensors[self.oracle.output], self.oracle.target
+        out, (target,) = program.tensors[self.oracle.output], self.oracle.objective.of_role("target")
         rows, timed = (sizes["B"],), (sizes["B"], sizes["T"])
         states = {s: values.get(f"d_{s}_T") for s in self.oracle.states}
         return Problem(
@@ -131,5 +131,5 @@ class _Calls:
             own,
             values.get("d_out", zeros(out, *timed)),
             {s: zeros(program.tensors[s], *rows) if d is None else d for s, d in states.items()},
-            values.get("y", zeros(target, *timed)),
+            {target.name: values.get("y", zeros(target, *timed))},
         )

@@ -40,3 +40,9 @@ class PlanInUseError(DeriveError, RuntimeError):
 
 class KernelError(DeriveError, RuntimeError):
     """The compiled code refused a call that Python had checked: the module and its compiled part do not match."""
+
+
+class MissingValueError(DeriveError, KeyError):
+    """A tape was asked for a value that it does not hold."""
+
+    __str__ = Exception.__str__  # KeyError shows its message in quotes

@@ -54,6 +54,15 @@ class Argument(NamedTuple):
         return tuple(axis for axis in self.shape if not (unbatched and axis.dim == "B"))
 
 
+class Kept(NamedTuple):
+    """A value on the tape: the region, and its slot of so many in a row of that; `row`, its axes in a step of a sequence."""
+
+    region: int
+    slot: int
+    slots: int
+    row: tuple[Extent, ...]
+
+
 class Spec:
     """The parsed SPEC of a generated cell.
 
@@ -63,6 +72,7 @@ class Spec:
     arguments).  Drawn from the arguments, name -> tuple of Extent: `inputs` and `states`, the axes of a row, `params`, all axes;
     `output`, its name; `targets`, the names of what the loss reads beside it, y first, and among these `weight`, that of steps;
     `count`, the name of the number by which a mean divides; `classes`, target of whole numbers -> dimension of their units.
+    `tape`: the values that a tape holds, in the order of their regions.
     """
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
@@ -84,6 +94,10 @@ class Spec:
         self.count = next(iter(self.of_role("count")), None)
         self.weight = next(iter(self.of_role("weight")), None)
         self.classes: dict[str, str] = dict(raw.get("classes", {}))
+        self.tape = {
+            name: Kept(region, slot, slots, tuple(map(self._extent, row)))
+            for name, (region, slot, slots, *row) in raw.get("tape", {}).items()
+        }
         known = {extent.dim for name in self.of_role("input", "param") for extent in self.arguments[name].shape}
         if lost := [dim for dim in self.dims if dim not in known]:
             raise ArgumentError(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
+from math import prod
 from typing import NoReturn
 
+import numpy as np
+
 from ..core.blocks import amount, require_memory
-from ..core.errors import NotPicklableError
+from ..core.errors import ArgumentError, MissingValueError, NotPicklableError
 from ..core.runner import Call
 from .arrays import Array, aligned
 from .ragged import Ragged
@@ -63,6 +67,49 @@ class Tape:
     def nbytes(self) -> int:
         """Bytes that the tape itself keeps, without x, params, state and out."""
         return self._memory.nbytes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that can be read, tape["c"]: those that gradients need, and those that the cell says to keep."""
+        return tuple(self._call.problem.kernels.spec.tape)
+
+    def __getitem__(self, name: str) -> Array:
+        """A value of every step, such as a gate, by its name in the equations: a copy, (T, B, H), or without a batch axis (T, H).
+
+        After the end of a sequence it is 0.  KeyError for what the tape does not hold; ValueError for a tape of states only, as
+        `forward(..., tape="recompute")` keeps.
+        """
+        call = self._call
+        problem, spec = call.problem, call.problem.kernels.spec
+        if name not in spec.tape:
+            near = difflib.get_close_matches(str(name), spec.tape, 1)
+            raise MissingValueError(
+                f"the tape of {spec.name} has no {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}; it has "
+                f'{", ".join(spec.tape) or "nothing"}. @cell(..., keep="{name}") keeps a value of a step'
+            )
+        if problem.tape_every:
+            raise ArgumentError(
+                f"{spec.name}: this tape holds states to begin from again and no {name}; call forward without tape="
+            )
+        sizes = {"T": problem.steps, "B": problem.batch, **problem.dims}
+        own = spec.tape[name]
+        widths: dict[int, int] = {}
+        for kept in spec.tape.values():
+            widths.setdefault(kept.region, kept.slots * prod(axis.size(sizes) for axis in kept.row))
+        before, width = sum(widths[r] for r in range(own.region)), widths[own.region]
+        row = tuple(axis.size(sizes) for axis in own.row)
+        memory, parts, start = self._memory.view(problem.dtype), [], 0
+        for count in call.counts if problem.batch else ():
+            first = start + problem.steps * count * before
+            region = memory[first : first + problem.steps * count * width]
+            parts.append(region.reshape(problem.steps, count, own.slots, *row)[:, :, own.slot])
+            start += problem.steps * count * sum(widths.values())
+        found = np.concatenate(parts, axis=1) if parts else np.zeros((problem.steps, 0, *row), problem.dtype)
+        if self._ragged is not None:
+            if self._ragged.order is not None:
+                found[:, self._ragged.order] = found.copy()
+            found[np.arange(problem.steps)[:, None] >= self._ragged.lengths] = 0
+        return found[:, 0] if problem.unbatched else found
 
     def __repr__(self) -> str:
         problem = self._call.problem
