@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import sympy as sp
 from sympy.tensor.indexed import Indexed
@@ -13,9 +14,14 @@ from derive.ir.symbols import t
 
 def accesses(expr: sp.Expr, tensors: dict[str, Tensor]) -> list[sp.Expr]:
     """The distinct accesses in an expression, sorted by name and index so that runs agree."""
-    found = {a for a in expr.atoms(Indexed) if name_of(a) in tensors}
-    found |= {s for s in expr.free_symbols if s.is_Symbol and s.name in tensors and tensors[s.name].rank == 0}
-    return sorted(found, key=sp.default_sort_key)
+    return [leaf for leaf, name, indexed in _leaves(expr) if name in tensors and (indexed or tensors[name].rank == 0)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _leaves(expr: sp.Expr) -> tuple[tuple[sp.Expr, str, bool], ...]:
+    """What may be an access in an expression, sorted: with its name, and whether it has indices.  Every pass asks again."""
+    found = {*expr.atoms(Indexed), *(s for s in expr.free_symbols if s.is_Symbol)}
+    return tuple((x, name_of(x), isinstance(x, Indexed)) for x in sorted(found, key=sp.default_sort_key))
 
 
 def names_in(expr: sp.Expr) -> set[str]:

@@ -41,7 +41,6 @@ class Sizes:
     def __init__(self, where: str, writer: Writer, states: list[str]) -> None:
         self.where, self.writer = where, writer
         self.parent: dict[Any, Any] = {}
-        self.unions: list[tuple[Any, Any, int]] = []
         self.order: list[str] = []
         self.rank: dict[str, int] = {}
         self.constants: list[tuple[int, sp.Symbol]] = []
@@ -152,21 +151,11 @@ class Sizes:
                     equation,
                     f"the index {symbol} of {access} is neither on the left nor summed",
                 )
-            self._unify((label, slot), scope[symbol], equation)
+            self._unify((label, slot), scope[symbol])
 
-    def _unify(self, a: Any, b: Any, equation: int) -> None:
+    def _unify(self, a: Any, b: Any) -> None:
         """Two axes are of one size."""
-        self.unions.append((a, b, equation))
         self.parent[self._find(a)] = self._find(b)
-
-    def _first_union(self, a: Any, b: Any) -> int:
-        """The equation that made two axes one: the unions again, one after the other."""
-        self.parent = {}
-        for one, other, equation in self.unions:
-            self.parent[self._find(one)] = self._find(other)
-            if self._find(a) == self._find(b):
-                return equation
-        return 0
 
     def _name(self, states: list[str]) -> None:
         written = [ir.name_of(lhs) for lhs, _ in self.writer.equations]
@@ -177,16 +166,9 @@ class Sizes:
         # What has several axes a step has no one size: they are named by their indices.
         wanted = [(x, "H") for x in states[:1] if self.rank.get(x) == 1]
         wanted += [(x, "I" if states else "H") for x in inputs[:1]]
-        for label, name in wanted:
-            root = self._find((label, 0)) if self.rank.get(label) else None
-            if root is not None and self.names.setdefault(root, ir.dimension(name)) != ir.dimension(name):
-                line = self._first_union((label, 0), (states[0], 0))
-                raise self.writer.mistake(
-                    line,
-                    f"the index of {label} runs over {self.names[root]} as well as over {name}; use different indices for "
-                    f"the input and the units. Where the input has as many values as there are units, write so by a matrix: "
-                    f"Sum(A[n, j] * {label}[t, j], j)",
-                )
+        for label, name in wanted:  # an input under the index of the units has their size
+            if self.rank.get(label):
+                self.names.setdefault(self._find((label, 0)), ir.dimension(name))
         if not states and self.rank.get(written[-1]):  # the output of a head
             self.names.setdefault(self._find((written[-1], 0)), ir.dimension("O"))
         for label in self.order:

@@ -229,14 +229,6 @@ REFUSED = {
         """,
         ("h has the size H, which stands on no parameter and not on an input", "such as a bias, h[t, n] = ... + b[n]"),
     ),
-    "the input under the index of the units": (
-        """
-        @cell(states="h")
-        def mine(x, h, W):
-            h[t, n] = Sum(W[n, j] * x[t, j], j) + x[t, n]  #!
-        """,
-        ("the index of x runs over H as well as over I", "Sum(A[n, j] * x[t, j], j)"),
-    ),
     # -- sums ----------------------------------------------------------------------------------------------------------
     "a sum over a part of the units": (
         """

@@ -23,6 +23,26 @@ RIGHT = {
             p[t, o] = Sum(A[o, n] * h[t, n], n) + Sum(Q[o, k] * v[t, k], k)
         whole = lower.then(upper, "whole")
     """,
+    "an input of the size of the units": """
+        @cell(states="h")
+        def mine(x, h, W, U):
+            h[t, n] = tanh(Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k)) + x[t, n] / 2
+    """,
+    "a softmax over units, a cumulative sum, positions of units": """
+        from derive.notation.pieces import cumsum, logsumexp, softmax
+        @cell(states="h")
+        def mine(x, h, W, U, p, r, l):
+            p[t, n] = softmax(Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k), n)
+            l[t] = logsumexp(2 * p[t, n], n)
+            r[t, n] = cumsum(p[t, n] * h[t - 1, n], n)
+            h[t, n] = tanh(r[t, n] * (position(n) + 1) / 4 - l[t]) + p[t, n]
+    """,
+    "a cell that keeps what its gradients do not need": """
+        @cell(states="h", keep="z")
+        def mine(x, h, W, U, z):
+            z[t, n] = Sum(W[n, j] * x[t, j], j) + Sum(U[n, k] * h[t - 1, k], k)
+            h[t, n] = tanh(z[t, n])
+    """,
     "the output is called y": """
         @cell(states="y")
         def mine(x, y, W):

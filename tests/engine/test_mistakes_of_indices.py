@@ -68,13 +68,6 @@ def time_in_the_wrong_place():
         h[t, n] = Sum(W[n, j] * x[j, t], j) + h[t - 1, n]
 
 
-@says("the index of x runs over H as well as over I; use different indices", MISTAKES)
-def input_and_units_under_one_index():
-    @cell(states="h")
-    def mine(x, h, W):
-        h[t, n] = Sum(W[n, j] * x[t, j], j) + x[t, n]
-
-
 @says("has other indices than W elsewhere", MISTAKES)
 def other_indices_than_elsewhere():
     @cell(states="h")
