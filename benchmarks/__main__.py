@@ -138,7 +138,8 @@ def readme(check: bool) -> None:
 def zoo(cells: tuple[str, ...], clock: bool, seconds: float, output: Path | None) -> None:
     """Write docs/zoo.md: every cell of the zoo, or CELLS, with its source, work and error; minutes, with PyTorch.
 
-    Timings that --time measures are kept in benchmarks/results/zoo.json, and shown by later runs.
+    Timings that --time measures are kept in benchmarks/results/zoo.json, beside those of other cells that were measured on the
+    same processor, and shown by later runs.
     """
     from benchmarks import zoo as shelf
     from derive import registry
@@ -152,9 +153,10 @@ def zoo(cells: tuple[str, ...], clock: bool, seconds: float, output: Path | None
 
     times = json.loads(shelf.TIMES.read_text(encoding="utf-8")) if shelf.TIMES.is_file() else None
     if clock:
-        times = shelf.timed(names, seconds, say)
-        if not cells:
-            shelf.TIMES.write_text(json.dumps(times, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        found = shelf.timed(names, seconds, say)
+        same = times is not None and times["machine"]["processor"] == found["machine"]["processor"]
+        times = {**found, "cells": {**(times["cells"] if times and same else {}), **found["cells"]}}
+        shelf.TIMES.write_text(json.dumps(times, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     target = output or shelf.PAGE
     target.write_text(shelf.page(shelf.rows(names, say), times), encoding="utf-8")
     click.echo(f"written: {target}")

@@ -108,7 +108,7 @@ different, no state zero.
 """
 TIMED = """
 Microseconds of a training call in float32 on one thread, loss and gradients of all parameters, at (T, B, I, H), beside
-the loop in PyTorch with its step compiled, and `lax.scan` in JAX under `jit`:
+the loop in PyTorch with its step compiled, and `lax.scan` in JAX under `jit`. Measured on PROCESSOR:
 """
 
 
@@ -117,7 +117,7 @@ def page(found: Iterable[Row], times: Mapping[str, Any] | None = None) -> str:
     from derive import registry
 
     known = {row.name: row for row in found}
-    text = [HEAD, TIMED.replace("\n\n", "\n") if times else ""]
+    text = [HEAD, TIMED.replace("PROCESSOR", times["machine"]["processor"]) if times else ""]
     marks = [f"({shape}) {title}" for shape in CELL_SHAPES for title in ("ours", *PEERS.values())] if times else []
     for family, title in registry.families().items():
         own = [known[name] for name in registry.zoo(family) if name in known]
@@ -256,7 +256,7 @@ def measure(name: str, seconds: float) -> dict[str, dict[str, float]]:
                 made = make()
                 compare(expected, made.result(made.call()), "float32")
                 contenders[peer] = made
-            except (ImportError, Unsupported) as error:
+            except (ImportError, Unsupported, AttributeError) as error:  # JAX: what its form of torch lacks
                 print(f"{name} {shape}: {PEERS[peer]}: {error}", file=sys.stderr)
         times = interleave({n: c.call for n, c in contenders.items()}, seconds, lambda number: None)
         found[str(shape)] = {n: spread(samples.seconds).median for n, samples in times.items()}

@@ -24,6 +24,8 @@ formulas.py, checks.py, inputs.py, sizes.py and public.py say what is wrong with
 program.py makes a program of it, and joining.py puts a head on top of a cell.
 """
 
+import sys
+from dis import opname
 from typing import Any
 
 from derive.errors import UnknownNameError
@@ -80,11 +82,16 @@ globals().update(IN_CELLS)
 
 
 def __getattr__(name: str) -> Any:
-    """What has no name here; type checkers take its presence for any function that has a record."""
-    if name.startswith("_"):
-        raise AttributeError(f"derive.notation has no name {name!r}")
+    """What has no name here; type checkers take its presence for any function that has a record.
+
+    `from derive.notation import name` gets the message as an ImportError; who only asks, as hasattr does, an AttributeError.
+    """
     near = nearest(name, __all__)
-    raise UnknownNameError(
+    said = (
         f"derive.notation has no name {name!r}{f'; did you mean {near}?' if near else ''} Functions are "
         f"{', '.join(sorted(IN_CELLS))}; a function of your own is made by function(name, definition, derivative)"
     )
+    asking = sys._getframe(1)
+    if not name.startswith("_") and opname[asking.f_code.co_code[asking.f_lasti]] == "IMPORT_FROM":
+        raise UnknownNameError(said)
+    raise AttributeError(said)

@@ -163,3 +163,14 @@ def test_documentation_is_that_of_the_function_or_of_its_file():
 def test_no_symbol_of_the_batch_is_in_what_a_person_wrote():
     program = notation.cell(states="h")(_plain).program()
     assert all(not e.rhs.has(ROW) and (e.when is None or e.when[1] == T) for e in program.equations)
+
+
+def test_who_asks_the_notation_for_a_name_gets_an_answer_and_who_imports_it_a_message() -> None:
+    """Tools ask every module that is loaded for names, as torch.compile does: they expect AttributeError."""
+    import derive.notation
+
+    assert not hasattr(derive.notation, "torch") and getattr(derive.notation, "sigmoit", 3) == 3
+    with pytest.raises(AttributeError, match="did you mean sigmoid"):
+        derive.notation.sigmoit
+    with pytest.raises(ImportError, match="did you mean sigmoid"):
+        exec("from derive.notation import sigmoit")
