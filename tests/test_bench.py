@@ -440,8 +440,12 @@ def test_the_page_of_the_zoo_has_a_row_for_each_cell_and_timings_where_they_were
         zoo.Row("ran", "Additive.", 4, "H", 1.0, 2.0, 1e-15),
     ]
     assert "| `mgu` | Minimal. | 3 | 2·H² | 98304 | 768 | 5e-16 |\n" in zoo.page(rows)
-    times = {"cells": {"mgu": {str(shapes.CELL_SHAPES[0]): {"ours": 9e-5, "torch": 0.01}}}}
+    times = {
+        "machine": {"processor": "a CPU"},
+        "cells": {"mgu": {str(shapes.CELL_SHAPES[0]): {"ours": 9e-5, "torch": 0.01}}},
+    }
     text = zoo.page(rows, times)
+    assert "Measured on a CPU:" in text
     assert (
         "| 5e-16 | 90 | 10000 | – | – | – | – |\n" in text
         and "| `ran` | Additive. | 4 | H | 1 | 2 | 1e-15 | – | " in text
