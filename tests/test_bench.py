@@ -472,7 +472,7 @@ def test_a_step_of_the_zoo_is_the_same_under_jax(name: str, monkeypatch: pytest.
 
     states = list(made.meta["states"].values())
     params = {n: some(*map(whole, shape)) for n, shape in made.meta["params"].items()}
-    inputs = {n: some(5, 3, dim) for n, dim in made.signature.inputs.items()}
+    inputs = {a.name: some(5, 3, *a.row) for a in made.signature.of_role("input")}
     it = zoo.Posed(
         None, zoo.steps()[name].step, inputs, params, tuple(some(3, d) for d in states), some(5, 3, states[0])
     )
