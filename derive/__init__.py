@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from derive.costs.machine import Machine
     from derive.errors import DeriveError as DeriveError
     from derive.runtime.numpy.layers import Layers as layers
-    from derive.runtime.numpy.layers import truncated as truncated
+    from derive.runtime.numpy.truncated import truncated as truncated
 
 __version__ = "0.1.0"
 __all__ = ["DeriveError", "build", "cost", "cpu", "layers", "load", "memory_kept", "release_memory", "truncated"]
@@ -156,10 +156,14 @@ def __getattr__(name: str) -> Any:
         from derive.building import build
 
         return build
-    if name in ("layers", "truncated"):
-        from derive.runtime.numpy import layers
+    if name == "layers":
+        from derive.runtime.numpy.layers import Layers
 
-        return layers.Layers if name == "layers" else layers.truncated
+        return Layers
+    if name == "truncated":
+        from derive.runtime.numpy.truncated import truncated
+
+        return truncated
     if name == "DeriveError":
         from derive.errors import DeriveError
 

@@ -20,7 +20,7 @@ from derive.errors import DeriveError
 from derive.notation import Cell, Sum, elu, j, k, leaky_relu, n, relu, sigmoid, softplus, softsign, t, tanh, where
 from derive.notation import cell as made
 from derive.notation import clip as clipped
-from derive.runtime.numpy.layers import Turn
+from derive.runtime.numpy.turn import Turn
 
 Array = Any
 
@@ -249,7 +249,7 @@ def run(
         state = tuple(None if a is None else np.ascontiguousarray(a[number]) for a in given)
         read = turn.values(x) if backwards else x
         out, final = build(one).infer(read, params, state, **({} if lengths is None else {"lengths": lengths}))
-        out = turn.outputs(out) if backwards else out
+        out = turn.values(out) if backwards else out
         if lengths is not None:
             out = np.where((np.arange(steps)[:, None] < lengths)[..., None], out, 0).astype(out.dtype)
         outs.append(out)

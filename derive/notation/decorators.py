@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from derive.errors import DeriveError
 from derive.ir import Program, Tensor
@@ -17,6 +17,9 @@ from derive.notation.program import written
 from derive.notation.spelling import check_spelling, name_of_cell
 from derive.notation.whole import check_derived_names, check_loss, check_whole, in_normal_form, per_step, split
 from derive.shown import Shown
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,19 +40,33 @@ class Definition(Shown):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Cell(Definition):
-    """A cell: equations with states.  `constants` are the numbers in it that have a name."""
+class WithConstants(Definition):
+    """What has numbers with names.  `again` makes it once more from other numbers."""
 
     constants: Mapping[str, Any] = field(default_factory=dict)
-    again: Callable[[Mapping[str, Any]], Cell] | None = None
+    again: Callable[[Mapping[str, Any]], Any] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process gets: everything but the function, which it may not find."""
         return {**self.__dict__, "again": None}
 
-    def with_constants(self, **values: Any) -> Cell:
-        """The cell with other numbers.  Raises DeriveError for a constant that it does not have."""
-        return _with_constants("cell", self, values)
+    def with_constants(self, **values: Any) -> Self:
+        """The same with other numbers.  Raises DeriveError for a constant that it does not have."""
+        what = f"{type(self).__name__.lower()} {self.name}"
+        for name in values:
+            if name not in self.constants:
+                raise DeriveError(f"{what} has no constant {name}; it has {', '.join(self.constants) or 'none'}")
+        if self.again is None:
+            raise DeriveError(
+                f"{what} is a copy without the function of its equations; call with_constants on the original"
+            )
+        made: Self = self.again({**self.constants, **values})
+        return made
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cell(WithConstants):
+    """A cell: equations with states.  `constants` are the numbers in it that have a name."""
 
     def program(self) -> Program:
         """The equations, each split into sums of contractions and pointwise terms and calls of a function.
@@ -114,19 +131,8 @@ class Head(Definition):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Loss(Head):
+class Loss(WithConstants, Head):
     """A loss.  `constants` are the numbers in it that have a name."""
-
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    again: Callable[[Mapping[str, Any]], Loss] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What another process gets: everything but the function, which it may not find."""
-        return {**self.__dict__, "again": None}
-
-    def with_constants(self, **values: Any) -> Loss:
-        """The loss with other numbers.  Raises DeriveError for a constant that it does not have."""
-        return _with_constants("loss", self, values)
 
     def weighted(self) -> Loss:
         """The loss with a weight for each step of each sequence, `weight` (T, B), given by keyword.
@@ -259,17 +265,6 @@ def loss(function: Any = None, *, constants: Mapping[str, Any] | None = None, **
         return Loss(program.name, _doc(function), objective, dict(numbers), partial(build, function))
 
     return build(function, {}) if function is not None else lambda own: build(own, constants or {})
-
-
-def _with_constants(kind: str, of: Any, values: Mapping[str, Any]) -> Any:
-    for name in values:
-        if name not in of.constants:
-            raise DeriveError(f"{kind} {of.name} has no constant {name}; it has {', '.join(of.constants) or 'none'}")
-    if of.again is None:
-        raise DeriveError(
-            f"{kind} {of.name} is a copy without the function of its equations; call with_constants on the original"
-        )
-    return of.again({**of.constants, **values})
 
 
 def _check_mappings(where: str, **given: Any) -> None:

@@ -77,9 +77,14 @@ def verify_normal(program: Program) -> Program:
                     f"parameter with two indices, and a vector as a value of its own"
                 )
         try:
-            ir.axes(equation, program.tensors)
+            axes = list(ir.axes(equation, program.tensors))
         except DeriveError as error:
             raise DeriveError(f"{where}: {error}") from error
+        if isinstance(equation.rhs, ir.Largest) and [s for s, *_ in equation.rhs.limits] != axes[-1:]:
+            raise DeriveError(
+                f"{where}: the largest of values is found over their last index, {axes[-1]}, alone; let the index of a softmax "
+                f"be the last one of what it reads"
+            )
     return program
 
 

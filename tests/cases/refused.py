@@ -719,6 +719,17 @@ REFUSED = {
         ("@cell(..., weight=3): write the name of an argument in quotes",),
     ),
     # -- heads and losses ----------------------------------------------------------------------------------------------
+    "a softmax over an index that is not the last": (
+        """
+        from derive.notation.pieces import softmax
+        @cell(states="C")
+        def mine(x, C, W, A):
+            v = value("v")
+            v[t, i, k] = Sum(W[i, j] * x[t, j], j) * A[i, k] + C[t - 1, i, k]
+            C[t, i, k] = softmax(v[t, i, k], i)  #!
+        """,
+        ("the largest of values is found over their last index, k, alone; let the index of a softmax be the last one",),
+    ),
     "a loss that reads a size of its own": (
         """
         @loss

@@ -288,6 +288,27 @@ WRONG = [
 ]
 
 
+WRONG += [
+    (
+        lambda m, p, x, y: derive.layers(m, 2).loss_and_grad(x, y, p, wrt="params"),
+        TypeError,
+        "unexpected keyword argument 'wrt'; the loss reads y alone",
+    ),
+    (
+        lambda m, p, x, y: derive.layers(m, 2, top=load("rnn")),
+        ValueError,
+        "top is the last layer, lstm with a head or a loss",
+    ),
+    (
+        lambda m, p, x, y: derive.truncated(derive.layers(m, 1, True), x, y, p, 2),
+        ValueError,
+        "a second direction begins at the end of the series",
+    ),
+    (lambda m, p, x, y: derive.truncated(m, x, y, p, 2, lengths=[T] * B), ValueError, "a series has one length"),
+    (lambda m, p, x, y: derive.truncated(m, x.tolist(), y, p, 2), TypeError, "x must be a NumPy array"),
+]
+
+
 @pytest.mark.parametrize("number", range(len(WRONG)))
 def test_what_is_wrong_is_said(number):
     module = load("lstm")
@@ -320,3 +341,34 @@ def test_build_gives_layers():
     made = module.build(registry.cell("rnn"), layers=2, bidirectional=True, head="readout", loss="cross_entropy")
     assert "weight_hh_l1_reverse" in made.PARAMS and made.PARAMS["weight_ho"] == ("O", "2*H")
     assert repr(made) == "<Layers of rnn: 2, both directions>"
+
+
+def test_a_cell_with_as_many_inputs_as_units_is_stacked_with_one_size(tmp_path):
+    module = quick.build(registry.cell("sru"), None, tmp_path)
+    made = derive.layers(module, 2)
+    with pytest.raises(
+        ValueError, match="sru reads as many numbers as it has units; input_size is 3 and hidden_size 5"
+    ):
+        made.init_params(3, 5)
+    params = made.init_params(5, 5)
+    assert made.infer(np.ones((T, B, 5), np.float32), params)[0].shape == (T, B, 5)
+    with pytest.raises(ValueError, match="both directions give twice as many"):
+        derive.layers(module, 2, True)
+
+
+def test_stretches_cut_what_has_steps_and_nothing_else(tmp_path):
+    """With as many sequences and units as steps, and the batch first."""
+    module = quick.build(registry.cell("rnn"), registry.loss("squared_error+weighted+mean"), tmp_path)
+    rng, size = np.random.default_rng(0), 6
+    x, y = rng.normal(size=(size, size, I)), rng.normal(size=(size, size, size))
+    weight, mask = rng.uniform(0.5, 1, (size, size)), rng.integers(0, 2, (size, size, size)) * 2.0
+    for first in (False, True):
+        made = derive.layers(module, 2, batch_first=first, top=module)
+        params = made.init_params(I, size, dtype=np.float64)
+        state = None
+        for number, (loss, _, _) in enumerate(derive.truncated(made, x, y, params, 4, weight=weight, masks=[mask])):
+            part = (slice(None),) * first + (slice(4 * number, 4 * number + 4),)
+            given = {"weight": weight[part], "masks": [mask[part]]}
+            assert loss == made.loss_and_grad(x[part], y[part], params, state, **given)[0]
+            _, state = made.infer(x[part], params, state, masks=[mask[part]])
+        assert number == 1

@@ -8,7 +8,7 @@ Each layer is a call of the compiled cell over all steps, so that its input meet
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -20,8 +20,9 @@ from ..core.spec import show
 from .arrays import Array
 from .cell import Cell
 from .inputs import check_lengths
-from .plan import Plan
+from .layers_plan import LayersPlan
 from .tape import Tape
+from .turn import Turn
 
 State = tuple[Array, ...]
 
@@ -51,35 +52,6 @@ class LayersTape:
         return f"<LayersTape of {self._owner!r}>"
 
 
-class Turn:
-    """Sequences turned round, each within its own length; what follows its end repeats its last step."""
-
-    def __init__(self, steps: int, lengths: Array | None) -> None:
-        self.steps, self.lengths = steps, lengths
-        if lengths is not None:
-            time = np.arange(steps)[:, None]
-            self.index = np.where(time < lengths, lengths - 1 - time, 0)
-            self.there = time < lengths
-
-    def values(self, array: Array) -> Array:
-        """An array over time, (T, B, ...) or (T, ...), turned round."""
-        if self.lengths is None:
-            return np.ascontiguousarray(array[::-1])
-        return array[self.index, np.arange(array.shape[1])]
-
-    def outputs(self, array: Array) -> Array:
-        """The outputs of turned sequences in the order of time; beyond its end a sequence repeats that of its last step."""
-        return self.values(array)
-
-    def gradients(self, array: Array) -> Array:
-        """Derivatives by values, turned round, those beyond the end as zeros: they stand for repeated values."""
-        if self.lengths is None:
-            return np.ascontiguousarray(array[::-1])
-        found = self.values(array)
-        found[~self.there] = 0
-        return found
-
-
 class Layers:
     """Some layers of one cell, in one direction or in both.  `derive.layers` and `derive.build(cell, layers=...)` make it.
 
@@ -99,7 +71,7 @@ class Layers:
         top: ModuleType | Cell | None = None,
     ) -> None:
         """`top`: the module of the last layer, with a head or a loss; of both directions, one that reads them as its input."""
-        self._cell = _cell_of(module)
+        self._cell = cell_of(module)
         spec = self._cell._spec
         self._where = f"{spec.name}.layers"
         if isinstance(layers, bool) or not isinstance(layers, (int, np.integer)) or layers < 1:
@@ -116,7 +88,9 @@ class Layers:
             )
         self.layers, self.bidirectional, self.batch_first = int(layers), bool(bidirectional), bool(batch_first)
         self._input, self._output = row[0], out[0]
-        self._top = None if top is None else _cell_of(top)
+        self._top = None if top is None else cell_of(top)
+        self._square = self._input.dim == self._output.dim  # as many inputs as units
+        self._check(bidirectional)
         self.directions = 2 if self.bidirectional else 1
         self._passes = [Pass(n, bool(d)) for n in range(self.layers) for d in range(self.directions)]
         # In one direction the last layer has the loss; both are joined first.
@@ -131,6 +105,29 @@ class Layers:
     def __repr__(self) -> str:
         both = ", both directions" if self.bidirectional else ""
         return f"<Layers of {self._cell._spec.name}: {self.layers}{both}>"
+
+    def _check(self, bidirectional: bool) -> None:
+        """Raise for layers that do not fit on each other."""
+        name, top = self._cell._spec.name, self._top
+        if self._square and bidirectional:
+            raise ArgumentError(
+                f"{self._where}: {name} reads as many numbers as it has units, and both directions give twice as many"
+            )
+        if top is not None and not bidirectional and top.STATES != self._cell.STATES:
+            raise ArgumentError(
+                f"{self._where}: top is the last layer, {name} with a head or a loss; it has the states {top.STATES}, and not "
+                f"{self._cell.STATES}"
+            )
+        if top is not None and bidirectional and len(top._spec.inputs) != 1:
+            raise ArgumentError(
+                f"{self._where}: top reads both directions side by side as its one input; {top._spec.name} reads "
+                f"{', '.join(top._spec.inputs)}"
+            )
+
+    @property
+    def last(self) -> Cell:
+        """The compiled cell that has the loss."""
+        return self._joined or self._cells[-1]
 
     # -- parameters ----------------------------------------------------------------------------------------------------
 
@@ -164,6 +161,11 @@ class Layers:
         `sizes` are further sizes of the cell or of a head, such as output_size.
         """
         found: dict[str, Array] = {}
+        if self._square and input_size != hidden_size:
+            raise ArgumentError(
+                f"{self._where}.init_params: {self._cell._spec.name} reads as many numbers as it has units; input_size is "
+                f"{input_size} and hidden_size {hidden_size}"
+            )
         for number, (one, cell) in enumerate(zip(self._passes, self._cells, strict=True)):
             spec = cell._spec
             known = {**sizes, "hidden_size": hidden_size}
@@ -186,7 +188,7 @@ class Layers:
             raise ArgumentTypeError(f"{self._where}.init_params: missing {keyword}, the size of what a layer gives")
         return known[keyword] * self._output.factor
 
-    def _params(self, op: str, params: Any) -> list[dict[str, Array]]:
+    def params_of_passes(self, op: str, params: Any) -> list[dict[str, Array]]:
         """The parameters of each pass by the names of the cell; those of the joined head last."""
         if not isinstance(params, Mapping):
             raise ArgumentTypeError(
@@ -206,7 +208,7 @@ class Layers:
 
     # -- states --------------------------------------------------------------------------------------------------------
 
-    def _states(self, op: str, argument: str, state: Any) -> list[tuple[Array | None, ...] | None]:
+    def states_of_passes(self, op: str, argument: str, state: Any) -> list[tuple[Array | None, ...] | None]:
         """The states of each pass, of arrays (layers * directions, ...)."""
         if state is None:
             return [None] * len(self._passes)
@@ -224,10 +226,6 @@ class Layers:
                     f"directions, found {show(np.shape(array))}"
                 )
         return [tuple(None if a is None else a[p] for a in state) for p in range(len(self._passes))]
-
-    @staticmethod
-    def _stacked(finals: Sequence[State]) -> State:
-        return tuple(np.stack(arrays) for arrays in zip(*finals, strict=True))
 
     # -- calls -----------------------------------------------------------------------------------------------------------
 
@@ -251,7 +249,7 @@ class Layers:
         Returns (out, state).  Raises as a module does.
         """
         out, finals, _ = self._run("infer", x, params, state, threads, lengths, masks, {})
-        return self._turned(out), self._stacked(finals)
+        return self.results(out, finals)
 
     def forward(
         self,
@@ -267,7 +265,7 @@ class Layers:
         """Run the layers over a sequence and keep what `backward` needs; the arguments are those of `infer`, tape of a module."""
         out, finals, kept = self._run("forward", x, params, state, threads, lengths, masks, {"tape": tape})
         assert kept is not None
-        return self._turned(out), self._stacked(finals), kept
+        return (*self.results(out, finals), kept)
 
     def backward(
         self,
@@ -280,7 +278,7 @@ class Layers:
             raise ArgumentTypeError(f"{self._where}.backward: tape must be the third result of this object's forward")
         if d_out is None and d_state is None:
             raise ArgumentError(f"{self._where}.backward: d_out and d_state are both None; give at least one")
-        seeds = self._states("backward", "d_state", d_state)
+        seeds = self.states_of_passes("backward", "d_state", d_state)
         d = None if d_out is None else self._turned(_array(f"{self._where}.backward", "d_out", d_out))
         grads: dict[str, Array] = {}
         if tape._top is not None:
@@ -311,25 +309,36 @@ class Layers:
                 f"{self._where}.{op}: a loss of both directions reads them side by side; build the layers with "
                 f"derive.build(cell, layers=..., bidirectional=True), which compiles one, or call forward and backward"
             )
-        last = self._joined or self._cells[-1]
+        last = self.last
+        known = last._spec.targets[1:]
+        if unknown := [name for name in targets if name not in known]:
+            beside = f"the loss reads y, {', '.join(known)}" if known else "the loss reads y alone"
+            raise ArgumentTypeError(f"{self._where}.{op}: unexpected keyword argument {unknown[0]!r}; {beside}")
         y = self._turned(_array(f"{self._where}.{op}", "y", y))
         given: dict[str, Any] = {n: self._turned(a) if self._is_timed(last, n) else a for n, a in targets.items()}
         keywords: dict[str, Any] = {"threads": threads, **({} if lengths is None else {"lengths": lengths}), **given}
         if self._joined is not None:
             below, _, kept = self._run(op, x, params, state, threads, lengths, masks, {"tape": tape}, joined=False)
             assert kept is not None
-            loss, own = last.loss_and_grad(below, y, self._params(op, params)[-1], **keywords)
+            loss, own = last.loss_and_grad(below, y, self.params_of_passes(op, params)[-1], **keywords)
             grads = {name: own[name] for name in self._joined.PARAMS}
             return loss, self._down(kept, own["x"], [None] * len(self._passes), grads, None)
-        every, states = self._params(op, params), self._states(op, "state", state)
+        every, states = self.params_of_passes(op, params), self.states_of_passes(op, "state", state)
         below, _, kept = self._run(op, x, params, state, threads, lengths, masks, {"tape": tape}, last=False)
         assert kept is not None
         loss, own = last.loss_and_grad(below, y, every[-1], states[-1], tape=tape, **keywords)
         return loss, self._down(kept, None, [None] * len(self._passes), {}, own)
 
-    def plan(self, params: Mapping[str, Array], steps: int, batch: int | None = None, **options: Any) -> LayersPlan:
-        """Prepare repeated calls of `infer` of one size: see LayersPlan.  The options are `threads` of a module's plan."""
-        return LayersPlan(self, params, steps, batch, options)
+    def plan(
+        self, params: Mapping[str, Array], steps: int, batch: int | None = None, *, threads: int | None = None
+    ) -> LayersPlan:
+        """Prepare repeated calls of `infer` of one size, see LayersPlan; the arguments are those of a module's plan."""
+        return LayersPlan(self, params, steps, batch, threads)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The compiled cells in the order of their calls, that on both directions last."""
+        return [*self._cells, *([self._joined] if self._joined else [])]
 
     @staticmethod
     def _is_timed(cell: Cell, name: str) -> bool:
@@ -360,12 +369,8 @@ class Layers:
     ) -> tuple[Array, list[State], LayersTape | None]:
         """All passes, or all but the last; with the head on both directions where there is one and it is wanted."""
         where = f"{self._where}.{op}"
-        below = self._turned(_array(where, "x", x))
-        if self.batch_first and below.ndim != 3:
-            raise ShapeError(f"{where}: with batch_first x is (B, T, I), found {show(np.shape(x))}")
-        if below.ndim not in (2, 3):
-            raise ShapeError(f"{where}: x must be (T, B, I) or (T, I), found {show(np.shape(x))}")
-        every, states = self._params(op, params), self._states(op, "state", state)
+        below, factors = self.given(op, x, masks)
+        every, states = self.params_of_passes(op, params), self.states_of_passes(op, "state", state)
         ends = {} if lengths is None else {"lengths": lengths}
         turn = None
         if self.bidirectional:
@@ -374,27 +379,18 @@ class Layers:
             turn = Turn(len(below), None if known is None or (known == len(below)).all() else known)
             if below.ndim == 2 and turn.lengths is not None:
                 raise ArgumentError(f"{where}: lengths of one sequence without a batch axis: cut the sequence instead")
-        factors = self._masks(where, masks)
         keeps = op != "infer"
         tapes: list[Tape] = []
-        finals: list[State] = []
-        out = below
-        for number, one in enumerate(self._passes if last else self._passes[:-1]):
+
+        def call(number: int, read: Array) -> tuple[Array, State]:
             cell = self._cells[number]
-            read = turn.values(below) if turn is not None and one.reverse else below
-            if keeps:
-                found, final, tape = cell.forward(read, every[number], states[number], threads=threads, **ends, **more)
-                tapes.append(tape)
-            else:
-                found, final = cell.infer(read, every[number], states[number], threads=threads, **ends)
-            finals.append(final)
-            if turn is not None and one.reverse:
-                out = np.concatenate([out, turn.outputs(found)], axis=-1)
-            else:
-                out = found
-            if not self.bidirectional or one.reverse:
-                below = self._masked(where, out, factors, one.layer)
-                out = below
+            if not keeps:
+                return cell.infer(read, every[number], states[number], threads=threads, **ends)
+            out, final, tape = cell.forward(read, every[number], states[number], threads=threads, **ends, **more)
+            tapes.append(tape)
+            return out, final
+
+        out, finals = self.through(op, below, turn, factors, call, len(self._passes) - (not last))
         top = None
         if self._joined is not None and joined:
             if keeps:
@@ -402,6 +398,39 @@ class Layers:
             else:
                 out, _ = self._joined.infer(out, every[-1], threads=threads, **ends)
         return out, finals, LayersTape(self, tapes, top, factors, turn) if keeps else None
+
+    def given(self, op: str, x: Array, masks: Sequence[Array] | None) -> tuple[Array, list[Array]]:
+        """x and the masks with time first.  Raises for what has other axes."""
+        where = f"{self._where}.{op}"
+        below = self._turned(_array(where, "x", x))
+        if self.batch_first and below.ndim != 3:
+            raise ShapeError(f"{where}: with batch_first x is (B, T, I), found {show(np.shape(x))}")
+        if below.ndim not in (2, 3):
+            raise ShapeError(f"{where}: x must be (T, B, I) or (T, I), found {show(np.shape(x))}")
+        return below, self._masks(where, masks)
+
+    def through(
+        self,
+        op: str,
+        below: Array,
+        turn: Turn | None,
+        masks: list[Array],
+        call: Callable[[int, Array], tuple[Array, State]],
+        count: int | None = None,
+    ) -> tuple[Array, list[State]]:
+        """The passes one after the other, or the first `count`: call(number, what it reads) gives output and final states."""
+        where, finals, out = f"{self._where}.{op}", [], below
+        for number, one in enumerate(self._passes[:count]):
+            found, final = call(number, turn.values(below) if turn is not None and one.reverse else below)
+            finals.append(final)
+            out = np.concatenate([out, turn.values(found)], axis=-1) if turn is not None and one.reverse else found
+            if turn is None or one.reverse:
+                below = out = self._masked(where, out, masks, one.layer)
+        return out, finals
+
+    def results(self, out: Array, finals: Sequence[State]) -> tuple[Array, State]:
+        """Output and states as callers get them."""
+        return self._turned(out), tuple(np.stack(arrays) for arrays in zip(*finals, strict=True))
 
     def _masks(self, where: str, masks: Sequence[Array] | None) -> list[Array]:
         if masks is None:
@@ -467,66 +496,13 @@ class Layers:
         return found
 
 
-class LayersPlan:
-    """Calls of `Layers.infer` with fixed sizes: each layer keeps its packed weights and its memory, as `Plan` does.
-
-    What a call returns is overwritten by the next.  A stream, one sample at a time, has the bits of one call over all of it:
-
-        plan = layers.plan(params, steps=1)
-        out, state = plan.infer(sample, state)  # (1, I) -> (1, H)
-    """
-
-    def __init__(
-        self, layers: Layers, params: Mapping[str, Array], steps: int, batch: int | None, options: dict[str, Any]
-    ) -> None:
-        self._layers = layers
-        every = layers._params("plan", params)
-        cells = [*layers._cells, *([layers._joined] if layers._joined else [])]
-        self._plans: list[Plan] = [
-            cell.plan(own, steps, batch, **options) for cell, own in zip(cells, every, strict=True)
-        ]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all memory that the plans hold."""
-        return sum(plan.nbytes for plan in self._plans)
-
-    def infer(
-        self, x: Array, state: Sequence[Array | None] | Array | None = None, *, masks: Sequence[Array] | None = None
-    ) -> tuple[Array, State]:
-        """The output and the state after the last step; arguments and errors are those of `Layers.infer`."""
-        layers, where = self._layers, f"{self._layers._where}.plan.infer"
-        states, factors = layers._states("plan.infer", "state", state), layers._masks(where, masks)
-        below = layers._turned(_array(where, "x", x))
-        turn = Turn(len(below), None) if layers.bidirectional else None
-        finals: list[State] = []
-        out = below
-        for one, plan, own in zip(layers._passes, self._plans, states, strict=False):
-            found, final = plan.infer(turn.values(below) if turn is not None and one.reverse else below, own)
-            finals.append(final)
-            if turn is not None and one.reverse:
-                out = np.concatenate([out, turn.outputs(found)], axis=-1)
-            else:
-                out = found
-            if turn is None or one.reverse:
-                below = out = layers._masked(where, out, factors, one.layer)
-        if layers._joined is not None:
-            out, _ = self._plans[-1].infer(out)
-        return layers._turned(out), layers._stacked(finals)
-
-    def update(self, params: Mapping[str, Array]) -> None:
-        """Take new values of the parameters."""
-        for plan, own in zip(self._plans, self._layers._params("plan.update", params), strict=True):
-            plan.update(own)
-
-
 def _array(where: str, name: str, array: Any) -> Array:
     if not isinstance(array, np.ndarray):
         raise ArgumentTypeError(f"{where}: {name} must be a NumPy array, found {type(array).__name__}")
     return array
 
 
-def _cell_of(module: Any) -> Cell:
+def cell_of(module: Any) -> Cell:
     """The cell of a module that was generated or built."""
     found = module if isinstance(module, Cell) else getattr(module, "_cell", None)
     if not isinstance(found, Cell):
@@ -535,34 +511,3 @@ def _cell_of(module: Any) -> Cell:
             f"{type(module).__name__}"
         )
     return found
-
-
-def truncated(
-    module: Any,
-    x: Array,
-    y: Array,
-    params: Mapping[str, Array],
-    steps: int,
-    state: Sequence[Array | None] | Array | None = None,
-    **more: Any,
-) -> Iterable[tuple[float, dict[str, Array], State]]:
-    """Truncated backpropagation through time: (loss, grads, state) of one stretch of `steps` after the other.
-
-    `module` is a compiled module or Layers; x and y are over time first.  The state goes on from stretch to stretch and gradients
-    do not, as Williams & Peng (1990) have it for k1 = k2.  `params` may be changed between two stretches, in place.  `more` are
-    further arguments of loss_and_grad; arrays with the steps of x first are cut as x is.
-    """
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ArgumentError(f"truncated: steps must be an integer of at least 1, found {steps!r}")
-    length = len(x)
-
-    def cut(array: Any, first: int) -> Any:
-        timed = isinstance(array, np.ndarray) and array.ndim and len(array) == length
-        return array[first : first + steps] if timed else array
-
-    for first in range(0, length, int(steps)):
-        given = {name: cut(array, first) for name, array in more.items()}
-        part = cut(x, first)
-        loss, grads = module.loss_and_grad(part, cut(y, first), params, state, **given)
-        yield loss, grads, state  # type: ignore[misc]
-        _, state = module.infer(part, params, state)
