@@ -44,6 +44,7 @@ SAMPLE = (
     "a logarithm whose draws are mostly NaN",
     "the hundredth power of what may be negative",
     "fractions whose halves no float32 holds",
+    "a softmax over units, a cumulative sum, positions of units",
 )
 LONGEST = 4
 
